@@ -1,5 +1,5 @@
-//! Who may ask the status port what: judged from the head of a request and from where it came. Decides; answers nothing
-//! itself but refusals, whose words hold nothing of the request. `docs/decisions/status-access.md` says why it is so.
+//! Access control of the status port: judges requests by their head and their origin. Decides only; the only responses it
+//! generates are refusals, whose text contains nothing from the request. `docs/decisions/status-access.md` explains why.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -20,33 +20,33 @@ use tokio::time::Instant;
 use crate::http_server::{Origin, Peer, Transport};
 use crate::types::Digest;
 
-/// Every path that there is.
+/// All paths.
 pub const PATHS: [&str; 9] = ["/", "/status", "/plan", "/explain", "/render", "/snapshot", "/healthz", "/readyz", "/metrics"];
-/// Those that monitoring asks for, and that name nothing but clusters.
+/// The paths for monitoring, which name nothing but clusters.
 pub const OPEN_BY_DEFAULT: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-/// Path and query of a question fit in this: a URL to explain has 2 KB at most in practice.
+/// Enough for any query's path and query string: a URL to explain has 2 KB at most in practice.
 const URI_MAX: usize = 8 * 1024;
-/// After as many wrong tokens at once ...
+/// After this many wrong tokens in quick succession ...
 const FAILURES_AT_ONCE: u32 = 10;
-/// ... an origin is listened to once per this time.
+/// ... an origin gets one attempt per this interval.
 const FAILURE_COSTS: Duration = Duration::from_secs(6);
-/// As many origins are told apart; all others are one.
+/// This many origins are tracked separately; all others share one entry.
 const ORIGINS_MAX: usize = 1024;
-/// What a proxy adds when it speaks for somebody else: then the peer's address is not the asker's.
+/// Headers that a proxy adds when it forwards a request: the peer's address is then not the client's.
 const FORWARDED: [&str; 6] = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
-/// From which page a browser asks.
+/// The header in which a browser states the origin of a request.
 const FETCH_SITE: &str = "sec-fetch-site";
 
 /// The rules of a status port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// The SHA-256 of the token that opens what is not open; none: only this machine may ask for that.
+    /// The SHA-256 of the token for paths that are not open; `None`: only this machine may access those.
     pub token: Option<Digest>,
-    /// Paths that need no token, of [`PATHS`].
+    /// Paths that need no token, from [`PATHS`].
     pub open: BTreeSet<String>,
-    /// Names by which the port may be asked, beside `localhost` and all addresses; in lower case.
+    /// Host names by which the port may be accessed, besides `localhost` and all addresses; in lower case.
     pub hosts: BTreeSet<String>,
-    /// Whether whoever asks over loopback needs no token.
+    /// Whether clients on loopback need no token.
     pub trust_loopback: bool,
 }
 
@@ -57,7 +57,7 @@ impl Default for Access {
     }
 }
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     Method,
@@ -70,7 +70,7 @@ pub(super) enum Refusal {
     TooOften(Duration),
 }
 
-/// Applies the rules, and remembers who guessed.
+/// Applies the rules, and remembers wrong tokens.
 #[derive(Debug)]
 pub(super) struct Guard {
     access: Access,
@@ -82,7 +82,7 @@ impl Guard {
         Self { access, guesses: Mutex::default() }
     }
 
-    /// Whether a request is answered. Without a peer nothing but open paths is.
+    /// Whether a request is answered. Without a peer only open paths are.
     pub(super) fn judge(&self, head: &Parts, peer: Option<&Peer>) -> Result<(), Refusal> {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(Refusal::Method);
@@ -90,7 +90,7 @@ impl Guard {
         if head.uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_MAX) {
             return Err(Refusal::TooLong);
         }
-        // Whoever may open the socket's file has been let in by its permissions, and no browser can.
+        // The permissions of the socket's file have already admitted the client, and browsers cannot use it.
         if peer.is_some_and(|peer| peer.transport == Transport::Unix) {
             return Ok(());
         }
@@ -111,7 +111,7 @@ impl Guard {
         }
         let (origin, now) = (peer.map(Origin::of), Instant::now());
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not even compared: else the flood would still learn which guess is right.
+        // Not even compared: otherwise a flood of guesses would still reveal which one is right.
         if let Some(wait) = guesses.wait(origin, now) {
             return Err(Refusal::TooOften(wait));
         }
@@ -132,8 +132,9 @@ impl Access {
         }
     }
 
-    /// Whether the asker is on this machine. The peer alone does not say so: a page in this machine's browser asks from
-    /// loopback by whatever name its owner makes resolve to it, and a reverse proxy asks from loopback for the world.
+    /// Whether the client is on this machine. The peer alone does not prove that: a page in this machine's browser connects
+    /// from loopback under any name that its owner resolves to it, and a reverse proxy connects from loopback on behalf of
+    /// the world.
     fn is_local(&self, peer: &Peer, host: &Host, headers: &HeaderMap) -> bool {
         let from_here = peer.address.is_some_and(|address| address.ip().is_loopback());
         let of_here = match host {
@@ -146,7 +147,7 @@ impl Access {
     }
 }
 
-/// By which name the port was asked.
+/// The host by which the port was accessed.
 #[derive(Debug, PartialEq, Eq)]
 enum Host {
     Address(IpAddr),
@@ -166,7 +167,7 @@ impl Host {
     }
 }
 
-/// The one host that a request names; of several that differ none is believed.
+/// The one host that a request names; if several differ, the request is refused.
 fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, Refusal> {
     let mut all = headers.get_all(HOST).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return Err(Refusal::NoHost) };
@@ -177,7 +178,7 @@ fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, Refusal> {
     }
 }
 
-/// The token of a bearer, or the password of basic authentication, whoever the user claims to be: browsers know no other.
+/// The bearer token, or the password of basic authentication with any user name: browsers support only the latter.
 fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return None };
@@ -190,17 +191,17 @@ fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some(decoded[colon + 1..].to_vec())
 }
 
-/// Takes the same time for every wrong one.
+/// Takes the same time for every wrong token.
 fn is_token(sent: &[u8], token: &Digest) -> bool {
     Digest::of_bytes(sent).as_str().as_bytes().ct_eq(token.as_str().as_bytes()).into()
 }
 
-/// Wrong tokens, by origin: the moment at which all of an origin's guesses are forgiven.
+/// Wrong tokens by origin: the time at which all of an origin's attempts are forgiven.
 #[derive(Debug, Default)]
 struct Guesses(HashMap<Option<Origin>, Instant>);
 
 impl Guesses {
-    /// How long nothing is heard from there.
+    /// How long requests from this origin are refused.
     fn wait(&self, origin: Option<Origin>, now: Instant) -> Option<Duration> {
         let debt = self.0.get(&self.key(origin))?.saturating_duration_since(now);
         debt.checked_sub(FAILURE_COSTS * (FAILURES_AT_ONCE - 1)).filter(|wait| !wait.is_zero())
@@ -215,7 +216,7 @@ impl Guesses {
         *forgiven = (*forgiven).max(now) + FAILURE_COSTS;
     }
 
-    /// When too many are known, those that are new are one.
+    /// When too many origins are tracked, new ones share one entry.
     fn key(&self, origin: Option<Origin>) -> Option<Origin> {
         if self.0.len() < ORIGINS_MAX || self.0.contains_key(&origin) { origin } else { None }
     }
@@ -251,11 +252,12 @@ impl IntoResponse for Refusal {
             Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
             Self::TooOften(wait) => drop(headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1))),
             Self::NoToken | Self::WrongToken => {
-                // Two headers: some browsers read the first scheme of a list only.
+                // Two headers: some browsers read only the first scheme of a list.
                 headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"swarmgate\", charset=\"UTF-8\""));
                 headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"swarmgate\""));
             }
-            // A browser would ask its user for what nobody has; but an answer 401 has a challenge.
+            // With `Basic` a browser would prompt for a token that does not exist; but a 401 response must have a
+            // challenge.
             Self::NoTokenSet => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"swarmgate\""))),
             Self::TooLong | Self::NoHost | Self::WrongHost => {}
         }

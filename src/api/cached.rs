@@ -1,11 +1,11 @@
-//! A value that is made at most once per so long, however many want it. What is shown is a little old at most.
+//! A value that is computed at most once per interval, however many clients request it, and so may be slightly old.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The newest value, and when it was made.
+/// The newest value, and when it was computed.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     every: Duration,
@@ -13,12 +13,12 @@ pub(super) struct Cached<T> {
 }
 
 impl<T: Clone> Cached<T> {
-    /// Nothing was made yet.
+    /// Starts without a value.
     pub(super) fn new(every: Duration) -> Self {
         Self { every, newest: Mutex::new(None) }
     }
 
-    /// The newest one, made now if it is old. Whoever asks meanwhile waits for the same one.
+    /// The newest value, recomputed if it is old. Concurrent callers wait for the same one.
     pub(super) fn get(&self, make: impl FnOnce() -> T) -> T {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, value)) = newest.as_ref().filter(|(made, _)| made.elapsed() < self.every) {

@@ -1,5 +1,5 @@
-//! The status as a plain HTML page: no script, no asset from elsewhere, reloads itself. The template (`page.html`) escapes
-//! everything that it is given, because others wrote it: hosts, service names, label values, Swarm's messages. Nothing here
+//! The status as a plain HTML page: no scripts, no external assets, reloads itself. The template (`page.html`) escapes
+//! everything that it receives, because it is untrusted: hosts, service names, label values, Swarm's messages. Nothing here
 //! writes HTML.
 
 use std::sync::LazyLock;
@@ -36,13 +36,13 @@ pub fn render(status: &StatusReport) -> String {
         Err(error) => Err(error.to_string()),
     };
     rendered.unwrap_or_else(|error| {
-        // Cannot happen with a template that the tests have filled; nothing of the status is shown then.
+        // Cannot happen with a template that the tests have rendered; nothing of the status is shown then.
         tracing::error!(error, "the status page cannot be written");
         "<!doctype html><title>Swarmgate</title><p>The page cannot be shown. See <a href=\"status\">/status</a>.</p>\n".to_owned()
     })
 }
 
-/// A text and the style class in which it is shown.
+/// A text and its style class.
 #[derive(Serialize)]
 struct Styled {
     class: &'static str,
@@ -55,7 +55,7 @@ impl Styled {
     }
 }
 
-/// What the template shows.
+/// The template's input.
 #[derive(Serialize)]
 struct Page {
     reload_seconds: u32,
@@ -79,7 +79,7 @@ struct ClusterSection {
     name: String,
     phase: Styled,
     error: Option<String>,
-    /// Conditions that are not true, so that nobody has to look for the cluster that is not well.
+    /// Conditions that are not true, so that an unhealthy cluster is easy to spot.
     untrue: Vec<String>,
     current_proxies: usize,
     conditions: Vec<ConditionRow>,
@@ -246,7 +246,7 @@ fn proxy(proxy: &ProxyTaskReport) -> ProxyRow {
     }
 }
 
-/// Whether a proxy runs the newest configuration; where nobody knows, when it last reported.
+/// Whether a proxy runs the newest configuration; if unknown, when it last reported.
 fn newest(proxy: &ProxyTaskReport) -> (Styled, Option<String>) {
     if proxy.up_to_date.is_some() && proxy.is_on_names() {
         return (Styled::new("meh", "by name"), None);

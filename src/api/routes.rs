@@ -1,4 +1,4 @@
-//! The operator's HTTP endpoints for people and monitoring. Read-only: nothing that arrives here changes anything.
+//! The operator's HTTP endpoints for people and monitoring. Read-only: no request changes anything.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,30 +23,30 @@ use crate::http_server::Peer;
 use crate::report::StatusReport;
 use crate::telemetry::metrics::StatusGauges;
 
-/// Where the endpoints get their answers from.
+/// The source of the endpoints' answers.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// The status now.
+    /// The current status.
     fn status(&self) -> StatusReport;
 
     /// Whether the Swarm was read completely and every cluster had its first pass; the error says what is missing.
     fn ready(&self) -> Result<(), String>;
 
-    /// What the next pass would do; the error says why it cannot be told.
+    /// What the next pass would do; the error says why that cannot be determined.
     async fn plan(&self) -> Result<Answer, String>;
 
-    /// What becomes of a request or of a service's labels.
+    /// The outcome of a request or of a service's labels.
     async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble>;
 
     /// The configuration of a cluster.
     async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble>;
 
-    /// What of the Swarm routes are made from, as JSON; the error says why it cannot be told. Must hold nothing else: it is
-    /// made to be handed on.
+    /// The Swarm objects from which routes are computed, as JSON; the error says why they cannot be read. Must contain
+    /// nothing else: it is made to be shared.
     async fn snapshot(&self) -> Result<Bytes, String>;
 }
 
-/// What is asked about a request (`url`, perhaps `cluster`) or about a service (`service`).
+/// A query about a request (`url`, optionally `cluster`) or about a service (`service`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ExplainQuery {
@@ -56,58 +56,58 @@ pub struct ExplainQuery {
     pub cluster: Option<String>,
     /// The service.
     pub service: Option<String>,
-    /// From which address the request's connection to a proxy comes.
+    /// The address from which the request's connection to a proxy comes.
     pub from: Option<String>,
-    /// Header lines of that request.
+    /// Header lines of the request.
     pub headers: Option<String>,
-    /// The PROXY header of that connection.
+    /// The PROXY header of the connection.
     pub proxy: Option<String>,
     output: Output,
 }
 
-/// Which configuration is asked for.
+/// A query for a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct RenderQuery {
-    /// Of this cluster; may be left out when there is one only.
+    /// The cluster; optional if there is only one.
     pub cluster: Option<String>,
-    /// `live`, `boot` or `stock`; the cluster's own without.
+    /// `live`, `boot` or `stock`; by default as the cluster uses it.
     pub purpose: Option<String>,
     output: Output,
 }
 
 impl ExplainQuery {
-    /// A question about a request.
+    /// A query about a request.
     pub fn request(url: String, cluster: Option<String>) -> Self {
         Self { url: Some(url), cluster, ..Self::default() }
     }
 
-    /// A question about a service.
+    /// A query about a service.
     pub fn service(name: String) -> Self {
         Self { service: Some(name), ..Self::default() }
     }
 }
 
 impl RenderQuery {
-    /// A question about a cluster's configuration.
+    /// A query about a cluster's configuration.
     pub fn new(cluster: Option<String>, purpose: Option<String>) -> Self {
         Self { cluster, purpose, ..Self::default() }
     }
 }
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// The question makes no sense.
+    /// The query is invalid.
     #[error("{0}")]
     Wrong(String),
-    /// What it is about does not exist.
+    /// Its subject does not exist.
     #[error("{0}")]
     Unknown(String),
-    /// What is declared gives none.
+    /// The declaration allows no answer.
     #[error("{0}")]
     Impossible(String),
-    /// Nobody can look now.
+    /// The Swarm cannot be read now.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -121,7 +121,7 @@ pub struct Answer {
     pub json: serde_json::Value,
 }
 
-/// How an answer is written.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Output {
@@ -130,7 +130,7 @@ enum Output {
     Json,
 }
 
-/// A query, or why it is none.
+/// A query, or why it is invalid.
 type Asked<T> = Result<Query<T>, QueryRejection>;
 
 #[derive(Debug, Deserialize)]
@@ -139,15 +139,16 @@ struct PlanQuery {
     output: Output,
 }
 
-/// As many questions that need a look at the Swarm may be open at once; who comes then is told to come again.
+/// How many queries that need a look at the Swarm may be open at once; further clients are asked to retry.
 const QUESTIONS_MAX: usize = 64;
-/// No answer is larger, and whoever asks reads no more: a snapshot of many thousand services has some dozen megabytes.
+/// The maximum size of an answer, and what clients read at most: a snapshot of many thousand services takes several dozen
+/// megabytes.
 pub const ANSWER_BYTES_MAX: usize = 1 << 30;
 
-/// A status is made once per this time, however many ask: it is made of everything, and anybody may ask for metrics.
+/// A status is computed at most once per this interval: it covers everything, and anybody may request metrics.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
-/// Who may ask what, and when that is over. Nothing of a label's value may ever run in a browser, whatever slips through.
+/// Content security policies. No label value may ever run in a browser, even if escaping fails.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
@@ -159,7 +160,7 @@ struct Shared {
     questions: Semaphore,
 }
 
-/// A status, and what it looks like once somebody wants to see it.
+/// A status, and its renderings once requested.
 struct Shown {
     status: StatusReport,
     json: OnceLock<Bytes>,
@@ -174,7 +175,7 @@ impl Shared {
     }
 }
 
-/// All endpoints, for those whom `access` lets in. Without a handle `/metrics` answers 404.
+/// All endpoints, for clients that `access` admits. Without a handle `/metrics` answers 404.
 pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>, access: Access) -> Router {
     let (status, questions) = (Cached::new(STATUS_EVERY), Semaphore::new(QUESTIONS_MAX));
     let shared = Arc::new(Shared { source, gauges: StatusGauges::default(), metrics, status, questions });
@@ -193,7 +194,7 @@ pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>, access
         .layer(from_fn_with_state(Arc::new(Guard::new(access)), guarded))
 }
 
-/// Lets a request through if it may, and gives every answer what browsers must know.
+/// Admits or refuses a request, and adds the security headers to every response.
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let judged = guard.judge(&head, head.extensions.get::<Peer>());
@@ -255,7 +256,7 @@ async fn show_snapshot(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// What the query holds is not repeated.
+/// The content of the query is not repeated.
 fn unreadable() -> Response {
     let words = "the query has a field twice, or a value that it does not know (output is text or json)\n";
     text(StatusCode::BAD_REQUEST, words.to_owned())

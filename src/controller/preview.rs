@@ -92,7 +92,6 @@ fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
 /// The same without an operator: reads the files and the Swarm once. Without the extension's report some configs are
 /// unknown, and changes to them are left out.
 ///
-///
 /// # Errors
 ///
 /// Explains why the Swarm could not be read completely.

@@ -1,6 +1,5 @@
 //! Decides which key gets a pass when: plain maps and explicit time, no tasks, no clock of its own.
 //!
-//!
 //! The rules: repeated requests are merged; the first request for a quiet key is due at once, later ones are debounced but
 //! never delayed longer than the maximum; a key never has two passes at once; failures are counted per key and delay only
 //! *acting*, so that a stuck fleet never delays an endpoint.

@@ -1,5 +1,5 @@
-//! A service cluster as it is meant: the checked form of the document, with defaults that need no Swarm knowledge
-//! resolved. `Option` still means "not managed". Only the document reader makes it.
+//! The checked form of a service cluster, with all defaults resolved that need no Swarm knowledge. `Option` still means
+//! "not managed". Created only by the document reader.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,11 +23,11 @@ pub struct Cluster {
     pub engine: EngineKind,
     /// Which networks the proxies may be attached to.
     pub networks: NetworkRules,
-    /// Which hosts may be published, and by whom.
+    /// Which hosts may be published, and by which services.
     pub hosts: HostRules,
-    /// Who may use which secrets and configs, beyond what is theirs.
+    /// Which services may use which secrets and configs, beyond their own.
     pub material: MaterialRules,
-    /// How much of the proxies' configuration services may take.
+    /// How much of the proxies' configuration services may use.
     pub limits: Limits,
     /// The extension service.
     pub extension: Workload,
@@ -38,12 +38,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Whether somebody in front is believed about clients, also that they came by TLS.
+    /// Whether a load balancer in front is trusted about clients, including whether they used TLS.
     pub fn has_front(&self) -> bool {
         self.settings.client_address.is_some()
     }
 
-    /// The names of all objects of the Swarm that the document names.
+    /// The names of all Swarm objects that the document names.
     pub fn named_objects(&self) -> BTreeSet<String> {
         let rules = self.hosts.allow.iter().flatten().filter_map(|rule| rule.networks.as_ref());
         self.networks.names().chain(rules.flatten()).map(ToString::to_string).collect()
@@ -101,26 +101,26 @@ pub struct Proxy {
 /// How Swarm replaces tasks; `None` = not stated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpdatePolicy {
-    /// Tasks at once.
+    /// The number of tasks replaced at once.
     pub parallelism: Option<u64>,
-    /// Pause between two.
+    /// The pause between two replacements.
     pub delay: Option<Duration>,
-    /// Which comes first.
+    /// Which comes first: stopping the old task or starting the new one.
     pub order: Option<UpdateOrder>,
-    /// What follows a failed task.
+    /// What happens after a task fails.
     pub failure_action: Option<FailureAction>,
-    /// For how long a new task is watched.
+    /// How long a new task is monitored.
     pub monitor: Option<Duration>,
-    /// The least time from one replacement for networks to the next.
+    /// The minimum interval between two replacements because of networks.
     pub network_interval: Option<Duration>,
     /// How long a proxy may take to run with a new network.
     pub network_timeout: Option<Duration>,
 }
 
-/// Proxies of a service that is created without a stated number: one may fail.
+/// The number of proxies of a service that is created without a stated number: one may fail.
 pub const PROXIES_AT_CREATION: u64 = 2;
-/// Where services run that are created without stated constraints: our images are for Linux, and a Swarm can have Windows nodes, where
-/// their tasks would fail.
+/// The placement of services that are created without stated constraints: our images are for Linux, and a Swarm can have Windows
+/// nodes, where their tasks would fail.
 pub const CONSTRAINT_AT_CREATION: &str = "node.platform.os==linux";
 /// The default of [`UpdatePolicy::network_interval`].
 pub const NETWORK_INTERVAL: Duration = Duration::from_secs(60);
@@ -132,7 +132,7 @@ pub const NETWORK_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Resources {
     /// Limits.
     pub limits: Amounts,
-    /// The most processes and threads, if stated; 0 = no limit.
+    /// The maximum number of processes and threads, if stated; 0 = no limit.
     pub pids_limit: Option<i64>,
     /// Reservations.
     pub reservations: Amounts,
@@ -150,9 +150,9 @@ pub struct Amounts {
 /// Where the output of containers goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Logging {
-    /// Wherever each node's engine sends it.
+    /// As configured on each node's Docker engine.
     EngineDefault,
-    /// To a driver, with its options.
+    /// To a logging driver, with its options.
     Driver {
         /// Its name.
         name: String,

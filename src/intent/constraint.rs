@@ -1,5 +1,5 @@
-//! Swarm's placement constraints and preferences. Swarm accepts constraints that can match no node (an unknown key), and
-//! the tasks then wait for ever; so this grammar is as narrow as what Swarm's scheduler really looks at.
+//! Swarm's placement constraints and preferences. Swarm accepts constraints that can match no node (such as an unknown
+//! key), and the tasks then wait forever; this grammar therefore accepts only what Swarm's scheduler evaluates.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::suggest::nearest;
 use crate::types::Refused;
 
-/// The keys whose value is one word of the node; label keys come on top.
+/// The keys whose value is a single property of the node; label keys are handled separately.
 const KEYS: [&str; 6] = ["node.id", "node.hostname", "node.role", "node.ip", "node.platform.os", "node.platform.arch"];
 const LABEL_PREFIXES: [&str; 2] = ["node.labels.", "engine.labels."];
 
@@ -23,7 +23,7 @@ pub struct Constraint {
 }
 
 impl Constraint {
-    /// Reads `key==value`, `key!=value`, or `key=value` for the first; blanks around the parts do not count.
+    /// Reads `key==value`, `key!=value`, or `key=value` as a form of the first; blanks around the parts are ignored.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let (key, operator, value, single_equals) = split(text)?;
         let constraint = Self { key: key.trim().to_owned(), operator, value: value.trim().to_owned(), single_equals };
@@ -38,7 +38,7 @@ impl Constraint {
     }
 }
 
-/// Reads a placement preference: `node.labels.rack` or `spread=node.labels.rack`. Gives the label's key with its prefix.
+/// Reads a placement preference: `node.labels.rack` or `spread=node.labels.rack`. Returns the label's key with its prefix.
 pub fn parse_preference(text: &str) -> Result<String, Refused> {
     let key = text.trim();
     let key = key.strip_prefix("spread=").unwrap_or(key).trim();
@@ -51,7 +51,7 @@ pub fn parse_preference(text: &str) -> Result<String, Refused> {
 }
 
 fn split(text: &str) -> Result<(&str, &'static str, &str, bool), Refused> {
-    // The leftmost operator counts: a value cannot hold one.
+    // The leftmost operator is used: a value cannot contain one.
     let not_equal = text.find("!=");
     let equal = text.find('=');
     let (at, operator, len, single) = match (equal, not_equal) {
@@ -73,7 +73,7 @@ fn check_key(key: &str) -> Result<(), Refused> {
     Err(Refused(format!("a constraint's key is one of {all}{meant}; Swarm accepts any other and then finds no node")))
 }
 
-/// The label's key behind `prefix`, whose case does not count.
+/// The label's key after `prefix`, which is compared without regard to case.
 fn label_of<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
     let head = key.get(..prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then(|| &key[prefix.len()..])

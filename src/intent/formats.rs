@@ -1,10 +1,10 @@
-//! The words of a document that have a grammar of their own. Each is a `format` in the schema; the schema's check, the
-//! conversion into checked values and the remedy all take the same parser from here, so they cannot disagree.
+//! Document values that have a grammar of their own. Each is a `format` in the schema; the schema check, the conversion
+//! into checked values and the remedy all use the same parser from here, so they cannot disagree.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// In place of a list of rules: every service may use everything, as with Interlock.
+/// Used in place of a list of rules: every service may use everything, as with Interlock.
 pub const ANYONE: &str = "anyone";
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -25,7 +25,7 @@ const fn format(name: &'static str, check: fn(&str) -> Result<(), Refused>, reme
     Format { name, check, remedy }
 }
 
-/// All of them.
+/// All formats.
 pub(super) const FORMATS: &[Format] = &[
     format(
         "address-range",
@@ -71,14 +71,15 @@ pub(super) fn timeout(text: &str) -> Result<u64, Refused> {
     }
 }
 
-/// A duration of the engine in milliseconds.
+/// An engine duration in milliseconds.
 pub(super) fn engine_duration(text: &str) -> Result<u64, Refused> {
     let duration = parse_duration(text)?;
     let millis = u64::try_from(duration.as_millis()).map_err(|_| Refused("this duration is too long".to_owned()))?;
     if Duration::from_millis(millis) == duration { Ok(millis) } else { Err(Refused("an engine counts whole milliseconds".to_owned())) }
 }
 
-/// How long the control plane may be silent, in milliseconds. Less than it takes to hear of it twice would take proxies to and fro.
+/// How long the control plane may be silent, in milliseconds. Less than the time in which two of its messages arrive would
+/// make proxies switch back and forth.
 pub(super) fn control_plane_timeout(text: &str) -> Result<u64, Refused> {
     match engine_duration(text)? {
         1..10_000 => Err(Refused("the control plane may be silent for 10s at least, or for ever (0s)".to_owned())),
@@ -86,7 +87,7 @@ pub(super) fn control_plane_timeout(text: &str) -> Result<u64, Refused> {
     }
 }
 
-/// A buffer of the engine: 1 KiB to 1 GiB.
+/// An engine buffer: 1 KiB to 1 GiB.
 pub(super) fn buffer_size(text: &str) -> Result<SizeBytes, Refused> {
     match parse_size(text)? {
         bytes @ 1024..=0x4000_0000 => Ok(SizeBytes(bytes)),
@@ -94,7 +95,7 @@ pub(super) fn buffer_size(text: &str) -> Result<SizeBytes, Refused> {
     }
 }
 
-/// The shared memory of a pool: nginx refuses less than eight pages.
+/// The shared memory of a pool: nginx refuses fewer than eight pages.
 pub(super) fn zone_size(text: &str) -> Result<SizeBytes, Refused> {
     match parse_size(text)? {
         bytes @ 0x8000..=0x4000_0000 => Ok(SizeBytes(bytes)),
@@ -119,13 +120,13 @@ pub(super) fn http_version(text: &str) -> Result<BackendHttpVersion, Refused> {
     }
 }
 
-/// Signals by their Linux names; Docker refuses others.
+/// Signals by their Linux names; Docker refuses all others.
 const SIGNALS: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD",
     "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// Reads a stop signal by name (with or without `SIG`, in any case) or number; gives Docker's form, `SIGQUIT` or `3`.
+/// Reads a stop signal by name (with or without `SIG`, in any case) or number; returns Docker's form, `SIGQUIT` or `3`.
 pub(super) fn stop_signal(text: &str) -> Result<String, Refused> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -136,13 +137,13 @@ pub(super) fn stop_signal(text: &str) -> Result<String, Refused> {
     number.map(|number| number.to_string()).ok_or_else(|| Refused("a stop signal is the name or number of a Linux signal".to_owned()))
 }
 
-/// A pattern of stacks. Stacks have the characters of the services whose names they begin.
+/// A pattern of stack names. They have the same characters as service names, which begin with them.
 fn stack_pattern(text: &str) -> Result<(), Refused> {
     let rule = |_| Refused("a pattern of stacks consists of letters, digits, '-', '_' and '*'".to_owned());
     types::ServiceGlob::parse(text).map(drop).map_err(rule)
 }
 
-/// The one word in place of a list of rules.
+/// The single word allowed in place of a list of rules.
 fn openness(text: &str) -> Result<(), Refused> {
     if text == ANYONE { Ok(()) } else { Err(Refused("this must be the word anyone, or a list of rules".to_owned())) }
 }
@@ -194,7 +195,7 @@ fn label_key(text: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Stand-ins that give a field its schema while serde reads plain text. What may be written as a number in YAML says so.
+/// Stand-in types that define a field's schema while serde reads plain text. Those that YAML may write as a number say so.
 macro_rules! words {
     ($($name:ident => $schema:tt),* $(,)?) => { $(
         pub(super) struct $name;

@@ -1,34 +1,34 @@
-//! Which hosts a cluster publishes, and for whom, as it is meant. Only the document reader makes it.
+//! The checked rules on which hosts a cluster publishes, and for which services. Created only by the document reader.
 
 use std::fmt;
 
 use super::hosts_spec::Sharing;
 use crate::types::{HostGlob, NetworkName, ServiceGlob};
 
-/// Who may publish which hosts. By default everybody everything that no other stack has.
+/// Which services may publish which hosts. By default every service may publish every host that no other stack has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostRules {
-    /// What is admitted; absent: everything.
+    /// The admitted hosts; `None`: all.
     pub allow: Option<Vec<HostRule>>,
-    /// The services that may be the default backend; absent: see [`HostRules::allow`].
+    /// The services that may be the default backend; `None`: see [`HostRules::allow`].
     pub default_backend: Option<Vec<ServiceGlob>>,
     /// Whether services of another stack may join a host.
     pub sharing: Sharing,
 }
 
-/// Hosts, and who may publish them. Displays as an administrator would say it.
+/// Hosts, and the services that may publish them. Displays in the administrator's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRule {
     /// The hosts.
     pub host: HostGlob,
-    /// The services; absent: any.
+    /// The services; `None`: any.
     pub services: Option<Vec<ServiceGlob>>,
-    /// The networks of which the service is attached to one; absent: any.
+    /// Networks, of which the service must be attached to one; `None`: any.
     pub networks: Option<Vec<NetworkName>>,
 }
 
 impl HostRule {
-    /// Whether it is for some services only, so that it names them for its hosts.
+    /// Whether it applies to certain services only, and so names them for its hosts.
     pub fn names_services(&self) -> bool {
         self.services.is_some() || self.networks.is_some()
     }

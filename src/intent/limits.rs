@@ -1,15 +1,15 @@
-//! How much of the proxies' configuration services may take, as it is meant: the defaults resolved. Plain numbers.
+//! How much of the proxies' configuration services may use, with the defaults resolved. Plain numbers.
 
 use crate::route::Footprint;
 
 /// The limits of a cluster (`spec.limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For each service.
+    /// For each service separately.
     pub service: Footprint,
     /// For all services of a team together.
     pub team: Footprint,
-    /// For all of them together.
+    /// For all services of the cluster together.
     pub cluster: Footprint,
     /// How often the labels of one service may change.
     pub label_updates: LabelUpdates,
@@ -18,27 +18,27 @@ pub struct Limits {
 /// How often the labels of one service may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LabelUpdates {
-    /// So many in quick succession; at least 1.
+    /// The number of changes in quick succession; at least 1.
     pub burst: u32,
-    /// So many for ever; at least 1.
+    /// The sustained number of changes; at least 1.
     pub per_minute: u32,
 }
 
-/// What a team may take of a cluster for which nothing else is stated: three quarters, rounded up, so that one route is one. No
-/// team fills a cluster alone, and a cluster of one team has most of its room.
+/// The default limit of a team: three quarters of the cluster's, rounded up, so that one route remains one. No single team can
+/// fill a cluster, and a cluster with one team can use most of its space.
 #[must_use]
 pub fn share_of_team(cluster: Footprint) -> Footprint {
     Footprint { routes: three_quarters(cluster.routes), locations: three_quarters(cluster.locations), bytes: three_quarters(cluster.bytes) }
 }
 
-/// Of a whole, rounded up.
+/// Three quarters of a whole, rounded up.
 #[must_use]
 pub fn three_quarters(whole: u64) -> u64 {
     whole - whole / 4
 }
 
 impl LabelUpdates {
-    /// What keeps to both.
+    /// The limits that satisfy both.
     #[must_use]
     pub fn strictest(self, other: Self) -> Self {
         Self { burst: self.burst.min(other.burst), per_minute: self.per_minute.min(other.per_minute) }

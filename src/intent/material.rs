@@ -1,9 +1,9 @@
-//! Who may use which secrets and configs, as it is meant: what an administrator opens beyond what is everybody's own. Only
-//! the document reader makes it.
+//! The checked rules on which services may use which secrets and configs: what an administrator opens beyond the services'
+//! own. Created only by the document reader.
 
 use crate::types::{ObjectGlob, ServiceGlob};
 
-/// What an administrator opens. By default nothing.
+/// What an administrator opens. Nothing by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MaterialRules {
     /// Everything, to every service.
@@ -30,10 +30,10 @@ impl Default for MaterialRules {
 pub struct MaterialRule {
     /// The objects, by full name.
     pub name: ObjectGlob,
-    /// The services; absent: any.
+    /// The services; `None`: any.
     pub services: Option<Vec<ServiceGlob>>,
-    /// The stacks; absent: any, and none.
+    /// The stacks; `None`: any, including no stack.
     pub stacks: Option<Vec<ServiceGlob>>,
-    /// The access labels; absent: any, and none.
+    /// The access labels; `None`: any, including no label.
     pub access_labels: Option<Vec<String>>,
 }

@@ -1,5 +1,6 @@
-//! What people ask for: ServiceCluster documents and service labels. Files and labels end here as valid types; what was
-//! typed and what is meant are two types. Does no I/O: files come in as text. Imports `types`, `report` and the settings of `route`.
+//! What users ask for: ServiceCluster documents and service labels. Files and labels become valid types here; the input as written
+//! and its checked form are separate types. Does no I/O: files are passed in as text. Imports `types`, `report` and the settings of
+//! `route`.
 
 pub mod cluster;
 pub(crate) mod cluster_spec;

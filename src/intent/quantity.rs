@@ -1,11 +1,11 @@
-//! Quantities as people write them: durations, sizes, processors. One grammar for documents and labels. Never guesses a
-//! unit: a number without one is refused where two units would be plausible.
+//! Quantities in human notation: durations, sizes, processors. One grammar for documents and labels. Never guesses a unit:
+//! a number without one is refused where two units would be plausible.
 
 use std::time::Duration;
 
 use crate::types::Refused;
 
-/// Longer durations are a slip of the unit, and would not fit what Swarm and the engines store.
+/// Longer durations are most likely a wrong unit, and would exceed what Swarm and the engines store.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const DURATION_RULE: &str = "a duration is a number with its unit (ms, s, m, h), or several of them, at most a year";
 const SIZE_RULE: &str = "a size is a whole number, with k, m or g behind it for multiples of 1024";
@@ -30,7 +30,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Refused> {
     Ok(total)
 }
 
-/// One number with its unit, and what follows it.
+/// One number with its unit, and the rest of the text.
 fn duration_part(text: &str) -> Option<(Duration, &str)> {
     let number_len = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, rest) = text.split_at(number_len);
@@ -63,7 +63,7 @@ pub fn parse_size(text: &str) -> Result<u64, Refused> {
         _ => return Err(refused()),
     };
     let number: u64 = number.parse().map_err(|_| refused())?;
-    // Swarm stores amounts as signed numbers; what does not fit there is a slip everywhere else, too.
+    // Swarm stores amounts as signed numbers; larger amounts are a mistake elsewhere, too.
     number.checked_mul(factor).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(refused)
 }
 
@@ -79,7 +79,7 @@ pub fn parse_cpus(text: &str) -> Result<i64, Refused> {
     if nanos < 1_000_000 { Err(Refused("Swarm refuses less than 0.001 processors".to_owned())) } else { Ok(nanos) }
 }
 
-/// A decimal number times `factor`, exactly; decimals below one unit are cut.
+/// A decimal number times `factor`, exactly; decimals below one unit are truncated.
 fn scaled(number: &str, factor: u64) -> Option<u128> {
     let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.len() <= 18 && part.bytes().all(|b| b.is_ascii_digit());

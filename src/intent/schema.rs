@@ -1,5 +1,5 @@
-//! The JSON Schema of ServiceCluster documents, generated from the types that read them. Closed: a field that it does not
-//! name does not exist. What a document leaves out is absent, never `null`, so the schema has no `null`.
+//! The JSON Schema of ServiceCluster documents, generated from the types that read them. Closed: unnamed fields are not
+//! allowed. Omitted fields are absent, never `null`, so the schema has no `null`.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cluster_spec::ServiceCluster;
 
-/// The schema of a ServiceCluster document, without references: every field stands where it is used.
+/// The schema of a ServiceCluster document, without references: every field is defined where it is used.
 pub fn cluster_schema() -> Value {
     let mut schema = schema_with::<ServiceCluster>(|settings| settings.inline_subschemas = true);
     RecursiveTransform(without_null).transform(&mut schema);
@@ -24,7 +24,7 @@ fn schema_with<T: JsonSchema>(configure: impl FnOnce(&mut SchemaSettings)) -> Sc
     SchemaSettings::draft2020_12().with(configure).into_generator().into_root_schema_for::<T>()
 }
 
-/// serde reads an absent and a `null` field alike; people who leave a value empty mean neither, so it is refused.
+/// serde treats absent and `null` fields alike; an empty value is probably a mistake, so it is refused.
 fn without_null(schema: &mut Schema) {
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|kind| kind != "null");
@@ -38,7 +38,7 @@ fn without_null(schema: &mut Schema) {
     if let [Value::Object(only)] = branches.as_slice() {
         let only = only.clone();
         schema.remove("anyOf");
-        // What is said of the field is nearer than what is said of its type.
+        // The field's description is more specific than its type's.
         for (key, value) in only {
             if schema.get(&key).is_none() {
                 schema.insert(key, value);

@@ -1,9 +1,9 @@
-//! "Did you mean": the nearest of the names that exist. Suggests nothing rather than something far-fetched.
+//! "Did you mean": the nearest of the existing names. Suggests nothing rather than something far-fetched.
 
-/// The candidate that `found` is most probably a slip of: the same letters in another case or with other separators,
-/// else the one within a third of its length. Ties go to the first in the order given.
+/// The candidate that `found` most probably misspells: the same letters in another case or with other separators, otherwise
+/// the nearest one within a third of its length. Ties go to the first in the given order.
 pub fn nearest<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A value of megabytes is no slip of a name, and comparing it would take long.
+    // A value of megabytes is no misspelt name, and comparing it would take long.
     if found.len() > 64 {
         return None;
     }
@@ -19,7 +19,7 @@ pub fn nearest<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Op
     best.map(|(_, candidate)| candidate)
 }
 
-/// Case and separators are the commonest slips (`stop_signal` for `stopSignal`), so they do not count.
+/// Case and separators are the most common slips (`stop_signal` for `stopSignal`), so they are ignored.
 fn letters(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

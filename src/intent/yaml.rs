@@ -1,6 +1,6 @@
-//! YAML as a tree that remembers lines and the text of each scalar. Total: text that is no YAML gives mistakes and
-//! whatever could be read before them. Documents of one file are read apart, so that a slip in one costs the others
-//! nothing. Never reads more than a bounded tree: aliases cannot multiply it, nesting cannot deepen it without limit.
+//! YAML as a tree that remembers lines and the text of each scalar. Total: invalid YAML produces mistakes and whatever
+//! could be read before them. The documents of one file are read separately, so that a mistake in one does not affect the
+//! others. The tree is bounded: aliases cannot multiply it, and nesting depth is limited.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use saphyr::{Scalar, ScalarStyle};
 use saphyr_parser::{Event, Parser, Tag};
 use serde_json::Value;
 
-/// More values than a file of a megabyte holds when nothing is multiplied by aliases.
+/// More values than a file of one megabyte contains without multiplication by aliases.
 const NODES_MAX: usize = 500_000;
-/// Deeper than any document of ours, shallow enough for recursive walks.
+/// Deeper than any of our documents, shallow enough for recursive walks.
 const DEPTH_MAX: usize = 64;
 
 /// One YAML document of a file.
 pub(super) struct YamlDocument {
-    /// What could be read; absent when there is nothing before the first mistake.
+    /// What could be read; `None` if there is nothing before the first mistake.
     pub root: Option<Node>,
     /// Whether the text was read to its end.
     pub complete: bool,
     pub mistakes: Vec<YamlMistake>,
 }
 
-/// Something that is no YAML, or YAML that says two things at once.
+/// Invalid YAML, or YAML that contradicts itself.
 pub(super) struct YamlMistake {
     pub line: usize,
-    /// The JSON pointer of the field concerned; empty when there is none.
+    /// The JSON pointer of the field concerned; empty if there is none.
     pub pointer: String,
     pub message: String,
 }
@@ -39,7 +39,7 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum Data {
-    /// The value as YAML's core schema resolves it, and as it was written.
+    /// The value as YAML's core schema resolves it, and as written.
     Scalar {
         value: Value,
         text: String,
@@ -56,8 +56,8 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// The line of the value that the JSON pointer names, or of the nearest thing around it that exists. For a field
-    /// that is the line of its key.
+    /// The line of the value at the JSON pointer, or of its nearest existing ancestor. For a field that is the line of its
+    /// key.
     pub fn line_of(&self, pointer: &str) -> usize {
         let (mut node, mut line) = (self, self.line);
         for segment in pointer.split('/').skip(1) {
@@ -89,25 +89,25 @@ impl Node {
     }
 }
 
-/// A key as a segment of a JSON pointer.
+/// Escapes a key as a segment of a JSON pointer.
 pub(super) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// The key of a JSON pointer's segment.
+/// The key for a JSON pointer's segment.
 pub(super) fn unescaped(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
 }
 
-/// Reads all documents of a file's text; documents without content are passed over.
+/// Reads all documents of a file's text; skips documents without content.
 pub(super) fn read(text: &str) -> Vec<YamlDocument> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = split(text).into_iter().map(|(line, part)| read_one(part, line));
     documents.filter(|document| document.root.is_some() || !document.mistakes.is_empty()).collect()
 }
 
-/// Cuts at the lines that begin with `---` or `...`: YAML gives these a meaning of their own even in block scalars and
-/// quotes. Gives each part with the number of lines before it.
+/// Splits at the lines that begin with `---` or `...`: YAML treats these as markers even in block scalars and quotes.
+/// Returns each part with the number of lines before it.
 fn split(text: &str) -> Vec<(usize, &str)> {
     let (mut parts, mut start, mut first_line, mut has_content) = (Vec::new(), 0, 0, false);
     let mut at = 0;
@@ -118,7 +118,7 @@ fn split(text: &str) -> Vec<(usize, &str)> {
             (start, first_line) = (at, number);
         }
         let trimmed = line.trim();
-        // Directives and comments before `---` belong to the document that it opens.
+        // Directives and comments before `---` belong to the document that follows.
         let preamble = trimmed.is_empty() || trimmed.starts_with('#') || (line.starts_with('%') && !has_content);
         has_content = has_content && !(marker("---") && start == at) || !preamble;
         at += line.len();
@@ -135,7 +135,7 @@ fn read_one(text: &str, lines_before: usize) -> YamlDocument {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     let mut complete = true;
-    // The parser notices the end of the text one line too late.
+    // The parser reports the end of the text one line too late.
     let last_line = lines_before + text.trim_end().lines().count().max(1);
     while let Some(event) = parser.next_event() {
         let step = match event {
@@ -167,7 +167,7 @@ struct Builder {
     mistakes: Vec<YamlMistake>,
 }
 
-/// A sequence or mapping that has begun and not ended.
+/// A sequence or mapping that is not complete yet.
 struct Open {
     line: usize,
     anchor: usize,
@@ -212,7 +212,7 @@ impl Builder {
         }
     }
 
-    /// Puts a finished value where it belongs: into the innermost open thing, as key or as value.
+    /// Adds a completed value to the innermost open collection, as key or as value.
     fn add(&mut self, node: Node, anchor: usize) -> Step {
         self.nodes += node.size();
         if self.nodes > NODES_MAX || self.open.len() + node.depth() > 2 * DEPTH_MAX {
@@ -244,7 +244,7 @@ impl Builder {
         Ok(())
     }
 
-    /// The JSON pointer of the innermost open thing.
+    /// The JSON pointer of the innermost open collection.
     fn pointer(&self) -> String {
         let outer = self.open.iter().take(self.open.len().saturating_sub(1));
         let segment = |open: &Open| match (&open.data, &open.key) {
@@ -254,7 +254,7 @@ impl Builder {
         outer.fold(String::new(), |pointer, open| pointer + "/" + &segment(open))
     }
 
-    /// Closes what a mistake left open, so that what stood before it can be looked at.
+    /// Closes collections that a mistake left open, so that what precedes it can be used.
     fn finish(&mut self) -> Option<Node> {
         while let Some(open) = self.open.pop() {
             if self.add(Node { line: open.line, data: open.data }, 0).is_err() {
@@ -265,7 +265,7 @@ impl Builder {
     }
 }
 
-/// A scalar as the core schema resolves it. What JSON cannot say (infinity) stays text.
+/// Resolves a scalar by the core schema. Values that JSON cannot represent (infinity) stay text.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Data {
     let tag = tag.map(|tag| std::borrow::Cow::Owned(tag.clone()));
     let value = match Scalar::parse_from_cow_and_metadata(text.into(), style, tag.as_ref()) {
@@ -278,7 +278,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Data {
     Data::Scalar { value, text: text.to_owned() }
 }
 
-/// `2.0` is 2 to everybody who writes it.
+/// `2.0` is meant as 2.
 fn number(value: f64) -> Option<Value> {
     #[expect(clippy::cast_possible_truncation, reason = "only taken when the round trip gives the same number")]
     let whole = value as i64;

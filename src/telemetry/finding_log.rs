@@ -1,10 +1,10 @@
-//! Tells the log about findings: each once, when it appears. Decides nothing.
+//! Logs each finding once, when it appears. Decides nothing.
 
 use std::collections::BTreeSet;
 
 use crate::report::{Finding, Severity};
 
-/// Logs the findings that were not there before; `about` is what they were found in.
+/// Logs the findings that are new; `about` names where they were found.
 pub fn appeared(about: &str, before: &[Finding], after: &[Finding]) {
     for finding in new(before, after) {
         let code = finding.code.as_str();

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -18,15 +18,15 @@ pub enum Format {
 /// Logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// The user's mistake: the filter is not in `tracing-subscriber`'s form.
+    /// Invalid input: the filter does not have `tracing-subscriber`'s syntax.
     #[error("reading the log filter '{filter}' (such as 'info' or 'swarmgate=debug,info'): {source}")]
     Filter {
-        /// What was given.
+        /// The filter given.
         filter: String,
         /// What is wrong with it.
         source: ParseError,
     },
-    /// Cannot happen in the program: somebody has set up logs before.
+    /// Cannot happen in the program: logging was already set up.
     #[error("setting up logs: {0}")]
     Twice(TryInitError),
 }

@@ -1,5 +1,5 @@
-//! Every metric of the program: its name once, with description and unit. Rooms that must not import this one write the
-//! name as a literal; `tests/architecture.rs` holds that it is described here.
+//! All metrics of the program: each name once, with description and unit. Rooms that must not import this one write the
+//! name as a literal; `tests/architecture.rs` checks that it is described here.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -9,42 +9,42 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::report::{ClusterStatus, ConditionStatus, ProxyTaskReport, StatusReport};
 
-/// Writes to the Swarm that were carried out, by kind of step and outcome. A still world adds none.
+/// Writes to the Swarm that were carried out, by kind of step and outcome. Does not grow while nothing changes.
 pub const WRITES_TOTAL: &str = "swarmgate_writes_total";
 /// Passes, by cluster and result.
 pub const PASS_TOTAL: &str = "swarmgate_pass_total";
 /// How long passes take.
 pub const PASS_DURATION_SECONDS: &str = "swarmgate_pass_duration_seconds";
-/// Time since the Swarm was last read completely.
+/// Time since the last complete read of the Swarm.
 pub const SNAPSHOT_AGE_SECONDS: &str = "swarmgate_snapshot_age_seconds";
 /// How long complete reads of the Swarm take.
 pub const OBSERVE_DURATION_SECONDS: &str = "swarmgate_observe_duration_seconds";
-/// Reads of the Swarm that failed.
+/// Failed reads of the Swarm.
 pub const OBSERVE_FAILURES_TOTAL: &str = "swarmgate_observe_failures_total";
 /// Quick looks at the tasks, by result (`same`, `changed`, `failed`).
 pub const TASK_PROBES_TOTAL: &str = "swarmgate_task_probes_total";
-/// Why passes were asked for.
+/// Reasons for which passes were requested.
 pub const WAKES_TOTAL: &str = "swarmgate_wakes_total";
-/// Present findings, by code and severity.
+/// Current findings, by code and severity.
 pub const FINDINGS: &str = "swarmgate_findings";
 /// Routes, by cluster and state.
 pub const ROUTES: &str = "swarmgate_routes";
 /// Proxy tasks, by cluster and whether they run the newest configuration.
 pub const PROXIES: &str = "swarmgate_proxies";
-/// Proxy tasks that find endpoints by name, because the control plane was silent for longer than it may, by cluster.
+/// Proxy tasks that resolve endpoints by name, because the control plane was silent for longer than allowed, by cluster.
 pub const PROXIES_ON_NAMES: &str = "swarmgate_proxies_on_names";
-/// How often the proxy tasks of a cluster have gone over to names since they started, by cluster.
+/// How often the proxy tasks of a cluster have switched to names since they started, by cluster.
 pub const PROXY_FALLBACKS: &str = "swarmgate_proxy_fallbacks";
-/// Workers of a cluster's proxies that finish connections of earlier configurations.
+/// Workers of a cluster's proxies that are finishing connections of earlier configurations.
 pub const RETIRING_WORKERS: &str = "swarmgate_retiring_workers";
-/// Such workers that were ended with their connections, since the proxies that run now started.
+/// Such workers that were ended together with their connections, since the start of the current proxies.
 pub const ENDED_WORKERS: &str = "swarmgate_ended_workers";
-/// What request bodies take on the volumes of a cluster's proxies.
+/// The space that request bodies take on the volumes of a cluster's proxies.
 pub const BODY_SPOOL_BYTES: &str = "swarmgate_body_spool_bytes";
 /// Conditions, by cluster and type: 1 true, 0 false, -1 unknown.
 pub const CONDITION: &str = "swarmgate_condition";
-/// When the first certificate of a cluster expires, in seconds since 1970. Which one it is stands in the status: metrics
-/// are open to all, and name nothing but clusters.
+/// When the first certificate of a cluster expires, in seconds since 1970. The status says which one it is: metrics are
+/// open to all, and name nothing but clusters.
 pub const CERTIFICATE_NOT_AFTER: &str = "swarmgate_certificate_not_after_timestamp_seconds";
 /// Whether the event stream is believed alive.
 pub const EVENTS_ALIVE: &str = "swarmgate_events_alive";
@@ -55,7 +55,7 @@ pub const DOCKER_REQUESTS_TOTAL: &str = "swarmgate_docker_requests_total";
 /// Bytes of answers of the Docker API (counted in `docker`).
 pub const DOCKER_RESPONSE_BYTES_TOTAL: &str = "swarmgate_docker_response_bytes_total";
 
-/// Upper edges of the duration histograms: a pass takes milliseconds, a stuck API call up to its deadline.
+/// Upper bounds of the duration histograms: a pass takes milliseconds, a stuck API call up to its deadline.
 const DURATION_BUCKETS_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Installs the recorder of this process and describes every metric.
@@ -71,7 +71,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Gives every metric its description and unit.
+/// Registers the description and unit of every metric.
 fn describe() {
     describe_counter!(WRITES_TOTAL, Unit::Count, "Writes to the Swarm, by kind of step and outcome");
     describe_counter!(PASS_TOTAL, Unit::Count, "Passes, by cluster and result");
@@ -101,10 +101,11 @@ fn describe() {
     describe_counter!(DOCKER_RESPONSE_BYTES_TOTAL, Unit::Bytes, "Bytes of answers of the Docker API");
 }
 
-/// A gauge with its labels: what must be set back to zero when the status no longer has it.
+/// A gauge with its labels, which must be reset to zero when the status no longer contains it.
 type Series = (&'static str, Vec<(&'static str, String)>);
 
-/// Shows a status report as gauges. Remembers what it showed, so that what vanished reads zero instead of its last value.
+/// Exports a status report as gauges. Remembers what was exported, so that what disappeared reads zero instead of its last
+/// value.
 #[derive(Debug, Default)]
 pub struct StatusGauges {
     shown: Mutex<BTreeSet<Series>>,
@@ -116,7 +117,7 @@ impl StatusGauges {
         let values = series_of(status);
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, labels) in shown.iter().filter(|series| !values.iter().any(|(known, _)| known == *series)) {
-            // A certificate that is not in use any more does not expire in 1970.
+            // A certificate that is no longer used does not expire in 1970.
             let gone = if *name == CERTIFICATE_NOT_AFTER { f64::NAN } else { 0.0 };
             metrics::gauge!(*name, labels).set(gone);
         }
@@ -174,14 +175,14 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; nobody counts that far")]
 fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
-    // The sum of no floats is -0.
+    // The sum of zero floats is -0.
     let on_names = cluster.proxies.iter().filter(|proxy| proxy.is_on_names()).count() as f64;
     let times = cluster.proxies.iter().filter_map(|proxy| proxy.fallbacks).sum::<u64>() as f64;
     let labels = || vec![("cluster", name.to_owned())];
     [((PROXIES_ON_NAMES, labels()), on_names), ((PROXY_FALLBACKS, labels()), times)]
 }
 
-/// The sums over a cluster's proxies, as far as these were heard of.
+/// The sums over a cluster's proxies, as far as these have reported.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; below 2^53 nothing is lost")]
 fn loads(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 3] {
     let sum = |of: fn(&ProxyTaskReport) -> Option<u64>| cluster.proxies.iter().filter_map(of).sum::<u64>() as f64;
@@ -242,7 +243,7 @@ mod tests {
             for (key, value) in labels {
                 let fine = match key {
                     "cluster" => status.clusters.contains_key(&value),
-                    // Words of ours.
+                    // Fixed words.
                     "code" | "severity" | "state" | "up_to_date" | "type" => true,
                     _ => false,
                 };

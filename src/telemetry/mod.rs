@@ -1,4 +1,5 @@
-//! Logs and metrics, each metric named once. Shows the words of `report` and never decides anything. Imports only `report`.
+//! Logs and metrics; each metric is named in one place. Shows the wording of `report` and never decides anything. Imports
+//! only `report`.
 
 pub(crate) mod finding_log;
 pub(crate) mod logs;

@@ -1,4 +1,4 @@
-//! Who gets in, asked as attackers and as people would.
+//! Who has access: requests by attackers and by legitimate users.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn head(method: Method, uri: &str, headers: &[(&str, &str)]) -> Parts {
     builder.body(Body::empty()).unwrap().into_parts().0
 }
 
-/// What comes of a GET from an address, by a host, with more headers.
+/// The result of a GET from an address, with a host and further headers.
 fn ask(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), Refusal> {
     let head = head(Method::GET, path, &[&[("host", host)], more].concat());
     guard.judge(&head, Some(&peer(from)))

@@ -1,4 +1,4 @@
-//! What the page shows, and that nothing that others wrote becomes HTML.
+//! The page's content, and that untrusted text never becomes HTML.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::report::StatusReport;
 
 const ATTACK: &str = "<script>alert('1')</script><b onload=\"x\">&";
 
-/// A status in which everything that others can write is `text`.
+/// A status in which all untrusted text is `text`.
 fn status(text: &str) -> StatusReport {
     let at = "2026-01-02T03:04:05Z";
     let finding = json!({"severity": "error", "code": "InvalidLabelValue", "subject": {"kind": "service", "name": text}, "field": text, "value": text,

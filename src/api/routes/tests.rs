@@ -1,4 +1,4 @@
-//! What the endpoints do when too much is asked of them.
+//! How the endpoints behave under overload.
 
 use axum::body::Body;
 use futures::future::{join_all, poll_immediate};
@@ -8,7 +8,7 @@ use super::*;
 use crate::http_server::Transport;
 use crate::report::OperatorStatus;
 
-/// Questions are never answered; the status counts how often it was made.
+/// Queries are never answered; the status counts how often it was computed.
 #[derive(Default)]
 struct Slow(std::sync::atomic::AtomicU64);
 

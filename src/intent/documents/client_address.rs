@@ -1,4 +1,4 @@
-//! `spec.settings.clientAddress`: from what was typed to ranges, and statements that believe nobody or everybody.
+//! `spec.settings.clientAddress`: converts it to ranges, and reports values that trust no client or every client.
 
 use super::document_error::Mistakes;
 use super::edge_limits::publish_mode;
@@ -9,13 +9,13 @@ use crate::types::{AddressRange, EngineLine, Refused};
 
 const POINTER: &str = "/spec/settings/clientAddress";
 
-/// Ranges with fewer shared bits than this are no load balancers any more (IPv4, IPv6).
+/// Ranges with shorter prefixes than this are not plausible for load balancers (IPv4, IPv6).
 const NARROW_ENOUGH: (u8, u8) = (8, 16);
 
-/// Raw lines that say the same.
+/// Raw directives for the same purpose.
 const SAME: [&str; 3] = ["set_real_ip_from", "real_ip_header", "real_ip_recursive"];
 
-/// The balancers as the engine knows them.
+/// The load balancers in the engine's form.
 pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, Refused> {
     let mut trusted = spec.trusted.iter().map(|range| AddressRange::parse(range)).collect::<Result<Vec<_>, _>>()?;
     trusted.sort_unstable();
@@ -23,7 +23,7 @@ pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, Refused> {
     Ok(ClientAddress { trusted, from: spec.from })
 }
 
-/// Lists that believe nobody, or strangers.
+/// Reports lists that trust no one, or arbitrary clients.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     let pointer = format!("{POINTER}/trusted");
     if look.any(&pointer).is_some_and(serde_json::Value::is_array) && look.list(&pointer).is_empty() {
@@ -54,7 +54,7 @@ fn too_wide(range: AddressRange) -> Option<&'static str> {
     }
 }
 
-/// The routing mesh, which is what there is where nothing is stated, gives every connection an address of its own.
+/// The routing mesh, which is the default, gives every connection one of its own addresses.
 fn behind_the_mesh(look: &Look<'_>, mistakes: &mut Mistakes) {
     if publish_mode(look) == Some("ingress") {
         let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers: either nobody is \

@@ -1,5 +1,6 @@
 //! What two documents may not both claim: a name, a label value, a service name, a port of the routing mesh. Neither wins:
-//! which file is read first must not decide who serves, and a running operator keeps the last good version of both.
+//! the order in which files are read must not decide which one is served, and a running operator keeps the last good
+//! version of both.
 
 use std::collections::BTreeMap;
 
@@ -24,20 +25,20 @@ enum Claim {
     HostPort(u64, Vec<String>),
 }
 
-/// Who claims something, and by which field.
+/// The document that claims something, and the field that does.
 struct Claimant {
     document: usize,
     pointer: String,
 }
 
-/// Compares all documents with each other.
+/// Compares all documents with one another.
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     let mut claims: BTreeMap<Claim, Vec<Claimant>> = BTreeMap::new();
     for (at, document) in documents.iter().enumerate() {
         let name = Claim::Name(document.value["metadata"]["name"].as_str().unwrap_or_default().to_owned());
         let name_taken = claims.contains_key(&name);
         for (claim, pointer) in claims_of(&document.value) {
-            // Of two documents with one name it is enough to hear that, not what follows from the name.
+            // For two documents with one name that finding is enough; conflicts that follow from the name are omitted.
             if name_taken && matches!(claim, Claim::Service(_)) && document.value.pointer(&pointer).is_none() {
                 continue;
             }
@@ -51,7 +52,7 @@ pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     note_mesh_against_host(&claims, files, documents);
 }
 
-/// What one field claims and others do as well, whatever the port.
+/// The other claims to what a field claims, whatever the port.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Note {
     document: usize,
@@ -60,13 +61,13 @@ struct Note {
     others: Others,
 }
 
-/// What is claimed twice, for each who claims it; several ports of one field are one mistake.
+/// Duplicate claims, for each claimant; several ports of one field are one mistake.
 fn notes(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
     let mut notes: BTreeMap<Note, Vec<u64>> = BTreeMap::new();
     for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
         let places: Vec<String> = claimants.iter().map(|claimant| place(claimant, files, documents)).collect();
         for (at, claimant) in claimants.iter().enumerate() {
-            // Within one document a port is given twice by its own fields, which is told elsewhere.
+            // A port that two fields of one document claim is reported elsewhere.
             let same_document = claimants.iter().all(|other| other.document == claimant.document);
             if same_document && !matches!(claim, Claim::Service(_)) {
                 continue;
@@ -91,10 +92,10 @@ impl Claim {
     }
 }
 
-/// At most so many are named: with many documents of one kind each would have a line of thousands of characters.
+/// How many are named: with many documents of one kind each finding would have thousands of characters.
 const OTHERS_MAX: usize = 3;
 
-/// The other places that claim the same: the first of them, and how many more there are.
+/// The other places with the same claim: the first few, and the number of the others.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Others {
     named: Vec<String>,
@@ -102,14 +103,14 @@ struct Others {
 }
 
 impl Others {
-    /// All of these but one.
+    /// All of these except one.
     fn of(places: &[String], but: usize) -> Self {
         let others = places.iter().enumerate().filter(|(at, _)| *at != but);
         let named: Vec<String> = others.take(OTHERS_MAX).map(|(_, place)| place.clone()).collect();
         Self { more: places.len() - 1 - named.len(), named }
     }
 
-    /// What they do in the present tense: "a.yaml:3 and b.yaml:3 declare".
+    /// The claim in the present tense: "a.yaml:3 and b.yaml:3 declare".
     fn do_the_same(&self, once: &str, several: &str) -> String {
         let names = if self.more == 0 { and(&self.named) } else { format!("{} and {} more", self.named.join(", "), self.more) };
         format!("{names} {}", if self.named.len() == 1 { once } else { several })
@@ -156,7 +157,7 @@ fn claims_of(value: &Value) -> Vec<(Claim, String)> {
 fn port_claims(value: &Value) -> Vec<(Claim, String)> {
     let proxy = &value["spec"]["proxy"];
     let Some(publish) = proxy.get("publish") else {
-        // The default of a document that states none.
+        // The default for a document that states none.
         let whole = proxy.is_object().then_some([80, 443]);
         return whole.into_iter().flatten().map(|port| (Claim::MeshPort(port), "/spec/proxy/publish".to_owned())).collect();
     };
@@ -214,7 +215,7 @@ fn ports_words(what: &str, ports: &[u64]) -> String {
     format!("{what}{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports))
 }
 
-/// The routing mesh holds its ports on every node, also on those where a proxy wants the same one for itself.
+/// The routing mesh occupies its ports on every node, including those where a proxy publishes the same port itself.
 fn note_mesh_against_host(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], documents: &mut [Document]) {
     for (claim, claimants) in claims {
         let Claim::HostPort(port, _) = claim else { continue };

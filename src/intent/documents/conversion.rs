@@ -1,5 +1,5 @@
-//! From the document as it was typed to the cluster as it is meant: names completed, quantities in units, defaults that
-//! need no Swarm knowledge filled in. What is not managed stays absent.
+//! Converts the document as written to the checked cluster: names completed, quantities in units, defaults resolved that
+//! need no Swarm knowledge. What is not managed stays absent.
 
 use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
@@ -61,12 +61,12 @@ fn proxy(spec: spec::ProxySpec, engine: EngineKind, cluster: &ClusterName) -> Re
     })
 }
 
-/// How ports are published, default resolved.
+/// How ports are published, with the default resolved.
 fn publish_mode(spec: &spec::ProxySpec) -> PublishMode {
     spec.publish.as_ref().map_or(PublishMode::Ingress, |publish| publish.mode)
 }
 
-/// The routing mesh with the ports that people expect.
+/// The routing mesh with the usual ports.
 fn default_publish() -> Result<Publish, Refused> {
     let same = |port| Port::new(port).map(|port| PortMapping { published: port, target: port });
     Ok(Publish { mode: PublishMode::Ingress, http: same(80)?, https: Some(same(443)?) })

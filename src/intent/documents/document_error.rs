@@ -1,4 +1,4 @@
-//! Mistakes of one document while it is read: collected in any order, told in the order of their lines.
+//! The mistakes of one document: collected in any order, reported in the order of their lines.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::super::yaml::{Node, YamlMistake, unescaped};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 
-/// More mistakes than a person reads; a machine-made document can have as many as it has bytes.
+/// More mistakes than a person reads; a generated document can have as many as it has bytes.
 const MISTAKES_MAX: usize = 100;
 
-/// The mistakes of one document, and what is needed to say where they are.
+/// The mistakes of one document, and what is needed to locate them.
 #[derive(Default)]
 pub(super) struct Mistakes {
     tree: Option<Node>,
-    /// The document as plain values, from which the values found are quoted.
+    /// The document as plain values, from which findings quote.
     pub value: Value,
     list: Vec<Mistake>,
 }
@@ -32,7 +32,7 @@ struct Mistake {
 }
 
 impl Mistakes {
-    /// None yet, for the document of this tree.
+    /// Starts without mistakes, for the document of this tree.
     pub fn of(tree: Option<Node>) -> Self {
         Self { tree, ..Self::default() }
     }
@@ -42,25 +42,25 @@ impl Mistakes {
         self.tree.as_ref()
     }
 
-    /// Adds one about the field that the JSON pointer names; line and value are looked up.
+    /// Adds a mistake in the field at the JSON pointer; looks up its line and value.
     pub fn add(&mut self, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.add_as(code.severity(), code, pointer, message, remedy);
     }
 
-    /// The same, as bad as this.
+    /// The same, with this severity.
     pub fn add_as(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
         let value = self.value.pointer(pointer).filter(|value| !value.is_null()).map(shown);
         let (line, pointer) = (self.line_of(pointer), pointer.to_owned());
         self.list.push(Mistake { line, pointer, severity, code, value, message: message.into(), remedy: remedy.into() });
     }
 
-    /// Adds one that concerns no field.
+    /// Adds a mistake that concerns no field.
     pub fn add_bare(&mut self, severity: Severity, code: FindingCode, line: usize, message: &str, remedy: &str) {
         let (message, remedy) = (message.to_owned(), remedy.to_owned());
         self.list.push(Mistake { line, pointer: String::new(), severity, code, value: None, message, remedy });
     }
 
-    /// Adds one that YAML itself has.
+    /// Adds a YAML error.
     pub fn add_yaml(&mut self, slip: YamlMistake) {
         let (code, remedy) = if slip.pointer.is_empty() {
             (FindingCode::UnreadableDocument, "Correct the line or the one before it; mind the indentation.")
@@ -72,7 +72,7 @@ impl Mistakes {
         self.list.push(Mistake { line, pointer, severity, code, value: None, message, remedy });
     }
 
-    /// The line of the field that the JSON pointer names.
+    /// The line of the field at the JSON pointer.
     pub fn line_of(&self, pointer: &str) -> usize {
         self.tree.as_ref().map_or(0, |tree| tree.line_of(pointer))
     }
@@ -82,7 +82,7 @@ impl Mistakes {
         self.list.iter().any(|mistake| mistake.severity == Severity::Error)
     }
 
-    /// As findings, in the order of the lines, without repetitions.
+    /// As findings, in the order of the lines, without duplicates.
     pub fn into_findings(self, file: &str) -> Vec<Finding> {
         let mut list = self.list;
         list.sort();
@@ -110,7 +110,7 @@ impl Mistake {
     }
 }
 
-/// A value as its author recognises it: text as it is, the rest as JSON.
+/// A value as its author wrote it: text unchanged, the rest as JSON.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -118,7 +118,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A JSON pointer as people write paths: `spec.proxy.constraints[0]`, `spec.proxy.labels["org.example.x"]`.
+/// A JSON pointer in path notation: `spec.proxy.constraints[0]`, `spec.proxy.labels["org.example.x"]`.
 pub(super) fn path_of(pointer: &str) -> String {
     let mut path = String::new();
     for segment in pointer.split('/').skip(1).map(unescaped) {

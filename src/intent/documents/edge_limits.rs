@@ -1,5 +1,5 @@
-//! The limits of `spec.settings`: what bounds clients, streams, and workers of earlier configurations. Their defaults depend on
-//! one another and on how the proxies are published.
+//! The limits in `spec.settings` on clients, streams, and workers of earlier configurations. Their defaults depend on one
+//! another and on how the proxies are published.
 
 use super::document_error::Mistakes;
 use super::field_dependencies::Look;
@@ -11,11 +11,11 @@ use crate::intent::settings_spec::Settings;
 use crate::route::{BODY_SPOOL_MAX, EdgeLimits, EngineSettings, SizeBytes};
 use crate::types::Refused;
 
-/// One client address gets at most this part of a worker's connections, unless a document says otherwise: with two for each request,
-/// half of them stay for others.
+/// One client address gets at most this part of a worker's connections by default: with two for each request, half of them remain
+/// for others.
 const CLIENT_PART: u32 = 4;
 
-/// The limits, defaults resolved.
+/// The limits, with defaults resolved.
 pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EdgeLimits, Refused> {
     let default = EdgeLimits::default();
     let size = |text: &Option<String>| text.as_deref().map(|text| parse_size(text).map(SizeBytes)).transpose();
@@ -32,13 +32,14 @@ pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EdgeLimits, 
     })
 }
 
-/// The connections of a worker: no more than it may have files, where only those are stated.
+/// The connections of a worker: no more than its limit of open files, if only that is stated.
 pub(super) fn connections(spec: &Settings) -> u32 {
     let default = EngineSettings::default().max_connections;
     spec.max_connections.unwrap_or_else(|| spec.open_files.map_or(default, |files| files.min(default)))
 }
 
-/// Behind the routing mesh all clients of a node have the mesh's address there: a limit would stop all of them for one.
+/// Behind the routing mesh all clients of a node have the mesh's address: a limit per address would stop all of them
+/// because of one.
 fn per_client(spec: &Settings, mode: PublishMode) -> u32 {
     match mode {
         PublishMode::Host => (connections(spec) / CLIENT_PART).max(1),
@@ -46,18 +47,18 @@ fn per_client(spec: &Settings, mode: PublishMode) -> u32 {
     }
 }
 
-/// A stream may be silent for no shorter time than an answer that is no stream.
+/// A stream's idle timeout is never shorter than that of an ordinary response.
 fn usual_silence(spec: &Settings, default: &EdgeLimits) -> Result<u64, Refused> {
     Ok(or(spec.read_timeout.as_deref(), timeout, 0)?.max(default.stream_idle_timeout_ms))
 }
 
-/// Values that cannot be meant.
+/// Invalid values.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     one_client(look, mistakes);
     one_body(look, mistakes);
 }
 
-/// How the proxies are published, as far as that is known: with `publish` goes `mode`, and who forgets it is told of that alone.
+/// How the proxies are published, as far as known: `publish` requires `mode`, and a missing one is reported on its own.
 pub(super) fn publish_mode<'a>(look: &Look<'a>) -> Option<&'a str> {
     let default = || look.any("/spec/proxy/publish").is_none().then_some("ingress");
     look.text("/spec/proxy/publish/mode").or_else(default)
@@ -82,8 +83,8 @@ fn one_client(look: &Look<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// A body that is larger than what all of them may take cuts the uploads of others, and never arrives itself. Who states neither
-/// has not asked for such bodies; without an agent (a stock image) nothing bounds them.
+/// A body larger than the total for all bodies interrupts the uploads of others, and never arrives itself. Defaults alone are
+/// not reported: they do not ask for such bodies. Without an agent (a stock image) nothing limits them.
 fn one_body(look: &Look<'_>, mistakes: &mut Mistakes) {
     let (spool, body) = ("/spec/settings/requestBodySpoolMax", "/spec/settings/clientMaxBodySize");
     let bytes = |pointer: &str| look.text(pointer).and_then(|text| parse_size(text).ok());

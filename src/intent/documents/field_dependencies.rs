@@ -1,5 +1,6 @@
-//! What the schema cannot say about one document: fields that exclude or need each other, and values that Swarm accepts
-//! and that cannot be meant. Looks at plain values, so that it tells its mistakes beside those of the shape.
+//! What the schema cannot express about one document: fields that exclude or require each other, and values that Swarm
+//! accepts but that make no sense. Works on plain values, so that its mistakes are reported together with those of the
+//! shape.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::types::Refused;
 /// Starting a container and its first health check take several seconds.
 const NETWORK_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
-/// Checks the document's fields against each other.
+/// Checks the document's fields against one another.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
     let checks = [
         tasks,
@@ -38,7 +39,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
     }
 }
 
-/// Reads single values; whatever has another type counts as absent, the shape has told that.
+/// Reads single values; a value of the wrong type is treated as absent, because the shape check has reported it.
 pub(super) struct Look<'a>(&'a Value);
 
 impl<'a> Look<'a> {
@@ -143,7 +144,8 @@ fn constraints(look: &Look<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// Options belong to a driver; without one nobody knows whether they are understood, and tasks that have one too many never start.
+/// Options belong to a driver; without one it is unknown whether they are supported, and tasks with an unsupported option never
+/// start.
 fn logging(look: &Look<'_>, mistakes: &mut Mistakes) {
     for workload in ["extension", "proxy"] {
         let options = format!("/spec/{workload}/logging/options");

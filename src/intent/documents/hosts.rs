@@ -1,4 +1,4 @@
-//! `spec.hosts`: from what was typed to rules, and lists that admit nobody.
+//! `spec.hosts`: converts it to rules, and reports lists that admit no service.
 
 use super::document_error::Mistakes;
 use super::field_dependencies::Look;
@@ -6,7 +6,7 @@ use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
 use crate::types::{HostGlob, Refused, ServiceGlob};
 
-/// The rules as they are meant.
+/// The checked rules.
 pub(super) fn checked(spec: HostsSpec) -> Result<HostRules, Refused> {
     let allow = spec.allow.map(|entries| entries.into_iter().map(rule).collect()).transpose()?;
     Ok(HostRules { allow, default_backend: services(spec.default_backend)?, sharing: spec.sharing.unwrap_or_default() })
@@ -25,7 +25,7 @@ fn services(patterns: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, R
     patterns.map(|patterns| patterns.iter().map(|pattern| ServiceGlob::parse(pattern)).collect()).transpose()
 }
 
-/// An empty list is a list: it admits nobody, which is seldom meant.
+/// An empty list is still a list: it admits no service, which is rarely intended.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/hosts/allow";
     let is_empty = |pointer: &str| look.any(pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
@@ -42,7 +42,7 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// `sharing: allowed` admits whom entries name: without any it is `sameStack` by another name.
+/// `sharing: allowed` admits the services that entries name: without entries it is the same as `sameStack`.
 fn note_sharing_without_names(look: &Look<'_>, mistakes: &mut Mistakes) {
     let sharing = "/spec/hosts/sharing";
     let is_allowed = look.any(sharing).and_then(serde_json::Value::as_str) == Some("allowed");

@@ -1,4 +1,4 @@
-//! `spec.limits`: from what was typed to numbers, with the defaults of [`Limits`], and limits that cannot be meant.
+//! `spec.limits`: converts it to numbers, with the defaults of [`Limits`], and reports limits that make no sense.
 
 use super::document_error::Mistakes;
 use super::field_dependencies::Look;
@@ -8,7 +8,7 @@ use crate::intent::quantity::parse_size;
 use crate::route::{Dimension, Footprint};
 use crate::types::Refused;
 
-/// The limits as they are meant.
+/// The checked limits.
 pub(super) fn checked(spec: &LimitsSpec) -> Result<Limits, Refused> {
     let default = Limits::default();
     let (service, team) = (spec.service.clone().unwrap_or_default(), spec.team.clone().unwrap_or_default());
@@ -34,13 +34,14 @@ fn label_updates(spec: &LabelUpdatesSpec, default: LabelUpdates) -> LabelUpdates
     LabelUpdates { burst: spec.burst.unwrap_or(default.burst).max(1), per_minute: spec.per_minute.unwrap_or(default.per_minute).max(1) }
 }
 
-/// Below this no service with any name fits.
+/// Below this no service fits, whatever its name.
 const BYTES_LEAST: u64 = 4096;
 
-/// A message between operator, extension and proxies has no more: `protocol::size_limits`, which must not be named here.
+/// The maximum for messages between operator, extension and proxies: `protocol::size_limits`, which must not be imported
+/// here.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
-/// What may take more than what it is part of, and limits within which nothing fits.
+/// Reports parts that may use more than the whole, and limits within which nothing fits.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     for scope in ["service", "team", "cluster"] {
         let pointer = format!("/spec/limits/{scope}/bytes");
@@ -61,7 +62,7 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// A service may take less than a team, and a team less than the cluster; what is not stated is at its default.
+/// A service may use less than a team, and a team less than the cluster; limits that are not stated have their defaults.
 fn narrower(look: &Look<'_>, dimension: Dimension, default: u64, mistakes: &mut Mistakes) {
     let [service, team, cluster] = ["service", "team", "cluster"].map(|scope| format!("/spec/limits/{scope}/{dimension}"));
     let of_cluster = stated(look, &cluster).unwrap_or(default);

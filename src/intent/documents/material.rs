@@ -1,4 +1,4 @@
-//! `spec.material`: from what was typed to rules, and lists that open nothing.
+//! `spec.material`: converts it to rules, and reports lists that open nothing.
 
 use super::document_error::Mistakes;
 use super::field_dependencies::Look;
@@ -6,11 +6,11 @@ use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::intent::material_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
 use crate::types::{ObjectGlob, Refused, ServiceGlob};
 
-/// The rules as they are meant.
+/// The checked rules.
 pub(super) fn checked(spec: MaterialSpec) -> Result<MaterialRules, Refused> {
     match spec.allow {
         None => Ok(MaterialRules::default()),
-        // The schema admits no other word.
+        // The schema allows no other value.
         Some(AllowSpec::Word(_)) => Ok(MaterialRules::Anyone),
         Some(AllowSpec::Rules(entries)) => entries.into_iter().map(rule).collect::<Result<_, _>>().map(MaterialRules::Rules),
     }
@@ -34,7 +34,8 @@ fn patterns(texts: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refu
     texts.map(|texts| texts.iter().map(|text| ServiceGlob::parse(text)).collect()).transpose()
 }
 
-/// An empty list is a list: it opens nothing, which is seldom meant. So does an access label that nobody can have.
+/// An empty list is still a list: it opens nothing, which is rarely intended. The same applies to an access label that no
+/// service can have.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/material/allow";
     for at in 0..look.list(allow).len() {

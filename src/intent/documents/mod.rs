@@ -1,8 +1,9 @@
-//! The document reader: the text of all files becomes checked clusters, and every mistake of every file at once, with
-//! line, path, value and remedy. A document with a mistake gives no cluster and costs the other documents nothing.
+//! The document reader: the text of all files becomes checked clusters, and every mistake in every file is reported at
+//! once, with line, path, value and remedy. A document with a mistake produces no cluster and does not affect other
+//! documents.
 //!
-//! It must never make a declared cluster look undeclared: what cannot be read well enough to know its name is told by
-//! [`Declaration::incomplete`].
+//! It must never make a declared cluster look undeclared: content that cannot be read well enough to know its name is
+//! reported by [`Declaration::incomplete`].
 
 mod client_address;
 mod conflicts;
@@ -28,15 +29,15 @@ use super::yaml::{self, YamlDocument};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::types::ClusterName;
 
-/// Larger files are no specs; Swarm stores no larger config object either.
+/// Larger files are not specs; Swarm does not store larger config objects either.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// A spec file as it was read, or why it could not be.
+/// A spec file as it was read, or why it could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// What findings call it: its path, or another name that its author knows.
+    /// Its name in findings: its path, or another name that its author knows.
     pub name: String,
-    /// Its text, or in words why there is none.
+    /// Its text, or an explanation why there is none.
     pub content: Result<String, String>,
 }
 
@@ -57,12 +58,12 @@ impl SourceFile {
 pub struct Declaration {
     /// Every document whose name is known, by name, each name once.
     pub clusters: Vec<DeclaredCluster>,
-    /// How many documents there are, readable or not; a file that cannot be read counts as one.
+    /// The number of documents, readable or not; a file that cannot be read counts as one.
     pub documents: usize,
-    /// Every mistake, in the order of the files and their lines.
+    /// Every mistake, in the order of the files and lines.
     pub findings: Vec<Finding>,
-    /// Whether something could not be read well enough to know the names in it: a cluster that is missing from
-    /// `clusters` may still be declared, so nothing may be removed for its absence.
+    /// Whether something could not be read well enough to know the names in it: a cluster that is missing from `clusters`
+    /// may still be declared, so nothing may be removed because of its absence.
     pub incomplete: bool,
 }
 
@@ -75,7 +76,7 @@ impl Declaration {
         })
     }
 
-    /// Whether nothing was found that keeps a document from being used.
+    /// Whether no finding keeps a document from being used.
     pub fn is_sound(&self) -> bool {
         !self.incomplete && self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
@@ -86,11 +87,11 @@ impl Declaration {
 pub enum DeclaredCluster {
     /// The document is valid.
     Valid(Box<Cluster>),
-    /// The document has mistakes, or contradicts another one: the last good version, if there is one, stays in force.
+    /// The document has mistakes, or conflicts with another one: the last good version, if there is one, remains in use.
     Broken {
         /// The cluster's name.
         name: ClusterName,
-        /// The label value of the services it is for, empty for services without the label; none if that cannot be read.
+        /// The label value of the services it is for, empty for services without the label; `None` if that cannot be read.
         label: Option<String>,
     },
 }
@@ -105,8 +106,8 @@ impl DeclaredCluster {
     }
 }
 
-/// Reads all documents of all files. Total and deterministic; the order of the files decides nothing but the order of
-/// the findings.
+/// Reads all documents of all files. Total and deterministic; the order of the files affects only the order of the
+/// findings.
 pub fn read_documents(files: &[SourceFile]) -> Declaration {
     let mut declaration = Declaration::default();
     let mut documents = Vec::new();
@@ -132,7 +133,7 @@ pub fn read_documents(files: &[SourceFile]) -> Declaration {
     declaration
 }
 
-/// The YAML documents of a file; never none.
+/// The YAML documents of a file; at least one.
 fn read_file(file: &SourceFile) -> Result<Vec<YamlDocument>, Mistakes> {
     let unreadable = |severity, message: &str, remedy: &str| {
         let mut mistakes = Mistakes::default();
@@ -148,7 +149,7 @@ fn read_file(file: &SourceFile) -> Result<Vec<YamlDocument>, Mistakes> {
     };
     let documents = yaml::read(text);
     if documents.is_empty() {
-        // An empty file is more often one that is just being written than a wish to remove everything.
+        // An empty file is more often one that is being written than a wish to remove everything.
         let remedy = "Write a ServiceCluster document into it, or remove the file.";
         return Err(unreadable(Severity::Warning, "the file holds no document; nothing is removed for that", remedy));
     }
@@ -159,9 +160,9 @@ fn read_file(file: &SourceFile) -> Result<Vec<YamlDocument>, Mistakes> {
 struct Document {
     /// The index of its file.
     file: usize,
-    /// As plain values, numbers already texts where the field is one; `null` when there is nothing.
+    /// As plain values, with numbers already as text where the field is a text; `null` if there is nothing.
     value: Value,
-    /// Whether YAML itself left nothing out.
+    /// Whether the YAML was read completely.
     whole: bool,
     mistakes: Mistakes,
 }
@@ -175,7 +176,7 @@ impl Document {
         }
         let value = mistakes.tree().map(schema_validation::plain).unwrap_or_default();
         mistakes.value = value.clone();
-        // After a syntax error most fields are missing, which is no mistake of its own.
+        // After a syntax error most fields are missing, which is not reported as a separate mistake.
         if part.complete {
             schema_validation::check(&value, &mut mistakes);
             field_dependencies::check(&value, &mut mistakes);
@@ -187,19 +188,19 @@ impl Document {
         Self { file, value: Value::Null, whole: true, mistakes }
     }
 
-    /// The name, if it is one that a cluster can have.
+    /// The name, if it is valid for a cluster.
     fn name(&self) -> Option<ClusterName> {
         self.value.pointer("/metadata/name").and_then(Value::as_str).and_then(|name| ClusterName::parse(name).ok())
     }
 
-    /// Whether there may be cluster names in it that we cannot see.
+    /// Whether it may contain cluster names that could not be read.
     fn hides_names(&self) -> bool {
         let foreign = self.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != KIND);
         !self.whole || (self.name().is_none() && !foreign)
     }
 
-    /// Enters the cluster, or the fact that its document is broken. Two documents of one name are both broken, so the
-    /// second entry changes nothing.
+    /// Records the cluster, or that its document is broken. Two documents with one name are both broken, so the second
+    /// entry changes nothing.
     fn declare(&mut self, clusters: &mut BTreeMap<ClusterName, DeclaredCluster>) {
         let Some(name) = self.name() else { return };
         let declared = if self.mistakes.has_errors() { None } else { self.convert() };
@@ -207,18 +208,18 @@ impl Document {
         clusters.entry(name.clone()).or_insert_with(|| declared.unwrap_or_else(broken));
     }
 
-    /// The label value of the services that it is for, if it can be read.
+    /// The label value of the services that it is for, if readable.
     fn label(&self) -> Option<String> {
         match self.value.get("spec")?.as_object()?.get("serviceCluster") {
             Some(Value::String(label)) => Some(label.trim().to_owned()),
             Some(_) => None,
-            // What a syntax error cut off may have been there.
+            // It may have been in the part that a syntax error cut off.
             None => self.whole.then(String::new),
         }
     }
 
-    /// The checked cluster. The schema has said all there is to say before; should the types ever disagree with it, that
-    /// is a mistake of the document like any other.
+    /// The checked cluster. The schema has already reported everything; should the types ever disagree with it, that is
+    /// reported as a mistake in the document like any other.
     fn convert(&mut self) -> Option<DeclaredCluster> {
         let read = ServiceCluster::deserialize_value(&self.value);
         match read.and_then(|document| conversion::cluster(document).map_err(|refused| refused.0)) {

@@ -1,4 +1,4 @@
-//! `spec.networks`: from what was typed to rules, and what the schema cannot say about them.
+//! `spec.networks`: converts it to rules, and checks what the schema cannot express.
 
 use std::net::Ipv4Addr;
 
@@ -11,13 +11,13 @@ use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
 use crate::types::{AddressRange, NetworkName, Refused};
 
-/// What Docker takes the addresses of overlay networks from (`docker swarm init --default-addr-pool`).
+/// Docker's default pool for overlay networks (`docker swarm init --default-addr-pool`).
 const DEFAULT_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8);
 
-/// Networks that every node has, and the routing mesh by the name that Docker gives it.
+/// Networks that exist on every node, and Docker's name for the routing mesh.
 const DOCKERS_OWN: [&str; 5] = ["ingress", "docker_gwbridge", "bridge", "host", "none"];
 
-/// The rules as they are meant.
+/// The checked rules.
 pub(super) fn checked(spec: Option<NetworksSpec>) -> Result<NetworkRules, Refused> {
     let spec = match spec {
         None => return Ok(NetworkRules::default()),
@@ -34,7 +34,7 @@ fn sorted(mut names: Vec<NetworkName>) -> Vec<NetworkName> {
     names
 }
 
-/// An empty closed list reaches nobody, a name that stands twice is a slip, and what is preferred must be possible.
+/// An empty closed list reaches no service, a duplicate name is a mistake, and preferred networks must be possible.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     let field = "/spec/networks";
     let only = if look.any(field).is_some_and(Value::is_array) { field.to_owned() } else { format!("{field}/only") };
@@ -74,7 +74,7 @@ fn outside_the_list(look: &Look<'_>, only: &str, preferred: &str, mistakes: &mut
     }
 }
 
-/// Networks that Docker makes for itself carry nothing of applications.
+/// Docker's own networks carry no application traffic.
 fn not_for_applications(look: &Look<'_>, pointer: &str, mistakes: &mut Mistakes) {
     for (at, name) in look.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| DOCKERS_OWN.contains(&name)) {
@@ -88,7 +88,7 @@ fn not_for_applications(look: &Look<'_>, pointer: &str, mistakes: &mut Mistakes)
     }
 }
 
-/// A range that holds every address that applications have, or will have if nobody says otherwise, leaves no network.
+/// A range that contains every address that applications have, or get by default, leaves no usable network.
 fn everything_reserved(look: &Look<'_>, reserved: &str, mistakes: &mut Mistakes) {
     for (at, text) in look.list(reserved).iter().enumerate() {
         let Some(range) = text.as_str().and_then(|text| AddressRange::parse(text).ok()) else { continue };

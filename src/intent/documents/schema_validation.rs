@@ -1,5 +1,5 @@
-//! The shape of a document: fields, types, ranges and grammars, checked against the generated schema. One schema rules
-//! what editors, third parties and we accept; this file turns its errors into what a person needs to hear.
+//! The shape of a document: fields, types, ranges and grammars, checked against the generated schema. The same schema
+//! serves editors, third parties and the operator; this file turns its errors into useful messages.
 
 use std::sync::LazyLock;
 
@@ -27,8 +27,8 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
 
 const MERGE_KEYS: &str = "Merge keys are not read; write the fields out.";
 
-/// The tree as plain values. Numbers and truth values become the text that was written where the field is a text:
-/// `cpus: 0.5`, `PORT: 8080` and `tag: 1.10` mean what they look like.
+/// The tree as plain values. Numbers and booleans become text as written where the field is a text: `cpus: 0.5`, `PORT:
+/// 8080` and `tag: 1.10` mean what they look like.
 pub(super) fn plain(tree: &Node) -> Value {
     plain_as(tree, &SCHEMA)
 }
@@ -45,7 +45,7 @@ fn plain_as(node: &Node, schema: &Value) -> Value {
     }
 }
 
-/// Whether the field takes text, and this other kind of value in its place.
+/// Whether the field takes text, and accepts this other kind of value instead.
 fn is_text(value: &Value, schema: &Value) -> bool {
     let takes = |kind: &str| schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|known| known == kind));
     takes("string") && ((value.is_number() && (takes("number") || takes("integer"))) || (value.is_boolean() && takes("boolean")))
@@ -55,7 +55,7 @@ fn is_text(value: &Value, schema: &Value) -> bool {
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
     let foreign = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != KIND);
     match &*VALIDATOR {
-        // Every field of another kind of document would be unknown here; the kind says it all.
+        // In another kind of document every field would be unknown; reporting the kind is enough.
         Ok(validator) => validator
             .iter_errors(value)
             .filter(|error| !foreign || error.instance_path().as_str() == "/kind")
@@ -67,7 +67,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
     note_nul(value, "", mistakes);
 }
 
-/// No string that reaches Swarm or an engine may hold a NUL: C programs would read another one.
+/// No string that reaches Swarm or an engine may contain a NUL: C programs would read a different string.
 fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     match value {
         Value::String(text) if text.contains('\0') => {
@@ -79,7 +79,7 @@ fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     }
 }
 
-/// One error of the validator in a person's words.
+/// One validator error in readable words.
 fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
     let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
     let keyword = error.schema_path().as_str();
@@ -130,7 +130,7 @@ fn note_unknown(pointer: &str, key: &str, schema: &Value, mistakes: &mut Mistake
     mistakes.add(FindingCode::UnknownField, &pointer, "there is no such field here", remedy);
 }
 
-/// Where in the document a field of exactly this name has its place.
+/// Where in the document a field of exactly this name belongs.
 fn places_of(key: &str) -> Vec<String> {
     fn walk(schema: &Value, pointer: &str, key: &str, found: &mut Vec<String>) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
@@ -162,7 +162,7 @@ fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes
     mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{}", escaped(name)), rule, remedy);
 }
 
-/// The values that the field can have.
+/// The allowed values of the field.
 fn options_of(schema: &Value) -> Vec<String> {
     let branches = schema["oneOf"].as_array().into_iter().flatten().chain([schema]);
     let constants = branches.filter_map(|branch| branch["const"].as_str());
@@ -186,7 +186,7 @@ fn kinds_of(schema: &Value) -> String {
     }
 }
 
-/// What the field must be; for a text with a grammar its rule, which says more than that it is a text.
+/// What the field must be; for a text with a grammar its rule, which is more specific than "a text".
 fn type_rule(schema: &Value, found: &Value) -> String {
     let format = schema["format"].as_str().filter(|_| found.is_number());
     match format.and_then(format_of).and_then(|format| (format.check)(&found.to_string()).err()) {

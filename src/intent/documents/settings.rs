@@ -1,5 +1,5 @@
-//! `spec.settings`: from what was typed to the engine's settings in units, with the defaults of [`EngineSettings`], and what
-//! the schema cannot say about them.
+//! `spec.settings`: converts it to the engine's settings in units, with the defaults of [`EngineSettings`], and checks what
+//! the schema cannot express.
 
 use serde_json::Value;
 
@@ -83,17 +83,17 @@ fn raw(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refus
     })
 }
 
-/// A text that may be absent, checked.
+/// An optional text, checked.
 fn some<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>) -> Result<Option<T>, Refused> {
     text.map(parse).transpose()
 }
 
-/// The value of a text that may be absent.
+/// The value of an optional text.
 pub(super) fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>, default: T) -> Result<T, Refused> {
     text.map_or(Ok(default), parse)
 }
 
-/// Settings that exclude each other, and values that cannot be meant.
+/// Reports settings that exclude each other, and values that make no sense.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     timing(look, mistakes);
     edge_limits::check(look, mistakes);

@@ -1,4 +1,4 @@
-//! What the document reader promises.
+//! Tests of the document reader.
 use proptest::prelude::*;
 
 use super::*;
@@ -7,7 +7,7 @@ use crate::report::Subject;
 
 const PROXY_AT: &str = "  proxy:\n    image: p:1\n";
 
-/// A good document of this name, with further lines below `spec.proxy`.
+/// A valid document with this name and further lines below `spec.proxy`.
 fn document(name: &str, proxy: &str) -> String {
     format!(
         "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata:\n  name: {name}\nspec:\n  serviceCluster: {name}\n  engine: nginx\n  \
@@ -91,7 +91,7 @@ fn what_hides_names_makes_the_declaration_incomplete() {
         document("b", "   wrong: [\n"),
         document("B_1", ""),
         "apiVersion: swarmgate/v1\nkind: ServiceCluster\n".to_owned(),
-        // Two documents whose separator was lost.
+        // Two documents whose separator is missing.
         format!("{}{}", document("b", ""), document("c", "")),
         String::new(),
         "x".repeat(FILE_BYTES_MAX + 1),
@@ -148,7 +148,7 @@ fn a_document_with_thousands_of_mistakes_tells_a_readable_number_of_them() {
     assert!(declaration.findings[100].message.contains("4900"));
 }
 
-/// Good documents with a piece cut out, doubled or replaced: the slips of an editor.
+/// Valid documents with a piece removed, duplicated or replaced: typical editing mistakes.
 fn damaged() -> impl Strategy<Value = String> {
     let text =
         document("a", "    env: {A: &x 1, B: *x}\n    constraints: [\"node.role==worker\"]\n    update: {order: stop-first, delay: 1s}\n");

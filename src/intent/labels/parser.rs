@@ -376,8 +376,7 @@ fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Res
     (good, bad)
 }
 
-/// The remedy for a bad value, as near to the slip as it can be told.
-/// Somebody who writes one host in each line sees them well enough.
+/// The remedy for invisible characters. Line breaks between hosts are visible enough to be named.
 fn remedy_for_unseen(name: &str, value: &str) -> &'static str {
     if name == "hosts" && value.trim().contains(['\n', '\r', '\t']) {
         "Separate hosts by commas, not by line breaks or tabs."
@@ -386,6 +385,7 @@ fn remedy_for_unseen(name: &str, value: &str) -> &'static str {
     }
 }
 
+/// The remedy for a bad value, as close to the mistake as possible.
 fn remedy(name: &str, value: &str) -> String {
     match name {
         _ if value.contains('$') => "Set the variable when the stack is deployed; it was not replaced.".to_owned(),
