@@ -1,5 +1,5 @@
-//! The pool behind a route in words: services with their shares, endpoints and the reasons of those that get nothing, and
-//! how applications are spoken to.
+//! The pool behind a route in words: services with their shares, endpoints, why some get no requests, and the protocol
+//! towards applications.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::render::{Behavior, RetryRule, behavior};
 use crate::report::{EndpointReport, EndpointState, RouteKind, RouteReport, RouteState, ServiceReport};
 use crate::route::{Affinity, Application, Backend, BackendService, EngineSettings, RouteTable, Verification};
 
-/// The services of a route and all their endpoints.
+/// Describes the services of a route and all their endpoints.
 pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<Step>) {
     let reports = |service: &BackendService| route.and_then(|route| route.services.iter().find(|r| r.service == service.name.as_str()));
     let shares = backend.shares_permille();
@@ -53,7 +53,7 @@ fn endpoint_words(endpoint: &EndpointReport) -> String {
     if endpoint.address.is_empty() { task } else { format!("{}, {task}", endpoint.address) }
 }
 
-/// How the application is spoken to, beyond where.
+/// Describes how the application is contacted, apart from its address.
 pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<Step>) {
     let (settings, engine) = (&table.settings, behavior(table.engine));
     steps.push(step(About::Protocol, protocol(backend)));
@@ -68,7 +68,7 @@ pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<Step>) {
     }
 }
 
-/// What becomes of upgrades, and of what flows for long.
+/// Describes how upgrades and long streams are handled.
 pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: &mut Vec<Step>) {
     let http2 = application.route.backend.protocol.http2;
     if !http2 {
@@ -123,7 +123,7 @@ fn retries(backend: &Backend, engine: &dyn Behavior, settings: &EngineSettings) 
     format!("up to {tries_max} endpoints within {within}: {when}{stated}")
 }
 
-/// A whole route for `--service`.
+/// Describes a whole route for `--service`.
 pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Result {
     let kind = match (route.kind, &route.target) {
         (RouteKind::Redirect, Some(target)) => format!(" redirects to {target}"),

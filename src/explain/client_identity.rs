@@ -1,6 +1,6 @@
-//! Who asks, by which scheme and for which host, where somebody in front may say so (`settings.clientAddress`): what the engine
-//! believes of a request that is described as it reaches a proxy. Of one that is not, the client's own URL is taken for what
-//! is said.
+//! The client's address, scheme and host if a load balancer in front may state them (`settings.clientAddress`): what the
+//! engine trusts of a request that is described as it reaches a proxy. Without such a description, the load balancer is
+//! assumed to report the client's own URL.
 
 use std::net::IpAddr;
 
@@ -11,33 +11,33 @@ use crate::render::{ClientClaims, behavior};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 use crate::types::{EngineKind, Scheme};
 
-/// What is believed about a request.
+/// The trusted facts about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// By which scheme the client asked.
+    /// The scheme that the client used.
     pub scheme: Scheme,
-    /// For which host, as redirects to HTTPS name it.
+    /// The host that the client requested, as in redirects to HTTPS.
     pub host: String,
     /// Whether the client named a port.
     pub names_port: bool,
-    /// Who asks; unknown where the connection is not described.
+    /// The client's address; unknown if the connection is not described.
     pub client: Option<IpAddr>,
 }
 
 impl Asked {
-    /// What a cluster believes about a request.
+    /// What a cluster trusts about a request.
     pub fn of(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Self {
         let own = Self::by_itself(request);
         let Some(sent) = &request.sent else { return Self { names_port: own.names_port && settings.client_address.is_none(), ..own } };
         let own = Self { client: Some(sent.from), ..own };
         let Some(front) = settings.client_address.as_ref().filter(|front| front.trusts(sent.from)) else { return own };
-        // Redirects name no port of ours to whoever reaches somebody else's.
+        // Redirects do not contain our port for clients that reach a load balancer's.
         let own = Self { names_port: false, ..own };
         let ClientClaims { client, secure, site } = behavior(engine).client_claims(settings, front, sent);
         Self { client: client.or(own.client), ..own.by_scheme(secure).for_site(site.as_deref()) }
     }
 
-    /// What the connection and `Host` say.
+    /// The facts from the connection and `Host`.
     fn by_itself(request: &Request) -> Self {
         let usual = if request.scheme == Scheme::Https { 443 } else { 80 };
         let names_port = request.stated_port.is_some_and(|port| port.get() != usual);
@@ -56,8 +56,8 @@ impl Asked {
     }
 }
 
-/// Whether a connection is taken at all. The error: the status of the answer, if there is one. Every connection must begin with the
-/// PROXY protocol where that is what is believed, and none elsewhere.
+/// Whether a connection is accepted at all. The error: the status of the answer, if any. If the cluster uses the PROXY
+/// protocol, every connection must begin with it, otherwise none may.
 pub fn admitted(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Result<(), Option<u16>> {
     match request.sent.as_ref().map(|sent| sent.proxy.is_some()) {
         Some(false) if by_proxy_protocol(settings) => Err(None),
@@ -69,7 +69,7 @@ pub fn admitted(engine: EngineKind, settings: &EngineSettings, request: &Request
     }
 }
 
-/// The same in words; the error is how the walk ends.
+/// Explains the same in words; the error is the outcome.
 pub(super) fn admit(engine: EngineKind, settings: &EngineSettings, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     if by_proxy_protocol(settings) && request.sent.is_none() {
         let says = "each connection begins with a PROXY header, which a load balancer in front writes (settings.clientAddress); one without is closed";
@@ -95,7 +95,7 @@ fn by_proxy_protocol(settings: &EngineSettings) -> bool {
     settings.client_address.as_ref().is_some_and(|front| front.from == ClientAddressSource::ProxyProtocol)
 }
 
-/// By what somebody in front says that a client came by TLS.
+/// How a load balancer in front states that a client used TLS.
 pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
     match settings.client_address.as_ref().map(|front| front.from) {
         Some(ClientAddressSource::XForwardedFor) => "X-Forwarded-Proto",
@@ -105,7 +105,7 @@ pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
     }
 }
 
-/// Who asks, in words.
+/// Describes the client.
 pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &Asked, steps: &mut Vec<Step>) {
     match (&settings.client_address, &request.sent, asked.client) {
         (Some(front), None, _) => {
@@ -139,7 +139,7 @@ fn said_by(front: &ClientAddress) -> &'static str {
     }
 }
 
-/// So many ranges are named.
+/// The maximum number of ranges that are listed.
 const RANGES_MAX: usize = 3;
 
 fn trusted(front: &ClientAddress) -> String {

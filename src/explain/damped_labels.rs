@@ -1,4 +1,4 @@
-//! Changes of labels that are held back: what a service asks for by now, and is not given yet.
+//! Label changes that are held back: what a service asks for now, and does not get yet.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::{Sources, labels, step};
 use crate::report::Finding;
 use crate::swarm::Service;
 
-/// A service whose labels change again and again, so that those from before count.
+/// A service whose labels change again and again, so that its earlier ones are used.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct HeldBack {
     /// The service.
     pub service: String,
-    /// Our labels as it has them now.
+    /// Its current Swarmgate labels.
     pub labels: BTreeMap<String, String>,
-    /// When they count, if they do not change again.
+    /// When they take effect, if they do not change again.
     pub until: Timestamp,
-    /// Why they do not count yet.
+    /// Why they have no effect yet.
     pub finding: Finding,
 }
 
 impl HeldBack {
-    /// Until when, in words.
+    /// Until when they are held back, in words.
     pub(super) fn words(&self) -> String {
         words(self.until)
     }
@@ -35,18 +35,18 @@ pub(super) fn words(until: Timestamp) -> String {
     format!("the labels change again and again: what they say now counts from {until:.0} on, and later if they change again")
 }
 
-/// What is held back of a service.
+/// Describes what is held back of a service.
 pub(super) fn of<'a>(sources: &Sources<'a>, service: &str) -> Option<&'a HeldBack> {
     sources.held.iter().find(|held| held.service == service)
 }
 
-/// A step for each of these services that is held.
+/// One step for each of these services that is held back.
 pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'a String>) -> Vec<Step> {
     let held = services.filter_map(|service| of(sources, service));
     held.map(|held| step(About::Held, format!("{}: {}", held.service, held.words()))).collect()
 }
 
-/// Adds what the service's labels say now to what becomes of those that count.
+/// Adds the service's current labels to the effects of those in use.
 pub(super) fn beside(fates: Vec<LabelFate>, counts: &Service, held: &HeldBack) -> Vec<LabelFate> {
     let changed = |key: &str| held.labels.get(key).filter(|now| counts.labels.get(key) != Some(now));
     let mut all = Vec::new();

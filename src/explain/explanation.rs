@@ -1,5 +1,5 @@
-//! What an explanation says: typed, for programs as JSON and for people as text (`explanation_text`). One type feeds the endpoint and the
-//! command line.
+//! The content of an explanation: typed, as JSON for programs and as text for people (`explanation_text`). The endpoint and
+//! the command line use the same types.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

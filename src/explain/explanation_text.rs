@@ -1,4 +1,4 @@
-//! An explanation as text for people. Says nothing that the typed explanation does not say.
+//! An explanation as text for people. Contains nothing that is not in the typed explanation.
 
 use std::fmt;
 
@@ -64,18 +64,18 @@ fn line(f: &mut fmt::Formatter<'_>, word: &str, says: &str) -> fmt::Result {
     writeln!(f, "  {word:<10} {}", super::printable_line(says))
 }
 
-/// The last line, and what it depends on.
+/// The last line, and what the outcome depends on.
 fn end(f: &mut fmt::Formatter<'_>, says: &str, caveat: Option<&str>) -> fmt::Result {
     let caveat = caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"));
     writeln!(f, "  => {}", super::printable_line(&format!("{says}{caveat}")))
 }
 
-/// Where a finding is shown.
+/// The place where a finding is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     /// Below the label that it is about.
     AtTheLabel,
-    /// Where nothing else says what it is about.
+    /// Separately, where the context does not name its subject.
     Elsewhere,
 }
 
@@ -88,7 +88,7 @@ fn finding_text(finding: &Finding, position: Position) -> String {
         (Position::Elsewhere, Some(field), None) => format!(" {}, {field}", finding.subject),
         (Position::Elsewhere, None, _) => format!(" {}", finding.subject),
     };
-    // A value of a list is only part of what the label says.
+    // If the value is a list item, it is only part of the label's value.
     let value =
         finding.value.as_ref().filter(|_| position == Position::AtTheLabel).map_or_else(String::new, |value| format!(" \"{value}\""));
     format!("{severity} {}{about}{value}: {}. {}", finding.code.as_str(), finding.message.trim_end_matches('.'), finding.remedy)

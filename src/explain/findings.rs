@@ -1,4 +1,4 @@
-//! Which findings belong into an explanation: those about the services that share the request's host.
+//! The findings that belong in an explanation: those about the services that share the request's host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::swarm::Service;
 use crate::translate::{Translation, is_application, is_claimed_by, unclaimed};
 use crate::types::HostPattern;
 
-/// The findings about these services, the worst first.
+/// The findings about these services, worst first.
 pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
     let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
     let held = services.iter().filter_map(|service| Some(damped_labels::of(sources, service)?.finding.clone()));
@@ -24,7 +24,7 @@ pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation
     findings
 }
 
-/// The findings about a service that no cluster publishes. The operator says more: it knows of documents with mistakes.
+/// The findings about a service that no cluster publishes. The operator reports more: it knows about invalid documents.
 pub fn of_no_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
     let told = sources.status.map(|status| status.findings.clone());
     let mut findings = told.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
@@ -32,7 +32,7 @@ pub fn of_no_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
     findings
 }
 
-/// How one of these services is granted material that it names and may not use.
+/// How to grant one of these services the material that it names and may not use.
 pub fn remedy_for_material(translation: &Translation, services: &BTreeSet<String>, names: &[&str]) -> Option<String> {
     let theirs = |finding: &&Finding| matches!(&finding.subject, Subject::Service(service) if services.contains(service));
     let refused = |finding: &&Finding| {
@@ -41,7 +41,7 @@ pub fn remedy_for_material(translation: &Translation, services: &BTreeSet<String
     translation.findings.iter().filter(theirs).find(refused).map(|finding| finding.remedy.clone())
 }
 
-/// What a running operator says that helps where the CA of one of these services cannot be used.
+/// The operator's remedy if the CA of one of these services cannot be used.
 pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: &BTreeSet<String>) -> Option<String> {
     let theirs = |finding: &&Finding| matches!(&finding.subject, Subject::Service(service) if services.contains(service));
     let label = crate::translate::label_key("ssl_backend_tls_verify");
@@ -49,7 +49,7 @@ pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: 
     runtime_state::findings(sources, cluster).iter().filter(theirs).find(about).map(|finding| finding.remedy.clone())
 }
 
-/// A service whose label names a host that nobody published here, and why it does not count.
+/// A service whose label names a host that is not published here, and why the label has no effect.
 pub struct Claimant {
     /// The service.
     pub service: String,
@@ -59,7 +59,8 @@ pub struct Claimant {
     pub findings: Vec<Finding>,
 }
 
-/// Services that ask for the host and are not admitted, though others publish it: their names, and why. Not all of very many.
+/// Services that ask for the host and are not admitted, although others publish it: their names, and why. Truncated if there
+/// are very many.
 pub fn left_out(sources: &Sources<'_>, translation: &Translation, host: &str) -> Vec<(String, String)> {
     const SHOWN_MAX: usize = 10;
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
@@ -99,26 +100,26 @@ fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation,
     Claimant { service: name, why: format!("its service_cluster is {value}, which no declared cluster publishes"), findings }
 }
 
-/// Who names the host by now, and did not when labels last counted.
+/// A service that names the host now, but did not in its effective labels.
 fn not_yet(held: &HeldBack) -> Claimant {
     Claimant { service: held.service.clone(), why: held.words(), findings: vec![held.finding.clone()] }
 }
 
-/// Whether a label value that is meant to be `hosts` names the host, however it is written.
+/// Whether a label value that is probably meant as `hosts` names the host, however it is written.
 fn names(labels: &BTreeMap<String, String>, host: &str, fitting: &[HostPattern]) -> bool {
     let keys = labels.iter().filter(|(key, _)| is_hosts_label(key));
     let items = keys.flat_map(|(_, value)| value.split([',', ';', ' ', '\n']));
     items.map(bare_host).any(|item| item.eq_ignore_ascii_case(host) || HostPattern::parse(item).is_ok_and(|item| fitting.contains(&item)))
 }
 
-/// `hosts`, or a slip of it.
+/// `hosts`, or a misspelling of it.
 fn is_hosts_label(key: &str) -> bool {
     let key = key.trim();
     let name = key.get(..PREFIX.len()).filter(|prefix| prefix.eq_ignore_ascii_case(PREFIX)).and_then(|_| key.get(PREFIX.len()..));
     name.is_some_and(|name| matches!(name.to_ascii_lowercase().as_str(), "hosts" | "host"))
 }
 
-/// The host of an item that may carry a scheme, a port or a path by mistake.
+/// The host of an item that may contain a scheme, a port or a path by mistake.
 fn bare_host(item: &str) -> &str {
     let item = item.trim();
     let item = item.split_once("://").map_or(item, |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! What the labels come to that hold for a host as a whole: which hosts are published, their TLS, their redirects.
+//! The effects of labels that apply to a host as a whole: which hosts are published, their TLS, their redirects.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::route::{Backend, TlsBinding};
 use crate::translate::{Holder, Refusal};
 use crate::types::{HostPattern, Scheme};
 
-/// What a label of a host does.
+/// The effect of a label of a host.
 pub fn of(effects: &Effects<'_>, name: &str) -> String {
     let standing = &effects.standing;
     match name {
@@ -49,7 +49,7 @@ fn hosts(effects: &Effects<'_>) -> String {
     if said.is_empty() { "publishes no host".to_owned() } else { said.join("; ") }
 }
 
-/// Why hosts have no route to the service: it wants their TLS passed through, which nothing else could be done with.
+/// Why hosts have no route to the service, which wants their TLS passed through: that cannot be combined with anything else.
 fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
     if effects.standing.table.https_port.is_none() {
         return format!("no route for {}: the cluster publishes no port for TLS that could be passed on", list(hosts));
@@ -57,7 +57,7 @@ fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
     format!("overruled at {}: others handle its TLS otherwise", list(hosts))
 }
 
-/// Whether the service loses the host to a limit.
+/// Whether the service loses the host because of a limit.
 fn is_over_limit(effects: &Effects<'_>, host: &HostPattern) -> bool {
     let own = &effects.standing.service.name;
     let mut lost = effects.translation.routes.iter().filter(|route| route.state == RouteState::OverLimit && route.host.is(host));
@@ -68,7 +68,7 @@ fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
     effects.translation.refusal(&effects.standing.service.id, host).is_none()
 }
 
-/// Why a service of another team has the host, where that is why it is not admitted.
+/// The service of another team that has the host, if this is why the host is not admitted.
 fn taken_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a Holder> {
     match effects.translation.refusal(&effects.standing.service.id, host)? {
         Refusal::Taken(holder) => Some(holder),
@@ -76,10 +76,10 @@ fn taken_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a Hold
     }
 }
 
-/// A thousand hosts can be those of a thousand others.
+/// A thousand hosts can belong to a thousand other services.
 const HOLDERS_MAX: usize = 10;
 
-/// Hosts that stay with others, those of one reason together.
+/// Hosts that remain with other services, grouped by reason.
 fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Vec<String> {
     let mut taken = BTreeMap::<&Holder, Vec<&HostPattern>>::new();
     for host in hosts {
@@ -90,7 +90,7 @@ fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Vec<Strin
     taken.into_iter().take(HOLDERS_MAX).map(|(holder, hosts)| format!("not admitted to {}: {holder}", list(&hosts))).collect()
 }
 
-/// Where another service terminates TLS of a host, one that wants it passed through has nothing there.
+/// If another service terminates the TLS of a host, a service that wants it passed through gets no requests there.
 fn passthrough(effects: &Effects<'_>) -> String {
     let standing = &effects.standing;
     let is_nowhere = |host: &&HostPattern| is_admitted(effects, host) && !standing.is_at(host) && !is_over_limit(effects, host);
@@ -114,7 +114,7 @@ fn redirects(effects: &Effects<'_>) -> String {
     }
 }
 
-/// Whether requests get this very redirect. Without TLS that ends here, or in front, nobody sees a request by HTTPS.
+/// Whether requests get exactly this redirect. Unless TLS terminates here or in front, no HTTPS request is seen.
 fn is_made(effects: &Effects<'_>, asked: &Redirect) -> bool {
     let source = &asked.source;
     let counting = effects.standing.table.hosts.get(&source.host).map_or(&[][..], |host| &host.redirects);
@@ -139,19 +139,19 @@ fn certificate(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
     let words = format!("the key is in the secret {}{}", binding.key_object().name, trouble(effects, pool));
-    // A key alone asks for nothing that others could overrule.
+    // A key alone requests nothing that other services could overrule.
     let followed = effects.asked.tls.certificate.is_none() || is_own(effects, binding);
     if followed { words } else { format!("overruled: {words}") }
 }
 
-/// Whether clients are shown what this very service names.
+/// Whether clients are shown the certificate that this service names.
 fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
     let Some(named) = effects.references() else { return false };
     let key = named.key.as_ref().map_or(binding.key.is_none(), |key| key == binding.key_object());
     named.certificate.as_ref() == Some(&binding.certificate) && key
 }
 
-/// What a running operator has found wrong with the certificate.
+/// What a running operator found wrong with the certificate.
 fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let host = pool.host_key();
     let told = effects.routes.iter().filter(|route| route.host == host);
@@ -159,7 +159,7 @@ fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     state.map_or_else(String::new, |state| format!(", which cannot be used ({state}): TLS is refused"))
 }
 
-/// What becomes of TLS, in one sentence.
+/// How TLS is handled, in one sentence.
 fn tls(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     match effects.standing.tls(pool) {
         Tls::Passed(_) if matches!(pool.behind, Behind::Passthrough(_)) => "TLS is passed on to the application".to_owned(),

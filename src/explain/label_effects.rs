@@ -1,5 +1,5 @@
-//! What each label of a published service really does, read off the route table: which network is used, who overruled
-//! it, what it fell back to. The label's own value is only looked at to tell whether it was followed.
+//! The actual effect of each label of a published service, derived from the route table: which network is used, which
+//! service overruled it, what it fell back to. The label's own value is only used to tell whether it was followed.
 
 use super::host_label_effects;
 use super::pool_membership::{Behind, Pool, list};
@@ -18,7 +18,7 @@ impl Effects<'_> {
     }
 }
 
-/// What a label does. `name` is a known one.
+/// The effect of a label. `name` is a known one.
 pub fn of(effects: &Effects<'_>, name: &str) -> String {
     let standing = &effects.standing;
     match name {
@@ -97,7 +97,7 @@ fn default_backend(effects: &Effects<'_>) -> String {
     }
 }
 
-/// The service that is the default backend. One that must stay closed is in the report only.
+/// The service that is the default backend. A closed one is only in the report.
 fn oldest_default<'a>(effects: &'a Effects<'_>) -> Option<&'a str> {
     let is_default = |route: &&RouteReport| route.host == HostKey::DefaultBackend && route.state != RouteState::OverLimit;
     let route = effects.translation.routes.iter().find(is_default)?;
@@ -125,7 +125,7 @@ fn max_fails(effects: &Effects<'_>) -> String {
 }
 
 fn fail_timeout(effects: &Effects<'_>) -> String {
-    // Engines count whole seconds.
+    // Engines support only whole seconds.
     let time = effects.asked.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
     let time = humantime::format_duration(std::time::Duration::from_secs(time));
     effects.standing.everywhere(|pool| match (fails(effects, pool), effects.asked.max_fails) {
@@ -135,12 +135,12 @@ fn fail_timeout(effects: &Effects<'_>) -> String {
     })
 }
 
-/// The failures that take an endpoint out; 0: none do.
+/// The number of failures that takes an endpoint out; 0: never.
 fn fails(effects: &Effects<'_>, pool: &Pool<'_>) -> u32 {
     effects.asked.max_fails.unwrap_or(if pool.backend.affinity.is_none() { 3 } else { 0 })
 }
 
-/// The only endpoint of a pool is tried whatever happened.
+/// The only endpoint of a pool is always tried.
 fn if_alone(pool: &Pool<'_>) -> &'static str {
     let endpoints: usize = pool.backend.services.iter().map(|service| service.endpoints.len()).sum();
     if endpoints > 1 { "" } else { ", once there is another one" }
@@ -203,7 +203,7 @@ fn protocol(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let tls = pool.backend.protocol.tls.as_ref();
     let followed = match (&effects.asked.backend_verification, tls) {
-        // Whose TLS it is that is missing is said by its own label.
+        // If TLS is missing, the protocol's own label explains why.
         (_, None) => matches!(effects.asked.backend_protocol, BackendProtocol::Http | BackendProtocol::Grpc),
         (AskedVerification::Off, Some(Verification::Off)) | (AskedVerification::System, Some(Verification::System)) => true,
         (AskedVerification::Authority(_), Some(Verification::Authority(object))) => {

@@ -1,4 +1,4 @@
-//! What became of each label of one service: what it really does, and what there is to say against it.
+//! The outcome of each label of one service: its actual effect, and the objections to it.
 
 use super::explanation::LabelFate;
 use super::label_effects;
@@ -8,11 +8,11 @@ use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;
 
-/// What is known of a service's labels as a whole.
+/// The state of a service's labels as a whole.
 pub enum Standpoint<'a> {
     /// No label asks for publication.
     NotPublished,
-    /// Labels ask for it, and findings say why there is none.
+    /// Labels ask for it, and findings explain why it is not published.
     Refused,
     /// No cluster publishes it.
     Unclaimed,
@@ -56,7 +56,7 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
     LabelFate { key, value, effect, findings }
 }
 
-/// A label as it may be shown.
+/// A label in a form that may be shown.
 pub fn shown(key: &str, value: &str) -> (String, String) {
     match access_key(key, value) {
         Some(key) => (printable(key), "(not shown)".to_owned()),
@@ -64,10 +64,10 @@ pub fn shown(key: &str, value: &str) -> (String, String) {
     }
 }
 
-/// Labels that do something also with a bad value: lists, of which the rest counts, and the wish for a check.
+/// Labels that have an effect even with an invalid value: lists, whose remaining items apply, and the request for a check.
 const NEVER_ABSENT: [&str; 4] = ["hosts", "redirects", "websocket_endpoints", "ssl_backend_tls_verify"];
 
-/// What really happens, and that it is not for this label's sake.
+/// The actual effect, marked as such if it does not come from this label.
 fn qualified(name: &str, really: &str, findings: &[Finding]) -> String {
     let has = |code| findings.iter().any(|finding| finding.code == code);
     let bad = findings.iter().any(|finding| finding.code == FindingCode::InvalidLabelValue && finding.severity == Severity::Error);

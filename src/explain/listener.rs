@@ -1,4 +1,4 @@
-//! The way from the client into a proxy: the published port, and whether a proxy is there.
+//! The way from the client to a proxy: the published port, and whether a proxy is running.
 
 use super::explanation::{About, Outcome, Step};
 use super::request::Request;
@@ -16,9 +16,9 @@ use crate::types::{Scheme, TaskState};
 pub enum Fit {
     /// It publishes the port.
     Exact,
-    /// It speaks the scheme on another port, and the URL states none: something in front may translate.
+    /// It serves the scheme on another port, and the URL states none: something in front may translate.
     Implied,
-    /// It cannot get the request.
+    /// It cannot receive the request.
     None,
 }
 
@@ -40,7 +40,7 @@ fn mapping(cluster: &Cluster, request: &Request) -> Option<PortMapping> {
     }
 }
 
-/// Whether a request by HTTPS comes by plain HTTP, from somebody in front who is believed.
+/// Whether an HTTPS request arrives by plain HTTP, from a trusted load balancer.
 fn ends_in_front(cluster: &Cluster, request: &Request) -> bool {
     request.scheme == Scheme::Https && request.sent.is_none() && cluster.proxy.publish.https.is_none() && cluster.has_front()
 }
@@ -49,7 +49,7 @@ fn spoken(scheme: Scheme) -> &'static str {
     if scheme == Scheme::Https { "TLS" } else { "plain HTTP" }
 }
 
-/// The published port; the error is how the walk ends without one.
+/// Describes the published port; the error is the outcome if there is none.
 pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     let words = spoken(request.scheme);
     let Some(mapping) = mapping(cluster, request) else {
@@ -101,7 +101,7 @@ fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Out
     Outcome::nobody(status, reason, remedy)
 }
 
-/// Whether proxies are there and what they run; the error is how the walk ends without any.
+/// Describes the proxies and what they run; the error is the outcome if there are none.
 pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     let told = sources.status_of(&cluster.name).map(|status| from_status(cluster, status, steps));
     let running = match told {
@@ -134,7 +134,7 @@ fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>)
     proxies.len()
 }
 
-/// Without an operator it is only known which tasks run, if the cluster has a proxy service already.
+/// Without an operator, only the running tasks are known, if the cluster has a proxy service already.
 fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Option<usize> {
     let label = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
     let is_proxy = |service: &&Service| {

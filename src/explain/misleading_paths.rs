@@ -1,8 +1,8 @@
-//! Paths that an application may read as leading elsewhere than the proxies do. Hosts that are shared by path refuse them,
-//! whatever the engine; each engine's configuration has the same rule in its own words.
+//! Paths that an application may interpret differently from the proxies. Hosts that are shared by path refuse them, whatever
+//! the engine; each engine's configuration implements the same rule in its own syntax.
 
-/// Whether an application may read this path (as it was asked) as leading elsewhere than engines do: dots with parameters,
-/// backslashes, white space, what is escaped more than once.
+/// Whether an application may interpret this path (as requested) differently from engines: dots with parameters,
+/// backslashes, white space, repeated escapes.
 pub fn may_lead_elsewhere(asked: &str) -> bool {
     let path = asked.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     if has_escaped_digits(&path) {
@@ -12,7 +12,7 @@ pub fn may_lead_elsewhere(asked: &str) -> bool {
     let segments: Vec<&[Mark]> = marks.split(|mark| matches!(mark, Mark::Separator(_))).collect();
     let separators: Vec<Separator> =
         marks.iter().filter_map(|mark| if let Mark::Separator(separator) = mark { Some(*separator) } else { None }).collect();
-    // What stands before the first separator is no segment.
+    // The text before the first separator is not a segment.
     let mut between = segments.iter().skip(1).zip(&separators).enumerate();
     let odd_dots = |(at, (segment, odd_before)): (usize, (&&[Mark], &Separator))| {
         let odd_behind = separators.get(at + 1) == Some(&Separator::Odd);
@@ -24,27 +24,27 @@ pub fn may_lead_elsewhere(asked: &str) -> bool {
     between.any(odd_dots) || (goes_up(&segments) && is_counted_differently(&segments, &separators))
 }
 
-/// Who takes something for what separates segments.
+/// Which applications treat it as a separator of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Separator {
-    /// `/`: everybody.
+    /// `/`: all.
     Slash,
-    /// `%2f`: all but those who keep it in a name.
+    /// `%2f`: all except those that keep it as part of a name.
     Escaped,
     /// Only some.
     Odd,
 }
 
-/// What of a path has a meaning to somebody.
+/// The parts of a path that have a meaning to some application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    /// Between segments.
+    /// A separator of segments.
     Separator(Separator),
-    /// A dot; `odd`: only some know it.
+    /// A dot; `odd`: only some applications recognise it.
     Dot { odd: bool },
-    /// A character that is two dots for some.
+    /// A character that some applications treat as two dots.
     TwoDots,
-    /// What begins the parameters of a segment.
+    /// The beginning of a segment's parameters.
     Parameters,
     /// White space.
     Blank,
@@ -74,7 +74,7 @@ fn mark(rest: &str, first: char) -> (Mark, usize) {
     }
 }
 
-/// The two digits of an escaped byte at the beginning, however often it is escaped, and what it takes.
+/// The two digits of an escaped byte at the beginning, however often it is escaped, and the length of the escape.
 fn escaped_byte(rest: &str) -> Option<(&str, usize)> {
     let mut end = 1;
     rest.starts_with('%').then_some(())?;
@@ -84,7 +84,7 @@ fn escaped_byte(rest: &str) -> Option<(&str, usize)> {
     Some((rest.get(end..end + 2)?, end + 2))
 }
 
-/// What decoders that do not insist on the shortest form take for a dot, a slash, a backslash or a semicolon.
+/// Overlong encodings that a lenient decoder accepts as a dot, a slash, a backslash or a semicolon.
 fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
     let mut end = 0;
     let mut bytes = std::iter::from_fn(|| {
@@ -116,7 +116,7 @@ fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
     }
 }
 
-/// What a character counts as once it has its compatible form, or where white space is more than that of ASCII.
+/// The meaning of a character after compatibility normalisation, or if white space includes more than that of ASCII.
 fn alike(character: char) -> Option<Mark> {
     match character {
         '\u{2024}' | '\u{3002}' | '\u{fe52}' | '\u{ff61}' | '\u{ff0e}' => Some(Mark::Dot { odd: true }),
@@ -128,7 +128,7 @@ fn alike(character: char) -> Option<Mark> {
     }
 }
 
-/// The same of one that is escaped: those above have two or three bytes.
+/// The same for an escaped character: those above have two or three bytes.
 fn alike_mark(rest: &str) -> Option<(Mark, usize)> {
     let mut end = 0;
     let mut bytes = Vec::with_capacity(3);
@@ -139,7 +139,7 @@ fn alike_mark(rest: &str) -> Option<(Mark, usize)> {
         if bytes.len() > 1
             && let Ok(text) = std::str::from_utf8(&bytes)
         {
-            // Two bytes may also be two characters, which `alike` does not know.
+            // Two bytes may also be two characters, which `alike` does not recognise.
             return Some((alike(text.chars().next()?)?, end));
         }
     }
@@ -161,7 +161,7 @@ fn escaped_mark(rest: &str) -> (Mark, usize) {
     (mark, end)
 }
 
-/// Whether the digits of an escape that is escaped itself are escaped, too (`%25%32%65`). No encoder writes that.
+/// Whether a doubly escaped character has escaped digits, too (`%25%32%65`). No encoder writes that.
 fn has_escaped_digits(path: &str) -> bool {
     let is_digit = |byte: &str| matches!(byte.as_bytes(), [b'3', b'0'..=b'9'] | [b'4' | b'6', b'1'..=b'6']);
     let begins = |rest: &str| escaped_byte(rest).is_some_and(|(digits, _)| is_digit(digits));
@@ -178,18 +178,18 @@ fn has_escaped_digits(path: &str) -> bool {
     })
 }
 
-/// One or two dots, whatever parameters follow.
+/// One or two dots, with or without parameters.
 fn is_dotted(segment: &[Mark]) -> bool {
     let name: Vec<&Mark> = segment.iter().take_while(|mark| **mark != Mark::Parameters).filter(|mark| **mark != Mark::Blank).collect();
     matches!(name[..], [Mark::Dot { .. } | Mark::TwoDots] | [Mark::Dot { .. }, Mark::Dot { .. }])
 }
 
-/// Two dots. Those of one character are refused wherever they stand alone.
+/// Two dots. Single characters that represent two dots are refused wherever they are a whole segment.
 fn goes_up(segments: &[&[Mark]]) -> bool {
     segments.iter().skip(1).any(|segment| matches!(segment, [Mark::Dot { .. }, Mark::Dot { .. }]))
 }
 
-/// Whether there are segments that count for some and not for others, so that `..` leads to different places.
+/// Whether only some applications count certain segments, so that `..` leads to different places.
 fn is_counted_differently(segments: &[&[Mark]], separators: &[Separator]) -> bool {
     let inner = segments.get(1..segments.len().saturating_sub(1)).unwrap_or_default();
     let nameless = |segment: &&[Mark]| segment.first() == Some(&Mark::Parameters);

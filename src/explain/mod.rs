@@ -1,6 +1,6 @@
-//! Follows one request, or one service's labels, through documents and snapshot: who answers, or exactly why nobody does.
-//! Pure. Decides nothing itself: it asks the same translation, places and materials from which configurations are written,
-//! and `tests/nginx/explained.rs` holds it against the real engine.
+//! Follows one request, or one service's labels, through documents and snapshot: who answers, or exactly why there is no
+//! answer. Pure. Decides nothing itself: it uses the same translation, places and materials from which configurations are
+//! rendered, and `tests/nginx/explained.rs` compares it with the real engine.
 
 mod backend;
 mod client_identity;
@@ -42,16 +42,16 @@ use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport};
 use crate::swarm::Snapshot;
 use crate::types::ClusterName;
 
-/// What there is to explain from.
+/// The input of an explanation.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     /// The declared clusters.
     pub clusters: &'a [Cluster],
-    /// A complete look at the Swarm, with the labels that count.
+    /// A complete snapshot of the Swarm, with the labels in use.
     pub snapshot: &'a Snapshot,
-    /// The services whose labels say something else by now.
+    /// The services whose current labels differ from those in use.
     pub held: &'a [HeldBack],
-    /// What a running operator reports: proxies, certificates. Without it nothing is known of either.
+    /// The report of a running operator: proxies, certificates. Without it nothing is known about either.
     pub status: Option<&'a StatusReport>,
 }
 
@@ -60,8 +60,8 @@ impl Sources<'_> {
         self.status.and_then(|status| status.clusters.get(cluster.as_str()))
     }
 
-    /// A route as a running operator reports it, which knows proxies and certificates, with the endpoints of this look. What has none
-    /// of these is served by nobody, whatever the operator knew.
+    /// A route as reported by a running operator, which knows proxies and certificates, with the endpoints of this snapshot.
+    /// A route without endpoints is not served, whatever the operator knew.
     fn newest(&self, cluster: &ClusterName, known: &RouteReport) -> RouteReport {
         let name = |route: &RouteReport| (route.host.clone(), route.path.clone(), route.kind, route.target.clone());
         let told = self.status_of(cluster).and_then(|status| status.routes.iter().find(|told| name(told) == name(known)));
@@ -71,7 +71,7 @@ impl Sources<'_> {
     }
 }
 
-/// There is nothing of that name, or no name and several to choose from.
+/// There is no object of that name, or no name was given and there are several to choose from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unknown(String);
@@ -99,10 +99,10 @@ fn step(about: About, says: impl Into<String>) -> Step {
     Step { about, says: says.into() }
 }
 
-/// At most so many names are listed as examples.
+/// The maximum number of names listed as examples.
 const NAMES_MAX: usize = 5;
 
-/// What others wrote, without control characters and not longer than a line.
+/// External text, without control characters and at most one line long.
 fn printable(text: &str) -> String {
     crate::types::excerpt(text, 300)
 }

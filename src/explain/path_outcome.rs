@@ -1,4 +1,4 @@
-//! The end of a walk at a published host: a redirect, an application, or exactly why there is none at this path.
+//! The end of a walk at a published host: a redirect, an application, or the exact reason why this path has none.
 
 use super::explanation::{About, Outcome};
 use super::walk::Walk;
@@ -7,7 +7,7 @@ use crate::render::CutRequest;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, RouteKey, Scheme};
 
-/// What the place answers.
+/// The answer of the place.
 pub(super) fn at(walk: &mut Walk<'_>, pattern: &HostPattern, host: &VirtualHost, place: &Place<'_>) -> Result<Outcome, Outcome> {
     match &place.answer {
         Answer::Redirect(redirect) => Ok(redirected(walk, pattern, redirect)),
@@ -29,7 +29,7 @@ fn redirected(walk: &mut Walk<'_>, pattern: &HostPattern, redirect: &Redirect) -
     Outcome::Redirect { status: walk.behavior().status_codes().redirect, location: format!("{}{}", redirect.target, walk.request.target) }
 }
 
-/// The same address by HTTPS. The port stands in it only for clients that name one themselves.
+/// The same address by HTTPS. It contains the port only for clients that name one themselves.
 pub(super) fn to_https(walk: &mut Walk<'_>) -> Outcome {
     let (request, asked) = (walk.request, walk.asked.clone());
     let published = walk.translation.table.https_published.map_or(443, crate::types::Port::get);
@@ -109,7 +109,7 @@ fn applied(
     Ok(Outcome::Application { services: walk.names_of(&route.backend), target: Some(target) })
 }
 
-/// A host that has TLS and is asked without it.
+/// A host that has TLS and is requested without it.
 fn note_plain(walk: &mut Walk<'_>, host: &VirtualHost) {
     let told = walk.route.as_ref().and_then(|route| route.tls.as_ref());
     let shown = host.tls.as_ref().is_some_and(|binding| walk.materials.pair(binding).is_some());

@@ -1,5 +1,5 @@
-//! Where a service stands in a route table: the pools that it is a part of. What a label comes to is read off there, so that
-//! nothing is said of a label that the proxies do not do.
+//! The pools of a route table to which a service belongs. The effects of labels are derived from them, so that no effect is
+//! claimed that the proxies do not have.
 
 use crate::render::Materials;
 use crate::report::{RouteKind, RouteReport};
@@ -13,34 +13,34 @@ pub struct Standing<'a> {
     pub service: &'a Service,
     /// The table.
     pub table: &'a RouteTable,
-    /// What is taken for good, because nobody can look into secrets here.
+    /// The material that is assumed valid, because secrets cannot be read here.
     pub materials: Materials,
-    /// Every pool that it is a part of.
+    /// Every pool that it belongs to.
     pub pools: Vec<Pool<'a>>,
 }
 
-/// A pool that the service is a part of.
+/// A pool that the service belongs to.
 pub struct Pool<'a> {
     /// `app.example.org/shop`.
     pub name: String,
     /// The pool.
     pub backend: &'a Backend,
-    /// What it stands behind.
+    /// The route that it belongs to.
     pub behind: Behind<'a>,
 }
 
-/// What a pool stands behind.
+/// The route of a pool.
 #[derive(Clone, Copy)]
 pub enum Behind<'a> {
     /// A path of a host.
     Path(&'a HostPattern, &'a ContextPath, &'a PathRoute),
     /// A host whose TLS is passed through.
     Passthrough(&'a HostPattern),
-    /// Every host that nobody published.
+    /// Every unpublished host.
     Default(&'a DefaultBackend),
 }
 
-/// What becomes of TLS at a host.
+/// How TLS is handled at a host.
 pub enum Tls<'a> {
     /// It is passed through to these services.
     Passed(&'a Backend),
@@ -48,12 +48,12 @@ pub enum Tls<'a> {
     Shown(&'a TlsBinding),
     /// Handshakes are refused, because objects of this binding do not exist.
     Refused(&'a TlsBinding),
-    /// There is none.
+    /// There is no TLS.
     None,
 }
 
 impl<'a> Standing<'a> {
-    /// Finds the service's pools. `materials`: what of the material in the table can be used.
+    /// Finds the service's pools. `materials`: the usable material of the table.
     pub fn of(service: &'a Service, table: &'a RouteTable, materials: Materials) -> Self {
         let of_paths = |(host, virtual_host): (&'a HostPattern, &'a crate::route::VirtualHost)| {
             virtual_host.paths.iter().map(move |(path, route)| Pool {
@@ -74,7 +74,7 @@ impl<'a> Standing<'a> {
         Self { service, table, materials, pools }
     }
 
-    /// What is to be said at each of its pools; once, if it is the same everywhere.
+    /// The text for each of its pools; once, if it is the same everywhere.
     pub fn everywhere(&self, say: impl Fn(&Pool<'a>) -> String) -> String {
         let mut said: Vec<(String, Vec<&str>)> = Vec::new();
         for pool in &self.pools {
@@ -95,7 +95,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// The service's part of its first pool: where it is reached, and how, is the same in all of them.
+    /// The service's part of its first pool: its address and protocol are the same in all of them.
     pub fn part(&self) -> Option<&'a BackendService> {
         self.pools.first().and_then(|pool| pool.part_of(self.service))
     }
@@ -106,7 +106,7 @@ impl<'a> Standing<'a> {
         self.pools.iter().filter(reached).any(|pool| self.is_checkable(pool.backend))
     }
 
-    /// Whether it is behind a pool of the host.
+    /// Whether it belongs to a pool of the host.
     pub fn is_at(&self, host: &HostPattern) -> bool {
         self.pools.iter().any(|pool| pool.host() == Some(host))
     }
@@ -117,7 +117,7 @@ impl<'a> Standing<'a> {
         (oldest.id != self.service.id).then_some(oldest.name.as_str())
     }
 
-    /// What becomes of TLS where a pool stands.
+    /// How TLS is handled for a pool.
     pub fn tls(&self, pool: &Pool<'a>) -> Tls<'a> {
         match pool.behind {
             Behind::Passthrough(_) => Tls::Passed(pool.backend),
@@ -126,7 +126,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// What becomes of TLS of a host.
+    /// How TLS is handled for a host.
     pub fn tls_of(&self, host: &HostPattern) -> Tls<'a> {
         if let Some(backend) = self.table.passthrough.get(host) {
             return Tls::Passed(backend);
@@ -142,7 +142,7 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// Whether the pool's applications can be checked as asked; else nobody answers there.
+    /// Whether the pool's applications can be checked as configured; otherwise nothing answers there.
     pub fn is_checkable(&self, backend: &Backend) -> bool {
         backend.protocol.tls.as_ref().is_none_or(|verification| self.materials.can_verify(verification))
     }
@@ -154,7 +154,7 @@ impl<'a> Pool<'a> {
         self.backend.services.iter().find(|part| part.id == service.id)
     }
 
-    /// Whether the route is the one that it stands behind.
+    /// Whether the route is that of the pool.
     pub fn is_of(&self, route: &RouteReport) -> bool {
         match self.behind {
             Behind::Path(host, path, _) => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
@@ -163,7 +163,7 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// The host that it stands behind, or the default backend.
+    /// The host of the pool, or the default backend.
     pub fn host_key(&self) -> HostKey {
         self.host().map_or(HostKey::DefaultBackend, HostKey::from)
     }
@@ -176,17 +176,17 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// A service can be published and be behind nothing: where others decided otherwise about TLS.
+/// A published service may belong to no pool if other services handle the TLS of its hosts differently.
 const NOWHERE: &str = "no effect: no route leads to the service";
 /// A label can name a thousand hosts.
 const ITEMS_MAX: usize = 10;
 
-/// Items as a person reads them; not all of very many.
+/// Items as readable text; truncated if there are very many.
 pub fn list<T: ToString>(items: &[T]) -> String {
     list_of(items, ITEMS_MAX)
 }
 
-/// The same with so many at most.
+/// The same with the given maximum.
 pub fn list_of<T: ToString>(items: &[T], most: usize) -> String {
     let shown = items.iter().take(most).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if items.len() > most { format!("{shown} and {} more", items.len() - most) } else { shown }

@@ -1,4 +1,4 @@
-//! A published service with everything that its labels are held against, and the words that all effects of labels share.
+//! A published service with everything that its labels are compared with, and the texts that all label effects share.
 
 use super::Sources;
 use super::pool_membership::{Pool, Standing};
@@ -7,23 +7,23 @@ use crate::intent::labels::ServiceLabels;
 use crate::report::RouteReport;
 use crate::translate::Translation;
 
-/// A published service and everything that its labels are held against.
+/// A published service and everything that its labels are compared with.
 pub struct Effects<'a> {
     /// Clusters and Swarm.
     pub sources: &'a Sources<'a>,
     /// Its cluster.
     pub cluster: &'a Cluster,
-    /// What the cluster's services come to.
+    /// The translation of the cluster's services.
     pub translation: &'a Translation,
     /// What its labels ask for.
     pub asked: &'a ServiceLabels,
-    /// What it has.
+    /// What it gets.
     pub standing: Standing<'a>,
     /// Its routes, as the operator reports them if there is one.
     pub routes: &'a [RouteReport],
 }
 
-/// What holds at a pool, and whose setting it is if it is not what this service asks for.
+/// The effective setting of a pool, and the service that it comes from if this service asks for something else.
 pub(super) fn decided(effects: &Effects<'_>, pool: &Pool<'_>, followed: bool, words: String) -> String {
     match effects.standing.decider(pool).filter(|_| !followed) {
         Some(oldest) => format!("overruled by {oldest}: {words}"),

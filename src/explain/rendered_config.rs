@@ -1,4 +1,4 @@
-//! The whole configuration of a cluster, for those who want to read it.
+//! The whole configuration of a cluster, for reading.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,9 +38,9 @@ pub enum NoConfiguration {
     },
 }
 
-/// Renders the configuration of a cluster: as its proxies are given it, as far as a running operator tells what is left out,
-/// and as if all its certificates were good without one. Without a name there must be one cluster;
-/// without a purpose it is the one that its proxies run.
+/// Renders the configuration of a cluster: the one that its proxies get, as far as a running operator reports what is left
+/// out; without an operator, as if all certificates were valid. The name may be omitted if there is only one cluster; the
+/// default purpose is the one that its proxies run.
 pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, NoConfiguration> {
     let cluster = the_one(sources, cluster)?;
     let (table, materials) = runtime_state::in_force(sources, cluster, translate(cluster, sources.snapshot).table);
@@ -52,7 +52,7 @@ pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Opti
     }
 }
 
-/// What the proxies of a cluster run.
+/// The purpose of the configuration that a cluster's proxies run.
 pub(super) fn own_purpose(cluster: &Cluster) -> Purpose {
     if cluster.proxy.rollout == Rollout::Replace { Purpose::Stock } else { Purpose::Live }
 }
@@ -70,7 +70,7 @@ fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster,
     })
 }
 
-/// One file is printed as it is; several are parted by comments, so that the whole can be read as one.
+/// A single file is printed unchanged; several are separated by comments, so that the output reads as one text.
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, content) in &self.files {

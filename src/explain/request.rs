@@ -1,4 +1,4 @@
-//! The request to explain: a URL as a person types it becomes what a client would send.
+//! The request to explain: turns a URL as a person types it into the request that a client would send.
 
 use url::{Host, Url};
 
@@ -23,16 +23,16 @@ pub struct Request {
     pub host: String,
     /// Whether the host is a name, which clients also send as the server name of TLS.
     pub is_name: bool,
-    /// The port that the URL states; none: the scheme's own.
+    /// The port in the URL; `None`: the scheme's default.
     pub stated_port: Option<Port>,
-    /// Path and query, as they are sent.
+    /// Path and query, as sent.
     pub target: String,
-    /// How it reaches a proxy, if that is described; then the scheme is the one of that connection.
+    /// How it reaches a proxy, if that is described; then the scheme is that of the connection.
     pub sent: Option<Sent>,
 }
 
 impl Request {
-    /// Reads a URL. Without a scheme it is taken for plain HTTP.
+    /// Parses a URL. Without a scheme it is plain HTTP.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
         let bad = |why: &str| BadUrl { url: super::printable(text), why: why.to_owned() };
         let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -47,7 +47,7 @@ impl Request {
         Ok(Self {
             scheme,
             is_name: matches!(host, Host::Domain(_)),
-            // The root's dot is no part of what engines compare and answer.
+            // The trailing dot of the DNS root is not part of the name that engines compare and answer.
             host: host.to_string().trim_end_matches('.').to_owned(),
             stated_port: stated_port(&whole, &url),
             target: format!("{}{query}", url.path()),
@@ -55,14 +55,14 @@ impl Request {
         })
     }
 
-    /// The same request of a client that sends this path and query as they stand. Those that read URLs resolve dots before they
-    /// ask, but a stranger writes what he likes.
+    /// The same request of a client that sends this path and query verbatim. URL parsers resolve dot segments before
+    /// sending, but an attacker need not use one.
     #[must_use]
     pub fn asking(self, target: &str) -> Self {
         Self { target: target.to_owned(), ..self }
     }
 
-    /// The same request as it reaches a proxy.
+    /// The same request with a description of how it reaches a proxy.
     #[must_use]
     pub fn sent(self, sent: Option<Sent>) -> Self {
         Self { sent, ..self }
@@ -73,17 +73,17 @@ impl Request {
         self.stated_port.map_or(if self.scheme == Scheme::Https { 443 } else { 80 }, Port::get)
     }
 
-    /// The path as the routes of an engine see it.
+    /// The path as an engine's routes see it.
     pub fn path(&self, engine: EngineKind) -> Result<String, BadPath> {
         behavior(engine).normalized_path(self.asked_path())
     }
 
-    /// The path as it is sent.
+    /// The path as sent.
     pub fn asked_path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The query, with its `?`.
+    /// The query, including its `?`.
     pub fn query(&self) -> &str {
         self.target.find('?').map_or("", |at| &self.target[at..])
     }
@@ -95,7 +95,7 @@ impl Request {
     }
 }
 
-/// The library forgets a port that is the scheme's own, but who writes it means it.
+/// The library drops a port that is the scheme's default, but a user who writes it means it.
 fn stated_port(text: &str, url: &Url) -> Option<Port> {
     let authority = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
     let written = authority.rsplit_once(':').and_then(|(_, port)| Port::parse(port.trim()).ok());

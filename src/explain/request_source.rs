@@ -1,12 +1,12 @@
-//! How a request reaches a proxy, as somebody describes it who asks: from which address, with which headers, behind which PROXY
-//! header. Without a description whoever stands in front is taken to say what the client asked.
+//! How a request reaches a proxy, as described by the user: from which address, with which headers, after which PROXY
+//! header. Without a description, a load balancer in front is assumed to report what the client requested.
 
 use std::net::IpAddr;
 
 use crate::render::ReceivedRequest;
 use crate::types::visible;
 
-/// A description that makes no sense.
+/// An invalid description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadConnection(String);
@@ -14,23 +14,23 @@ pub struct BadConnection(String);
 /// A connection to a proxy, and the request on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// Who connects.
+    /// The peer of the connection.
     pub from: IpAddr,
-    /// The header lines that tell of the client, names in lower case.
+    /// The header lines about the client, names in lower case.
     headers: Vec<(String, String)>,
-    /// With what the connection begins.
+    /// The PROXY header at the beginning of the connection.
     pub proxy: Option<ProxyHeader>,
 }
 
 /// A header of the PROXY protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyHeader {
-    /// The client, and the port that it connected to; none: the sender speaks of itself.
+    /// The client, and the port that it connected to; `None`: the sender connects on its own behalf.
     pub said: Option<(IpAddr, u16)>,
 }
 
 impl Sent {
-    /// Reads a description; none where nothing is described. `headers`: one on each line.
+    /// Parses a description; `None` if nothing is described. `headers`: one on each line.
     pub fn parse(from: Option<&str>, headers: Option<&str>, proxy: Option<&str>) -> Result<Option<Self>, BadConnection> {
         let Some(from) = from else {
             let more = headers.is_some_and(|lines| !lines.trim().is_empty()) || proxy.is_some();
@@ -77,7 +77,7 @@ fn header(line: &str) -> Result<(String, String), BadConnection> {
 }
 
 impl ProxyHeader {
-    /// Reads the line of version 1, which is how people write one.
+    /// Parses the line of version 1, the form that people write.
     fn parse(line: &str) -> Result<Self, BadConnection> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let said = match words[..] {

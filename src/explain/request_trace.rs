@@ -1,4 +1,4 @@
-//! The walk of one request through one cluster after the other, readable from top to bottom.
+//! The walk of one request through one cluster after another, readable from top to bottom.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ use crate::translate::translate;
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 use listener::Fit;
 
-/// Explains a request in one cluster, or compares all.
+/// Explains a request in one cluster, or compares all clusters.
 pub fn explain(sources: &Sources<'_>, request: &Request, cluster: Option<&str>) -> Result<Explanation, Unknown> {
     let mut walks: Vec<(Fit, ClusterWalk)> = chosen(sources, cluster)?.into_iter().map(|one| walk(sources, one, request)).collect();
     walks.sort_by(|(a, walk), (b, other)| (a, &walk.cluster).cmp(&(b, &other.cluster)));
     let best = walks.first().map(|(fit, _)| *fit);
-    // With a cluster on exactly this port the others cannot be meant.
+    // If a cluster publishes exactly this port, the request is not meant for the others.
     for (fit, walk) in &mut walks {
         walk.listens = *fit != Fit::None && Some(*fit) == best;
     }
@@ -69,24 +69,24 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     (listener::fit(cluster, request), walk)
 }
 
-/// Each once, in the order given.
+/// Removes duplicates, keeping the order.
 fn dedup(findings: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     findings.retain(|finding| seen.insert(finding.clone()));
 }
 
 impl Walk<'_> {
-    /// The error is where it ends before an answer.
+    /// The error is the outcome if the walk ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
         client_identity::tell(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
-        // What would follow is worth knowing, also while no proxy is there.
+        // The rest of the walk is worth knowing even if there is no proxy.
         let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
         let answer = self.answer(told);
         nobody.and(answer)
     }
 
-    /// What the cluster's engine does with requests.
+    /// How the cluster's engine handles requests.
     pub fn behavior(&self) -> &'static dyn Behavior {
         behavior(self.translation.table.engine)
     }
@@ -109,7 +109,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The services whose findings matter: those behind the route, or all of the host when nobody answers there.
+    /// The services whose findings matter: those behind the route, or all of the host if there is no answer.
     fn concerned(&self, outcome: &Outcome) -> BTreeSet<String> {
         let behind = self.route.iter().filter(|_| outcome.is_reached()).flat_map(|route| &route.services);
         let behind: BTreeSet<String> = behind.map(|service| service.service.clone()).collect();
@@ -129,7 +129,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What is known of a certificate; the operator says more than its name. The error: it cannot be used.
+    /// Describes a certificate; the operator knows more than its name. The error: it cannot be used.
     fn certificate(&mut self, host: &HostKey, binding: &TlsBinding) -> Result<(), Outcome> {
         let status = self.sources.status_of(&self.cluster.name);
         let reports = status.into_iter().flat_map(|status| &status.routes);
@@ -153,7 +153,7 @@ impl Walk<'_> {
 
     fn refused(&mut self, refusal: &Refusal<'_>, told: &mut Vec<Finding>) -> Outcome {
         let refused = "the TLS handshake is refused";
-        // Over a connection that was opened for another host there is no handshake to refuse.
+        // On a connection that was opened for another host there is no handshake to refuse.
         let status = self.behavior().status_codes().misdirected;
         self.steps.push(step(About::Tls, format!("refused; over a connection that was opened for another host the answer is {status}")));
         match refusal {
@@ -187,7 +187,7 @@ impl Walk<'_> {
         Outcome::nobody(Some(503), reason, remedy)
     }
 
-    /// That nobody published the host, and who wanted to.
+    /// States that the host is not published, and which services ask for it.
     fn unpublished(&mut self, told: &mut Vec<Finding>) -> String {
         let host = printable(&self.request.host);
         let closed = self.is_closed();
@@ -210,14 +210,15 @@ impl Walk<'_> {
         format!("nobody published {host} in the cluster {}", self.cluster.name)
     }
 
-    /// Whether nobody answers for the host because a service asked for too much.
+    /// Whether the host is closed because a service asked for too much.
     fn is_closed(&self) -> bool {
         let table = &self.translation.table;
         let known = |pattern: &HostPattern| table.passthrough.contains_key(pattern) || table.closed.contains(pattern);
         HostPattern::fitting(&self.request.host).find(known).is_some_and(|pattern| table.closed.contains(&pattern))
     }
 
-    /// Whether a service asks for exactly this host and has no room for it. Where nobody else could answer it is not kept from anybody.
+    /// Whether a service asks for exactly this host and exceeds its limit. If nothing else could answer there, the host is
+    /// not closed.
     fn is_over_limit(&self) -> bool {
         let is_asked = |host: &HostKey| host.pattern().is_some_and(|host| host.as_str().eq_ignore_ascii_case(&self.request.host));
         let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && is_asked(&route.host);

@@ -1,5 +1,5 @@
-//! Which server of a cluster's configuration a request reaches, and which place of it. Looks at a route table and its
-//! materials only, as the renderer does.
+//! Which server of a cluster's configuration a request reaches, and which place in it. Like the renderer, uses only a route
+//! table and its materials.
 
 use super::misleading_paths::may_lead_elsewhere;
 use super::request::Request;
@@ -7,19 +7,19 @@ use crate::render::{BadPath, Materials};
 use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBinding, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
-/// Why a path is refused that engines themselves would take.
+/// Why a path is refused although the engines themselves would accept it.
 const MISLEADING: &str = "an application may read the path as leading out of the one below which it is published";
 
-/// What becomes of a request.
+/// How a request is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<'a> {
     /// The TLS handshake is refused.
     Refused(Refusal<'a>),
-    /// The connection is passed on as it is.
+    /// The connection is passed on unchanged.
     Passthrough(HostPattern, &'a Backend),
-    /// The path is answered 400 before any route is looked at.
+    /// The path is answered with 400 before any route is considered.
     BadPath(String),
-    /// Nobody published the host, and there is no default backend: 503.
+    /// The host is not published, and there is no default backend: 503.
     UnknownHost,
     /// The default backend answers.
     Default(&'a DefaultBackend),
@@ -32,7 +32,7 @@ pub enum Decision<'a> {
 pub enum Refusal<'a> {
     /// The client names no host, because it was given an address.
     NoName,
-    /// Nobody published the host.
+    /// The host is not published.
     UnknownHost,
     /// The host is published by plain HTTP only.
     PlainOnly(HostPattern),
@@ -40,16 +40,16 @@ pub enum Refusal<'a> {
     BadMaterial(HostPattern, &'a TlsBinding),
 }
 
-/// A request, with what was found out about it.
+/// A request, with the facts found out about it.
 struct RequestView<'r> {
     request: &'r Request,
     path: &'r Result<String, BadPath>,
     scheme: Scheme,
 }
 
-/// Decides. `scheme`: the one by which the client asked, whatever the connection.
+/// Decides. `scheme`: the one that the client used, whatever the connection.
 pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
-    // TLS can only end in front, where somebody says that it did.
+    // TLS can only terminate in front if a load balancer states that it did.
     let view = &RequestView { request, path: &request.path(table.engine), scheme };
     let ends_in_front = table.https_port.is_none() && table.settings.client_address.is_some() && request.sent.is_none();
     match request.scheme {
@@ -59,7 +59,7 @@ pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Reques
 }
 
 fn decide_plain<'a>(table: &'a RouteTable, view: &RequestView<'_>) -> Decision<'a> {
-    // An exact name beats a wildcard, also where it is passed through and answers nothing here.
+    // An exact name takes precedence over a wildcard, even if it is passed through and answers nothing here.
     for pattern in HostPattern::fitting(&view.request.host) {
         if let Some(host) = table.hosts.get(&pattern) {
             return at_host(pattern, host, view);
@@ -90,7 +90,7 @@ fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, view: &RequestVi
     default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), view))
 }
 
-/// A published host is answered by itself or not at all, never by a wildcard or the default backend.
+/// A published host answers itself or not at all; a wildcard or the default backend never answers for it.
 fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Materials, view: &RequestView<'_>) -> Decision<'a> {
     match &host.tls {
         Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, view),

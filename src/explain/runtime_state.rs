@@ -1,5 +1,5 @@
-//! What a running operator knows of a cluster and no look at the Swarm tells: routes that are left out because the engine
-//! refuses them, certificates that are no good. Nothing of it is known without one, and then nothing is assumed.
+//! Knowledge of a running operator that the Swarm does not show: routes that are left out because the engine refuses them,
+//! and invalid certificates. Without an operator none of it is known, and nothing is assumed.
 
 use std::collections::BTreeSet;
 
@@ -11,24 +11,24 @@ use crate::route::{Part, RouteTable};
 use crate::translate::backend_of;
 use crate::types::HostKey;
 
-/// All findings that the operator tells of the cluster, those of its last translation among them.
+/// All findings that the operator reports for the cluster, including those of its last translation.
 pub(super) fn findings(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Finding> {
     sources.status_of(&cluster.name).map_or_else(Vec::new, |status| status.findings.clone())
 }
 
-/// Whether the operator tells that the cluster's template is left out.
+/// Whether the operator reports that the cluster's template is left out.
 pub(super) fn is_template_left_out(sources: &Sources<'_>, cluster: &Cluster) -> bool {
     sources.status_of(&cluster.name).is_some_and(|status| settings_left_out(status, cluster).any(|(field, _)| field == "template"))
 }
 
-/// The table in which routes that are left out answer as they do.
+/// The table in which routes that are left out have their actual answers.
 pub(super) fn routes_in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> RouteTable {
     let Some(status) = sources.status_of(&cluster.name) else { return table };
     let parts: BTreeSet<Part> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).map(part).collect();
     if parts.is_empty() { table } else { table.muted(&parts) }
 }
 
-/// The same without the settings that are left out, and the material that is good: what proxies are given.
+/// The same without the settings that are left out, and the valid material: the input of the proxies' configuration.
 pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> (RouteTable, Materials) {
     let mut table = routes_in_force(sources, cluster, table);
     let materials = materials(sources, cluster, &table);
@@ -54,7 +54,7 @@ pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteT
     materials
 }
 
-/// Objects of one name are not one object, so a host is asked for, not a name.
+/// Different objects can have the same name, so the state is looked up by host, not by name.
 fn is_good(status: &ClusterStatus, host: &HostKey) -> bool {
     let told = status.routes.iter().filter(|route| route.host == *host).find_map(|route| route.tls.as_ref());
     told.is_none_or(|tls| tls.state.is_usable())
@@ -70,7 +70,7 @@ fn part(route: &RouteReport) -> Part {
     }
 }
 
-/// The settings that are left out: the field, and the line if it is a list of them.
+/// The settings that are left out: the field, and the line if the field is a list.
 fn settings_left_out<'a>(status: &'a ClusterStatus, cluster: &Cluster) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
     let subject = Subject::Cluster(cluster.name.to_string());
     let told = status.findings.iter().filter(move |finding| finding.code == FindingCode::RouteQuarantined && finding.subject == subject);

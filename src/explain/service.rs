@@ -46,7 +46,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     })
 }
 
-/// What is known of the labels as a whole. Labels that make sense can still leave nothing to publish: hosts that are not admitted.
+/// The state of the labels as a whole. Valid labels can still leave nothing to publish: hosts that are not admitted.
 fn standpoint<'a>(
     sources: &'a Sources<'a>,
     service: &'a Service,
@@ -78,7 +78,8 @@ fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &
     findings
 }
 
-/// Its routes, as the operator reports them if there is one. A redirect has no service behind it, but a host that it names.
+/// Its routes, as the operator reports them if there is one. A redirect has no service behind it, only a host that the
+/// service names.
 fn routes(
     sources: &Sources<'_>,
     service: &Service,
@@ -99,7 +100,7 @@ fn routes(
     own.map(|route| unless_unchecked(&standing, route)).collect()
 }
 
-/// An application that cannot be checked as asked gets no requests, whatever runs.
+/// An application that cannot be checked as configured gets no requests, even if its tasks run.
 fn unless_unchecked(standing: &Standing<'_>, route: RouteReport) -> RouteReport {
     let pools = standing.pools.iter().filter(|pool| pool.is_of(&route));
     let unchecked = pools.map(|pool| pool.backend).find(|backend| !standing.is_checkable(backend));
@@ -155,7 +156,7 @@ fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&
     }
 }
 
-/// The network as people call it. The nodes' own stands in no list of Swarm, and only tasks tell that it is that one.
+/// The network's readable name. The nodes' own network is in no list of Swarm; only tasks reveal that it is the one.
 fn network_name(sources: &Sources<'_>, service: &Service, id: &NetworkId) -> String {
     let mut tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id).peekable();
     match sources.snapshot.networks.get(id) {
@@ -166,5 +167,5 @@ fn network_name(sources: &Sources<'_>, service: &Service, id: &NetworkId) -> Str
     }
 }
 
-/// What Docker calls the network of a node itself.
+/// Docker's name for the network of a node itself.
 const HOST_NETWORK: &str = "host";

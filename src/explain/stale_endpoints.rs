@@ -1,6 +1,6 @@
-//! What becomes of requests where proxies find endpoints by name, because nobody confirmed their addresses for longer than
-//! `settings.controlPlaneTimeout` (docs/silence.md). A running operator knows which proxies do; without one it is only said what
-//! would become of a pool. Never says that an endpoint answers which those proxies do not ask.
+//! How requests are handled when proxies resolve endpoints by name because their addresses were not confirmed for longer
+//! than `settings.controlPlaneTimeout` (docs/silence.md). A running operator knows which proxies do; without one, only the
+//! possible effect on a pool is explained. Never claims an answer from an endpoint that those proxies do not use.
 
 use super::explanation::{About, Outcome, Step};
 use super::{Sources, step};
@@ -11,7 +11,7 @@ use crate::report::ProxyTaskReport;
 use crate::route::{Backend, BackendService, EngineSettings};
 use crate::types::ConfigSource;
 
-/// The proxies that run, and how many of them find endpoints by name.
+/// The running proxies, and how many of them resolve endpoints by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ByName {
     proxies: usize,
@@ -19,7 +19,7 @@ pub(super) struct ByName {
 }
 
 impl ByName {
-    /// What a running operator tells; nothing without one.
+    /// The numbers reported by a running operator; `None` without one.
     pub fn of(sources: &Sources<'_>, cluster: &Cluster) -> Option<Self> {
         let status = sources.status_of(&cluster.name)?;
         let running: Vec<_> = status.proxies.iter().filter(|proxy| proxy.is_running()).collect();
@@ -44,22 +44,22 @@ fn is_by_name(proxy: &ProxyTaskReport) -> bool {
     proxy.source.as_ref().is_some_and(ConfigSource::is_by_name)
 }
 
-/// Whether the cluster's proxies ever go over to names.
+/// Whether the cluster's proxies ever switch to names.
 fn is_possible(cluster: &Cluster) -> bool {
     cluster.proxy.rollout == Rollout::Live && cluster.settings.control_plane_timeout_ms > 0
 }
 
-/// How long the control plane may be silent, as it is written.
+/// How long the control plane may be silent, in words.
 fn timeout(cluster: &Cluster) -> String {
     humantime::format_duration(EngineSettings::millis(cluster.settings.control_plane_timeout_ms)).to_string()
 }
 
-/// What a proxy does of which nobody heard lately.
+/// The behaviour of a proxy that has not reported lately.
 pub(super) fn of_unheard(cluster: &Cluster) -> String {
     if is_possible(cluster) { format!("; without news for {} it finds endpoints by name", timeout(cluster)) } else { String::new() }
 }
 
-/// What becomes of a pool that has endpoints. The error: no proxy asks any of them. `answer`: what is said then.
+/// Explains how a pool with endpoints is affected. The error: no proxy uses any of them. `answer`: the answer in this case.
 pub(super) fn judge(
     (sources, cluster): (&Sources<'_>, &Cluster),
     pool: &Backend,
@@ -102,7 +102,7 @@ fn told(service: &BackendService, by_name: ByName) -> String {
     }
 }
 
-/// Why nobody can tell whose an address is.
+/// Why the owner of an address is unknown.
 const NOT_BY_NAME: &str = "it is reached at ports of nodes that it does not fix, and nothing tells whose such a port is by now";
 
 fn nobody(pool: &Backend, status: Option<u16>) -> Outcome {
@@ -116,7 +116,7 @@ fn nobody(pool: &Backend, status: Option<u16>) -> Outcome {
     Outcome::nobody(status, reason, remedy)
 }
 
-/// Without an operator nobody knows what proxies do; what they would do is worth a word where it is another thing.
+/// Without an operator the state of the proxies is unknown; if names would give another answer, this is mentioned.
 fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Step> {
     let says = format!(
         "this holds while the control plane speaks: after a silence of {} {answer}, because {NOT_BY_NAME}. Whether it is silent now, only a running \
@@ -133,7 +133,8 @@ pub(super) fn answering(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend
     pool.services.iter().filter(asked).map(|service| service.name.to_string()).collect()
 }
 
-/// What becomes of TLS for hosts that nobody published: names come with the certificates of hosts alone. The error: all refuse it.
+/// Explains TLS for unpublished hosts: a configuration with names contains only the certificates of hosts. The error: all
+/// proxies refuse it.
 pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     let Some(by_name) = ByName::of(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
     let why = "proxies that find endpoints by name have no certificate for hosts that nobody published";

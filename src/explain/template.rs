@@ -1,5 +1,5 @@
-//! A template of the administrator's own: what an explanation says holds as far as it keeps to the table, and not at all
-//! should nothing come of it.
+//! A template of the administrator's own: an explanation applies only as far as the template follows the table, and not at
+//! all if rendering it fails.
 
 use super::rendered_config::own_purpose;
 use super::{Sources, runtime_state};
@@ -7,7 +7,7 @@ use crate::intent::cluster::Cluster;
 use crate::render::{render, template_fault};
 use crate::translate::Translation;
 
-/// What an explanation about a cluster depends on, if its configuration is a template.
+/// What an explanation about a cluster depends on, if its configuration comes from a template.
 pub fn caveat(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation) -> Option<String> {
     translation.table.settings.template.as_ref()?;
     if runtime_state::is_template_left_out(sources, cluster) {

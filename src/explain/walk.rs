@@ -1,4 +1,4 @@
-//! One walk of a request through one cluster: what it has met so far, and what every end of a walk asks of it.
+//! One walk of a request through one cluster: what it has met so far, and the queries that every end of a walk needs.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
+    /// The newest report about a route: that of the operator, which knows the proxies, or else that of the translation.
     pub fn report(&self, key: &RouteKey, kind: RouteKind) -> Option<RouteReport> {
         let is_it = |route: &&RouteReport| route.host == key.host && route.path == key.path && route.kind == kind;
         let known = self.translation.routes.iter().find(is_it)?;
@@ -41,7 +41,7 @@ impl Walk<'_> {
         stale_endpoints::answering(self.sources, self.cluster, pool)
     }
 
-    /// The pool's services and endpoints; the error is how the walk ends when none can answer.
+    /// Describes the pool's services and endpoints; the error is the outcome if none can answer.
     pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
         backend::services(pool, self.route.as_ref(), &mut self.steps);
         let status = (answer == "503").then_some(503);
@@ -68,7 +68,7 @@ impl Walk<'_> {
         stale_endpoints::judge((self.sources, self.cluster), pool, (status, answer), &mut self.steps)
     }
 
-    /// What the finding about a route without endpoints says: it knows what kind of service it is.
+    /// The remedy of the finding about a route without endpoints, which knows what kind of service it is.
     fn told_remedy(&self, route: &RouteReport, why: &str) -> Option<String> {
         let (oldest, end) = (Subject::Service(route.services.first()?.service.clone()), format!(": {why}"));
         let about = |finding: &&Finding| finding.code == FindingCode::NoEndpoints && finding.subject == oldest;
@@ -83,7 +83,7 @@ impl Walk<'_> {
             return Outcome::nobody(status, format!("the route is left out alone: {reason}"), remedy);
         }
         let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
-        // Services that must stay closed are in the report only.
+        // Closed services are only in the report.
         let reported = || self.route.iter().flat_map(|route| &route.services).map(|service| service.service.as_str());
         let names: Vec<&str> = if pool.services.is_empty() {
             reported().collect()
@@ -105,14 +105,14 @@ impl Walk<'_> {
         Outcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
     }
 
-    /// What helps where material is missing: an object that is there and not granted needs no other one.
+    /// The remedy for missing material: an object that exists but is not granted need not be replaced.
     pub fn remedy_for_material(&self, names: &[&str], hint: &str) -> String {
         let behind = self.route.iter().flat_map(|route| &route.services).map(|service| service.service.clone());
         let behind: BTreeSet<String> = behind.chain(self.pattern.iter().flat_map(|host| self.services_with("hosts", host))).collect();
         findings::remedy_for_material(self.translation, &behind, names).unwrap_or_else(|| hint.to_owned())
     }
 
-    /// The services of the cluster that are behind a redirect or rewrite label of a host.
+    /// The services of the cluster that have a redirect or rewrite label for a host.
     pub fn services_with(&self, label: &str, host: &HostPattern) -> Vec<String> {
         let key = crate::translate::label_key(label);
         let has = |service: &&crate::swarm::Service| {
