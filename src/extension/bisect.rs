@@ -23,7 +23,7 @@ where
     let mut refused = Vec::new();
     for _ in 0..TESTS_MAX {
         let Some(mut chunk) = untried.pop() else { return Ok(Some(refused)) };
-        // What was accepted stays in, so that of parts that are refused only together, one is found.
+        // Accepted parts stay in, so that one is found of parts that are refused only in combination.
         let rest: BTreeSet<P> = left_out.iter().filter(|part| chunk.binary_search(part).is_err()).cloned().collect();
         match refusal(rest.clone()).await? {
             None => left_out = rest,

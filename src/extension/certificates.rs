@@ -160,7 +160,7 @@ fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {
     X509Certificate::from_der(der).map(|(rest, certificate)| (certificate, rest)).map_err(unreadable)
 }
 
-/// The engine detects a foreign key only if it is of the same kind as the certificate's.
+/// The engine detects that a key belongs to another certificate only if both are of the same kind.
 fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
     let fits = |certificate: &X509Certificate<'_>| match &key.public {
         Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,

@@ -22,7 +22,7 @@ use crate::runtime::CertificateFault;
 use crate::types::{ContextPath, HostKey, RouteKey};
 pub(super) use mounted_object::{Authority, MaterialStatus, Pair};
 
-/// Reads material, and remembers what was read and what is in use.
+/// Reads material, and keeps the results and what is in use.
 pub(super) struct MaterialStore {
     /// Where each object is mounted, under its id.
     directory: PathBuf,

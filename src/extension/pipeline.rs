@@ -28,7 +28,7 @@ const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(500), ma
 /// How long an extension that has just started waits for material: its proxies keep what they have, and the operator soon replaces
 /// it by one that has everything.
 const HOLD_MAX: Duration = Duration::from_secs(20);
-/// How soon awaited material is checked for again.
+/// How soon to check again for awaited material.
 const MATERIAL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Clocks are adjusted now and then, so later expiries are checked again after this time.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
@@ -87,11 +87,11 @@ pub(super) struct Pipeline {
     outcome: watch::Sender<Arc<PipelineResult>>,
     offers: watch::Sender<Option<Arc<Offer>>>,
     done: Option<Done>,
-    /// When the first table came.
+    /// When the first table arrived.
     began: Option<Instant>,
 }
 
-/// The work to do.
+/// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     /// Check whether anything has changed.
@@ -316,7 +316,7 @@ impl Pipeline {
         self.outcome.send_replace(Arc::new(outcome));
     }
 
-    /// Reports what is awaited while nothing is rendered.
+    /// Reports awaited material while nothing is rendered.
     fn report_material(&self, resolved: &ResolvedTable) {
         self.outcome.send_if_modified(|outcome| {
             let changed = outcome.material != resolved.reports;

@@ -1,5 +1,5 @@
-//! Parts of a table that the engine refused: left out until they change, so that all others are served. Which parts these are is found
-//! by testing subsets of them; see [`super::bisect`].
+//! Parts of a table that the engine refused: left out until they change, so that all others are served. Finds these parts by
+//! testing subsets; see [`super::bisect`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -26,7 +26,7 @@ use crate::types::{ClusterName, Digest};
 /// The content type of a body that was serialized beforehand.
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
-/// What proxies are offered, and what they report.
+/// The offer for proxies, and their reports.
 #[derive(Clone)]
 pub(super) struct Published {
     pub(super) offers: watch::Receiver<Option<Arc<Offer>>>,
@@ -80,7 +80,7 @@ async fn bundle(State(app): State<AppState>, Query(poll): Query<LongPoll>, Exten
     }
 }
 
-/// Which offer is asked about.
+/// The offer that the proxy asks about.
 #[derive(Deserialize)]
 struct AskedOf {
     of: Digest,

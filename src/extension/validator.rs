@@ -16,13 +16,13 @@ use crate::route::RouteTable;
 use crate::runtime::{CertificateFault, Engine, EngineError, write_secret_files};
 use crate::types::{Digest, EngineKind};
 
-/// Why a configuration is not handed out.
+/// Why a configuration is not offered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ValidationError {
     /// The engine, or the administrator's template, refuses it. The message of the engine or template.
     #[error("the configuration is refused: {0}")]
     Refused(String),
-    /// The engine was not asked, because the receivers could not read the configuration. The message says how large it is.
+    /// The engine was not run, because the receivers could not read the configuration. The message says how large it is.
     #[error("the configuration is too large: {0}")]
     TooLarge(String),
     /// The engine could not be asked: this says nothing about the configuration.
@@ -49,7 +49,7 @@ pub(super) struct RenderedTable {
 }
 
 impl RenderedTable {
-    /// Whether all receivers can read these. If not, the engine need not be asked.
+    /// Whether all receivers can read these. If not, there is no need to run the engine.
     fn check_size(&self, contents: &Contents) -> Result<(), ValidationError> {
         let to_proxies = size_limits::check_offer(&self.live, &self.boot, contents, &self.parts);
         let to_operator = size_limits::check_report(&self.boot, self.stock.as_ref());
@@ -66,9 +66,9 @@ impl RenderedTable {
 /// The form of the secret files that a configuration is tested with: both are in use.
 #[derive(Clone, Copy)]
 enum SecretSource<'a> {
-    /// Written anew from what was understood: running proxies receive it.
+    /// Written anew from what was parsed, as running proxies receive them.
     Offered(&'a Contents),
-    /// As it was stored: proxies that start alone and stock images read it.
+    /// As they were stored, for proxies that start alone and for stock images.
     Mounted,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Validator {
     layout: Layout,
     /// Where secrets are mounted, each under its id.
     mounts: PathBuf,
-    /// What was accepted last: a boot snapshot rarely changes and is not tested again for every endpoint.
+    /// What the engine accepted last: a boot snapshot rarely changes, and is not tested again for each change of endpoints.
     known_good: Vec<Digest>,
 }
 
@@ -107,7 +107,7 @@ impl Validator {
         }
     }
 
-    /// Whether these configurations can be handed out.
+    /// Whether these configurations can be offered.
     pub(super) async fn validate(&self, rendered: &RenderedTable, contents: &Contents) -> Result<(), ValidationError> {
         if let Some(fault) = rendered.template_fault() {
             return Err(ValidationError::Refused(fault));
@@ -119,7 +119,7 @@ impl Validator {
         Ok(())
     }
 
-    /// Why a table cannot be handed out; `None` if it can.
+    /// Why a table cannot be offered; `None` if it can.
     pub(super) async fn refusal(
         &self,
         desired: &Desired,
@@ -133,7 +133,7 @@ impl Validator {
         }
     }
 
-    /// Whether a table is small enough for all receivers. The engine is not asked.
+    /// Whether a table is small enough for all receivers. Does not run the engine.
     pub(super) fn fits(&self, desired: &Desired, resolved: &ResolvedTable, table: &RouteTable) -> bool {
         self.render_table(desired, resolved, table).check_size(&resolved.contents).is_ok()
     }
@@ -145,7 +145,7 @@ impl Validator {
             let others: Vec<Suspect> = suspects.difference(&left_out).cloned().collect();
             async move { Ok::<_, Infallible>(self.refusal_of(resolved, &others).await) }
         };
-        // Usually it is none of them, which one test shows.
+        // Usually none of them is the cause, which one test shows.
         if self.refusal_of(resolved, &suspects.iter().cloned().collect::<Vec<_>>()).await.is_none() {
             return Vec::new();
         }

@@ -56,7 +56,7 @@ impl DepartedEndpoints {
         self.known().changed = Moment::now();
     }
 
-    /// Records the extension's answer. `true`: all addresses of the offer that are in use still belong to their services.
+    /// Records the extension's answer. `true`: all addresses of the offer that are in use, or would be, belong to their services.
     fn note(&self, offer: &Digest, told: BTreeSet<SocketAddr>) -> bool {
         let mut known = self.known();
         let former = known.gone.remove(offer).unwrap_or_default();

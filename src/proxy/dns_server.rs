@@ -48,7 +48,7 @@ pub struct NameServer {
     pub known: String,
 }
 
-/// How queries for addresses end. The engine asks for both record types, and uses a name's addresses once it has both answers.
+/// The last bytes of queries for addresses. The engine asks for both record types, and uses a name's addresses once it has both answers.
 const KINDS: [[u8; 4]; 2] = [[0, 1, 0, 1], [0, 28, 0, 1]];
 /// The factor by which Docker has longer to answer while nothing can be served without its answer: a busy engine is slow.
 const PATIENCE_WHILE_AWAITED: u32 = 3;
@@ -58,7 +58,7 @@ const PATIENCE_WHILE_AWAITED: u32 = 3;
 pub(super) struct ResolvedNames {
     /// The queries that were answered: name and record type, as on the wire.
     questions: Arc<watch::Sender<BTreeSet<Vec<u8>>>>,
-    /// The last addresses of each name that were learnt by other means than DNS.
+    /// The last addresses of each name that are known from other sources than DNS.
     former: Arc<watch::Sender<BTreeMap<String, BTreeSet<IpAddr>>>>,
 }
 

@@ -229,7 +229,7 @@ async fn an_answer_that_gets_lost_is_asked_for_again_and_an_address_of_which_not
     let script = lost(script, 1, Says::LostOnce(Box::new(Says::Container(format!("{}.", task_of("web"))))));
     let handler = lost(script, 3, Says::Nothing).handler().await;
     assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
-    // No name is answered: while Docker answers others, the names do not exist; while it answers nothing, neither does the server.
+    // No address can be attributed: while Docker answers for its own name, this name does not exist; otherwise there is no answer.
     for (speaks, expected) in [(true, Some(unknown())), (false, None)] {
         let script = Script { speaks, ..Script::default() }.tasks("tasks.web.net", &[1]);
         assert_eq!(told(&lost(script, 1, Says::Nothing).handler().await, "tasks.web.net").await, expected, "{speaks}");

@@ -74,7 +74,7 @@ pub struct ProxyOptions {
     pub operator_url: String,
     /// How to find the extension.
     pub follow: Follow,
-    /// The operator's identity, and the token for the first certificate.
+    /// The operator's authority, and the token for the first certificate.
     pub bootstrap: Bootstrap,
     /// The engine that it runs; it refuses configurations for others.
     pub engine_kind: EngineKind,

@@ -201,7 +201,7 @@ fn texts(agent: &Agent) -> Vec<String> {
     offer.map(|offer| offer.live.files.values().cloned().collect()).unwrap_or_default()
 }
 
-/// The endpoints on a network that a configuration names: in its file for that, as long as not every proxy is on the network.
+/// The endpoints on a network that a configuration names: in a file for that purpose, until every proxy is on the network.
 fn endpoints(texts: &[String], network: &[IpNet]) -> Vec<SocketAddr> {
     let words = texts.iter().flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'));
     let found: BTreeSet<SocketAddr> =
