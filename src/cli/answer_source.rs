@@ -1,4 +1,4 @@
-//! Where questions are answered: by a running operator, or here, from spec files and a snapshot (a file, or the Docker API).
+//! Where queries are answered: by a running operator, or here, from spec files and a snapshot (a file, or the Docker API).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,19 +34,19 @@ pub struct LookArgs {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// The operator does not answer, or not so.
+    /// The operator does not answer, or not properly.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// The question has no answer.
+    /// The query has no answer.
     #[error(transparent)]
     Trouble(#[from] Trouble),
-    /// What there is to answer from cannot be read.
+    /// The input for the answer cannot be read.
     #[error("{0}")]
     Unreadable(String),
 }
 
 impl AnswerError {
-    /// Says it, and whether the question or the world is at fault.
+    /// Prints the error; the exit code tells whether the query or something else is at fault.
     pub fn tell(&self) -> ExitCode {
         let wrong = matches!(self, Self::Trouble(Trouble::Wrong(_)) | Self::Web(WebError::Refused { status: 400, .. }));
         let code = client_command::fail(self);
@@ -55,7 +55,7 @@ impl AnswerError {
 }
 
 impl LookArgs {
-    /// The answer as JSON: asked for at `path` with these fields, or made by `make` here.
+    /// The answer as JSON: requested at `path` with these fields, or computed here by `make`.
     pub async fn ask(
         &self,
         path: &str,
@@ -72,7 +72,7 @@ impl LookArgs {
         Ok(make(&Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: None })?.json)
     }
 
-    /// The valid documents; mistakes in others are told and cost nothing.
+    /// The valid documents; mistakes in others are printed and otherwise ignored.
     fn clusters(&self) -> Result<Vec<Cluster>, AnswerError> {
         let declaration = read_documents(&files::read(&self.spec));
         for finding in &declaration.findings {

@@ -1,5 +1,5 @@
-//! The edge of the program for the subcommands that ask and answer: a runtime of their own, and the one place where an
-//! error and its causes are printed.
+//! Shared by the subcommands that query and print: a runtime of their own, and the only place where errors and their causes
+//! are printed.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use crate::types::visible_lines;
 
-/// The exit code for arguments that cannot be meant.
+/// The exit code for invalid arguments.
 pub const WRONG_USAGE: u8 = 2;
 
-/// Runs to the end on this thread. Subcommands that ask something need no more.
+/// Runs to completion on this thread, which is enough for subcommands that send a query.
 pub fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
@@ -18,8 +18,8 @@ pub fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Prints an answer for people: what others wrote in it steers no terminal. Nobody reads any more (`explain | head`): that is
-/// no failure of ours.
+/// Prints an answer for people, with control characters made visible: untrusted text cannot steer the terminal. A closed pipe
+/// (`explain | head`) is not an error.
 pub fn print(text: &str) {
     print_as_it_is(&visible_lines(text.trim_end()));
 }
@@ -29,12 +29,12 @@ pub fn print_as_it_is(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
-/// Says something to people on standard error.
+/// Prints a message for people on standard error.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "swarmgate: {}", visible_lines(text));
 }
 
-/// Prints what failed and why on standard error; the code for "failed".
+/// Prints what failed and why on standard error; returns the exit code for "failed".
 pub fn fail(error: &dyn Error) -> ExitCode {
     say(&with_causes(error));
     ExitCode::FAILURE
@@ -46,7 +46,7 @@ pub fn with_causes(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(inner) = cause {
         let words = inner.to_string();
-        // Some libraries repeat their cause in their own words.
+        // Some libraries include their cause in their own message.
         if !text.contains(&words) {
             text = format!("{text}: {words}");
         }

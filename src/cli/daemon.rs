@@ -1,4 +1,4 @@
-//! What the long-running subcommands share: logs, a runtime that ends at once, and the signals that ask for the end.
+//! Shared by the long-running subcommands: logs, a runtime that ends at once, and the signals that ask for the end.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ impl LogArgs {
     }
 }
 
-/// Runs a service to its end. Threads that still wait for something outside (a name server) are not waited for.
+/// Runs a service to its end. Does not wait for threads that are still blocked on something outside (a name server).
 pub fn on_runtime<E: Error>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,4 +1,4 @@
-//! `swarmgate explain`: why a request is answered as it is, or what became of a service's labels.
+//! `swarmgate explain`: why a request is answered as it is, or the outcome of a service's labels.
 
 use std::process::ExitCode;
 
@@ -84,7 +84,7 @@ async fn make(args: &Args) -> Result<(String, bool), AnswerError> {
         ("proxy", &query.proxy),
     ];
     let json = args.look.ask("/explain", &fields, |sources| queries::explained(sources, &query)).await?;
-    // Read and written again, so that text and exit code are those of this version whoever answered.
+    // Parsed and serialized again, so that text and exit code are those of this version, whichever version answered.
     if args.service.is_some() {
         let answer: ServiceExplanation = operator_client::understood(&args.look.server.server, &json)?;
         return Ok((args.output.written(&answer, &json), answer.served));

@@ -1,4 +1,4 @@
-//! `swarmgate extension`: what was typed, the environment that the operator set, then the room.
+//! `swarmgate extension`: combines the arguments with the environment that the operator set, and starts the extension.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

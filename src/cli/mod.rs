@@ -1,4 +1,4 @@
-//! The command line: what was typed becomes checked arguments, then a call into the rooms. No decisions of its own.
+//! The command line: converts the arguments to checked values, then calls into the rooms. Makes no decisions of its own.
 
 mod answer_source;
 mod client_command;
@@ -60,7 +60,7 @@ enum Command {
     Render(render::Args),
 }
 
-/// Runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage.
+/// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(kept) = settle_privileges(&cli) {
@@ -81,8 +81,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// As many open files as the engine allows at all: the usual limit of 1,024 is used up by a few hundred proxies, or by
-/// somebody who opens connections and says nothing. Where it cannot be raised, what there is must do.
+/// Raises the limit of open files to the maximum: the usual 1,024 are exhausted by a few hundred proxies, or by a client
+/// that opens connections and stays silent. If it cannot be raised, the existing limit is used.
 fn allow_open_files() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
@@ -91,7 +91,7 @@ fn allow_open_files() {
     }
 }
 
-/// Before the first thread: who this process is, and that nothing below it becomes more.
+/// Sets this process's identity before the first thread starts, and ensures that no child process gains privileges.
 fn settle_privileges(cli: &Cli) -> Result<(), privileges::RetainedPrivileges> {
     match (cli.run_as, &cli.command) {
         (Some(identity), command) => privileges::become_other(identity, docker_url(command).as_deref()),
@@ -100,7 +100,7 @@ fn settle_privileges(cli: &Cli) -> Result<(), privileges::RetainedPrivileges> {
     }
 }
 
-/// The Docker API that a subcommand may ask.
+/// The Docker API that a subcommand may use.
 fn docker_url(command: &Command) -> Option<String> {
     let swarm = match command {
         Command::Operator(args) => &args.swarm,

@@ -1,4 +1,4 @@
-//! `swarmgate operator`: checked arguments, the recorder, the logs, the Swarm; then the loop.
+//! `swarmgate operator`: checks the arguments, sets up metrics, logs and the Swarm, then starts the loop.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -146,9 +146,9 @@ struct PeriodArgs {
     debounce_max: Duration,
 }
 
-/// Periods below this would keep a manager busy for nothing.
+/// Shorter intervals would load a manager without benefit.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
-/// As the docker command has it.
+/// The same default as the docker command.
 const DOCKER_URL: &str = "unix:///var/run/docker.sock";
 
 fn size(text: &str) -> Result<u64, String> {
@@ -203,7 +203,7 @@ async fn operate(args: Args) -> ExitCode {
     ended
 }
 
-/// Finds the authority, then runs; ends well when Swarm replaces this task by one that has it.
+/// Finds the authority, then runs; ends successfully when Swarm replaces this task by one that has the authority.
 async fn run_with_authority(
     swarm: Arc<DockerSwarm>,
     authority: AuthorityArgs,
@@ -262,7 +262,7 @@ impl SwarmArgs {
         Ok(DockerSwarm::connect(self.url())?.with_look_memory_max(self.look_memory_max))
     }
 
-    /// Where the Docker API is.
+    /// The address of the Docker API.
     pub fn url(&self) -> &str {
         self.docker_url.as_ref().or(self.docker_host.as_ref()).map_or(DOCKER_URL, String::as_str)
     }
@@ -270,7 +270,7 @@ impl SwarmArgs {
     fn channel(&self) -> ChannelMode {
         match (self.channel, Port::new(self.channel_port)) {
             (ChannelArg::Host, Ok(operator_port)) => ChannelMode::Host { operator_port },
-            // Port 0 has been refused already.
+            // Port 0 has already been rejected.
             _ => ChannelMode::Overlay {
                 network: self.control_network.clone(),
                 encrypted: self.control_network_encrypted,
@@ -279,7 +279,7 @@ impl SwarmArgs {
         }
     }
 
-    /// What passes work with, for a preview that never acts.
+    /// The context for a preview that never acts.
     pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::context::Context {
         crate::controller::context::Context {
             swarm: Arc::new(swarm),

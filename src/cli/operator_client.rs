@@ -1,5 +1,5 @@
-//! Asking a running operator: over HTTP, TLS or its Unix socket. The token goes to the server that was named and nowhere
-//! else: no redirect is followed, no proxy of the environment is asked.
+//! Queries a running operator: over HTTP, TLS or its Unix socket. The token is sent only to the named server: redirects are
+//! not followed, and proxies from the environment are not used.
 
 use std::error::Error;
 use std::future::Future;
@@ -28,9 +28,9 @@ use crate::api::routes::ANSWER_BYTES_MAX;
 
 use super::token_file::{self, DEFAULT_TOKEN_FILE, ENV_TOKEN_FILE, TokenFileError};
 
-/// Where an operator answers on its own machine.
+/// The operator's address on its own machine.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
-/// A plan needs a complete look at the Swarm, whose own deadline is 20 s, and may have to wait for its turn.
+/// A plan needs a complete look at the Swarm, whose own deadline is 20 s, and may have to wait in a queue.
 const DEADLINE: Duration = Duration::from_secs(40);
 
 /// Which operator is asked, and with what.
@@ -52,86 +52,86 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Where to ask: in the operator's own container its socket, unless a place is given.
+    /// The address to query: in the operator's own container its socket, unless an address is given.
     fn server(&self) -> String {
         let socket = self.status_socket.as_ref().filter(|socket| self.server == DEFAULT_SERVER && socket.exists());
         socket.map_or_else(|| self.server.clone(), |socket| format!("unix://{}", socket.display()))
     }
 }
 
-/// What stood in the way of an answer.
+/// The cause of a failed exchange.
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// Asking failed.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
-    /// The address makes no sense.
+    /// The address is invalid.
     #[error("--server {0} is no address of an operator: write http://HOST:PORT, https://HOST:PORT or unix:///PATH")]
     Address(String),
     /// The token cannot be read.
     #[error(transparent)]
     Token(#[from] TokenFileError),
-    /// The certificates to trust cannot be had.
+    /// The trusted certificates cannot be loaded.
     #[error("{0}")]
     Trust(String),
-    /// Its certificate is one of a CA.
+    /// The operator's certificate is that of a CA.
     #[error(
         "the operator at {url} shows a certificate of a CA (`openssl req -x509` makes such): give it one with basicConstraints CA:FALSE, made \
          with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE ...` or signed by your CA"
     )]
     CaCertificate {
-        /// What was asked.
+        /// The URL.
         url: String,
     },
-    /// It speaks something else.
+    /// The server does not speak HTTP.
     #[error("{url} does not answer in HTTP: if the operator's status port has TLS, ask with --server https://NAME:PORT and --ca-file FILE")]
     NotHttp {
-        /// What was asked.
+        /// The URL.
         url: String,
-        /// What was wrong.
+        /// The problem.
         source: Cause,
     },
-    /// Nobody answered.
+    /// There was no answer.
     #[error("asking the operator at {url} (is it running, and is --server right?)")]
     Unreachable {
-        /// What was asked.
+        /// The URL.
         url: String,
-        /// Why not.
+        /// The reason.
         source: Cause,
     },
-    /// It wants a token, or another one.
+    /// The operator requires a token, or rejects the one sent.
     #[error(
         "the operator at {url} {}. `docker exec CONTAINER swarmgate token` on its node prints its token: put that into a \
          file and give it with --token-file ({ENV_TOKEN_FILE})",
         if *.sent { "refuses this token" } else { "wants a token" }
     )]
     Token401 {
-        /// What was asked.
+        /// The URL.
         url: String,
-        /// Whether one was sent.
+        /// Whether a token was sent.
         sent: bool,
     },
-    /// It answered, and cannot say.
+    /// The operator answered with an error.
     #[error("the operator at {url} answered {status}: {body}")]
     Refused {
-        /// What was asked.
+        /// The URL.
         url: String,
-        /// The answer's status.
+        /// The status of the response.
         status: u16,
-        /// The answer's words.
+        /// The text of the response.
         body: String,
     },
-    /// Somebody else answered, or an operator of another version.
+    /// Another server answered, or an operator of another version.
     #[error("the answer of {url} is not what this version of swarmgate understands")]
     Strange {
-        /// What was asked.
+        /// The URL.
         url: String,
-        /// Where it stopped making sense.
+        /// The parse error.
         source: serde_json::Error,
     },
 }
 
-/// One who asks an operator.
+/// A client of an operator.
 pub struct Client {
     server: String,
     place: ServerAddress,
@@ -139,17 +139,17 @@ pub struct Client {
     roots: Option<Arc<ClientConfig>>,
 }
 
-/// Where an operator listens.
+/// The address of an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ServerAddress {
-    /// What stands before each path.
+    /// The URL before each path.
     base: Url,
-    /// The socket, if it is no port.
+    /// The socket, if it is not a port.
     socket: Option<PathBuf>,
 }
 
 impl Client {
-    /// Reads the token and what to trust, if there is need for it.
+    /// Reads the token and, if needed, the trusted certificates.
     pub fn new(args: &ServerArgs) -> Result<Self, WebError> {
         let server = args.server();
         let place = ServerAddress::parse(&server).ok_or_else(|| WebError::Address(server.clone()))?;
@@ -234,7 +234,7 @@ impl Client {
     }
 }
 
-/// What kept an answer away, in words that help.
+/// Classifies the cause of a missing answer.
 fn unreachable(url: String, source: Cause) -> WebError {
     let mut error: Option<&(dyn Error + 'static)> = Some(source.as_ref());
     while let Some(cause) = error {
@@ -249,7 +249,7 @@ fn unreachable(url: String, source: Cause) -> WebError {
     WebError::Unreachable { url, source }
 }
 
-/// Drives a connection for as long as an exchange over it takes.
+/// Drives a connection until the exchange over it ends.
 async fn with_connection<T>(
     exchange: impl Future<Output = Result<T, Cause>>,
     connection: impl Future<Output = Result<(), hyper::Error>>,
@@ -259,7 +259,7 @@ async fn with_connection<T>(
         done = &mut exchange => return done,
         _ = &mut connection => {}
     }
-    // The server has closed; what it said before is still to be read.
+    // The server has closed the connection; its response may still be buffered.
     exchange.await
 }
 
@@ -278,7 +278,7 @@ impl ServerAddress {
         self.base.scheme() == "https"
     }
 
-    /// Whether somebody on the way could read along.
+    /// Whether the token could be read in transit.
     fn is_overheard(&self) -> bool {
         let here = match self.base.host() {
             Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
@@ -301,7 +301,7 @@ impl ServerAddress {
     }
 }
 
-/// Whose certificates are believed.
+/// The trusted certificates.
 fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &args.ca_file {
@@ -322,12 +322,12 @@ fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Reads an answer's JSON.
+/// Parses an answer's JSON.
 pub fn parse<T: DeserializeOwned>(server: &str, body: &str) -> Result<T, WebError> {
     serde_json::from_str(body).map_err(|source| WebError::Strange { url: server.to_owned(), source })
 }
 
-/// Reads JSON that was parsed already.
+/// Converts JSON that is already parsed.
 pub fn understood<T: DeserializeOwned>(server: &str, json: &serde_json::Value) -> Result<T, WebError> {
     T::deserialize(json).map_err(|source| WebError::Strange { url: server.to_owned(), source })
 }

@@ -1,4 +1,5 @@
-//! `swarmgate plan`: what the next pass would do, told by a running operator or worked out here, straight from the Docker API.
+//! `swarmgate plan`: what the next pass would do, as reported by a running operator or computed here, straight from the Docker
+//! API.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

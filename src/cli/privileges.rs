@@ -1,6 +1,6 @@
-//! Gives up root, before any thread, file or connection exists. The operator's container starts as root for one reason only: to
-//! read which group may use the Docker socket, which differs from host to host. It must never go on with more than it was told
-//! to keep: what cannot be given up ends the program.
+//! Drops root before any thread, file or connection exists. The operator's container starts as root for one reason only: to
+//! find out which group may use the Docker socket, which differs from host to host. It must not continue with more privileges
+//! than it was told to keep: if any cannot be dropped, the program ends.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -12,10 +12,10 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{AccessFlags, Gid, Uid, eaccess, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid, setuid};
 
-/// Reading and writing, which connecting needs.
+/// Reading and writing, which connecting requires.
 const READ_AND_WRITE: u32 = 0o6;
 
-/// Whom to become: `65532` or `65532:65532`. `0` stays root.
+/// The identity to switch to: `65532` or `65532:65532`. `0` stays root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     uid: u32,
@@ -27,7 +27,7 @@ impl FromStr for Identity {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (user, group) = text.split_once(':').unwrap_or((text, text));
-        // The highest number means "leave it as it is" to the kernel.
+        // To the kernel the highest number means "leave unchanged".
         let number = |part: &str| part.parse().ok().filter(|number| *number < u32::MAX);
         match (number(user), number(group)) {
             (Some(uid), Some(gid)) => Ok(Self { uid, gid }),
@@ -36,7 +36,7 @@ impl FromStr for Identity {
     }
 }
 
-/// Why privileges cannot be given up.
+/// Why privileges cannot be dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum RetainedPrivileges {
     /// The kernel refused a step.
@@ -44,26 +44,26 @@ pub enum RetainedPrivileges {
         "cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to give root up (SWARMGATE_RUN_AS=0:0 keeps it)"
     )]
     Refused {
-        /// Which step.
+        /// The step.
         step: &'static str,
-        /// The kernel's word.
+        /// The kernel's error.
         source: Errno,
     },
-    /// What `/proc` says cannot be read.
+    /// A file in `/proc` cannot be read.
     #[error("cannot read {path} to see what is left: {source}")]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: &'static str,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// Everything was given up, and something is still there.
+    /// All privileges were dropped, yet some are still there.
     #[error("root was given up and something of it is left ({0}); not going on")]
     Left(&'static str),
-    /// Other threads would keep what this one gives up.
+    /// Other threads would keep the privileges that this one drops.
     #[error("{0} threads run already; root can be given up by the first one only")]
     Threads(usize),
-    /// This process cannot use the socket, and has no right to become somebody who can.
+    /// This process cannot use the socket, and may not switch to a user who can.
     #[error(
         "user {user} may not use {} (owner {owner}, group {group}, mode {mode:o}): start it as root, which it gives up, or with the socket's \
          group (SWARMGATE_USER={user}:{group})",
@@ -72,7 +72,7 @@ pub enum RetainedPrivileges {
     SocketRefused {
         /// The socket.
         path: PathBuf,
-        /// Who asks.
+        /// The user of this process.
         user: Uid,
         /// Its owner.
         owner: u32,
@@ -81,7 +81,7 @@ pub enum RetainedPrivileges {
         /// Its mode.
         mode: u32,
     },
-    /// Nobody but root can use the socket.
+    /// Only root can use the socket.
     #[error(
         "only its owner may use {} (owner {owner}, group {group}, mode {mode:o}): let its group use it (chmod g+rw, or dockerd --group), or set SWARMGATE_RUN_AS=0:0 to stay root",
         path.display()
@@ -98,8 +98,8 @@ pub enum RetainedPrivileges {
     },
 }
 
-/// Becomes somebody else if this process is root, with the group of that Docker API's socket beside its own; whoever it is
-/// then, nothing that it starts can get more.
+/// Switches to another user if this process is root, with the group of the Docker API's socket as a supplementary group. In
+/// any case nothing that it starts can gain privileges.
 pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), RetainedPrivileges> {
     let socket = docker_url.and_then(socket_of);
     if Uid::effective().is_root() && wanted.uid != 0 {
@@ -114,7 +114,7 @@ pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), Re
     forbid_new()
 }
 
-/// An operator that waited for leave would wait for ever, and Swarm would take its update for a success.
+/// An operator that waited for permission would wait forever, and Swarm would consider its update successful.
 fn may_use(path: &Path, about: &Metadata) -> Result<(), RetainedPrivileges> {
     match eaccess(path, AccessFlags::R_OK | AccessFlags::W_OK) {
         Err(Errno::EACCES) => Err(RetainedPrivileges::SocketRefused {
@@ -128,18 +128,18 @@ fn may_use(path: &Path, about: &Metadata) -> Result<(), RetainedPrivileges> {
     }
 }
 
-/// Nothing that this process starts gets more privileges than it has, whatever file it runs.
+/// Nothing that this process starts gains privileges, whatever file it executes.
 pub fn forbid_new() -> Result<(), RetainedPrivileges> {
     prctl::set_no_new_privs().map_err(|source| RetainedPrivileges::Refused { step: "forbid new privileges", source })
 }
 
-/// The socket of an API that has one. One that is not there yet needs no group yet.
+/// The socket of an API that has one. If it does not exist yet, no group is needed yet.
 fn socket_of(docker_url: &str) -> Option<(&Path, Metadata)> {
     let path = Path::new(docker_url.strip_prefix("unix://")?);
     fs::metadata(path).ok().map(|about| (path, about))
 }
 
-/// The groups that may use the socket: none beside our own where everybody, or our user, may.
+/// The groups that may use the socket; empty if everybody or our user may use it.
 fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, RetainedPrivileges> {
     let (owner, group, mode) = (about.uid(), about.gid(), about.mode() & 0o7777);
     let may = |shift: u32| (mode >> shift) & READ_AND_WRITE == READ_AND_WRITE;
@@ -160,14 +160,14 @@ fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
     }
     let refused = |step| move |source| RetainedPrivileges::Refused { step, source };
     let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
-    // Groups first: afterwards nobody may.
+    // Groups first: afterwards the right to change them is gone.
     setgroups(groups).map_err(refused("set the supplementary groups"))?;
     setresgid(gid, gid, gid).map_err(refused("change the group"))?;
     setresuid(uid, uid, uid).map_err(refused("change the user"))?;
     nothing_is_left(uid, gid, groups)
 }
 
-/// Believes nothing of it before it is seen.
+/// Verifies the result instead of trusting it.
 fn nothing_is_left(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
     let refused = |source| RetainedPrivileges::Refused { step: "ask who this process is", source };
     let (users, own) = (getresuid().map_err(refused)?, getresgid().map_err(refused)?);

@@ -1,5 +1,5 @@
-//! `swarmgate proxy`: what was typed, the environment that the operator set, then the room; and the container's health
-//! check (`--check`).
+//! `swarmgate proxy`: combines the arguments with the environment that the operator set, and starts the proxy; also the
+//! container's health check (`--check`).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -113,14 +113,14 @@ fn options(args: Args) -> Result<ProxyOptions, ArgumentError> {
         boot_file: args.boot_file,
         material_dir: args.material_dir,
         health: args.health,
-        // What cannot be read comes from another version; nobody is kept from serving for it.
+        // An unreadable value comes from another version; it must not keep the proxy from serving.
         new_networks: args.new_networks.and_then(|text| text.parse().ok()),
         names: Some(name_server()),
         reload_distance: Duration::from_millis(args.reload_distance_ms),
     })
 }
 
-/// Docker's, which knows the container by its host name.
+/// Docker's name server, which knows the container by its host name.
 fn name_server() -> NameServer {
     let known = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, container_contract::AGENT_NAMES_PORT));
@@ -146,7 +146,8 @@ async fn check(address: SocketAddr) -> ExitCode {
     }
 }
 
-/// SIGTERM, SIGINT and SIGQUIT drain, SIGHUP reloads. Ends the agent if signals cannot be had: as PID 1 it would be deaf.
+/// SIGTERM, SIGINT and SIGQUIT drain, SIGHUP reloads. Ends the agent if signals cannot be received: as PID 1 it would
+/// ignore them.
 async fn pass_signals(sender: mpsc::Sender<ProxySignal>) {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()];
     let [Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup)] = kinds.map(signal) else {

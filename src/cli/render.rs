@@ -1,4 +1,4 @@
-//! `swarmgate render`: the engine's configuration of a cluster, for those who want to read it.
+//! `swarmgate render`: prints the engine's configuration of a cluster.
 
 use std::process::ExitCode;
 

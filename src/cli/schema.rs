@@ -35,12 +35,12 @@ pub enum Subject {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    // A reader that closes the pipe has read enough.
+    // A closed pipe is not an error.
     let _ = std::io::stdout().write_all(text(args.subject).as_bytes());
     ExitCode::SUCCESS
 }
 
-/// The schema as JSON text with a line end, the same bytes each time.
+/// The schema as JSON text with a final newline, the same bytes each time.
 pub fn text(subject: Subject) -> String {
     let schema = match subject {
         Subject::Cluster => cluster_schema(),

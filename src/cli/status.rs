@@ -1,4 +1,4 @@
-//! `swarmgate status`: asks a running operator and shows its answer.
+//! `swarmgate status`: queries a running operator and prints its answer.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -84,6 +84,6 @@ async fn ask(args: &Args, client: &Client) -> Result<(String, bool), WebError> {
 fn print(text: &str, watch: bool) {
     let mut out = std::io::stdout().lock();
     let clear = if watch && out.is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
-    // Nobody reads any more (`status | head`): that is no failure of ours.
+    // A closed pipe (`status | head`) is not an error.
     let _ = writeln!(out, "{clear}{}", text.trim_end());
 }

@@ -1,4 +1,4 @@
-//! What `swarmgate operator` is told about its status port, checked.
+//! The options of `swarmgate operator` for its status port, checked.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::controller::options::{StatusPort, TlsFiles};
 use crate::protocol::{ChannelMode, Token};
 use crate::types::Digest;
 
-/// Shorter ones can be guessed by machines that are patient.
+/// Shorter tokens can be guessed by brute force.
 const TOKEN_MIN: usize = 16;
 
 /// To whom status, page and questions are shown.
@@ -42,13 +42,13 @@ pub struct StatusArgs {
     tls_key: Option<PathBuf>,
 }
 
-/// What was told cannot be done.
+/// Why the options are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusArgsError {
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenFileError),
-    /// It is a bad one.
+    /// The token is too short.
     #[error("the status token in {path} has fewer than {TOKEN_MIN} characters; make one with: openssl rand -hex 32")]
     Short {
         /// The file.
@@ -57,7 +57,7 @@ pub enum StatusArgsError {
 }
 
 impl StatusArgs {
-    /// The port as it is set.
+    /// The port's settings.
     pub fn settings(self, channel: &ChannelMode) -> Result<StatusPort, StatusArgsError> {
         let token = self.token_file.map(long_token).transpose()?;
         let names = self.hosts.into_iter().filter(|name| !name.is_empty());
@@ -77,7 +77,7 @@ fn long_token(path: PathBuf) -> Result<Digest, StatusArgsError> {
     if token.reveal().len() < TOKEN_MIN { Err(StatusArgsError::Short { path }) } else { Ok(Token::digest(&token)) }
 }
 
-/// By which name extensions reach the operator.
+/// The host name by which extensions reach the operator.
 fn own_names(channel: &ChannelMode) -> BTreeSet<String> {
     let ChannelMode::Overlay { operator_url, .. } = channel else { return BTreeSet::new() };
     Url::parse(operator_url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase)).into_iter().collect()
@@ -88,10 +88,10 @@ fn open_path(text: &str) -> Result<String, String> {
     if known { Ok(text.to_owned()) } else { Err(format!("the paths are {}", PATHS.join(", "))) }
 }
 
-/// A host name as a request has it, without a port.
+/// A host name as in a request, without a port.
 fn host_name(text: &str) -> Result<String, String> {
     let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
-    // What a node is called is not ours to judge; what is obviously no name at all is.
+    // Any plausible name of a node is accepted; only what is obviously not a name is rejected.
     let wrong = name.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ':' | '*' | '@'));
     if wrong { Err("write a host name alone, such as status.example.org".to_owned()) } else { Ok(name) }
 }

@@ -1,5 +1,5 @@
-//! The status as tables for a terminal. Shows the report's own words and adds none. What others wrote (hosts, Swarm's
-//! messages) has its invisible characters escaped, so that a label cannot steer the terminal.
+//! The status as tables for a terminal. Shows the report's own wording and adds none. Invisible characters in untrusted
+//! text (hosts, Swarm's messages) are escaped, so that a label cannot steer the terminal.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
@@ -140,7 +140,7 @@ fn findings(title: &str, findings: &[Finding]) -> String {
     table(title, &["SEVERITY", "CODE", "ABOUT", "WHAT AND REMEDY"], rows)
 }
 
-/// A titled table; nothing when it has no rows.
+/// A titled table; nothing if it has no rows.
 fn table(title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> = rows.map(|cells| cells.iter().map(|cell| clean(cell)).collect()).collect();
     if rows.is_empty() {
@@ -155,7 +155,7 @@ fn table(title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
     format!("{}\n{}", clean(title), lines.join("\n"))
 }
 
-/// With each character that nobody sees as what it is, except the line breaks that we made.
+/// Makes each invisible character visible, except our own line breaks.
 fn clean(text: &str) -> String {
     visible_lines(text)
 }

@@ -1,6 +1,6 @@
-//! `swarmgate token`: the token for the status, for whoever may run a program in the operator's container: the one that the
-//! operator was given, else the one that it derives from its certificate authority, which is the same after every restart and
-//! which nobody has to keep.
+//! `swarmgate token`: prints the status token for anyone who may run a program in the operator's container: the one that the
+//! operator was given, otherwise the one that it derives from its certificate authority, which is the same after every
+//! restart and need not be stored.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn print(token: &str) -> ExitCode {
-    // Nobody reads any more: that is no failure of ours.
+    // A closed pipe is not an error.
     let _ = writeln!(std::io::stdout(), "{token}");
     ExitCode::SUCCESS
 }

@@ -1,15 +1,15 @@
-//! A file with the status port's token, as a Swarm secret is mounted. What it holds stands in no error.
+//! A file with the status port's token, as a mounted Swarm secret. Errors never include its content.
 
 use std::path::{Path, PathBuf};
 
 use crate::protocol::Token;
 
-/// The environment variable that names it, for the operator and for those who ask.
+/// The environment variable with the file's path, for the operator and its clients.
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_STATUS_TOKEN_FILE";
-/// Where it is looked for otherwise.
+/// The default path.
 pub const DEFAULT_TOKEN_FILE: &str = "/run/secrets/swarmgate-status-token";
 
-/// There is no token in a file.
+/// Why a file contains no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// It cannot be read.
@@ -17,10 +17,10 @@ pub enum TokenFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: std::io::Error,
     },
-    /// It holds something else.
+    /// The file does not contain a token.
     #[error("the status token in {path} is empty, or not one word of printable ASCII")]
     NoToken {
         /// The file.
@@ -28,7 +28,7 @@ pub enum TokenFileError {
     },
 }
 
-/// Reads one. `None`: there is no such file.
+/// Reads a token file. `None`: there is no such file.
 pub fn read(path: &Path) -> Result<Option<Token>, TokenFileError> {
     match std::fs::read(path) {
         Ok(bytes) => {
@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Result<Option<Token>, TokenFileError> {
     }
 }
 
-/// Reads one that was named, and so must be there.
+/// Reads a token file that was named explicitly, and so must exist.
 pub fn read_named(path: &Path) -> Result<Token, TokenFileError> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     read(path)?.ok_or_else(|| TokenFileError::Unreadable { path: path.to_owned(), source: missing() })

@@ -1,4 +1,5 @@
-//! `swarmgate validate`: reads documents as the operator would and prints every mistake. Changes nothing, contacts nobody.
+//! `swarmgate validate`: reads documents as the operator would and prints every mistake. Changes nothing and makes no
+//! connections.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -37,7 +38,7 @@ pub enum Output {
 pub fn run(args: Args) -> ExitCode {
     let Args { paths, output } = args;
     let mut files: Vec<SourceFile> = paths.into_iter().flat_map(source_files).collect();
-    // A file that is named twice, by itself and by its folder, is one file.
+    // A file named twice, directly and through its folder, is read once.
     let mut seen = std::collections::BTreeSet::new();
     files.retain(|file| seen.insert(file.name.clone()));
     let declaration = read_documents(&files);
@@ -49,7 +50,7 @@ pub fn run(args: Args) -> ExitCode {
     if declaration.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The files that a path names, read as the operator reads its spec. A path that names nothing is a slip here.
+/// The files at a path, read as the operator reads its spec. A path without files is a mistake here.
 fn source_files(path: PathBuf) -> Vec<SourceFile> {
     let name = path.display().to_string();
     if name == "-" {
@@ -105,7 +106,7 @@ fn line(finding: &Finding) -> String {
     text
 }
 
-/// A remedy is a sentence of its own; behind a semicolon it goes on.
+/// A remedy is a sentence of its own; after a semicolon it continues in lower case.
 fn uncapitalised(sentence: &str) -> String {
     let mut characters = sentence.chars();
     characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()

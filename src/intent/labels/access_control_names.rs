@@ -1,10 +1,10 @@
-//! Names that sound like access control. Whoever writes `basic_auth` expects that nobody gets in without a password; a service
-//! must not be open to everybody because there is no such label. Decides by the name alone, and by rules that can be told in one
-//! paragraph (`docs/labels.md`); a slip of a label that exists never sounds so.
+//! Names that sound like access control. The author of `basic_auth` expects that nobody gets in without a password; the service
+//! must not be open to everybody merely because there is no such label. Decides by the name alone, with rules that fit in one
+//! paragraph (`docs/labels.md`); a misspelt existing label never sounds like access control.
 
 use super::catalog::LABELS;
 
-/// A name with one of these anywhere in it, whatever separates its words.
+/// A name that contains one of these anywhere, however its words are separated.
 const STEMS: [&str; 24] = [
     "auth",
     "allow",
@@ -31,7 +31,7 @@ const STEMS: [&str; 24] = [
     "fail2ban",
     "crowdsec",
 ];
-/// A name of which one of these is a word of its own, or several of it (`users`).
+/// A name that contains one of these as a separate word, singular or plural (`users`).
 const WORDS: [&str; 50] = [
     "acl",
     "access",
@@ -84,19 +84,19 @@ const WORDS: [&str; 50] = [
     "x509",
     "2fa",
 ];
-/// A name that is one of these, or has one of these beside `only`, is about who gets in. With other words it is about networks and ports.
+/// A name that is one of these, or combines one with `only`, is about access. With other words it is about networks and ports.
 const SECLUDED: [&str; 3] = ["internal", "intranet", "private"];
-/// The same, beside `only` alone.
+/// The same, but only in combination with `only`.
 const SECLUDED_ONLY: [&str; 7] = ["admin", "from", "lan", "member", "office", "staff", "vpn"];
-/// Words that say it together.
+/// Words that sound like access control in combination.
 const PAIRS: [[&str; 2]; 5] = [["limit", "except"], ["log", "in"], ["sign", "in"], ["mutual", "tls"], ["open", "id"]];
-/// With `client` beside it each of these is about certificates of clients.
+/// In combination with `client` each of these is about client certificates.
 const OF_CLIENTS: [&str; 9] = ["ca", "cert", "certificate", "crl", "ssl", "tls", "verify", "verification", "x509"];
-/// With `ip`, `address` or `network` beside it each of these says whose requests are taken.
+/// In combination with `ip`, `address` or `network` each of these is about whose requests are accepted.
 const OF_ADDRESSES: [&str; 9] = ["client", "filter", "list", "range", "remote", "source", "trust", "trusted", "rule"];
-/// Where clients are.
+/// Words for clients' locations.
 const ADDRESSES: [&str; 4] = ["ip", "addr", "address", "network"];
-/// Further words that may have one letter wrong, beside those above that are long enough to be told apart then.
+/// Further words that are also recognized with one wrong letter, besides those above that are long enough to be distinct.
 const MISSPELT: [&str; 17] = [
     "allow",
     "allowed",
@@ -116,14 +116,14 @@ const MISSPELT: [&str; 17] = [
     "password",
     "whitelist",
 ];
-/// Words with such a stem, or one letter away from such a word, that mean something else.
+/// Words that contain such a stem, or differ by one letter from such a word, but mean something else.
 const HARMLESS: [&str; 10] = ["author", "authors", "authority", "authored", "black", "clock", "county", "logic", "project", "projects"];
-/// Names with one of these words are about something else: what is written down, and which pages' scripts a browser lets read answers.
+/// Names with one of these words are about something else: logging, and which pages' scripts a browser lets read answers.
 const OTHER_MATTERS: [&str; 3] = ["log", "logs", "cors"];
-/// Words that mean something else together.
+/// Combinations of words that mean something else.
 const HARMLESS_PAIRS: [[&str; 2]; 3] = [["user", "agent"], ["per", "user"], ["server", "tokens"]];
 
-/// Whether a label's name (behind the prefix) sounds like access control.
+/// Whether a label's name (after the prefix) sounds like access control.
 pub fn sounds_like_access_control(name: &str) -> bool {
     let words = without_harmless_pairs(&words(name));
     let letters = words.concat();
@@ -140,7 +140,7 @@ pub fn sounds_like_access_control(name: &str) -> bool {
     stemmed || joined || has(&WORDS) || clients || addresses || secluded || pairs || is_misspelt(&words, &letters)
 }
 
-/// `log_in` is about something else than a log.
+/// `log_in` is not about logs.
 fn is_about_other_matters(words: &[String]) -> bool {
     let follows = |at: usize| words.get(at + 1).is_some_and(|next| next == "in");
     words.iter().enumerate().any(|(at, word)| OTHER_MATTERS.contains(&word.as_str()) && !(word == "log" && follows(at)))
@@ -156,7 +156,7 @@ fn without_harmless_pairs(words: &[String]) -> Vec<String> {
     words.iter().enumerate().filter(|(at, _)| !is_harmless(*at)).map(|(_, word)| word.clone()).collect()
 }
 
-/// One letter of a label that exists is wrong, missing, too many, or has changed places with the next one.
+/// Whether one letter of an existing label is wrong, missing, extra, or swapped with the next one.
 fn is_slip_of_a_label(letters: &str) -> bool {
     let known = |info: &super::LabelInfo| info.name.replace('_', "");
     letters.len() <= NAME_BYTES_MAX && LABELS.iter().any(|info| strsim::damerau_levenshtein(letters, &known(info)) <= 1)
@@ -166,7 +166,8 @@ fn is_misspelt(words: &[String], letters: &str) -> bool {
     words.len() <= WORDS_MAX && (words.iter().any(|word| is_near(word)) || is_near(letters))
 }
 
-/// One letter of such a word is wrong. Of a word of four letters it may be one too many: otherwise everything would be near.
+/// Whether one letter of such a word is wrong. For words of four letters only an extra letter is accepted: otherwise almost
+/// everything would match.
 fn is_near(text: &str) -> bool {
     if text.len() > NAME_BYTES_MAX || HARMLESS.contains(&text) {
         return false;
@@ -178,16 +179,16 @@ fn is_near(text: &str) -> bool {
     MISSPELT.iter().any(|word| one_off(word)) || (is_long && STEMS.iter().chain(&WORDS).any(|word| near(word)))
 }
 
-/// Shorter words are all near to one another.
+/// Shorter words are too similar to one another.
 const LETTERS_MIN: usize = 5;
 
-/// Nobody slips in a name of more words than these.
+/// Names with more words than this are not misspellings.
 const WORDS_MAX: usize = 16;
 
-/// A longer name is no slip of a short one, and comparing it would take long.
+/// A longer name is not a misspelling of a short one, and comparing it would take long.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The words of a name in lower case: separators part them, and capitals in the middle (`basicAuth`).
+/// The words of a name in lower case, split at separators and at capitals in the middle (`basicAuth`).
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -282,7 +283,7 @@ mod tests {
         }
     }
 
-    /// Every name that one slip makes of a label that exists.
+    /// Every name that is one mistake away from an existing label.
     fn slips(name: &str) -> Vec<String> {
         let letters: Vec<char> = name.chars().collect();
         let text = |letters: &[char]| letters.iter().collect::<String>();

@@ -1,9 +1,9 @@
-//! The one list of labels that exist. Everything that needs their names (the reader, suggestions, help) takes them from here.
+//! The only list of existing labels. Everything that needs their names (the reader, suggestions, help) uses this list.
 
 /// One label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LabelInfo {
-    /// The name behind [`super::PREFIX`].
+    /// The name after [`super::PREFIX`].
     pub name: &'static str,
     /// What it asks for, in one sentence.
     pub description: &'static str,
@@ -13,7 +13,7 @@ const fn label(name: &'static str, description: &'static str) -> LabelInfo {
     LabelInfo { name, description }
 }
 
-/// Every label, in the order of a manual: what is published, then how.
+/// Every label, in the order of a manual: first what is published, then how.
 pub const LABELS: &[LabelInfo] = &[
     label("hosts", "Comma-separated host names that the service answers for; `*.example.org` is one left-most label"),
     label("port", "The container port of the application"),

@@ -1,5 +1,5 @@
-//! What one service asks for by its `com.docker.lb.*` labels, as checked values. Nothing of a label's text goes further
-//! than this room unless its type says that it is safe to write into an engine's configuration.
+//! What one service asks for by its `com.docker.lb.*` labels, as checked values. Label text leaves this room only in types
+//! that guarantee that it is safe to write into an engine's configuration.
 
 mod access_control_names;
 mod catalog;
@@ -21,14 +21,14 @@ use crate::types::{ContextPath, CookieName, HostPattern, ObjectName, Port};
 /// The prefix of all labels that are read.
 pub const PREFIX: &str = "com.docker.lb.";
 
-/// What one service asks for. Made only by the label reader, which turns everything it cannot use into findings.
+/// What one service asks for. Created only by the label reader, which reports everything it cannot use as findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceLabels {
     /// `hosts`: never with duplicates, in the order written. Empty only with `default_backend`.
     pub hosts: Vec<HostPattern>,
     /// `port`: the container port (the target port of a host-mode publication).
     pub port: Port,
-    /// `network`, as written; always a name that a network can have.
+    /// `network`, as written; always a valid network name.
     pub network: Option<String>,
     /// `context_root`; the whole site when absent.
     pub context_root: ContextPath,
@@ -36,7 +36,7 @@ pub struct ServiceLabels {
     pub context_root_rewrite: bool,
     /// `default_backend`.
     pub default_backend: bool,
-    /// Whether a label asks for an access control that there is none of here: nobody must reach the application.
+    /// Whether a label asks for an access control that does not exist here: then no client may reach the application.
     pub closed: bool,
     /// `backend_mode`.
     pub backend_mode: BackendMode,
@@ -44,7 +44,7 @@ pub struct ServiceLabels {
     pub tls: TlsLabels,
     /// `backend_protocol`, and `ssl_backend`, which turns it into its TLS form.
     pub backend_protocol: BackendProtocol,
-    /// `ssl_backend_tls_verify`: how an application's certificate is checked, should it be spoken to in TLS.
+    /// `ssl_backend_tls_verify`: how an application's certificate is checked if the proxies connect to it by TLS.
     pub backend_verification: Verification,
     /// `redirects`, in the order written; every source is one of `hosts`.
     pub redirects: Vec<Redirect>,
@@ -78,11 +78,11 @@ pub struct TlsLabels {
     pub key: Option<ObjectName>,
     /// Whether plain HTTP is answered by a redirect to HTTPS.
     pub only: bool,
-    /// Whether TLS is passed on to the application without being terminated.
+    /// Whether TLS is passed through to the application without being terminated.
     pub passthrough: bool,
 }
 
-/// How the application is spoken to.
+/// The protocol towards the application.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackendProtocol {
     /// HTTP/1.1.
@@ -90,7 +90,7 @@ pub enum BackendProtocol {
     Http,
     /// HTTP/1.1 in TLS.
     Https,
-    /// HTTP/2 in plain text.
+    /// HTTP/2 without TLS.
     Grpc,
     /// HTTP/2 in TLS.
     Grpcs,
@@ -120,8 +120,8 @@ pub enum Affinity {
     ClientAddress,
 }
 
-/// The service cluster that the labels name, without surrounding blanks; `None` = the cluster for services without
-/// the label. A misspelt label counts as absent.
+/// The service cluster that the labels name, without surrounding blanks; `None` = the cluster for services without the
+/// label. A misspelt label is treated as absent.
 pub fn service_cluster_of(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get("com.docker.lb.service_cluster").map(|value| value.trim()).filter(|value| !value.is_empty())
 }

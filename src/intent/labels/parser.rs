@@ -1,5 +1,5 @@
-//! The label reader: any label map becomes what is asked for, and findings. Total and deterministic; looks at one service
-//! only, so that no service's labels can change what another's mean.
+//! The label reader: converts any label map to what the service asks for, and findings. Total and deterministic; looks at
+//! one service only, so that no service's labels can change the meaning of another's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,30 +11,30 @@ use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLa
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, unseen};
 
-/// At most so many bad items of one list, or unknown labels, are told one by one: a label can hold megabytes.
+/// How many bad items of one list, or unknown labels, are reported individually: a label can hold megabytes.
 const LIST_FINDINGS_MAX: usize = 8;
 
-/// What the labels of a service come to.
+/// The result of reading a service's labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelReading {
     /// No label asks for publication.
     NotPublished,
-    /// The service is to be published so.
+    /// The service is to be published with these settings.
     Published(Box<ServiceLabels>),
-    /// The labels ask for publication, and a finding says why there is none.
+    /// The labels ask for publication, and a finding says why the service is not published.
     Refused,
 }
 
-/// The reading and everything there is to say about it, in the order of the labels' names.
+/// The result and its findings, in the order of the labels' names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadLabels {
-    /// What the labels come to.
+    /// The result.
     pub reading: LabelReading,
-    /// What their author should know.
+    /// The findings for the labels' author.
     pub findings: Vec<Finding>,
 }
 
-/// Reads the labels of the service `service`. Labels of other programs are passed over.
+/// Reads the labels of the service `service`. Ignores labels of other programs.
 pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
     let mut reader = Reader { service, labels, findings: Vec::new() };
     let reading = reader.read();
@@ -76,12 +76,12 @@ impl Reader<'_> {
         })
     }
 
-    /// The value without surrounding blanks; an empty one counts as absent.
+    /// The value without surrounding blanks; an empty one is treated as absent.
     fn value(&self, name: &str) -> Option<&str> {
         self.labels.get(&format!("{PREFIX}{name}")).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// Good hosts in the order written, without duplicates; each bad one gives a finding and costs the others nothing.
+    /// Good hosts in the order written, without duplicates; each bad one produces a finding and does not affect the others.
     fn hosts(&mut self, default_backend: bool) -> Vec<HostPattern> {
         let Some(text) = self.value("hosts").map(str::to_owned) else {
             if !default_backend {
@@ -130,7 +130,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A comma may stand in a path, but whoever writes `/a,/b` most probably means two.
+    /// A comma is valid in a path, but `/a,/b` most probably means two.
     fn note_several_roots(&mut self, text: &str) {
         if text.contains(",/") {
             let message = "this is one path with a comma in it: a service has one context root";
@@ -143,7 +143,7 @@ impl Reader<'_> {
         self.parsed(name, value_grammar::boolean).unwrap_or(false)
     }
 
-    /// The checked value of a label that only tunes: a bad one gives a finding and counts as absent.
+    /// The checked value of a label that is not essential: a bad one produces a finding and is treated as absent.
     fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Refused>) -> Option<T> {
         let text = self.value(name)?.to_owned();
         match size_limits::check_length(&text).and_then(|()| parse(&text)) {
@@ -172,7 +172,7 @@ impl Reader<'_> {
         redirects
     }
 
-    /// A path outside of the context root is another route's: it is told and left out.
+    /// A path outside the context root belongs to another route: it is reported and left out.
     fn websocket_endpoints(&mut self, root: Option<&ContextPath>) -> Vec<ContextPath> {
         let Some(text) = self.value("websocket_endpoints").map(str::to_owned) else {
             return Vec::new();
@@ -188,7 +188,7 @@ impl Reader<'_> {
         paths
     }
 
-    /// Both at once exclude each other; the cookie is the more exact wish.
+    /// The two exclude each other; the cookie is more specific.
     fn affinity(&mut self) -> Affinity {
         let by_address = self.flag("ip_hash");
         let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
@@ -203,7 +203,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `ssl_backend` is the old way to say what `backend_protocol` says better.
+    /// `ssl_backend` is the older form of `backend_protocol`.
     fn backend_protocol(&mut self) -> BackendProtocol {
         let stated = self.parsed("backend_protocol", value_grammar::backend_protocol);
         match (self.flag("ssl_backend"), stated.unwrap_or_default()) {
@@ -226,7 +226,7 @@ impl Reader<'_> {
         verification
     }
 
-    /// Whoever asks for a check in words that nobody understands must not go without one.
+    /// A service whose label asks for a check with an invalid value must not go without one.
     fn asked_verification(&mut self, label: &str) -> Verification {
         let Some(text) = self.value(label).map(str::to_owned) else { return Verification::default() };
         size_limits::check_length(&text).and_then(|()| value_grammar::verification(&text)).unwrap_or_else(|rule| {
@@ -252,7 +252,7 @@ impl Reader<'_> {
         tls
     }
 
-    /// What TLS hides from the proxy it cannot do.
+    /// Reports labels that have no effect because TLS hides the requests from the proxy.
     fn note_passthrough(&mut self, tls: &TlsLabels) {
         let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
         for (name, _) in [("ssl_cert", &tls.certificate), ("ssl_key", &tls.key)].iter().filter(|(_, object)| object.is_some()) {
@@ -271,7 +271,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The items of a list within its caps. What is beyond them is told and left out; what stands before counts.
+    /// The items of a list within its limits. Items beyond them are reported and left out; those before are used.
     fn list<T: Ord + Clone>(
         &mut self,
         name: &str,
@@ -322,12 +322,12 @@ impl Reader<'_> {
         self.add(FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
     }
 
-    /// `name` is completed by the prefix unless it is a whole label key.
+    /// `name` gets the prefix unless it is a whole label key.
     fn add(&mut self, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
         self.add_as(code.severity(), code, name, value, message, remedy);
     }
 
-    /// The same, as bad as this.
+    /// The same, with this severity.
     fn add_as(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
         let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
         let finding = Finding::new(code, Subject::Service(self.service.to_owned()), message).with_severity(severity).with_remedy(remedy);
@@ -337,12 +337,12 @@ impl Reader<'_> {
         });
     }
 
-    /// Labels that look as if they were meant for us and are not.
+    /// Reports labels that look like ours but are not.
     fn note_strangers(&mut self, is_published: bool) {
         let mut unknown = 0;
         for stranger in strangers(self.labels, is_published) {
             unknown += usize::from(stranger.severity == Severity::Warning);
-            // What closes a service is always told.
+            // Labels that close a service are always reported.
             if stranger.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
                 continue;
             }
@@ -362,8 +362,8 @@ impl Reader<'_> {
     }
 }
 
-/// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.
-/// Empty items (a separator at the end) are passed over.
+/// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break. Skips
+/// empty items (a separator at the end).
 fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Result<T, Refused>) -> (Vec<T>, Vec<(String, Refused)>) {
     let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
@@ -412,7 +412,7 @@ fn remedy(name: &str, value: &str) -> String {
     }
 }
 
-/// Everything but what decides whether and where the service is published.
+/// All labels except those that decide whether and where the service is published.
 struct OtherLabels {
     network: Option<NetworkName>,
     rewrite: bool,

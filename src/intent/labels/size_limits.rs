@@ -1,33 +1,33 @@
-//! How much one label may say. Docker bounds none of it, and every item is read, rendered, tested and kept by everybody: one
-//! label with tens of thousands would cost all others their changes. A cap never loses what stands before it. Pure numbers and
-//! their words; knows no grammar.
+//! How much one label may contain. Docker sets no limits, and every item must be read, rendered, tested and stored by all
+//! components: one label with tens of thousands of items would delay the changes of all other services. A limit never discards
+//! what precedes it. Only numbers and their descriptions; knows no grammar.
 
 use crate::types::Refused;
 
-/// Bytes of a label that holds a list: a thousand hosts of the longest names fit.
+/// The maximum size of a label that holds a list, in bytes: enough for a thousand hosts with the longest names.
 const LIST_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of every other label: far more than any of their grammars allows.
+/// The maximum size of every other label, in bytes: far more than any of their grammars allows.
 const VALUE_BYTES_MAX: usize = 4 * 1024;
 
-/// What a list may hold.
+/// The limits of a list.
 pub(super) struct ListLimit {
-    /// What it is a list of, in the plural.
+    /// What its items are, in the plural.
     pub(super) what: &'static str,
-    /// How many of them count.
+    /// How many of them are used.
     pub(super) items: usize,
-    /// What stands between two.
+    /// The separator.
     pub(super) separator: char,
-    /// What becomes of those that count.
+    /// What happens to those that are used.
     pub(super) kept: &'static str,
     /// What to do about the others.
     pub(super) remedy: &'static str,
 }
 
-/// Every host is a pool that the engine tests and keeps.
+/// Every host adds a pool that the engine tests and stores.
 pub(super) const HOSTS: ListLimit =
     ListLimit { what: "hosts", items: 1_000, separator: ',', kept: "published", remedy: "Use a wildcard, or several services." };
 
-/// Every redirect is a location or two.
+/// Every redirect adds a location or two.
 pub(super) const REDIRECTS: ListLimit = ListLimit {
     what: "redirects",
     items: 1_000,
@@ -36,7 +36,7 @@ pub(super) const REDIRECTS: ListLimit = ListLimit {
     remedy: "Redirect whole hosts or a path above (everything below it is redirected, too), or let the application redirect.",
 };
 
-/// Every endpoint is two locations on each host of the service, on each port.
+/// Every endpoint adds two locations on each host of the service, on each port.
 pub(super) const WEBSOCKET_ENDPOINTS: ListLimit = ListLimit {
     what: "websocket endpoints",
     items: 100,
@@ -45,13 +45,13 @@ pub(super) const WEBSOCKET_ENDPOINTS: ListLimit = ListLimit {
     remedy: "Name a path above them: everything below it counts, too. Upgrades work on every path of the service anyway.",
 };
 
-/// What there is to say when a list has more good items than count.
+/// The message for a list with more good items than are used.
 pub(super) fn too_many(found: usize, cap: &ListLimit) -> String {
     let ListLimit { what, items, kept, .. } = cap;
     format!("{found} {what} are more than the {items} that one service may have; the first {items} are {kept}, and the others are left out")
 }
 
-/// What there is to say when a list is longer than it is read.
+/// The message for a list that is longer than what is read of it.
 pub(super) fn value_too_long(found: usize, cap: &ListLimit) -> String {
     let ListLimit { what, kept, .. } = cap;
     format!(
@@ -59,18 +59,19 @@ pub(super) fn value_too_long(found: usize, cap: &ListLimit) -> String {
     )
 }
 
-/// The beginning of a list that is read, which ends with a whole item, and how many bytes are not.
+/// The beginning of a list, up to the last whole item within the limit, and the number of bytes left out.
 pub(super) fn readable(text: &str, separator: char) -> (&str, usize) {
     if text.len() <= LIST_BYTES_MAX {
         return (text, 0);
     }
     let separator = u8::try_from(separator).unwrap_or(b',');
-    // A byte more, so that an item that ends exactly here counts. A separator is one byte, so that the cut is between characters.
+    // One more byte, so that an item that ends exactly here is included. A separator is one byte, so the cut is between
+    // characters.
     let end = text.as_bytes()[..=LIST_BYTES_MAX].iter().rposition(|byte| *byte == separator).unwrap_or(0);
     (&text[..end], text.len() - end)
 }
 
-/// Whether a value that is no list is short enough to be read at all.
+/// Whether a value that is not a list is short enough to be read.
 pub(super) fn check_length(text: &str) -> Result<(), Refused> {
     if text.len() <= VALUE_BYTES_MAX {
         return Ok(());
@@ -101,7 +102,7 @@ mod tests {
         (0..count).map(item).collect::<Vec<_>>().join(separator)
     }
 
-    /// How many items of a list count, and what its one finding says.
+    /// The number of used items of a list, and its only finding.
     fn check(label: &str, value: &str, counted: fn(&ServiceLabels) -> usize, expected: usize, words: &[&str]) {
         let read = read(&[(label, value)]);
         assert_eq!(counted(published(&read)), expected, "{label}");
@@ -144,7 +145,7 @@ mod tests {
         check("websocket_endpoints", &value, |labels| labels.websocket_endpoints.len(), 100, &words);
         let long = format!("h,{}", "x".repeat(1 << 20));
         check("hosts", &long, |labels| labels.hosts.len(), 1, &["the value has 1048578 bytes"]);
-        // The last item within the cap is whole, whatever it is made of.
+        // The last item within the limit is complete, whatever it consists of.
         let odd = format!("h,{},ä", "ä".repeat(LIST_BYTES_MAX));
         check("hosts", &odd, |labels| labels.hosts.len(), 1, &["at most are read"]);
     }

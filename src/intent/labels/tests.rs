@@ -1,4 +1,4 @@
-//! What the label reader promises.
+//! Tests of the label reader.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn read(labels: &[(&str, &str)]) -> ReadLabels {
     read_labels("shop_web", &map(labels))
 }
 
-/// The published labels of `labels` beside a good host and port, and the codes of all findings.
+/// The published labels of `labels` plus a good host and port, and the codes of all findings.
 fn published(labels: &[(&str, &str)]) -> (ServiceLabels, Vec<FindingCode>) {
     let all: Vec<_> = [("hosts", "a.example"), ("port", "80")].into_iter().chain(labels.iter().copied()).collect();
     let ReadLabels { reading, findings } = read(&all);
@@ -67,7 +67,7 @@ fn a_long_list_of_bad_hosts_gives_few_findings() {
     let hosts = vec!["b@d"; 5000].join(",") + &"x".repeat(1 << 20);
     let ReadLabels { reading, findings } = read(&[("hosts", &hosts), ("port", "80")]);
     assert_eq!(reading, LabelReading::Refused);
-    // Eight of them, how many more there are, and that the list is too long.
+    // Eight of them, the number of the others, and that the list is too long.
     assert!(findings.len() <= 10, "{}", findings.len());
     assert!(findings.iter().all(|finding| finding.value.as_ref().is_none_or(|value| value.chars().count() <= 121)));
 }
@@ -246,7 +246,7 @@ fn the_cluster_is_read_without_blanks_and_empty_means_none() {
     assert_eq!(service_cluster_of(&BTreeMap::new()), None);
 }
 
-/// Keys that are labels, almost labels, or anything; values that are good, or meant to break something.
+/// Keys that are labels, resemble labels, or are arbitrary; values that are good, or meant to break something.
 fn any_labels() -> impl Strategy<Value = BTreeMap<String, String>> {
     let known = (0..LABELS.len()).prop_map(|at| format!("{PREFIX}{}", LABELS[at].name));
     let key = prop_oneof![4 => known, 1 => "com.docker.lb.[a-z_]{0,12}", 1 => any::<String>()];

@@ -1,5 +1,5 @@
-//! Keys of labels that look as if they were meant for us and are not: slips, and wishes that nobody here can fulfil. Decides what
-//! is said of them, and whether a service must stay closed for one. Never gives such a label an effect of its own.
+//! Label keys that look like ours but are not: misspellings, and requests that Swarmgate cannot fulfil. Decides what is reported
+//! about them, and whether a service must stay closed because of one. Such a label never has an effect of its own.
 
 use std::collections::BTreeMap;
 
@@ -10,31 +10,31 @@ use super::{PREFIX, value_grammar};
 use crate::report::{FindingCode, Severity};
 use crate::types::{excerpt, unseen, without_unseen};
 
-/// Labels of ours that stand on other objects begin so; on a service somebody may take it for our prefix.
+/// The prefix of our labels on other objects; on a service its author may confuse it with the prefix for services.
 const OTHER_PREFIX: &str = "swarmgate.";
 
-/// What is to be said of one label that is none of ours.
+/// What to report about one label that is not ours.
 pub struct UnknownLabel<'a> {
     /// Its key, short and printable.
     pub key: String,
     /// Its value; not shown where it may be a password.
     pub value: Option<&'a str>,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The code.
     pub code: FindingCode,
     /// What is wrong.
     pub message: String,
-    /// What to do, where that is not the same for all of this code.
+    /// What to do, where the remedy differs from the code's usual one.
     pub remedy: Option<String>,
 }
 
-/// Everything there is to say of a service's labels by their keys. `is_published`: whether the rest of them asks for that.
+/// Everything to report about the keys of a service's labels. `is_published`: whether its other labels ask for publication.
 pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<UnknownLabel<'_>> {
     labels.iter().filter_map(|(key, value)| stranger(key, value, is_published)).collect()
 }
 
-/// The labels that ask for an access control that does not exist here, so that nobody must get in.
+/// The labels that ask for an access control that does not exist here, so that no client may be admitted.
 pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
     labels.iter().filter(|(key, value)| access_key(key, value).is_some())
 }
@@ -69,8 +69,8 @@ fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Unknown
     said(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
 }
 
-/// The key of a label that asks for an access control, as much of it as may be shown: its value may be a password, also where it became
-/// a part of the name. None: the label asks for no such thing.
+/// The key of a label that asks for an access control, without parts that must not be shown: its value may be a password, even where it
+/// became part of the name. `None`: the label asks for no access control.
 pub fn access_key<'v, 'k: 'v>(key: &'k str, value: &'v str) -> Option<&'k str> {
     let (key, value) = parted(key, value.trim());
     let asks = !value.is_empty() && !matches!(value_grammar::boolean(value), Ok(false));
@@ -78,8 +78,8 @@ pub fn access_key<'v, 'k: 'v>(key: &'k str, value: &'v str) -> Option<&'k str> {
     (asks && unknown_name(key).or_else(other).is_some_and(|name| sounds_like_access_control(&name))).then_some(key)
 }
 
-/// A key and its value, apart where they were written as one: `basic_auth=user:password` as an item of a mapping, or with a colon
-/// as an item of a list.
+/// A key and its value, separated where they were written as one: `basic_auth=user:password` as an item of a mapping, or with a
+/// colon as an item of a list.
 fn parted<'v, 'k: 'v>(key: &'k str, value: &'v str) -> (&'k str, &'v str) {
     let begins = key.len() - key.trim_start().len();
     let is_end = |c: char| matches!(c, ':' | '=') || (value.is_empty() && c.is_whitespace());
@@ -88,24 +88,24 @@ fn parted<'v, 'k: 'v>(key: &'k str, value: &'v str) -> (&'k str, &'v str) {
     (&key[..at], if value.is_empty() { joined } else { value })
 }
 
-/// A key without what nobody sees in it.
+/// A key without invisible characters.
 fn plain(key: &str) -> String {
     without_unseen(key).trim().to_owned()
 }
 
-/// What follows our prefix (in any case, with blanks and hidden characters) in a key that is no label's key.
+/// What follows our prefix (in any case, with blanks and hidden characters) in a key that is not a known label.
 fn unknown_name(key: &str) -> Option<String> {
     let known = key.strip_prefix(PREFIX).is_some_and(|name| LABELS.iter().any(|info| info.name == name));
     if known { None } else { begins(&plain(key), PREFIX) }
 }
 
-/// What follows a prefix in any case.
+/// What follows a prefix, in any case.
 fn begins(key: &str, prefix: &str) -> Option<String> {
     let (before, name) = (key.get(..prefix.len())?, key.get(prefix.len()..)?);
     before.eq_ignore_ascii_case(prefix).then(|| name.to_owned())
 }
 
-/// What to do about a name that is none.
+/// The remedy for an unknown name.
 fn remedy_for_name(name: &str) -> String {
     let names = || LABELS.iter().map(|info| info.name);
     let before = name.split([':', '=', ' ']).next().filter(|before| before.len() < name.len());

@@ -1,4 +1,4 @@
-//! The grammars of label values. Total: any text gives a value or the rule that it breaks.
+//! The grammars of label values. Total: any text produces a value or the rule that it breaks.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use super::super::quantity::parse_duration;
 use super::{BackendMode, BackendProtocol, Verification};
 use crate::types::{ObjectName, Refused, SiteUrl};
 
-/// Requests to `source` are answered by a redirect to `target` with the same path and query.
+/// Requests to `source` are redirected to `target` with the same path and query.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Redirect {
-    /// Where requests arrive.
+    /// The source of requests.
     pub source: SiteUrl,
-    /// Where they are sent; never a wildcard.
+    /// The target; never a wildcard.
     pub target: SiteUrl,
 }
 
-/// Reads what people write for yes and no, in any case.
+/// Reads common words for yes and no, in any case.
 pub(super) fn boolean(value: &str) -> Result<bool, Refused> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -24,7 +24,7 @@ pub(super) fn boolean(value: &str) -> Result<bool, Refused> {
     }
 }
 
-/// Reads `backend_mode`; `default` is an old synonym of `task`.
+/// Reads `backend_mode`; `default` is an older synonym of `task`.
 pub(super) fn backend_mode(value: &str) -> Result<BackendMode, Refused> {
     match value.to_ascii_lowercase().as_str() {
         "task" | "default" => Ok(BackendMode::Task),
@@ -33,8 +33,8 @@ pub(super) fn backend_mode(value: &str) -> Result<BackendMode, Refused> {
     }
 }
 
-/// Reads `ssl_backend_tls_verify`: no check, a check against the system's roots, or against the roots in a secret or
-/// config of that name.
+/// Reads `ssl_backend_tls_verify`: no check, a check against the system's roots, or a check against the roots in the secret
+/// or config of that name.
 pub(super) fn verification(value: &str) -> Result<Verification, Refused> {
     match value.to_ascii_lowercase().as_str() {
         "required" | "require" | "system" => Ok(Verification::System),
@@ -67,7 +67,7 @@ pub(super) fn weight(value: &str) -> Result<u8, Refused> {
     number.ok_or_else(|| Refused("a weight is a whole number from 0 to 100".to_owned()))
 }
 
-/// Reads a duration in nginx's manner: a bare number means seconds.
+/// Reads a duration in nginx's notation: a bare number means seconds.
 pub(super) fn fail_timeout(value: &str) -> Result<Duration, Refused> {
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         parse_duration(&format!("{value}s"))
