@@ -241,8 +241,8 @@ fn bound_processes(spec: &mut Value) {
     }
 }
 
-/// Ensures that the secret with the status token exists if the operator derived that token, and removes authority secrets
-/// that no service mounts. Failed writes are logged; the operator works without them.
+/// Ensures that the secret with the status token exists if the operator derived that token, and removes the
+/// secrets of other authorities unless a service mounts them. Failed writes are logged; the operator works without them.
 pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) {
     if let Err(error) = try_tidy(swarm, authority, instance, own_token).await {
         tracing::warn!(%error, "the secret with the token for the status could not be brought up to date");

@@ -1,4 +1,4 @@
-//! The look at the whole instance, beside the passes for single clusters: which clusters left objects behind, which
+//! The look at the whole instance, alongside the passes for single clusters: which clusters left objects behind, which
 //! services no cluster publishes, which services' tasks matter, and whether anything is changing. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};

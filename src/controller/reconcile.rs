@@ -157,7 +157,7 @@ fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed
     let admission = admission(&context.instance, cluster, &context.seals, snapshot);
     match routes.too_large {
         None => context.extensions.publish(&request.name, routes.desired.clone(), admission, observed.observed_at),
-        // A message that cannot be read would only take the last good routes from those who ask.
+        // Publishing an unreadable message would only withdraw the last good routes.
         Some(_) => context.extensions.admit(&request.name, admission),
     }
     if let Some(peers) = peers(&context.channel, &context.instance, cluster, snapshot) {

@@ -87,8 +87,8 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
     }
 }
 
-/// The status after a pass that could not look: what was known, with conditions that can no longer be determined as
-/// unknown.
+/// The status after a pass that could not look: what was known, with status `Unknown` for conditions that can no longer be
+/// determined.
 pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
     let mut status = previous.cloned().unwrap_or_else(|| pending(declared, now));
     let unknown = |condition: &Condition| match condition.kind {

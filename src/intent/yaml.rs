@@ -278,7 +278,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Data {
     Data::Scalar { value, text: text.to_owned() }
 }
 
-/// `2.0` is meant as 2.
+/// `2.0` means 2.
 fn number(value: f64) -> Option<Value> {
     #[expect(clippy::cast_possible_truncation, reason = "only taken when the round trip gives the same number")]
     let whole = value as i64;

@@ -329,7 +329,7 @@ fn what_is_gone_is_forgotten() {
     assert_eq!(world.damping, LabelDamping::default());
 }
 
-/// A service that moves back and forth between two clusters is held once for both: both never publish it, and changes in
+/// A service that moves back and forth between two clusters is held once for both: it is never published by both, and changes in
 /// one cluster do not use up the stricter limit of the other.
 #[test]
 fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {

@@ -94,7 +94,7 @@ const PAIRS: [[&str; 2]; 5] = [["limit", "except"], ["log", "in"], ["sign", "in"
 const OF_CLIENTS: [&str; 9] = ["ca", "cert", "certificate", "crl", "ssl", "tls", "verify", "verification", "x509"];
 /// In combination with `ip`, `address` or `network` each of these is about whose requests are accepted.
 const OF_ADDRESSES: [&str; 9] = ["client", "filter", "list", "range", "remote", "source", "trust", "trusted", "rule"];
-/// Words for clients' locations.
+/// Words for client addresses.
 const ADDRESSES: [&str; 4] = ["ip", "addr", "address", "network"];
 /// Further words that are also recognized with one wrong letter, besides those above that are long enough to be distinct.
 const MISSPELT: [&str; 17] = [

@@ -113,7 +113,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A bad context root refuses the service: publishing it at `/` instead would take the whole host from others.
+    /// A bad context root refuses the service: publishing it at `/` instead would take the whole host from other services.
     fn context_root(&mut self) -> Option<ContextPath> {
         let Some(text) = self.value("context_root").map(str::to_owned) else {
             return Some(ContextPath::root());
