@@ -148,7 +148,7 @@ impl SnapshotCache {
                     tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
                 }
                 self.observation_status.send_modify(|observation_status| {
-                    (observation_status.error, observation_status.reading_since) = (Some(error.clone()), None)
+                    (observation_status.error, observation_status.reading_since) = (Some(error.clone()), None);
                 });
             }
         }

@@ -13,23 +13,23 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 pub enum MaterialError {
     /// No certificate.
     #[error("the certificate file holds no readable PEM block CERTIFICATE")]
-    NoCertificate,
+    Certificate,
     /// No key.
     #[error("the key file holds no readable PEM block with an unencrypted PRIVATE KEY")]
-    NoKey,
+    Key,
     /// They do not belong together, or one is of a kind that TLS does not support here.
     #[error("the key is not that of the first certificate, or one of them is of a kind that cannot be used")]
-    NoPair,
+    Mismatch,
 }
 
 /// A configuration for TLS 1.2 and 1.3 that asks clients for no certificate.
 pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, MaterialError> {
     let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(certificates).collect();
-    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(MaterialError::NoCertificate)?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| MaterialError::NoKey)?;
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(MaterialError::Certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| MaterialError::Key)?;
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|_| MaterialError::NoPair)?.with_no_client_auth();
-    let mut config = builder.with_single_cert(chain, key).map_err(|_| MaterialError::NoPair)?;
+    let builder = builder.map_err(|_| MaterialError::Mismatch)?.with_no_client_auth();
+    let mut config = builder.with_single_cert(chain, key).map_err(|_| MaterialError::Mismatch)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -53,14 +53,14 @@ mod tests {
         let made = |certificate: &str, key: &str| server_config(certificate.as_bytes(), key.as_bytes()).map(drop);
         assert_eq!(made(&certificate, &key), Ok(()));
         assert_eq!(made(&format!("{certificate}{key}"), &format!("{certificate}{key}")), Ok(()), "both in one file will do");
-        assert_eq!(made(&certificate, &other), Err(MaterialError::NoPair));
-        assert_eq!(made(&key, &key), Err(MaterialError::NoCertificate));
-        assert_eq!(made(&certificate, &certificate), Err(MaterialError::NoKey));
+        assert_eq!(made(&certificate, &other), Err(MaterialError::Mismatch));
+        assert_eq!(made(&key, &key), Err(MaterialError::Certificate));
+        assert_eq!(made(&certificate, &certificate), Err(MaterialError::Key));
         for damaged in
             [String::new(), key.replace('\n', "\\n"), key[..key.len() / 2].to_owned(), key.replace("PRIVATE", "ENCRYPTED PRIVATE")]
         {
-            assert_eq!(made(&certificate, &damaged), Err(MaterialError::NoKey), "{damaged}");
+            assert_eq!(made(&certificate, &damaged), Err(MaterialError::Key), "{damaged}");
         }
-        assert_eq!(made(&certificate.replace('\n', "\\n"), &key), Err(MaterialError::NoCertificate));
+        assert_eq!(made(&certificate.replace('\n', "\\n"), &key), Err(MaterialError::Certificate));
     }
 }

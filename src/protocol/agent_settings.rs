@@ -14,6 +14,7 @@ pub const BODY_SPOOL_MAX: u64 = crate::route::BODY_SPOOL_MAX.0;
 /// Bounds that the agent keeps, because no directive of the engine does. What is absent is the agent's own choice; 0 = no bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire say that each is a maximum")]
 pub struct AgentSettings {
     /// Workers that may still finish connections of earlier configurations.
     #[serde(skip_serializing_if = "Option::is_none")]

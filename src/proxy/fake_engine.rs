@@ -32,7 +32,9 @@ impl Engine for FakeEngine {
 
     async fn write_config(&self, directory: &Path, files: &ConfigFiles) -> Result<(), EngineError> {
         std::fs::create_dir_all(directory).unwrap();
-        files.iter().for_each(|(name, content)| std::fs::write(directory.join(name), content).unwrap());
+        for (name, content) in files {
+            std::fs::write(directory.join(name), content).unwrap();
+        }
         Ok(())
     }
 

@@ -39,7 +39,6 @@ impl Retry {
     }
 
     /// How long to wait before the next attempt.
-    #[expect(clippy::should_implement_trait, reason = "an endless series of waits reads better without Option and iterator adaptors")]
     pub fn next(&mut self) -> Duration {
         self.series.next_backoff().unwrap_or(self.max).min(self.max)
     }

@@ -103,10 +103,10 @@ impl Choice<'_> {
         findings.extend(left_out);
         match (way, label) {
             (Way::Nowhere, _) if !has_left_out || self.has_unlisted() => {
-                findings.push(unreachable(self.world, self.published, self.attached))
+                findings.push(unreachable(self.world, self.published, self.attached));
             }
             (Way::Nodes, Some(label)) if self.on_host && self.concerns_host_network(label) => {
-                findings.extend(on_host(self.published, label))
+                findings.extend(on_host(self.published, label));
             }
             (Way::Network(_), Some(_)) if asks_for_bridge(label) => {
                 findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));

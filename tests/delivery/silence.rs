@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use swarmgate::proxy::check;
 use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable, VirtualHost};
-use swarmgate::types::{ContextPath, Digest, HostPattern, NetworkName, Port, ServiceId, ServiceName, TaskId};
+use swarmgate::types::{ConfigSource, ContextPath, Digest, HostPattern, NetworkName, Port, ServiceId, ServiceName, TaskId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -225,7 +225,7 @@ async fn without_an_operator_names_take_the_place_of_addresses_and_addresses_ret
     check_answers(&load.finish().await);
     scene.stage.until_running(&desired).await;
     let report = scene.stage.report().unwrap().proxies.remove(0);
-    assert_eq!((report.source.as_ref().map(|source| source.as_str()), report.fallbacks), (Some("live"), 1));
+    assert_eq!((report.source.as_ref().map(ConfigSource::as_str), report.fallbacks), (Some("live"), 1));
     proxy.drained().await.unwrap();
     extension.stopped().await;
 }
@@ -239,7 +239,7 @@ async fn an_operator_that_answers_and_cannot_look_confirms_nothing() {
     scene.stage.blind_operator();
     scene.check_silence().await;
     let report = scene.stage.report().unwrap().proxies.remove(0);
-    assert_eq!((report.source.as_ref().map(|source| source.as_str()), report.fallbacks), (Some("names"), 1), "the operator hears of it");
+    assert_eq!((report.source.as_ref().map(ConfigSource::as_str), report.fallbacks), (Some("names"), 1), "the operator hears of it");
     proxy.drained().await.unwrap();
     extension.stopped().await;
 }

@@ -150,10 +150,10 @@ fn pass_that_decided(
 
 /// The reason of `Programmed`, whether the proxy is known to be up to date, the state of the route, and how many things are
 /// waited for.
-fn check(status: &ClusterStatus, expected: (ConditionReason, Option<bool>, RouteState, usize)) {
+fn check(status: &ClusterStatus, expected: &(ConditionReason, Option<bool>, RouteState, usize)) {
     let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
     let told = (programmed.reason.clone(), status.proxies[0].up_to_date, status.routes[0].state, status.waiting.len());
-    assert_eq!(told, expected, "{status:#?}");
+    assert_eq!(&told, expected, "{status:#?}");
     let is_ready =
         status.conditions.iter().any(|condition| condition.kind == ConditionType::Ready && condition.status == ConditionStatus::True);
     assert_eq!(is_ready, expected.0 == ConditionReason::AsDeclared && expected.2 != RouteState::Quarantined);
@@ -161,15 +161,15 @@ fn check(status: &ClusterStatus, expected: (ConditionReason, Option<bool>, Route
 
 #[test]
 fn proxies_of_a_silent_extension_are_not_said_to_be_up_to_date() {
-    check(&status(1, |desired| Some(report(desired))), (ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
-    check(&status(40, |desired| Some(report(desired))), (ConditionReason::ExtensionSilent, None, RouteState::Unknown, 0));
-    check(&status(1, |_| None), (ConditionReason::ExtensionSilent, None, RouteState::Pending, 1));
+    check(&status(1, |desired| Some(report(desired))), &(ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
+    check(&status(40, |desired| Some(report(desired))), &(ConditionReason::ExtensionSilent, None, RouteState::Unknown, 0));
+    check(&status(1, |_| None), &(ConditionReason::ExtensionSilent, None, RouteState::Pending, 1));
 }
 
 #[test]
 fn a_proxy_that_was_never_heard_of_is_not_said_to_run_another_configuration() {
     let unheard = |desired: &Digest| Some(ExtensionReport { proxies: vec![], ..report(desired) });
-    check(&status(1, unheard), (ConditionReason::ProxiesSilent, None, RouteState::Unknown, 0));
+    check(&status(1, unheard), &(ConditionReason::ProxiesSilent, None, RouteState::Unknown, 0));
 }
 
 #[test]
@@ -181,15 +181,15 @@ fn newest_routes_that_are_not_accepted_are_waited_for() {
         }
     };
     let no = status(1, refused(false));
-    check(&no, (ConditionReason::EngineRefused, Some(true), RouteState::Pending, 1));
+    check(&no, &(ConditionReason::EngineRefused, Some(true), RouteState::Pending, 1));
     assert_eq!(no.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [FindingCode::EngineRefused, FindingCode::UpdateGap]);
     let late = status(1, refused(true));
-    check(&late, (ConditionReason::EngineUnavailable, Some(true), RouteState::Pending, 1));
+    check(&late, &(ConditionReason::EngineUnavailable, Some(true), RouteState::Pending, 1));
     assert_eq!(
         late.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
         [FindingCode::EngineUnavailable, FindingCode::UpdateGap]
     );
-    check(&status(1, |_| Some(report(&Digest::of_bytes(b"before")))), (ConditionReason::Progressing, Some(true), RouteState::Pending, 1));
+    check(&status(1, |_| Some(report(&Digest::of_bytes(b"before")))), &(ConditionReason::Progressing, Some(true), RouteState::Pending, 1));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn proxies_that_find_endpoints_by_name_are_told_apart_from_those_that_are_behind
         Some(report)
     };
     let status = status(1, on_names);
-    check(&status, (ConditionReason::ProxiesOnNames, Some(false), RouteState::Pending, 0));
+    check(&status, &(ConditionReason::ProxiesOnNames, Some(false), RouteState::Pending, 0));
     assert_eq!((&status.proxies[0].source, status.proxies[0].fallbacks), (&Some(crate::types::ConfigSource::Names), Some(2)));
     let told = status.routes[0].reason.as_deref();
     assert_eq!(told, Some("0 of 1 proxies run the newest configuration, 1 find endpoints by name"));
@@ -264,7 +264,7 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     };
     let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
     let left_out = status(1, reported(route("a.test")));
-    check(&left_out, (ConditionReason::AsDeclared, Some(true), RouteState::Quarantined, 0));
+    check(&left_out, &(ConditionReason::AsDeclared, Some(true), RouteState::Quarantined, 0));
     let ready = left_out.conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
     assert_eq!((ready.reason.clone(), left_out.phase), (ConditionReason::Quarantined, Phase::Degraded));
     assert_eq!(left_out.routes[0].reason.as_deref(), Some("the engine refuses it: no such thing"));
@@ -272,7 +272,7 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     assert_eq!((&told.subject, told.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
     // What has left the table is not reported.
     let gone = status(1, reported(route("gone.test")));
-    check(&gone, (ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
+    check(&gone, &(ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
     assert!(gone.findings.iter().all(|finding| finding.code != FindingCode::RouteQuarantined));
 }
 

@@ -242,7 +242,7 @@ pub fn write_status_server(http: &mut Writer, rendering: &Rendering<'_>) {
         server.directive("listen", &[listen]);
         server.directive("access_log", &["off".into()]);
         server.block("location", &["=".into(), container_contract::ENGINE_READY_PATH.into()], |location| {
-            location.directive("return", &["200".into()])
+            location.directive("return", &["200".into()]);
         });
         server.block("location", &["/".into()], |location| location.directive("return", &["404".into()]));
     });

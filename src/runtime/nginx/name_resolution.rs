@@ -50,9 +50,9 @@ fn merged(names: &str, addresses: &BTreeMap<&str, Vec<&str>>) -> (String, usize)
     let (mut text, mut resolved, mut pool, mut opened) = (String::with_capacity(names.len() * 2), BTreeSet::new(), None, None);
     for line in names.lines() {
         pool = pool_after(pool, line);
-        let named = pool.filter(|_| is_server(line) && is_name(line));
-        resolved.extend(named.and_then(|_| name(line)));
-        let own = named.and_then(|pool| addresses.get(pool));
+        let resolvable = pool.filter(|_| is_server(line) && is_name(line));
+        resolved.extend(resolvable.and_then(|_| name(line)));
+        let own = resolvable.and_then(|pool| addresses.get(pool));
         match (own, line.strip_suffix(';')) {
             (Some(own), Some(server)) => {
                 if opened != pool {
