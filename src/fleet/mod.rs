@@ -119,7 +119,7 @@ pub struct Fleet {
 /// Computes which objects must exist for the cluster.
 ///
 /// # Guarantees
-/// Total and deterministic. An id that does not exist yet is written as [`names::pending`]; the code that creates the object
+/// Total and deterministic. An id that does not exist yet is written as `names::pending`; the code that creates the object
 /// fills it in.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let (mut proxy, mut findings) = proxy::shape(input);

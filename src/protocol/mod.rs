@@ -13,7 +13,7 @@
 //!
 //! A long poll answers 200 with something newer than `after`, 304 if there is nothing newer when the time is over, 401 to a
 //! peer of another role or cluster, and 503 while there is nothing at all. Each answer, with or without content, carries its
-//! age (`swarmgate-confirmed-ms-ago`, [`freshness`]).
+//! age (`swarmgate-confirmed-ms-ago`, `freshness`).
 //!
 //! Pure: no sockets, no files, no clock. `channel` transports the messages.
 //! Imports `pki`, `report`, `route`, `types`, `retry`.
