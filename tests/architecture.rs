@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use circles::circles;
-use rules::{Source, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
+use rules::{ROOMS, Source, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
 /// Every file of the crate.
 fn sources() -> Vec<Source> {
@@ -148,4 +148,23 @@ fn every_metric_is_described_in_one_place() {
     check_can_fail(rule, "docker/http_call.rs", "metrics::gauge!(\n    metrics::B,\n    \"x\" => 1\n).set(1.0);");
     check_allows(rule, "docker/http_call.rs", "metrics::counter!(\"swarmgate_a_total\", \"x\" => y).increment(1);");
     check_allows(rule, "controller/run.rs", "metrics::counter!(metrics::A).increment(1); metrics::gauge!(*name, labels).set(0.0);");
+}
+
+/// The rooms in the order of ARCHITECTURE.md's map; two that share a row stand one after the other.
+fn rooms_of_the_map() -> Vec<String> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let map = page.split("\n## The map\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names = map.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+    let rooms = names.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`').trim_end_matches('/').to_owned());
+    rooms.collect()
+}
+
+#[test]
+fn the_map_lists_every_room_in_the_order_of_imports() {
+    let rooms: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).chain(["cli"]).collect();
+    assert_eq!(rooms_of_the_map(), rooms, "the map of ARCHITECTURE.md and the import table of tests/architecture/rules.rs differ");
+    for (at, (room, allowed)) in ROOMS.iter().enumerate() {
+        let below: Vec<_> = allowed.iter().filter(|named| !rooms[..at].contains(named)).collect();
+        assert!(below.is_empty(), "{room} may import {below:?}, which stand below it in the map");
+    }
 }

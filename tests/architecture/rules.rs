@@ -11,20 +11,20 @@ pub struct Source {
     code: Vec<(usize, String)>,
 }
 
-/// The import table: a room, and the rooms that it may name. `types` and `retry` are leaves that everyone may name.
-const ROOMS: &[(&str, &[&str])] = &[
+/// The import table: a room, and the rooms that it may name, all of them above it. `types` and `retry` are leaves that everyone may name.
+pub const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("retry", &[]),
-    ("http_server", &[]),
     ("report", &[]),
     ("route", &["report"]),
     ("intent", &["report", "route"]),
     ("swarm", &["report"]),
+    ("http_server", &[]),
     ("pki", &[]),
     ("protocol", &["pki", "route"]),
     ("channel", &["protocol", "pki", "http_server"]),
-    ("translate", &["intent", "swarm", "route", "report", "protocol", "render"]),
     ("render", &["route", "report", "protocol"]),
+    ("translate", &["intent", "swarm", "route", "report", "protocol", "render"]),
     ("explain", &["intent", "swarm", "route", "report", "protocol", "translate", "render"]),
     ("networks", &["swarm", "report", "protocol"]),
     ("fleet", &["intent", "route", "protocol", "swarm", "report", "pki"]),
