@@ -1,5 +1,6 @@
-//! What looks at a Swarm cost: how much is sent, how long they take, and how much memory a process takes that looks three times.
-//! `cargo bench --package swarmgate-benches --bench look`. Measures only, and prints what it finds.
+//! Measures the cost of looking at a Swarm: how much data is sent, how long each look takes, and how much memory a process uses
+//! after looking three times. Run with `cargo bench --package swarmgate-benches --bench look`. Measures only, and prints the
+//! results.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends, and is for whoever reads it")]
 
@@ -14,7 +15,7 @@ use manager::{Config, Manager};
 use serde_json::json;
 use swarmgate::swarm::{Snapshot, Swarm as _};
 
-/// As large as Swarm takes a config, nearly.
+/// Just below the largest config that Swarm accepts.
 const LARGE: usize = 920_000;
 
 #[tokio::main]
@@ -23,7 +24,7 @@ async fn main() {
     measure_lists().await;
 }
 
-/// Configs of others, which look like what the operator needs.
+/// Other people's configs that look like those the operator needs.
 async fn measure_configs() {
     for (what, prefix) in [("others that begin like a label's value", "j"), ("those that look like the operator's own", "swarmgate-j")] {
         let manager = Manager::start();

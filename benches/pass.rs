@@ -1,6 +1,5 @@
-//! What the pure part of a pass costs at scale: reading a snapshot, what counts of it while labels change again and again,
-//! translating, rendering. `make bench`.
-//! Measures only; no claim about time stands in a test.
+//! Measures the pure part of a pass at scale: reading a snapshot, selecting the effective labels while they change again and
+//! again, translating and rendering. Run with `make bench`. Measures only; no test makes a claim about time.
 #![expect(missing_docs, reason = "criterion's macro makes a public function without docs")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -44,7 +43,7 @@ fn passes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What each look costs while one service of thousands changes its labels again and again.
+/// The cost of each look while one service of thousands keeps changing its labels.
 fn flapping(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flapping");
     group.sample_size(20);
@@ -65,7 +64,7 @@ fn flapping(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What it costs to find the networks of services when the snapshot does not know them: each could be a name.
+/// The cost of finding the networks of services when the snapshot does not contain them: each reference could be a name.
 fn unknown_networks(criterion: &mut Criterion) {
     let cluster = cluster();
     let mut world = raw(FLAPPING_AMONG);

@@ -1,6 +1,6 @@
-//! For any services with any label values: nginx accepts what is rendered, another parser than ours finds exactly the routes
-//! of the route table in it, and nothing from a label stands anywhere but where a value belongs. Needs nginx and crossplane
-//! (`make setup`); without them these tests are skipped.
+//! For any services with any label values: nginx accepts the rendered configuration, a second parser finds exactly the routes
+//! of the route table in it, and text from a label appears only where a value belongs. Needs nginx and crossplane (`make
+//! setup`); without them these tests are skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
@@ -52,7 +52,7 @@ use swarmgate::translate::translate;
 use engine::{Place, nginx};
 use parser::Parser;
 
-/// Engine, place and parser of one test.
+/// The engine, place and parser of one test.
 struct Bench {
     nginx: std::path::PathBuf,
     place: Place,
@@ -68,7 +68,7 @@ impl Bench {
         worlds::cluster(self.place.http, tls.then_some(1443))
     }
 
-    /// Everything that must hold for a table, for every purpose.
+    /// Checks everything that must hold for a table, for every purpose.
     fn check(&self, table: &RouteTable) {
         for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
             let said = self.place.test(&self.nginx, table, purpose).map_err(|words| words.chars().take(600).collect::<String>());
@@ -95,7 +95,7 @@ fn what_is_told_of_any_label_agrees_with_its_findings() {
 fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
     let Some(bench) = Bench::new() else { return };
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
-    // Each case starts the engine three times. More by PROPTEST_CASES.
+    // Each case starts the engine three times. Set PROPTEST_CASES to run more.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
     let config = ProptestConfig { cases, max_shrink_iters: 120, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
@@ -103,7 +103,7 @@ fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
     });
 }
 
-/// As many names as are in use somewhere, of lengths at which tables are just enough.
+/// Uses as many names as some real installations have, of lengths at which hash tables only just suffice.
 #[test]
 fn any_number_of_names_of_any_length_fits_the_tables() {
     let Some(bench) = Bench::new() else { return };

@@ -1,5 +1,6 @@
-//! Holds the architecture: who may import whom, that files of a room import each other one way, which rooms stay pure, where a dependency may be named, how long files may
-//! be. Reads `src` as text; every rule is a function that a bad sample must make speak, so that no rule sleeps.
+//! Enforces the architecture: which rooms may import which, that the imports between files of a room form no cycle, which rooms
+//! stay pure, where a dependency may be named, and how long files may be. Reads `src` as text. Every rule is a function that
+//! must report a bad sample, so that no rule silently stops working.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its subject has failed")]
 
@@ -39,7 +40,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Applies one rule to all files and shows everything that it has to say.
+/// Applies one rule to all files and shows every violation.
 fn check(rule: impl Fn(&Source) -> Vec<String>) {
     let complaints: Vec<String> = sources().iter().flat_map(&rule).collect();
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
@@ -50,7 +51,7 @@ fn check_can_fail(rule: impl Fn(&Source) -> Vec<String>, name: &str, text: &str)
     assert!(!rule(&Source::new(name, text)).is_empty(), "the rule says nothing about {name}:\n{text}");
 }
 
-/// Applies one rule to a sample that keeps it.
+/// Applies one rule to a sample that follows it.
 fn check_allows(rule: impl Fn(&Source) -> Vec<String>, name: &str, text: &str) {
     let complaints = rule(&Source::new(name, text));
     assert!(complaints.is_empty(), "{complaints:?}");

@@ -1,5 +1,5 @@
-//! Any text as a file of documents: the reader never panics, says the same twice, and what it takes for valid stays valid
-//! through a whole translation.
+//! Feeds arbitrary text to the document reader. The reader never panics, gives the same result twice, and a document that it
+//! accepts stays valid through a whole translation.
 
 #![no_main]
 

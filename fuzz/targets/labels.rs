@@ -1,8 +1,10 @@
-//! Any labels of any services: what is rendered has only known directives at known places, and means exactly the route
-//! table. Quick, because no engine runs: the tests of `tests/any_input.rs` ask the same of nginx and another parser.
+//! Feeds arbitrary labels of arbitrary services to the translation. The rendered configuration contains only known directives
+//! at known places and means exactly what the route table says. This target is fast because it runs no engine;
+//! `tests/any_input.rs` checks the same with nginx and a second parser.
 //!
-//! The input is text: a spec, then services, separated by lines of `---`. A service is lines of `label=value`, in which
-//! `\n`, `\r`, `\0` and `\\` stand for what cannot stand in a line. Without a spec that is valid a plain one is used.
+//! The input is text: a spec followed by services, separated by `---` lines. A service consists of `label=value` lines, in
+//! which `\n`, `\r`, `\0` and `\\` stand for characters that a line cannot contain. If the spec is invalid, a plain one is
+//! used.
 
 #![no_main]
 
@@ -22,7 +24,7 @@ mod routing;
 #[path = "../../tests/any_input/worlds.rs"]
 mod worlds;
 
-/// What marks values of labels; the seeds have it.
+/// The marker in label values; the seeds contain it.
 mod grammar {
     pub const MARK: &str = "qz1zq";
 }
@@ -53,7 +55,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// The first valid cluster of the spec, with the settings and ports of the plain one: raw lines may say anything.
+/// The first valid cluster of the spec, with the settings and ports of the plain one, because raw lines may contain anything.
 fn cluster(spec: &str) -> Cluster {
     let plain = worlds::cluster(80, Some(443));
     let declaration = read_documents(&[SourceFile::new("spec.yaml", spec)]);

@@ -1,6 +1,6 @@
-//! Any bytes as certificate, key and CA: the reader never panics, and neither its words nor what it would publish holds any of
-//! a key. The input is an object; `@KEY@` and `@CERT@` in it stand for a real key and its certificate, so that fuzzing can
-//! put them where it likes and spoil what is around.
+//! Feeds arbitrary bytes as certificate, key and CA to the reader. The reader never panics, and neither its messages nor what
+//! it would publish contains any part of a key. The input is an object in which `@KEY@` and `@CERT@` stand for a real key and
+//! its certificate, so that the fuzzer can place them anywhere and corrupt their surroundings.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ use search::Secret;
 use swarmgate::extension::material_probe;
 use swarmgate::types::pem;
 
-/// Laid out as PKCS#8 for P-256, with a key that is nobody's.
+/// A PKCS#8 layout for P-256 with a key that belongs to nobody.
 fn key() -> Vec<u8> {
     let head =
         [0x30, 0x41, 2, 1, 0, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7, 4, 0x27];
@@ -26,10 +26,10 @@ fn key() -> Vec<u8> {
 
 const CERTIFICATE: &str = include_str!("../certificate.pem");
 
-/// The key as text.
+/// The key in PEM.
 static KEY: LazyLock<String> = LazyLock::new(|| pem("PRIVATE KEY", &key()));
 
-/// What must be found nowhere. The head of a key of this kind is in every certificate, too.
+/// What must not appear anywhere. Excludes the header of such a key, because every certificate contains it, too.
 static SECRET: LazyLock<Secret> = LazyLock::new(|| {
     let line = KEY.lines().nth(1).unwrap_or_default();
     Secret::new(&[&key()[28..], line.as_bytes()], &[CERTIFICATE.as_bytes()])

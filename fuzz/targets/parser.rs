@@ -1,11 +1,11 @@
-//! A reader of nginx's syntax, as small as that syntax is: words, quotes, comments, `;` and braces. Panics on anything that
-//! nginx would not read either. Written from nginx's rules, not from our writer.
+//! A minimal parser of nginx's syntax: words, quotes, comments, `;` and braces. Panics on anything that nginx would reject,
+//! too. Written from nginx's rules, not from our writer.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A directive; `#` is a comment.
+/// A directive. A comment has the name `#`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
     pub name: String,
@@ -15,18 +15,18 @@ pub struct Directive {
 }
 
 impl Directive {
-    /// The directives of this name in its braces.
+    /// The directives of this name inside the block.
     pub fn all(&self, name: &'static str) -> impl Iterator<Item = &Self> {
         self.block.iter().flatten().filter(move |directive| directive.name == name)
     }
 
-    /// The first word of the first directive of this name in its braces.
+    /// The first argument of the first directive of this name inside the block.
     pub fn word(&self, name: &'static str) -> Option<&str> {
         self.all(name).next().and_then(|directive| directive.args.first()).map(String::as_str)
     }
 }
 
-/// The main file, with the files that it includes.
+/// Parses the main file and the files that it includes.
 pub fn parse(files: &BTreeMap<String, String>) -> Vec<Directive> {
     let mut config = read(&files["nginx.conf"]);
     let hosts: Vec<Directive> = files.iter().filter(|(name, _)| name.starts_with("host-")).flat_map(|(_, text)| read(text)).collect();
@@ -102,7 +102,7 @@ fn word(chars: &mut Peekable<Chars<'_>>) -> String {
             _ if c == '\\' => word.push(chars.next().expect("something behind a backslash")),
             _ => word.push(c),
         }
-        // One word of nginx is shorter than its buffer of 4,096 bytes.
+        // A word in nginx is shorter than its buffer of 4,096 bytes.
         assert!(word.len() < 4_000, "nginx reads no word as long as this");
     }
     assert!(quote.is_none(), "a quote that does not end");

@@ -1,5 +1,5 @@
-//! Good TLS material for everything that a table names: one certificate and its key, in every object. Which host is shown
-//! which certificate is tested elsewhere, with requests.
+//! Valid TLS material for everything that a table names: every object holds the same certificate and key. Other tests make
+//! requests to check which certificate each host shows.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use swarmgate::route::RouteTable;
 
 use crate::routing::is_good;
 
-/// What a table needs, as the extension would have found it.
+/// The material that a table needs, as the extension would have found it.
 #[derive(Default)]
 pub struct Made {
     pub materials: Materials,
@@ -20,20 +20,20 @@ pub struct Made {
     pub contents: BTreeMap<String, String>,
 }
 
-/// Certificate and key in one text, and the certificate alone.
+/// The certificate with its key in one text, and the certificate alone.
 static CERTIFICATE: LazyLock<(String, Vec<u8>)> = LazyLock::new(|| {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["any.test".to_owned()]).unwrap().self_signed(&key).unwrap();
     (certificate.pem() + &key.serialize_pem(), certificate.der().to_vec())
 });
 
-/// Makes everything that the table names.
+/// Makes all material that the table names.
 pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
     let mut made = Made::default();
     for (_, binding) in table.bindings().filter(|(_, binding)| is_good(binding)) {
         let file = |id: &Option<String>| SecretFile::new(&CERTIFICATE.0, id.as_deref().unwrap());
         let files = PairFiles { certificate: file(&binding.certificate.id), key: file(&binding.key_object().id) };
-        // Beside the configuration, and where a stock image's mounts would be.
+        // Next to the configuration, and at the mount points of a stock image.
         let names = [&files.certificate, &files.key].into_iter().flat_map(|file| [file.name(), file.secret()]);
         made.contents.extend(names.map(|name| (name.to_owned(), CERTIFICATE.0.clone())));
         made.materials.add_pair(binding.clone(), files);

@@ -1,4 +1,4 @@
-//! Many names of lengths that matter: what crowds the engine's tables.
+//! Many names of critical lengths, which fill the engine's hash tables.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::grammar::{HOST_LENGTHS, host_of_length};
 use crate::lookalikes::lookalike;
 use crate::worlds::Service;
 
-/// Many services, most of them plain, with hosts of one length: what crowds a table.
+/// Many services, most of them plain, with hosts of one length, to crowd a table.
 pub fn crowds() -> impl Strategy<Value = Vec<Service>> {
     let service = |(hosts, passed): (Vec<String>, bool)| {
         let labels = [("hosts", hosts.join(",")), ("port", "80".to_owned()), ("network", "net".to_owned())];
@@ -19,7 +19,7 @@ pub fn crowds() -> impl Strategy<Value = Vec<Service>> {
     prop::collection::vec((hosts, prop::bool::weighted(0.3)).prop_map(service), 1..8)
 }
 
-/// Services of several teams that ask for hosts that nginx cannot tell apart, as many as they may have and more.
+/// Services of several teams that ask for hosts with the same nginx hash, up to and beyond the number they may have.
 #[allow(dead_code, reason = "any_input.rs draws none")]
 pub fn lookalikes() -> impl Strategy<Value = Vec<Service>> {
     (prop::sample::select(vec![40_usize, 120, 240]), 1_usize..20).prop_map(|(length, teams)| {

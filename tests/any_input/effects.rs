@@ -1,4 +1,4 @@
-//! What `explain --service` says of a label never contradicts the finding beside it.
+//! What `explain --service` says about a label never contradicts the finding reported for it.
 
 use swarmgate::explain::{LabelFate, Sources, explain_service};
 use swarmgate::intent::cluster::Cluster;

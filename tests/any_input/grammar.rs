@@ -1,16 +1,17 @@
-//! What anybody could write into labels: good values, nearly good ones, and syntax of every language on the way. Shared with
-//! the tests of `translate`; knows no type of the project, so that a new label needs a line here only to be good at times.
+//! Generates what people could write into labels: valid values, almost valid ones, and syntax of every language on the way.
+//! Shared with the tests of `translate`. Uses no type of the project; a new label needs an entry here only to receive valid
+//! values, too.
 //!
-//! Every value carries [`MARK`], so that whoever reads a configuration can tell what came from a label.
+//! Every value carries [`MARK`], so that a reader of a configuration can tell what came from a label.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-/// Stands in every value that is more than a number or a switch, and nowhere in our own text.
+/// Appears in every value that is more than a number or a switch, and nowhere in our own text.
 pub const MARK: &str = "qz1zq";
 
-/// What begins, ends or changes something in nginx, YAML, JSON, a shell or a template.
+/// Fragments that begin, end or change something in nginx, YAML, JSON, a shell or a template.
 const FRAGMENTS: &[&str] = &[
     "\"",
     "'",
@@ -66,7 +67,7 @@ const FRAGMENTS: &[&str] = &[
     "load_module",
 ];
 
-/// Some hostile text; at times far too long.
+/// Hostile text, sometimes far too long.
 pub fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![3 => prop::sample::select(FRAGMENTS).prop_map(str::to_owned), 1 => Just(MARK.to_owned()), 1 => any::<String>()];
     let text = prop::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat());
@@ -80,23 +81,23 @@ fn one_of(values: &[&'static str]) -> BoxedStrategy<String> {
     prop::sample::select(values.to_vec()).prop_map(str::to_owned).boxed()
 }
 
-/// Lengths of hosts at which tables, buckets and buffers are just enough, or just not; and those of DNS.
+/// Host lengths at which tables, buckets and buffers only just suffice or only just do not, and the limits of DNS.
 pub const HOST_LENGTHS: &[usize] =
     &[9, 30, 31, 46, 47, 62, 63, 64, 65, 94, 95, 102, 103, 110, 111, 112, 127, 128, 129, 187, 222, 223, 238, 239, 252, 253];
 
-/// A host of exactly this length, in labels of 63 bytes at most. Different numbers make different hosts of it.
+/// A host of exactly this length, in labels of at most 63 bytes. Different numbers give different hosts.
 pub fn host_of_length(length: usize, number: u8) -> String {
     let mut host = format!("{}{MARK}", char::from(b'a' + number % 26));
     while host.len() < length {
         let room = length - host.len();
-        // A label has two bytes with its dot, and nothing of one byte may be left over.
+        // A label takes at least two bytes with its dot, so no single byte may remain.
         let label = if room > 64 { (room - 3).min(62) } else { room - 1 };
         host = if room == 1 { host + "l" } else { format!("{host}.{}", "l".repeat(label)) };
     }
     host
 }
 
-/// Few names, so that services meet on them; some of lengths that matter, some any.
+/// Few names, so that services collide on them: some of critical lengths, some arbitrary.
 fn host() -> BoxedStrategy<String> {
     let any_length =
         (1_usize..5, "[a-z0-9]{1,40}").prop_map(|(parts, end)| format!("{MARK}{}.{end}", format!(".{}", "l".repeat(60)).repeat(parts - 1)));
@@ -125,7 +126,7 @@ fn site() -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// A value that the label's author might well have meant.
+/// A value that the author of the label might well have intended.
 fn good(label: &str) -> BoxedStrategy<String> {
     match label {
         "hosts" => listed(host(), ", "),
@@ -143,12 +144,12 @@ fn good(label: &str) -> BoxedStrategy<String> {
         "max_fails" => one_of(&["0", "3", "1000000"]),
         "fail_timeout" => one_of(&["0", "10", "10s", "1500ms", "24h"]),
         "weight" => one_of(&["0", "10", "100"]),
-        // All others are switches.
+        // All other labels are switches.
         _ => one_of(&["true", "false", "1", "TRUE"]),
     }
 }
 
-/// A good value with something hostile in it.
+/// A valid value with something hostile in it.
 fn spoilt(label: &str) -> impl Strategy<Value = String> + use<> {
     let parts = (good(label), hostile(), any::<prop::sample::Index>());
     parts.prop_map(|(good, bad, at)| {
@@ -162,8 +163,8 @@ fn value(label: &'static str) -> impl Strategy<Value = String> {
     prop_oneof![6 => good(label), 1 => spoilt(label), 1 => hostile(), 1 => Just(String::new())]
 }
 
-/// The labels that decide which servers and tables a host stands in: drawn together with each other, which by chance they hardly
-/// ever are.
+/// The labels that decide in which servers and tables a host appears. Drawn together, because independent draws would hardly
+/// ever combine them.
 fn kind() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     let given = |labels: &[(&'static str, &str)]| Just(labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>());
     prop_oneof![
@@ -176,7 +177,7 @@ fn kind() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     ]
 }
 
-/// Labels of one service, by whole key: hosts and port nearly always, some of the others, at times a key of nobody's.
+/// The labels of one service, by full key: hosts and port nearly always, some of the others, and sometimes an unknown key.
 pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, String>> + use<> {
     let others: Vec<&'static str> = names.iter().copied().filter(|name| !["hosts", "port", "service_cluster"].contains(name)).collect();
     let drawn = prop::collection::vec(prop::sample::select(others).prop_flat_map(|name| (Just(name), value(name))), 0..7);
@@ -193,7 +194,7 @@ pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, 
     })
 }
 
-/// Up to eight services: their labels, how many tasks run, and whether each is as old as the one before it.
+/// Up to eight services: their labels, how many tasks run, and whether each is as old as the previous one.
 pub fn services(names: &[&'static str]) -> impl Strategy<Value = Vec<(BTreeMap<String, String>, u8, bool)>> + use<> {
     prop::collection::vec((labels(names), 0_u8..4, any::<bool>()), 0..8)
 }

@@ -1,16 +1,17 @@
-//! Whether the engine can build its hash tables: its own rules, written down anew from its sources (`ngx_hash_init`), with its own
-//! defaults. What it would refuse or warn of panics here. Shared with the fuzz targets, which have no engine.
+//! Checks whether the engine can build its hash tables. Reimplements the engine's rules from its sources (`ngx_hash_init`),
+//! with its defaults. Panics on anything that the engine would refuse or warn about. Shared with the fuzz targets, which have
+//! no engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::parser::Directive;
 
-/// What nginx on a machine with 64-bit pointers and cache lines of 64 bytes does when it is told nothing.
+/// nginx's defaults on a machine with 64-bit pointers and cache lines of 64 bytes.
 const POINTER: usize = 8;
 const CACHE_LINE: usize = 64;
 const BUCKET_SIZE_MAX: usize = 65_536 - CACHE_LINE;
 
-/// Panics where a table cannot be built as its sizes ask.
+/// Panics if a table cannot be built with the configured sizes.
 pub fn check(config: &[Directive]) {
     for block in config.iter().filter(|directive| ["http", "stream"].contains(&directive.name.as_str())) {
         for (address, names) in server_names(block) {
@@ -26,7 +27,7 @@ pub fn check(config: &[Directive]) {
     }
 }
 
-/// Names by the address that their servers listen on: each address has a table.
+/// Server names by listen address: each address has its own table.
 fn server_names(block: &Directive) -> BTreeMap<String, BTreeSet<String>> {
     let mut tables = BTreeMap::<String, BTreeSet<String>>::new();
     for server in block.all("server") {
@@ -39,7 +40,7 @@ fn server_names(block: &Directive) -> BTreeMap<String, BTreeSet<String>> {
     tables
 }
 
-/// Those that the configuration makes; nginx has some 150 of its own, all short.
+/// The variables that the configuration defines; nginx has some 150 of its own, all short.
 fn variables(block: &Directive) -> BTreeSet<String> {
     let made = block.all("map").filter_map(|map| map.args.last());
     let made = made.map(|name| name.trim_start_matches('$').to_ascii_lowercase());
@@ -83,7 +84,7 @@ impl Table {
         );
     }
 
-    /// Where nginx begins to try sizes.
+    /// The size at which nginx starts its search.
     fn start(&self, count: usize) -> usize {
         if self.max_size > 10_000 && count > 0 && self.max_size / count < 100 {
             return self.max_size - 1000;

@@ -1,5 +1,5 @@
-//! Sizes: what works, and what gives a finding instead. `cargo test --test any_input limits -- --nocapture --test-threads 1`
-//! prints what each takes; docs/limits.md has the table. No time or memory is asserted.
+//! Sizes: which work, and which produce a finding instead. `cargo test --test any_input limits -- --nocapture --test-threads 1`
+//! prints the cost of each; docs/limits.md has the table. Asserts neither time nor memory.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -36,7 +36,7 @@ fn tell(line: &str) {
 }
 
 impl Bench {
-    /// Translates, renders, and has the engine test it for every purpose.
+    /// Translates, renders, and has the engine test the result for every purpose.
     fn measure(&self, about: &str, cluster: &Cluster, snapshot: &Snapshot) -> Translation {
         tell(about);
         let translation = timed("translate", || translate(cluster, snapshot));
@@ -59,7 +59,7 @@ impl Bench {
     }
 }
 
-/// The most memory that the engine takes to read a configuration; what each of its workers begins with.
+/// The peak memory of the engine while it reads a configuration, which is also where each of its workers starts.
 fn memory_kib(nginx: &std::path::Path, config: &std::path::Path) -> u64 {
     let script = "import resource, subprocess, sys\n\
         subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL, check=True)\n\
@@ -176,7 +176,7 @@ fn limits_a_hundred_networks_work() {
 #[test]
 fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose() {
     let Some(bench) = Bench::new() else { return };
-    // Two teams, so that neither of them reaches its share.
+    // Two teams, so that neither reaches its share.
     let app = |number: usize| {
         let hosts = (0..1000).map(|host| format!("h{host}.s{number:02}.example.org")).collect::<Vec<_>>().join(",");
         let (mut labels, tasks, older) = service(&[("hosts", &hosts), ("port", "80"), ("network", "net")], 1);
@@ -198,7 +198,7 @@ fn limits_a_hundred_thousand_websocket_endpoints_in_one_label_cost_nobody_anythi
     let calm = service(&[("hosts", "calm.example.org"), ("port", "80"), ("network", "net")], 2);
     let swarm = worlds::swarm(&[heavy, calm]);
     let translation = bench.measure("95,000 websocket endpoints on 1,000 hosts", &bench.cluster(true), &swarm);
-    // A hundred of them on each of the first hosts, as many as a service may have locations.
+    // A hundred of them on each of the first hosts, the maximum number of locations of a service.
     assert!((20..=25).contains(&translation.table.hosts.len()), "{}", translation.table.hosts.len());
     assert!(translation.table.hosts.keys().any(|host| host.as_str() == "calm.example.org"));
     assert_eq!(codes(&translation), BTreeMap::from([(FindingCode::InvalidLabelValue, 2), (FindingCode::LimitExceeded, 1)]));

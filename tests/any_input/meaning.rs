@@ -1,5 +1,5 @@
-//! What a parsed configuration means: its servers, locations and pools, and whether requests get from them exactly what the
-//! route table says. Reads what the other parser found; follows nginx's rules for locations, written down anew.
+//! What a parsed configuration means: its servers, locations and pools, and whether it answers requests exactly as the route
+//! table says. Reads the output of the second parser and reimplements nginx's rules for locations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ type Pools = BTreeMap<String, BTreeSet<String>>;
 /// Servers by host pattern.
 type Servers<'a> = BTreeMap<String, &'a Directive>;
 
-/// Panics where the configuration says something else than the table.
+/// Panics if the configuration says something other than the table.
 pub fn check(config: &[Directive], table: &RouteTable, purpose: Purpose) {
     let http = config.iter().find(|directive| directive.name == "http").expect("there is http");
     let pools = pools(http);
@@ -29,7 +29,7 @@ pub fn check(config: &[Directive], table: &RouteTable, purpose: Purpose) {
     check_passthrough(config, table, purpose);
 }
 
-/// Each pool is one of the table's. One that no request reaches, because all are sent elsewhere, may be there all the same.
+/// Each pool is one of the table's. A pool may exist although no request reaches it, because all its requests are redirected.
 fn check_pools(pools: &Pools, used: &BTreeSet<String>, table: &RouteTable, purpose: Purpose) {
     assert!(used.iter().all(|name| pools.contains_key(name)), "{used:?}");
     let routes = table.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
@@ -50,7 +50,7 @@ fn pools(block: &Directive) -> Pools {
     pools
 }
 
-/// The servers of a scheme by name, without the one on the loopback that tells whether the engine serves. Each name once.
+/// The servers of a scheme by name, without the loopback server that shows whether the engine serves. Each name appears once.
 fn servers_of<'a>(http: &'a Directive, scheme: Scheme, table: &RouteTable) -> Servers<'a> {
     let mut found = Servers::new();
     for server in http.all("server") {
@@ -71,7 +71,7 @@ fn servers_of<'a>(http: &'a Directive, scheme: Scheme, table: &RouteTable) -> Se
     found
 }
 
-/// One port, perhaps at IPv6 addresses as well: with the same words behind it.
+/// Whether all listen on one port, perhaps on IPv6 addresses as well, with the same parameters.
 fn is_one_listener(listens: &[&Directive]) -> bool {
     let port = |listen: &Directive| listen.args[0].rsplit(':').next().unwrap_or_default().to_owned();
     match listens {
@@ -81,7 +81,7 @@ fn is_one_listener(listens: &[&Directive]) -> bool {
     }
 }
 
-/// A wildcard is written as a pattern for exactly one label.
+/// A wildcard is written as a pattern that matches exactly one label.
 fn pattern(name: &str) -> String {
     name.strip_prefix("~^[^.]+[.]").map_or_else(|| name.to_owned(), |rest| format!("*.{}", rest.trim_end_matches('$').replace("[.]", ".")))
 }
@@ -93,13 +93,13 @@ fn expected_names(table: &RouteTable, scheme: Scheme, purpose: Purpose) -> BTree
     let all = table.hosts.iter().filter(|(_, host)| scheme == Scheme::Http || is_terminated(table, host));
     let mut names: BTreeSet<String> = all.map(|(name, _)| name.to_string()).chain([String::new()]).collect();
     if scheme == Scheme::Http {
-        // So that neither the default backend nor a wildcard's application answers for a host that is passed through.
+        // Otherwise the default backend or a wildcard's application would answer for a host that is passed through.
         let all = table.default_backend.is_some();
         let by_tls_only = table.passthrough.keys().filter(|host| !table.hosts.contains_key(*host)).map(ToString::to_string);
         names.extend(by_tls_only.filter(|name| all || is_below_wildcard(table, name, |_| true)));
     }
     if scheme == Scheme::Https {
-        // So that neither the default backend's certificate nor a wildcard's is shown for them.
+        // Otherwise the certificate of the default backend or of a wildcard would be shown for them.
         let all = default_has_tls(table, purpose);
         let published = table.hosts.keys().chain(table.passthrough.keys()).map(ToString::to_string);
         names.extend(published.filter(|name| all || is_below_wildcard(table, name, |host| is_terminated(table, host))));
@@ -130,7 +130,7 @@ fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind
     }
 }
 
-/// nginx's choice: the exact location, else the longest prefix.
+/// nginx's choice: the exact location, otherwise the longest prefix.
 fn answer(server: &Directive, path: &str, pools: &Pools) -> Answer {
     let exact = server.all("location").find(|location| location.args == ["=", path]);
     let prefix = server.all("location").filter(|location| location.args.len() == 1 && path.starts_with(&location.args[0]));
@@ -143,7 +143,7 @@ fn answer(server: &Directive, path: &str, pools: &Pools) -> Answer {
     words.get(1).map_or(Answer::Status(status), |target| Answer::Redirect { status, target: target.clone() })
 }
 
-/// The pool of a location, and what stands behind its name.
+/// The pool of a location, and the URI part after its name.
 fn passes(location: &Directive) -> Option<(String, String)> {
     let target = location.word("proxy_pass").or_else(|| location.word("grpc_pass"))?;
     let (_, rest) = target.split_once("://").expect("a URL");
@@ -162,7 +162,7 @@ fn passed_path(location: &Directive, path: &str, uri: &str) -> String {
     if uri.is_empty() { path.to_owned() } else { format!("{uri}{}", &path[matched.len()..]) }
 }
 
-/// Server names that are passed on, each to exactly its servers; all others end at the proxy.
+/// Passed-through server names each reach exactly their servers; all others end at the proxy.
 fn check_passthrough(config: &[Directive], table: &RouteTable, purpose: Purpose) {
     let mut found = BTreeMap::new();
     if let Some(stream) = config.iter().find(|directive| directive.name == "stream") {
@@ -179,7 +179,7 @@ fn check_passthrough(config: &[Directive], table: &RouteTable, purpose: Purpose)
     let mut expected: BTreeMap<_, _> = passed.map(|(host, backend)| (host.to_string(), (servers(backend, purpose), false))).collect();
     if !expected.is_empty() {
         expected.insert(String::new(), (BTreeSet::new(), true));
-        // An exact host beats a wildcard that is passed through.
+        // An exact host takes precedence over a wildcard that is passed through.
         let exact = table.hosts.keys().filter(|host| !host.is_wildcard() && !table.passthrough.contains_key(*host));
         let caught = exact.filter(|host| host.as_str().split_once('.').is_some_and(|(_, parent)| passes_wildcard(table, parent)));
         expected.extend(caught.map(|host| (host.to_string(), (BTreeSet::new(), true))));

@@ -1,4 +1,4 @@
-//! A parser of nginx configurations that is not ours: crossplane, as a child process that reads one file after the other.
+//! A parser of nginx configurations that is not ours: crossplane, run as a child process that reads one file after another.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -6,27 +6,27 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 
-/// A directive as the parser understood it.
+/// A directive as crossplane understood it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Directive {
     /// Its name; `#` for a comment.
     #[serde(rename = "directive")]
     pub name: String,
-    /// Its words, without quotes.
+    /// Its arguments, without quotes.
     pub args: Vec<String>,
-    /// What is in its braces.
+    /// The directives inside its braces.
     pub block: Option<Vec<Self>>,
     /// The comment's text.
     pub comment: Option<String>,
 }
 
 impl Directive {
-    /// The directives of this name in its braces.
+    /// The directives of this name inside the block.
     pub fn all(&self, name: &'static str) -> impl Iterator<Item = &Self> {
         self.block.iter().flatten().filter(move |directive| directive.name == name)
     }
 
-    /// The first word of the first directive of this name in its braces.
+    /// The first argument of the first directive of this name inside the block.
     pub fn word(&self, name: &'static str) -> Option<&str> {
         self.all(name).next().and_then(|directive| directive.args.first()).map(String::as_str)
     }
@@ -40,20 +40,20 @@ struct Parsed {
     directives: Vec<Directive>,
 }
 
-/// The child.
+/// The child process.
 pub struct Parser {
     child: Child,
     asks: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-/// Where `scripts/setup` puts the parser.
+/// Where `scripts/setup` installs crossplane.
 fn module() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/crossplane")
 }
 
 impl Parser {
-    /// Starts it. `None` after the test was skipped because there is none.
+    /// Starts the parser. Returns `None` after skipping the test if crossplane is missing.
     pub fn start() -> Option<Self> {
         if !module().join("crossplane").is_dir() {
             super::skip::skip("no crossplane: run `make setup`");
@@ -67,7 +67,7 @@ impl Parser {
         Some(Self { child, asks, answers })
     }
 
-    /// The configuration whose main file this is.
+    /// Parses the configuration with this main file.
     pub fn parse(&mut self, config: &Path) -> Vec<Directive> {
         writeln!(self.asks, "{}", config.display()).unwrap();
         let mut line = String::new();

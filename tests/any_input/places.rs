@@ -1,11 +1,11 @@
-//! Where directives and values may stand: only known directives in known blocks, and what came from a label only at places
-//! of values.
+//! Where directives and values may appear: only known directives in known blocks, and text from labels only at places of
+//! values.
 
 use crate::grammar::MARK;
 use crate::parser::Directive;
 
-/// A kind of block (how it is reached from the main file) and everything that may stand in it. Blocks of `map` are told
-/// apart below: their first words are patterns.
+/// A kind of block (its path from the main file) and every directive that it may contain. `map` blocks are checked separately
+/// below: their first words are patterns.
 const KNOWN: &[(&str, &[&str])] = &[
     ("", &["worker_processes", "worker_rlimit_nofile", "worker_shutdown_timeout", "error_log", "pid", "events", "stream", "http"]),
     ("events", &["worker_connections"]),
@@ -74,7 +74,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("http/server/location/if", &["return"]),
 ];
 
-/// In `http` itself there may be anything of these families, once each unless it is a list.
+/// `http` itself may contain any directive of these families, once each unless the directive is a list.
 const HTTP_FAMILIES: &[&str] = &[
     "client_",
     "proxy_",
@@ -106,7 +106,7 @@ const HTTP_FAMILIES: &[&str] = &[
     "server",
 ];
 
-/// Where a label's value may stand: the block, the directive, and the word's place (from the end if negative).
+/// Where a label's value may appear: the block, the directive, and the position of the argument (from the end if negative).
 const VALUES: &[(&str, &str, isize)] = &[
     ("stream", "upstream", 0),
     ("stream/upstream", "zone", 0),
@@ -128,7 +128,7 @@ const VALUES: &[(&str, &str, isize)] = &[
     ("http/server/location", "grpc_ssl_trusted_certificate", 0),
 ];
 
-/// Panics where something stands that should not.
+/// Panics if the configuration contains something at a place where it may not be.
 pub fn check(config: &[Directive]) {
     check_block("", config);
 }
@@ -164,7 +164,7 @@ fn is_known(block: &str, name: &str) -> bool {
 
 fn may_hold_values(block: &str, directive: &Directive, at: usize) -> bool {
     let from_end = directive.args.len() - at;
-    // The servers that end or refuse several names have them all in one directive.
+    // Servers that terminate or refuse several names list all of them in one directive.
     (block.ends_with("/server") && directive.name == "server_name")
         || VALUES.iter().any(|(known, name, place)| {
             let fits = usize::try_from(*place).map_or_else(|_| from_end == place.unsigned_abs(), |place| place == at);
@@ -172,7 +172,7 @@ fn may_hold_values(block: &str, directive: &Directive, at: usize) -> bool {
         })
 }
 
-/// Entries of a map are a pattern and a word. A label's value stands in patterns for its cookie only.
+/// An entry of a map is a pattern and a word. A label's value appears in a pattern only if it is the cookie's.
 fn check_map(map: &Directive, entries: &[Directive]) {
     for entry in entries.iter().filter(|entry| entry.name != "#") {
         assert!(entry.args.len() == 1 && entry.block.is_none(), "a map's entry has two words: {entry:?}");

@@ -1,5 +1,5 @@
-//! What a request must get by the route table alone: written down anew from what the table's types promise, without a look
-//! at any configuration.
+//! The response that a request must get according to the route table alone. Reimplements what the table's types promise,
+//! without looking at any configuration.
 
 use std::collections::BTreeSet;
 
@@ -7,35 +7,35 @@ use swarmgate::render::Purpose;
 use swarmgate::route::{Backend, BackendService, MaterialRef, RouteTable, TlsBinding, Verification, VirtualHost};
 use swarmgate::types::{ContextPath, HostPattern, Scheme};
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It goes to one of these, under this path.
+    /// The proxy passes the request to one of these servers, under this path.
     Passed { servers: BTreeSet<String>, path: String },
-    /// It is sent elsewhere.
+    /// The proxy redirects the request.
     Redirect { status: u16, target: String },
-    /// It is answered with this status.
+    /// The proxy answers with this status.
     Status(u16),
 }
 
-/// The requests of one kind: which purpose and scheme.
+/// A kind of request: its purpose and scheme.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     pub purpose: Purpose,
     pub scheme: Scheme,
 }
 
-/// Whether both objects exist, which in these tests means that they are good.
+/// Whether both objects exist, which in these tests means that they are valid.
 pub fn is_good(binding: &TlsBinding) -> bool {
     binding.objects().all(|object| object.id.is_some())
 }
 
-/// Whether the host is published by TLS that ends at the proxy.
+/// Whether the host is published over TLS that the proxy terminates.
 pub fn is_terminated(table: &RouteTable, host: &VirtualHost) -> bool {
     table.https_port.is_some() && host.tls.as_ref().is_some_and(is_good)
 }
 
-/// The addresses (or, before anybody has told any, the names) that may get a pool's requests.
+/// The addresses that may receive a pool's requests, or the names while no addresses are known.
 pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
     let verifiable = match &backend.protocol.tls {
         Some(Verification::Authority(MaterialRef { id, .. })) => id.is_some(),
@@ -56,7 +56,7 @@ pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
     names.map(|service| format!("tasks.{}{}:{}", service.name, network(service), service.port)).collect()
 }
 
-/// What a request for `path` of a published host gets.
+/// The outcome of a request for `path` of a published host.
 pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
     let is_below = |covering: &ContextPath| covering.is_root() || path == covering.as_str() || path.starts_with(&format!("{covering}/"));
     let redirects = host.redirects.iter().filter(|redirect| redirect.scheme == kind.scheme && is_below(&redirect.path));
@@ -65,7 +65,7 @@ pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
     let whole = host.redirects.iter().any(|redirect| redirect.scheme == kind.scheme && redirect.path.is_root());
     match (redirect, route) {
         (Some(redirect), route) if whole || route.is_none_or(|(path, _)| path.as_str().len() <= redirect.path.as_str().len()) => {
-            // Of a whole site's redirect nothing is left over.
+            // A redirect of the whole site leaves nothing for the host's other redirects and routes.
             let whole_site = host.redirects.iter().find(|redirect| whole && redirect.scheme == kind.scheme && redirect.path.is_root());
             let target = &whole_site.unwrap_or(redirect).target;
             Answer::Redirect { status: 302, target: format!("{target}$request_uri") }
@@ -83,7 +83,7 @@ pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
     }
 }
 
-/// What a request that no host of the table answers gets.
+/// The outcome of a request that no host of the table answers.
 pub fn default_answer(table: &RouteTable, path: &str, kind: Kind) -> Answer {
     match &table.default_backend {
         Some(default) if kind.scheme == Scheme::Https && !default_has_tls(table, kind.purpose) => {
@@ -97,7 +97,7 @@ pub fn default_answer(table: &RouteTable, path: &str, kind: Kind) -> Answer {
     }
 }
 
-/// Whether names that nobody published are answered by TLS: never at a start without anybody to ask.
+/// Whether unpublished names are answered over TLS: never when a proxy starts without a control plane to ask.
 pub fn default_has_tls(table: &RouteTable, purpose: Purpose) -> bool {
     let binding = table.default_backend.as_ref().and_then(|default| default.tls.as_ref());
     purpose != Purpose::Boot && table.https_port.is_some() && binding.is_some_and(is_good)
@@ -108,7 +108,7 @@ fn pool_answer(backend: &Backend, path: &str, kind: Kind) -> Answer {
     if servers.is_empty() { Answer::Status(503) } else { Answer::Passed { servers, path: path.to_owned() } }
 }
 
-/// A GET's redirect to the same address by TLS.
+/// The redirect of a GET to the same address over TLS.
 fn to_https() -> Answer {
     Answer::Redirect { status: 301, target: "https://$host$https_port_suffix$request_uri".to_owned() }
 }
@@ -121,7 +121,7 @@ pub fn probes(host: &VirtualHost) -> BTreeSet<String> {
     around.chain(["/", "/x"].map(str::to_owned)).collect()
 }
 
-/// A host's name as the table's own types write it, or the empty one.
+/// A host's name as the table's own types write it, or an empty string.
 pub fn host_name(host: Option<&HostPattern>) -> String {
     host.map(ToString::to_string).unwrap_or_default()
 }

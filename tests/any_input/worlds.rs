@@ -1,4 +1,4 @@
-//! Swarms of services with any labels, and the cluster that publishes them. Shared with the fuzz targets.
+//! Swarms of services with arbitrary labels, and the cluster that publishes them. Shared with the fuzz targets.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use swarmgate::swarm::Snapshot;
 
 use crate::golden_compact::expand;
 
-/// One service: its labels, how many tasks run, and whether it is as old as the one before it.
+/// One service: its labels, how many tasks run, and whether it is as old as the previous one.
 pub type Service = (BTreeMap<String, String>, u8, bool);
 
-/// The Swarm that they run on. Two networks, two secrets with certificates and one with a CA.
+/// The Swarm that runs these services, with two networks, two secrets with certificates and one with a CA.
 pub fn swarm(services: &[Service]) -> Snapshot {
     let listed: Vec<Value> = services.iter().enumerate().map(|(at, service)| body(at, service)).collect();
     let mut raw = expand(&json!({"nodes": ["n1"], "networks": ["net", "qz1zq_net"], "services": listed}));
@@ -28,7 +28,7 @@ fn body(at: usize, (labels, tasks, older): &Service) -> Value {
     json!({"name": format!("app-{at}_qz1zq"), "labels": labels, "networks": networks, "tasks": tasks, "created": created})
 }
 
-/// The cluster, with the ports of a test.
+/// The cluster, with the test's ports.
 pub fn cluster(http: u16, https: Option<u16>) -> Cluster {
     let https = https.map_or_else(String::new, |port| format!("\n      https: {{published: 443, target: {port}}}"));
     let text = format!(

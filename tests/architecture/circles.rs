@@ -1,21 +1,22 @@
-//! The rule against files of one room that import each other. It reads paths as the compiler would, as far as this crate writes them:
-//! `use` trees, re-exports, `super::`, `self::`, `crate::`, and `module::item` where the module was imported or is a child.
+//! The rule against files of one room that import each other. Resolves paths as the compiler does, as far as this crate uses
+//! them: `use` trees, re-exports, `super::`, `self::`, `crate::`, and `module::item` where the module was imported or is a
+//! child.
 //!
-//! The rule: the imports between the files of a room make no circle. Whatever two files need stands in a third one, below both. One
-//! direction is free: a file may name types and constants (not functions) of a file above it in the module tree, because a
+//! The rule: the imports between the files of a room form no cycle. What two files need belongs in a third file below both. One
+//! direction is exempt: a file may name types and constants (not functions) of a file above it in the module tree, because a
 //! `mod.rs` holds the vocabulary of its children and calls them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules::Source;
 
-/// Rooms whose circles are still to be opened. No row may be added.
+/// Rooms that still contain cycles. Do not add entries.
 const OPEN: &[&str] = &["intent/documents", "proxy", "render"];
 
 /// A module path below the crate: `["plan", "draft"]`.
 type Module = Vec<String>;
 
-/// What a file imports, and what it says.
+/// The imports and the code of a file.
 struct File<'a> {
     source: &'a Source,
     code: String,
@@ -23,14 +24,14 @@ struct File<'a> {
     uses: Vec<(Module, bool)>,
 }
 
-/// All files of the crate with what they name.
+/// All files of the crate with the paths that they name.
 struct Graph<'a> {
     files: BTreeMap<Module, File<'a>>,
-    /// Where the items come from that a module re-exports.
+    /// The origin of each item that a module re-exports.
     exports: BTreeMap<(Module, String), (Module, String)>,
 }
 
-/// One complaint for each import that is part of a circle.
+/// Returns one complaint for each import that is part of a cycle.
 pub fn circles(sources: &[Source]) -> Vec<String> {
     let graph = Graph::new(sources);
     let edges: BTreeMap<&Module, BTreeSet<Module>> =
@@ -78,7 +79,7 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// The files of the same room that a file imports in the sense of the rule.
+    /// The files of the same room that a file imports, as the rule defines it.
     fn imports(&self, module: &Module, file: &File<'_>) -> BTreeSet<Module> {
         let used = file.uses.iter().filter(|(_, exported)| !exported).map(|(path, _)| path.clone());
         let items = used.chain(paths(&file.code)).filter_map(|path| self.item(module, file, &path));
@@ -92,7 +93,7 @@ impl<'a> Graph<'a> {
             .collect()
     }
 
-    /// Where an item is defined that a file names; nothing for a module as such, or for what is none of the crate's.
+    /// Where an item that a file names is defined; `None` for a module itself, or for an item outside the crate.
     fn item(&self, module: &Module, file: &File<'_>, path: &Module) -> Option<(Module, String)> {
         let first = path.first()?;
         let imported = file.uses.iter().find(|(used, _)| used.last() == Some(first) && used.len() > 1);
@@ -144,7 +145,7 @@ fn module_of(name: &str) -> Module {
     path.split('/').map(str::to_owned).collect()
 }
 
-/// The imports of a file, each spelled out.
+/// The imports of a file, expanded.
 fn uses(code: &str) -> Vec<(Module, bool)> {
     let starts = code.match_indices("use ").filter(|(at, _)| {
         let line = code[..*at].rsplit('\n').next().unwrap_or_default().trim();
@@ -157,7 +158,7 @@ fn uses(code: &str) -> Vec<(Module, bool)> {
     trees.flat_map(|(tree, exported)| spelled_out(tree).into_iter().map(move |path| (segments(&path), exported))).collect()
 }
 
-/// The code without its imports, which are no paths of their own.
+/// The code without its imports, which are not paths themselves.
 fn without_uses(code: &str) -> String {
     let (mut kept, mut within) = (Vec::new(), false);
     for line in code.lines() {
@@ -170,7 +171,7 @@ fn without_uses(code: &str) -> String {
     kept.join("\n")
 }
 
-/// `a::{b, c::{d, e}}` gives `a::b`, `a::c::d` and `a::c::e`.
+/// Expands `a::{b, c::{d, e}}` to `a::b`, `a::c::d` and `a::c::e`.
 fn spelled_out(tree: &str) -> Vec<String> {
     let Some((before, group)) = tree.split_once('{') else { return vec![tree.split(" as ").next().unwrap_or_default().trim().to_owned()] };
     let group = group.trim_end().trim_end_matches('}');
@@ -182,14 +183,14 @@ fn spelled_out(tree: &str) -> Vec<String> {
             _ => parts.push(String::new()),
         }
     }
-    // The trees of a group may have lost a closing brace to the trimming above.
+    // The trimming above may have removed a closing brace from the trees of a group.
     let closed = |part: &str| {
         format!("{}{}{}", before.trim(), part.trim(), "}".repeat(part.matches('{').count().saturating_sub(part.matches('}').count())))
     };
     parts.iter().filter(|part| !part.trim().is_empty()).flat_map(|part| spelled_out(&closed(part))).collect()
 }
 
-/// The paths of at least two segments in the code of a file.
+/// The paths of at least two segments in a file's code.
 fn paths(code: &str) -> Vec<Module> {
     let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let words = code.split(|c| !is_path(c)).filter(|word| word.contains("::"));

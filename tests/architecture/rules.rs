@@ -1,17 +1,18 @@
-//! The rules themselves: each takes one source file and gives its complaints, with file and line.
+//! The rules: each takes one source file and returns its complaints, with file and line.
 
-/// One file of `src`, split as the rules need it.
+/// One file of `src`, split for the rules.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Below `src`, with slashes.
+    /// The path below `src`, with slashes.
     pub name: String,
-    /// As it stands.
+    /// The unmodified text.
     text: String,
     /// Line number and code, without comments and without test modules.
     code: Vec<(usize, String)>,
 }
 
-/// The import table: a room, and the rooms that it may name, all of them above it. `types` and `retry` are leaves that everyone may name.
+/// The import table: each room, and the rooms that it may name, all of them above it. Every room may name the leaves
+/// `types` and `retry`.
 pub const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("retry", &[]),
@@ -63,14 +64,14 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Rooms for everyone.
+/// Rooms that every room may name.
 const LEAVES: &[&str] = &["types", "retry"];
-/// Files of no room: the map, the entry point. `cli` may name everything.
+/// Files outside any room: the map and the entry point. `cli` may name everything.
 const UNBOUND: &[&str] = &["lib.rs", "main.rs", "cli"];
 
-/// Rooms that are synchronous, total, and know neither clock nor world.
+/// Rooms that are synchronous and total, and know neither the clock nor the outside world.
 const PURE: &[&str] = &["types", "report", "route", "intent", "protocol", "translate", "render", "explain", "networks", "fleet", "plan"];
-/// What they must not name.
+/// What pure rooms must not name.
 const WORLDLY: &[&str] = &[
     "tokio::",
     "bollard::",
@@ -99,7 +100,7 @@ const FENCES: &[(&str, &str)] = &[
     ("saphyr", "intent/"),
 ];
 
-/// The names of engines, and the files that may hold them in their code, each with a reason.
+/// The names of engines, and the files whose code may contain them, each with a reason.
 const ENGINES: &[&str] = &["nginx"];
 const ENGINE_FILES: &[(&str, &str)] = &[
     ("render/nginx/", "what the engine writes, and what becomes of requests in it"),
@@ -115,7 +116,7 @@ const ENGINE_FILES: &[(&str, &str)] = &[
     ("fleet/fixtures.rs", "a fixture of tests"),
 ];
 
-/// No file is longer.
+/// The maximum length of a file.
 const LINES_MAX: usize = 500;
 
 impl Source {
@@ -134,12 +135,12 @@ impl Source {
         self.code.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether all of it is tests.
+    /// Whether the whole file is tests.
     pub fn is_test(&self) -> bool {
         is_test_file(&self.name)
     }
 
-    /// A complaint with its place.
+    /// A complaint with its location.
     pub fn complain(&self, line: usize, what: &str) -> String {
         format!("src/{}:{line}: {what}", self.name)
     }
@@ -149,7 +150,7 @@ fn is_test_file(name: &str) -> bool {
     name.ends_with("/tests.rs") || name.contains("/tests/")
 }
 
-/// Code up to the test module, without comments. Test modules stand at the end of a file, by house style.
+/// Code up to the test module, without comments. By house style, test modules are at the end of a file.
 fn code_lines(text: &str) -> Vec<(usize, String)> {
     let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default().to_owned()));
     let lines: Vec<(usize, String)> = numbered.collect();
@@ -157,7 +158,7 @@ fn code_lines(text: &str) -> Vec<(usize, String)> {
     lines.into_iter().take(tests.unwrap_or(usize::MAX)).collect()
 }
 
-/// Who may import whom.
+/// Checks which rooms a file imports.
 pub fn imports(source: &Source) -> Vec<String> {
     if UNBOUND.contains(&source.room()) {
         return Vec::new();
@@ -177,7 +178,7 @@ pub fn imports(source: &Source) -> Vec<String> {
     complaints
 }
 
-/// The rooms that a line names: what follows each `crate::`. A group (`crate::{a, b}`) is no room's name and so is refused.
+/// The rooms that a line names: what follows each `crate::`. A group (`crate::{a, b}`) is not a room's name and so is refused.
 fn rooms_named(line: &str) -> Vec<String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let after =
@@ -185,7 +186,7 @@ fn rooms_named(line: &str) -> Vec<String> {
     after.map(|rest| if rest.starts_with('{') { "{".to_owned() } else { rest.chars().take_while(|c| is_word(*c)).collect() }).collect()
 }
 
-/// Which rooms stay pure.
+/// Checks that pure rooms stay pure.
 pub fn purity(source: &Source) -> Vec<String> {
     if !PURE.contains(&source.room()) {
         return Vec::new();
@@ -200,12 +201,12 @@ pub fn purity(source: &Source) -> Vec<String> {
     source.code.iter().flat_map(named).collect()
 }
 
-/// Whether a line names this, not as the end of a longer word.
+/// Whether a line names this, other than as the end of a longer word.
 fn names(line: &str, what: &str) -> bool {
     line.match_indices(what).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
 }
 
-/// Where a dependency may be named.
+/// Checks where a dependency is named.
 pub fn fences(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in &source.code {
@@ -218,7 +219,7 @@ pub fn fences(source: &Source) -> Vec<String> {
     complaints
 }
 
-/// Where an engine may be named: everything else asks the seam in `render/mod.rs` (or `runtime/mod.rs`).
+/// Checks where an engine is named: all other code uses the seam in `render/mod.rs` (or `runtime/mod.rs`).
 pub fn engine_words(source: &Source) -> Vec<String> {
     if ENGINE_FILES.iter().any(|(place, _)| source.name.starts_with(place)) {
         return Vec::new();
@@ -232,19 +233,19 @@ pub fn engine_words(source: &Source) -> Vec<String> {
     source.code.iter().filter_map(named).collect()
 }
 
-/// Every file says what it is for.
+/// Checks that every file states its purpose.
 pub fn opens_with_purpose(source: &Source) -> Vec<String> {
     let purpose = source.text.lines().next().and_then(|line| line.strip_prefix("//!")).unwrap_or_default();
     if purpose.trim().is_empty() { vec![source.complain(1, "a file opens with `//!` and its purpose")] } else { Vec::new() }
 }
 
-/// No file is too long.
+/// Checks that no file is too long.
 pub fn size(source: &Source) -> Vec<String> {
     let lines = source.text.lines().count();
     if lines > LINES_MAX { vec![source.complain(lines, &format!("{lines} lines; the limit is {LINES_MAX}"))] } else { Vec::new() }
 }
 
-/// Every metric that is used is named and described in one file. Names that are no constant and no literal (`*name`) come
+/// Checks that every metric is named and described in one file. Names that are neither a constant nor a literal (`*name`) come
 /// from there anyway.
 pub fn metrics_described(source: &Source, described: &Source) -> Vec<String> {
     let code = source.code.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
