@@ -1,6 +1,6 @@
-//! Runs the system's own tools (`ip`, `nsenter`, `iptables`, `docker`) and turns their failures into errors that say
-//! what was run and what it printed. It must never run a tool through a shell line built from data, nor wait for one without
-//! a limit: a tool that hangs would hang the whole suite, and nobody would learn which one.
+//! Runs system tools (`ip`, `nsenter`, `iptables`, `docker`) and turns their failures into errors that contain the command and
+//! its output. It must never pass data through a shell, nor wait for a tool without a limit: a tool that hangs would hang the
+//! whole suite, and no one would learn which tool it was.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,32 +12,32 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use process_control::{ChildExt as _, Control as _, ExitStatus};
 
-/// What a tool may take: far more than any of them needs on a busy machine.
+/// Time limit for a tool: far more than any of them needs on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a tool that ended left.
+/// The result of a tool that ended.
 pub struct Ended {
     /// How it ended.
     pub status: ExitStatus,
-    /// Its standard output, with what is not UTF-8 replaced.
+    /// Its standard output, with invalid UTF-8 replaced.
     pub output: String,
     /// Its standard error, likewise.
     pub complaint: String,
 }
 
-/// Runs `program` to its end and returns what it wrote to standard output.
+/// Runs `program` to completion and returns its standard output.
 pub fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String> {
     finish(Command::new(program).args(args))
 }
 
-/// Runs a line of plain words without quoting, such as `ip netns add lab`.
+/// Runs a command line of plain words without quoting, such as `ip netns add lab`.
 pub fn run_words(line: &str) -> Result<String> {
     let mut words = line.split_whitespace();
     let program = words.next().context("an empty command line")?;
     finish(Command::new(program).args(words))
 }
 
-/// Runs a prepared command to its end and returns what it wrote to standard output.
+/// Runs a prepared command to completion and returns its standard output.
 pub fn finish(command: &mut Command) -> Result<String> {
     let shown = describe(command);
     checked(&shown, end_within(command, LIMIT)?)
@@ -51,13 +51,13 @@ pub fn finish_with_input(command: &mut Command, input: &str) -> Result<String> {
     checked(&shown, wait(command.stdin(file), LIMIT)?)
 }
 
-/// Runs a prepared command, whose failure may be what is asked for. One that does not end within `limit` is killed, and is
-/// an error.
+/// Runs a prepared command whose failure may be the expected result. A command that does not end within `limit` is killed,
+/// which is an error.
 pub fn end_within(command: &mut Command, limit: Duration) -> Result<Ended> {
     wait(command.stdin(Stdio::null()), limit)
 }
 
-/// What it writes goes to files: the end of a pipe comes only when the last of the command's descendants has gone.
+/// Output goes to files because a pipe is closed only when the last of the command's descendants has exited.
 fn wait(command: &mut Command, limit: Duration) -> Result<Ended> {
     let shown = describe(command);
     let file = || tempfile::tempfile().context("make a file for output");

@@ -1,5 +1,5 @@
-//! The real-Swarm laboratory: a private multi-node Docker Swarm on one machine, and helpers to test against it.
-//! It must never reach a host outside its own network namespaces, nor end a process it did not start.
+//! The real-Swarm laboratory: a private multi-node Docker Swarm on one machine, and helpers for tests on it. It must never
+//! reach a host outside its own network namespaces, nor end a process it did not start.
 
 pub mod command;
 pub mod image;

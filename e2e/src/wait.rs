@@ -1,16 +1,16 @@
-//! Waiting for a condition with a deadline, the only kind of waiting in this crate.
-//! It must never sleep without looking again.
+//! Waits for a condition with a deadline, which is the only kind of waiting in this crate. It must never sleep without checking
+//! again.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// How long to pause between two looks: short against everything a Swarm does, long against the cost of a look.
+/// The pause between two checks: short compared with anything a Swarm does, long compared with the cost of a check.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Tries `attempt` until it succeeds. When `deadline` has passed the last failure is returned, under a line that says
-/// what was waited for and how long. There is always at least one try after the last failure inside the deadline.
+/// Tries `attempt` until it succeeds. After `deadline`, returns the last failure below a line that says what the wait was for
+/// and how long it took. If the last failure came before the deadline, there is always at least one more try.
 pub fn eventually<T>(deadline: Duration, what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     loop {
@@ -25,7 +25,7 @@ pub fn eventually<T>(deadline: Duration, what: &str, mut attempt: impl FnMut() -
     }
 }
 
-/// Checks that `holds` stays true for the whole of `period`, looking again and again.
+/// Checks repeatedly that `holds` stays true for the whole of `period`.
 pub fn throughout(period: Duration, what: &str, mut holds: impl FnMut() -> Result<()>) -> Result<()> {
     let started = Instant::now();
     while started.elapsed() < period {

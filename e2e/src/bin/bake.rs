@@ -1,5 +1,5 @@
-//! `bake`: writes Swarmgate's images and the test images as archives for `docker load`, with no engine and no registry.
-//! It must never write anything but the archive it is asked for.
+//! `bake`: writes Swarmgate's images and the test images as archives for `docker load`, without an engine or a registry. It
+//! must never write anything but the requested archive.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,7 +86,7 @@ fn bake(Arguments { what, out, busybox, sbom }: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What one of our own images is made of. The machine's list of public authorities is copied into both.
+/// The components of one of our own images. Both contain a copy of this machine's list of public authorities.
 fn parts(what: &What) -> Result<Parts> {
     let mut parts = Parts::default();
     let (What::Swarmgate { binary } | What::SwarmgateNginx { binary, .. }) = what else {

@@ -1,5 +1,5 @@
-//! `measure`: the figures of docs/measurements.md, on a lab of its own that it removes at the end.
-//! It must never send load anywhere but into that lab.
+//! `measure`: produces the figures in docs/measurements.md, on its own lab, which it removes at the end. It must never send
+//! load anywhere but into that lab.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! `swarmlab`: brings up, breaks and removes real Docker Swarms of several nodes on this machine, for trying things out.
-//! It must never do anything that the library does not: it only reads arguments and prints.
+//! `swarmlab`: brings up, breaks and removes real Docker Swarms of several nodes on this machine, for experiments. It must
+//! never do anything that the library does not: it only parses arguments and prints.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The files of an image, put together in memory. It must never take an owner or a time over from a file it copies.
+//! The files of an image, assembled in memory. It must never copy the owner or the time of a file on this machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::libraries;
 
-/// Who owns a file inside the image, by numbers.
+/// The owner of a file inside the image, as numeric ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner(pub u64, pub u64);
 
@@ -34,14 +34,14 @@ struct Entry {
     owner: Owner,
 }
 
-/// The one layer of an image. Paths are absolute; directories on the way to a file come by themselves.
+/// The only layer of an image. Paths are absolute; parent directories are added automatically.
 #[derive(Clone, Debug, Default)]
 pub struct Layer {
     entries: BTreeMap<PathBuf, Entry>,
 }
 
 impl Layer {
-    /// Adds a file of root's.
+    /// Adds a file owned by root.
     pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> &mut Self {
         self.put(Path::new(path), Content::File(content.into()), mode, Owner::ROOT)
     }
@@ -56,7 +56,7 @@ impl Layer {
         self.put(Path::new(path), Content::Link(target.into()), 0o777, Owner::ROOT)
     }
 
-    /// Adds the machine's program `from` as `to`, and every shared library that it needs at the library's own path.
+    /// Adds this machine's program `from` as `to`, and every shared library that it needs at the library's own path.
     pub fn program(&mut self, from: &Path, to: &str) -> Result<&mut Self> {
         for library in libraries::of(from)? {
             let content = read(&library)?;

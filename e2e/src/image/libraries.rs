@@ -1,11 +1,11 @@
-//! Which shared libraries a program needs, as the machine's own loader says. It must never run the program itself.
+//! The shared libraries that a program needs, according to this machine's loader. It must never run the program itself.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The libraries of `program`, loader included; none for a static one.
+/// The libraries of `program`, loader included; empty for a static program.
 pub(super) fn of(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd").arg(program).stdin(Stdio::null()).output().context("run ldd")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -18,7 +18,7 @@ pub(super) fn of(program: &Path) -> Result<Vec<PathBuf>> {
     Ok(parse(&text))
 }
 
-/// Every line names its file as the one word that is an absolute path.
+/// On every line, the library's file is the only word that is an absolute path.
 fn parse(text: &str) -> Vec<PathBuf> {
     text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/'))).map(PathBuf::from).collect()
 }

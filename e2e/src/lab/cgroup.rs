@@ -1,6 +1,5 @@
-//! The control groups of a lab: one parent for each lab, below it one for each node, with the daemons in the leaf `sys`
-//! and the containers below `ct`. Works with version 1, version 2 and the mixture. It must never touch a group outside
-//! its own parent.
+//! The control groups of a lab: one parent for each lab, below it one for each node, with the daemons in the leaf `sys` and the
+//! containers below `ct`. Supports version 1, version 2 and hybrid mode. It must never touch a group outside its own parent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,12 +12,12 @@ use crate::wait::eventually;
 const MOUNT: &str = "/sys/fs/cgroup";
 const PARENT: &str = "swarmgate-lab";
 
-/// The group below which the engine of `node` puts its containers, as its `--cgroup-parent` wants it.
+/// The group below which the engine of `node` puts its containers, in the form that `--cgroup-parent` expects.
 pub(crate) fn for_containers(lab: &str, node: usize) -> String {
     format!("/{PARENT}/{lab}/n{node}/ct")
 }
 
-/// Makes the groups for the daemons of `node` and returns the files that take a process in.
+/// Creates the groups for the daemons of `node` and returns the files through which a process joins them.
 pub(crate) fn for_daemons(lab: &str, node: usize) -> Result<Vec<PathBuf>> {
     let mut doors = Vec::new();
     for root in roots_that_count_memory() {
@@ -30,7 +29,7 @@ pub(crate) fn for_daemons(lab: &str, node: usize) -> Result<Vec<PathBuf>> {
     Ok(doors)
 }
 
-/// Version 2 counts memory in a group only when every group above it says so. Version 1 has no such file.
+/// Version 2 accounts memory in a group only if every group above enables it. Version 1 has no such file.
 fn delegate(root: &Path, group: &Path) {
     let above = group.ancestors().skip(1).take_while(|path| path.starts_with(root));
     let mut above: Vec<_> = above.collect();
@@ -38,13 +37,13 @@ fn delegate(root: &Path, group: &Path) {
     for path in above {
         let switch = path.join("cgroup.subtree_control");
         if switch.exists() {
-            // A controller that this machine lacks costs a figure in `status`, nothing else.
+            // A controller that this machine lacks costs only a figure in `status`.
             let _ = fs::write(&switch, "+memory +pids");
         }
     }
 }
 
-/// Removes the groups of one node, or of the whole lab. The processes must be gone.
+/// Removes the groups of one node, or of the whole lab. Their processes must have ended.
 pub(crate) fn remove(lab: &str, node: Option<usize>) -> Result<()> {
     let mut below = PathBuf::from(PARENT).join(lab);
     if let Some(node) = node {
@@ -53,7 +52,7 @@ pub(crate) fn remove(lab: &str, node: Option<usize>) -> Result<()> {
     for root in roots() {
         let group = root.join(&below);
         eventually(Duration::from_secs(5), "the control groups are gone", || remove_tree(&group))?;
-        // The parent of all labs goes with the last of them.
+        // The parent of all labs is removed with the last lab.
         let _ = fs::remove_dir(root.join(PARENT));
     }
     Ok(())
@@ -69,7 +68,7 @@ fn remove_tree(group: &Path) -> Result<()> {
     fs::remove_dir(group).with_context(|| format!("remove control group {}", group.display()))
 }
 
-/// Bytes of memory that a node holds, page cache left out where the kernel tells it apart.
+/// Bytes of memory that a node uses, without the page cache where the kernel reports it separately.
 pub(crate) fn memory_of(lab: &str, node: usize) -> Option<u64> {
     roots_that_count_memory().into_iter().find_map(|root| {
         let group = root.join(PARENT).join(lab).join(format!("n{node}"));

@@ -1,5 +1,5 @@
-//! The Docker API of one node, through its socket, for what the command line does not offer or offers too slowly.
-//! It must never be used from asynchronous code: it blocks.
+//! The Docker API of one node, through its socket, for operations that the command line lacks or performs too slowly. It must
+//! never be used from asynchronous code: it blocks.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use reqwest::blocking::{Body, Client, RequestBuilder};
 use serde_json::Value;
 
-/// Joining waits for the leader, and loading for the disk: longer than any of them takes on a busy machine.
+/// Joining waits for the leader, and loading for the disk: this is longer than either takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A client of one node's Docker API.
@@ -19,28 +19,28 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A client for the engine that listens at `socket`; whether it answers is seen at the first request.
+    /// Creates a client for the engine that listens at `socket`; whether it responds shows only at the first request.
     pub fn at(socket: &Path) -> Result<Self> {
         let client = Client::builder().unix_socket(socket).timeout(PATIENCE).build().context("prepare a client for the Docker API")?;
         Ok(Self { client, socket: socket.to_path_buf() })
     }
 
-    /// Answers `Ok` when the engine does within `limit`.
+    /// Returns `Ok` if the engine answers within `limit`.
     pub fn ping(&self, limit: Duration) -> Result<()> {
         self.answer(self.client.get(url("/_ping")).timeout(limit)).map(drop)
     }
 
-    /// The JSON answer to a GET of `path`, which begins with a slash and may carry a query.
+    /// The JSON response to a GET of `path`, which begins with a slash and may contain a query.
     pub fn get(&self, path: &str) -> Result<Value> {
         parsed(&self.answer(self.client.get(url(path)))?)
     }
 
-    /// The JSON answer (or null) to a POST of a JSON `body`.
+    /// The JSON response (or null) to a POST of a JSON `body`.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
         parsed(&self.answer(self.client.post(url(path)).json(body))?)
     }
 
-    /// Loads a docker-archive and returns what the engine printed.
+    /// Loads a docker-archive and returns the engine's output.
     pub fn load(&self, archive: &Path) -> Result<String> {
         let file = File::open(archive).with_context(|| format!("open image archive {}", archive.display()))?;
         let request = self.client.post(url("/images/load?quiet=1")).header("Content-Type", "application/x-tar").body(Body::from(file));

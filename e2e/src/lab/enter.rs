@@ -1,5 +1,5 @@
-//! Ways into a lab's parent namespace, from where node addresses can be reached: for one thread, or for a whole process.
-//! Neither may change the network of any thread that did not ask.
+//! Ways into a lab's parent namespace, from which node addresses can be reached: for one thread, or for a whole process.
+//! Neither may change the network of a thread that did not ask for it.
 
 use std::env;
 use std::fs::File;
@@ -15,16 +15,16 @@ use super::network;
 /// Set in a process that has been moved, so that it does not move itself again.
 const ENTERED: &str = "SWARMLAB_ENTERED";
 
-/// Moves the calling thread, and every thread it starts from now on, into the parent namespace of lab `name`. Other
-/// threads stay where they are; sockets keep the namespace they were opened in.
+/// Moves the calling thread, and every thread it starts from then on, into the parent namespace of lab `name`. Other threads
+/// stay where they are; sockets keep the namespace in which they were opened.
 pub fn enter_lab_namespace(name: &str) -> Result<()> {
     let path = network::parent(name);
     let file = File::open(&path).with_context(|| format!("open the namespace of lab {name}"))?;
     setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("enter the namespace of lab {name} (is this root?)"))
 }
 
-/// Replaces the current process by itself inside the parent namespace of lab `name`. Returns only in a process that is
-/// inside already, or when it cannot be done. Call it first thing in `main`.
+/// Re-executes the current process inside the parent namespace of lab `name`. Returns only in a process that is already inside,
+/// or if this fails. Call it first in `main`.
 pub fn enter_lab_namespace_by_reexec(name: &str) -> Result<()> {
     if env::var_os(ENTERED).is_some_and(|inside| inside == name) {
         return Ok(());

@@ -1,5 +1,5 @@
-//! A filter in front of a node's Docker API: lets through the calls of a list, answers 403 to every other and writes it down.
-//! It must never change what passes, nor let anything pass that it cannot read.
+//! A filter in front of a node's Docker API: passes the calls on a list, answers 403 to all others and records them. It must
+//! never change what it passes, nor pass anything that it cannot parse.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 
-/// The group that may use the filtered socket: a number that no image knows, as the group of Docker is on many hosts.
+/// The group that may use the filtered socket: a number that no image knows, like the group of Docker on many hosts.
 pub const SOCKET_GROUP: u32 = 4_242;
 
 /// The calls that may pass.
@@ -24,7 +24,7 @@ pub const SOCKET_GROUP: u32 = 4_242;
 struct Calls(Vec<(Method, Vec<String>)>);
 
 impl Calls {
-    /// Reads a list: `METHOD PATH why` on each line, `#` in front of remarks.
+    /// Parses a list: `METHOD PATH why` on each line, `#` before comments.
     fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         Self::parse(&text)
@@ -57,7 +57,8 @@ fn one(line: &str) -> Result<(Method, Vec<String>)> {
     Ok((method.parse()?, path[1..].split('/').map(str::to_owned).collect()))
 }
 
-/// The segments of a path; none if one of them is not plain, so that nothing passes that others may read otherwise.
+/// The segments of a path. `None` if one of them is not plain, so that nothing passes that other programs may parse
+/// differently.
 fn segments(path: &str) -> Option<Vec<&str>> {
     let plain = |segment: &&str| {
         !segment.is_empty()
@@ -68,7 +69,7 @@ fn segments(path: &str) -> Option<Vec<&str>> {
     segments.iter().all(plain).then_some(segments)
 }
 
-/// The path behind `/v1.41`.
+/// The path after `/v1.41`.
 fn without_version(path: &str) -> &str {
     let version = |part: &str| part.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
     match path.get(1..).and_then(|rest| rest.split_once('/')) {
@@ -77,24 +78,24 @@ fn without_version(path: &str) -> &str {
     }
 }
 
-/// What the filter needs to know.
+/// The filter's arguments.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FilterOptions {
     /// The list of calls that pass.
     #[arg(long)]
     pub list: PathBuf,
-    /// The socket to listen at.
+    /// The socket on which to listen.
     #[arg(long)]
     pub listen: PathBuf,
     /// The Docker API's own socket.
     #[arg(long)]
     pub to: PathBuf,
-    /// Where refused calls are written down.
+    /// The file that records refused calls.
     #[arg(long)]
     pub refused: PathBuf,
 }
 
-/// Filters until it is killed.
+/// Runs the filter until it is killed.
 pub fn filter_docker(options: FilterOptions) -> Result<()> {
     let calls = Arc::new(Calls::read(&options.list)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
@@ -102,7 +103,7 @@ pub fn filter_docker(options: FilterOptions) -> Result<()> {
 }
 
 async fn serve(options: Arc<FilterOptions>, calls: Arc<Calls>) -> Result<()> {
-    // Made under another name and moved: whoever finds the socket finds one that is ready.
+    // Created under another name and then moved, so that a client that finds the socket finds one that is ready.
     let making = options.listen.with_extension("new");
     let _ = fs::remove_file(&making);
     let listener = UnixListener::bind(&making).with_context(|| format!("listen at {}", making.display()))?;
@@ -114,13 +115,13 @@ async fn serve(options: Arc<FilterOptions>, calls: Arc<Calls>) -> Result<()> {
         let (options, calls) = (options.clone(), calls.clone());
         tokio::spawn(async move {
             let answer = service_fn(move |request| pass(request, options.clone(), calls.clone()));
-            // A client that goes away, or an engine that does, ends its own connection only.
+            // A client or an engine that goes away ends only its own connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }
 }
 
-/// An engine that is not there ends the client's connection, as it does without a filter.
+/// If the engine is down, the client's connection ends, as it does without a filter.
 async fn pass(
     request: Request<Incoming>,
     options: Arc<FilterOptions>,

@@ -1,5 +1,5 @@
-//! A lab: a real Docker Swarm of several nodes on one machine, each node in namespaces of its own, on a network that
-//! leads nowhere else. It must never leave anything behind after [`Lab::down`], nor disturb a lab of another name.
+//! A lab: a real Docker Swarm of several nodes on one machine, each node in its own namespaces, on an isolated network. It must
+//! never leave anything behind after [`Lab::down`], nor disturb a lab with another name.
 
 mod cgroup;
 mod engine;
@@ -34,7 +34,7 @@ use node::Node;
 const HOME: &str = "/var/tmp/swarmgate-lab";
 const RECORD: &str = "lab.json";
 
-/// What a lab shall be like.
+/// The configuration of a lab.
 #[derive(Clone, Debug)]
 pub struct LabOptions {
     /// Lower-case letters, digits and dashes; also the name of the parent namespace.
@@ -47,18 +47,18 @@ pub struct LabOptions {
     pub load: Vec<PathBuf>,
     /// Which subnet the nodes have; derived from the name when `None`.
     pub subnet: Option<Subnet>,
-    /// Seconds between two signs of life of a node (Docker's own default is 5; less finds a dead node sooner).
+    /// Seconds between two heartbeats of a node (Docker's default is 5; a lower value detects a dead node sooner).
     pub heartbeat_seconds: u64,
-    /// Further arguments for every `dockerd`.
+    /// Additional arguments for every `dockerd`.
     pub daemon_args: Vec<String>,
-    /// A list of calls of the Docker API: every node gets a second socket (`Lab::filtered_socket`) that lets only those through.
+    /// A list of Docker API calls: every node gets a second socket (`Lab::filtered_socket`) that passes only those.
     pub allowed_calls: Option<PathBuf>,
-    /// The `swarmlab` program, which also is the lab's name server; searched beside the running program when `None`.
+    /// The `swarmlab` program, which is also the lab's name server; looked up next to the running program when `None`.
     pub helper: Option<PathBuf>,
 }
 
 impl LabOptions {
-    /// A lab of `nodes` nodes, the first `managers` of which are managers, with everything else as usual.
+    /// A lab of `nodes` nodes, the first `managers` of which are managers, with defaults for everything else.
     pub fn new(name: &str, nodes: usize, managers: usize) -> Self {
         Self {
             name: name.to_owned(),
@@ -111,7 +111,7 @@ pub struct Lab {
     filter: Option<Filter>,
 }
 
-/// The filter of a lab's nodes: the program that is one, and what it lets through.
+/// The filter of a lab's nodes: its program, and the list of calls that it passes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Filter {
     helper: PathBuf,
@@ -119,8 +119,8 @@ struct Filter {
 }
 
 impl Lab {
-    /// Removes whatever a lab of that name left behind, then brings one up, and returns when every node is ready and
-    /// has every image.
+    /// Removes whatever a lab with that name left behind, then brings one up. Returns when every node is ready and has every
+    /// image.
     pub fn up(options: LabOptions) -> Result<Self> {
         options.check()?;
         let helper = options.helper()?;
@@ -146,14 +146,14 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The lab of that name which another process brought up.
+    /// The lab with that name that another process brought up.
     pub fn open(name: &str) -> Result<Self> {
         let record = home_of(name).join(RECORD);
         let text = fs::read_to_string(&record).with_context(|| format!("there is no lab {name:?}"))?;
         serde_json::from_str(&text).with_context(|| format!("read {}", record.display()))
     }
 
-    /// The names of all labs that are up, or whose files are still there.
+    /// The names of all labs that are up or whose files still exist.
     pub fn names() -> Vec<String> {
         let entries = fs::read_dir(HOME).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -161,10 +161,10 @@ impl Lab {
         names
     }
 
-    /// Ends the lab of that name and removes all of it. Works on what a crashed run left, and on nothing.
+    /// Ends the lab with that name and removes all of it. Also cleans up after a crashed run; does nothing if nothing is there.
     pub fn down(name: &str) -> Result<()> {
         let namespaces = network::all_of(name);
-        // The nodes first: the parent's processes (clients, the name server) would see them die otherwise.
+        // Nodes first: otherwise the parent's processes (clients, the name server) would see them die.
         for namespace in namespaces.iter().filter(|path| **path != network::parent(name)).chain([&network::parent(name)]) {
             process::end_all(namespace)?;
         }
@@ -195,12 +195,12 @@ impl Lab {
         self.managers
     }
 
-    /// The address of the parent namespace, from where outside clients speak.
+    /// The address of the parent namespace, from which outside clients connect.
     pub fn gateway(&self) -> String {
         self.subnet.gateway()
     }
 
-    /// `count` (at most 50) further addresses of the parent namespace, each a client of its own.
+    /// `count` (at most 50) further addresses of the parent namespace, each of which acts as a separate client.
     pub fn clients(&self, count: u8) -> Result<Vec<IpAddr>> {
         network::add_clients(&self.name, self.subnet, count)
     }
@@ -220,23 +220,23 @@ impl Lab {
         Engine::at(&self.socket(k))
     }
 
-    /// The socket behind the filter as every node's containers can mount it, if the lab has one.
+    /// The filtered socket as every node's containers can mount it, if the lab has one.
     pub fn filtered_socket(&self) -> Option<&'static str> {
         self.filter.as_ref().map(|_| node::FILTERED_SOCKET)
     }
 
-    /// The Docker API of node `k` behind the filter.
+    /// The filtered Docker API of node `k`.
     pub fn filtered_engine(&self, k: usize) -> Result<Engine> {
         Engine::at(&self.node(k).inner_path(node::FILTERED_SOCKET)?)
     }
 
-    /// What a file of node `k` holds, by its path there: of `/proc`, for one.
+    /// The content of a file on node `k`, by its path there: of `/proc`, for example.
     pub fn node_file(&self, k: usize, path: &str) -> Result<String> {
         let path = self.node(k).inner_path(path)?;
         fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
     }
 
-    /// The calls that filters have refused since this was asked last.
+    /// The calls that filters have refused since the last call of this function.
     pub fn take_refused_calls(&self) -> Result<Vec<String>> {
         let mut refused = Vec::new();
         for k in 1..=self.nodes {
@@ -251,7 +251,7 @@ impl Lab {
         Ok(refused)
     }
 
-    /// Runs the Docker command line against node `k` and returns what it printed.
+    /// Runs the Docker command line against node `k` and returns its output.
     pub fn docker(&self, k: usize, args: &[&str]) -> Result<String> {
         let host = format!("unix://{}", self.socket(k).display());
         run("docker", &[&["-H", &host], args].concat())
@@ -263,8 +263,8 @@ impl Lab {
         serde_json::from_str(&text).with_context(|| format!("`docker {}` printed no JSON", args.join(" ")))
     }
 
-    /// Kills the Docker engine of node `k`. Containers live on until it starts again (then they are stopped, and the
-    /// Swarm makes new tasks: that is what an engine without live-restore does).
+    /// Kills the Docker engine of node `k`. Containers keep running until it starts again (then they are stopped, and the Swarm
+    /// creates new tasks: an engine without live-restore does that).
     pub fn kill_daemon(&self, k: usize) -> Result<()> {
         self.node(k).kill_daemon()
     }
@@ -284,7 +284,7 @@ impl Lab {
         self.node(k).power_off()
     }
 
-    /// Starts node `k`, or only its engine, again and returns when the engine answers. Does nothing to a running node.
+    /// Starts node `k` again, or only its engine, and returns when the engine answers. Does nothing to a running node.
     pub fn start(&self, k: usize) -> Result<()> {
         self.node(k).start(&self.daemon_args, self.filter.as_ref())
     }
@@ -307,17 +307,17 @@ impl Lab {
         Ok(())
     }
 
-    /// Takes back every [`Lab::cut`].
+    /// Undoes every [`Lab::cut`].
     pub fn heal(&self) -> Result<()> {
         (1..=self.nodes).filter(|k| self.is_on(*k)).try_for_each(|k| network::drop_nothing(&self.name, k))
     }
 
-    /// Takes the number of a VXLAN on node `k`: tasks on the overlay that has it are rejected there.
+    /// Occupies the number of a VXLAN on node `k`: tasks on the overlay with that number are rejected there.
     pub fn occupy_vxlan(&self, k: usize, number: u32) -> Result<()> {
         network::occupy_vxlan(&self.name, k, number)
     }
 
-    /// Takes back [`Lab::occupy_vxlan`].
+    /// Undoes [`Lab::occupy_vxlan`].
     pub fn release_vxlan(&self, k: usize, number: u32) -> Result<()> {
         network::release_vxlan(&self.name, k, number)
     }
@@ -333,7 +333,7 @@ impl Lab {
         })
     }
 
-    /// Makes service VIPs and routing-mesh ports work on a kernel without `ip_vs`, for as long as the guard lives.
+    /// Makes service VIPs and routing-mesh ports work on a kernel without `ip_vs`, until the guard is dropped.
     pub fn vip_shim(&self) -> Result<VipShim> {
         VipShim::start(Self::open(&self.name)?)
     }
@@ -346,7 +346,7 @@ impl Lab {
         })
     }
 
-    /// One line for each node: address, engine, part in the Swarm, memory.
+    /// One line for each node: address, engine, role in the Swarm, memory.
     pub fn status(&self) -> Vec<String> {
         (1..=self.nodes).map(|k| swarm::describe(self, k)).collect()
     }

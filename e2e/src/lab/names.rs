@@ -1,5 +1,5 @@
-//! A name server that knows no name. Without one, a container's look-up of a name outside the Swarm waits for an answer
-//! that never comes; with it, the look-up fails at once. It must never forward a question.
+//! A name server that knows no names. Without it, a container's look-up of a name outside the Swarm waits for an answer that
+//! never comes; with it, the look-up fails at once. It must never forward a query.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -15,7 +15,7 @@ const HEADER: usize = 12;
 /// Recursion available, and "no such name".
 const NO_SUCH_NAME: u8 = 0x83;
 
-/// Answers every question that arrives at `address` with "no such name", until the process is killed.
+/// Answers every query that arrives at `address` with "no such name", until the process is killed.
 pub fn refuse_names(address: &str) -> Result<()> {
     let socket = UdpSocket::bind((address, 53)).with_context(|| format!("listen for name look-ups at {address}"))?;
     let mut packet = [0; 1500];
@@ -28,7 +28,7 @@ pub fn refuse_names(address: &str) -> Result<()> {
     }
 }
 
-/// The answer to one question: its own header turned into a refusal, and the question repeated. None for no question.
+/// The answer to one query: its own header turned into a refusal, followed by the query. `None` if there is no query.
 fn refusal(question: &[u8]) -> Option<Vec<u8>> {
     let flags = *question.get(2)?;
     let is_question = flags & 0x80 == 0;
@@ -54,7 +54,7 @@ fn end_of_question(packet: &[u8]) -> Option<usize> {
     }
 }
 
-/// Starts the name server of a lab as a process of its own inside `namespace`; the tear-down finds it there.
+/// Starts the name server of a lab as a separate process inside `namespace`, where the tear-down finds it.
 pub(crate) fn start(namespace: &Path, helper: &Path, address: &str) -> Result<()> {
     let mut command = Command::new("setsid");
     command.args(["--fork", "nsenter"]).arg(format!("--net={}", namespace.display())).arg("--");

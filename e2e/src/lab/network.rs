@@ -1,4 +1,4 @@
-//! The network of a lab: one parent namespace with a bridge, one namespace for each node with a cable to that bridge, no
+//! The network of a lab: one parent namespace with a bridge, one namespace for each node with a veth pair to that bridge, no
 //! route out of any of them. It must never add an interface, an address or a rule to the machine's own network.
 
 use std::fmt;
@@ -11,29 +11,29 @@ use serde::{Deserialize, Serialize};
 use crate::command::{finish, in_network, run, run_words};
 
 const NAMESPACES: &str = "/run/netns";
-/// Further clients have the addresses from .200 of a /24 on; nodes begin at .11.
+/// Addresses of further clients start at .200 of a /24; those of nodes start at .11.
 const FIRST_CLIENT: u8 = 200;
 const CUT_CHAIN: &str = "SWARMGATE-CUT";
 
-/// Which /24 of 198.18.0.0/15 (the block for benchmarks, which no network uses) a lab has. Labs cannot see each other
-/// even when they share one; the numbers differ so that people can tell them apart.
+/// Which /24 of 198.18.0.0/15 (the block for benchmarks, which no network uses) a lab has. Labs cannot see each other even when
+/// they share one; the numbers differ so that people can tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet(u16);
 
 impl Subnet {
     const COUNT: u16 = 512;
 
-    /// The subnet of that number, counted modulo 512.
+    /// The subnet with that number, modulo 512.
     pub fn number(index: u16) -> Self {
         Self(index % Self::COUNT)
     }
 
-    /// Derives a number from the lab's name, the same one every time.
+    /// Derives a number from the lab's name, always the same one.
     pub fn of_name(name: &str) -> Self {
         Self::number(name.bytes().fold(0, |sum: u16, byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte))))
     }
 
-    /// The address of the parent namespace: the outside client of the Swarm.
+    /// The address of the parent namespace, which is the outside client of the Swarm.
     pub fn gateway(self) -> String {
         format!("{self}.1")
     }
@@ -60,7 +60,7 @@ pub(crate) fn of_node(lab: &str, node: usize) -> PathBuf {
     Path::new(NAMESPACES).join(format!("{lab}-n{node}"))
 }
 
-/// Every namespace that a lab of this name has or left behind.
+/// Every namespace that a lab with this name has or left behind.
 pub(crate) fn all_of(lab: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(NAMESPACES).into_iter().flatten().flatten();
     let ours = |name: &str| {
@@ -69,7 +69,7 @@ pub(crate) fn all_of(lab: &str) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_name().to_str().is_some_and(ours)).map(|entry| entry.path()).collect()
 }
 
-/// Makes the parent namespace and its bridge.
+/// Creates the parent namespace and its bridge.
 pub(crate) fn make_parent(lab: &str, subnet: Subnet) -> Result<()> {
     run_words(&format!("ip netns add {lab}"))?;
     run_words(&format!("ip -n {lab} link set lo up"))?;
@@ -79,7 +79,7 @@ pub(crate) fn make_parent(lab: &str, subnet: Subnet) -> Result<()> {
     Ok(())
 }
 
-/// Gives the parent namespace `count` further addresses, so that it can be as many clients. Those it has already stay.
+/// Gives the parent namespace `count` further addresses, so that it can act as that many clients. Existing addresses stay.
 pub(crate) fn add_clients(lab: &str, subnet: Subnet, count: u8) -> Result<Vec<IpAddr>> {
     let add = |last: u8| {
         let address = format!("{subnet}.{last}");
@@ -89,7 +89,7 @@ pub(crate) fn add_clients(lab: &str, subnet: Subnet, count: u8) -> Result<Vec<Ip
     (FIRST_CLIENT..=254).take(usize::from(count)).map(add).collect()
 }
 
-/// Makes the namespace of a node and plugs it into the bridge; one that exists is left as it is.
+/// Creates the namespace of a node and connects it to the bridge; leaves an existing one unchanged.
 pub(crate) fn make_node(lab: &str, subnet: Subnet, node: usize) -> Result<()> {
     if of_node(lab, node).exists() {
         return Ok(());
@@ -105,12 +105,12 @@ pub(crate) fn make_node(lab: &str, subnet: Subnet, node: usize) -> Result<()> {
     Ok(())
 }
 
-/// Takes the node's cable away. Another node's mount namespace may keep the dead namespace alive for a while.
+/// Removes the node's link. Another node's mount namespace may keep the dead namespace alive for a while.
 pub(crate) fn unplug(lab: &str, node: usize) {
     let _ = run_words(&format!("ip -n {lab} link del n{node}"));
 }
 
-/// Removes a namespace by its file; the processes must be gone.
+/// Removes a namespace by its file; its processes must have ended.
 pub(crate) fn remove(namespace: &Path) -> Result<()> {
     match namespace.file_name().and_then(|name| name.to_str()) {
         Some(name) => run("ip", &["netns", "del", name]).map(drop),
@@ -118,8 +118,8 @@ pub(crate) fn remove(namespace: &Path) -> Result<()> {
     }
 }
 
-/// Drops, on arrival at `node`, every packet from `source`: a silent partition. (A rule for outgoing packets would give
-/// the sender an error at once, which no broken cable does.)
+/// Drops, on arrival at `node`, every packet from `source`: a silent partition. (A rule for outgoing packets would give the
+/// sender an error at once, which a broken cable does not.)
 pub(crate) fn drop_from(lab: &str, node: usize, source: &str) -> Result<()> {
     let namespace = of_node(lab, node);
     let raw = |args: &[&str]| finish(in_network(&namespace, "iptables").args(["-w", "-t", "raw"]).args(args));
@@ -129,7 +129,7 @@ pub(crate) fn drop_from(lab: &str, node: usize, source: &str) -> Result<()> {
     raw(&["-A", CUT_CHAIN, "-s", source, "-j", "DROP"]).map(drop)
 }
 
-/// Takes back every [`drop_from`] of a node.
+/// Undoes every [`drop_from`] of a node.
 pub(crate) fn drop_nothing(lab: &str, node: usize) -> Result<()> {
     let namespace = of_node(lab, node);
     let raw = |args: &[&str]| finish(in_network(&namespace, "iptables").args(["-w", "-t", "raw"]).args(args));
@@ -139,12 +139,12 @@ pub(crate) fn drop_nothing(lab: &str, node: usize) -> Result<()> {
     Ok(())
 }
 
-/// Takes the number of a VXLAN on a node, so that no overlay with it can be set up there.
+/// Occupies the number of a VXLAN on a node, so that no overlay with that number can be set up there.
 pub(crate) fn occupy_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
     run_words(&format!("ip -n {lab}-n{node} link add taken{number} type vxlan id {number} dstport 4789")).map(drop)
 }
 
-/// Gives it back.
+/// Releases it.
 pub(crate) fn release_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
     run_words(&format!("ip -n {lab}-n{node} link del taken{number}")).map(drop)
 }

@@ -1,5 +1,5 @@
-//! One node: a first process in namespaces of its own, and the Docker engine inside it. It must never start an engine
-//! outside such namespaces, nor touch the machine's own engine, sockets or files.
+//! One node: a first process in its own namespaces, and the Docker engine inside them. It must never start an engine outside
+//! such namespaces, nor touch the machine's own engine, sockets or files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
@@ -17,8 +17,8 @@ use super::engine::Engine;
 use super::network::Subnet;
 use super::{Filter, cgroup, network, process};
 
-/// What the first process of a node does: gets rid of its copies of other namespaces' names (they would keep dead ones
-/// alive), mounts what must be its own, and becomes a reaper. `$1` is the node's directory, `$2` its host name.
+/// The first process of a node: removes its copies of other namespaces' names (they would keep dead namespaces alive), mounts
+/// what must be its own, and becomes a reaper. `$1` is the node's directory, `$2` its host name.
 const FIRST_PROCESS: &str = r#"
 set -eu
 while read -r _ at _; do
@@ -35,7 +35,7 @@ echo ready
 exec tini -s -- sleep infinity </dev/null >/dev/null 2>&1
 "#;
 
-/// Joins the control groups whose files are given before `--`, then becomes the command after it.
+/// Joins the control groups whose files come before `--`, then executes the command after it.
 const JOIN_AND_BECOME: &str = r#"
 while [ "$1" != -- ]; do echo 0 >"$1"; shift; done
 shift
@@ -44,12 +44,12 @@ exec "$@"
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The Docker API behind the filter, as the node sees it.
+/// The filtered Docker API, as a path on the node.
 pub(crate) const FILTERED_SOCKET: &str = "/run/docker-filtered.sock";
-/// The Docker API, as the node sees it.
+/// The Docker API, as a path on the node.
 const SOCKET: &str = "/run/docker.sock";
 
-/// How long an engine may take to answer on a machine that has other work too.
+/// How long an engine may take to respond on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
 /// One node of a lab, by its number.
@@ -87,12 +87,12 @@ impl Node<'_> {
         let hosts: Vec<_> = iter::once("127.0.0.1 localhost".to_owned()).chain(others).collect();
         fs::create_dir_all(self.directory.join("etc")).context("make a node's directory")?;
         fs::write(self.directory.join("hosts"), hosts.join("\n") + "\n")?;
-        // With no name server, the engine's own look-ups (of a registry) fail at once instead of timing out.
+        // Without a name server, the engine's own look-ups (of a registry) fail at once instead of timing out.
         fs::write(self.directory.join("resolv.conf"), "")?;
         Ok(())
     }
 
-    /// Brings the node to where its engine answers, from whatever state it is in.
+    /// Starts the node, from whatever state it is in, until its engine answers.
     pub fn start(&self, daemon_args: &[String], filter: Option<&Filter>) -> Result<()> {
         network::make_node(self.lab, self.subnet, self.number)?;
         if self.first_process().is_none() {
@@ -124,7 +124,7 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// A path of the node's own file system, as this process reaches it.
+    /// A path in the node's file system, as this process reaches it.
     pub fn inner_path(&self, path: &str) -> Result<PathBuf> {
         let first = self.first_process().with_context(|| format!("node{} is off", self.number))?;
         Ok(PathBuf::from(format!("/proc/{first}/root{path}")))
@@ -135,7 +135,7 @@ impl Node<'_> {
         self.directory.join("refused.log")
     }
 
-    /// The filter is a process of the node, so it ends with it. It outlives engines, as a filter on a real host does.
+    /// The filter is a process of the node, so it ends with the node. It outlives engines, as a filter on a real host does.
     fn start_filter(&self, filter: &Filter) -> Result<()> {
         let socket = self.inner_path(FILTERED_SOCKET)?;
         if socket.exists() {
@@ -161,7 +161,7 @@ impl Node<'_> {
         let log = OpenOptions::new().create(true).append(true).open(self.log()).context("open an engine's log")?;
         let mut command = Command::new("sh");
         command.args(["-c", JOIN_AND_BECOME, "join"]).args(cgroup::for_daemons(self.lab, self.number)?).arg("--");
-        // Forked away, so that it outlives this process; entered, so that it is a process of the node.
+        // Forked, so that it outlives this process; in the node's namespaces, so that it is a process of the node.
         command.args(["setsid", "--fork", "nsenter", "-t", &first.to_string(), "-m", "-u", "-i", "-n", "-p", "--"]);
         command.args(["env", "-i", "HOME=/root"]).arg(format!("PATH={PATH}")).arg("dockerd");
         command.arg("--data-root").arg(self.directory.join("data"));
@@ -173,7 +173,7 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// A killed engine leaves files that stop the next one, and sockets that nobody answers.
+    /// A killed engine leaves behind files that keep the next one from starting, and sockets on which nothing listens.
     fn clear_leftovers_of_daemon(&self, first: i32) -> Result<()> {
         let run = Path::new("/proc").join(first.to_string()).join("root/run");
         let left = [self.socket(), run.join("docker.pid"), run.join("docker/containerd/containerd.pid")];
@@ -202,12 +202,12 @@ impl Node<'_> {
         self.directory.join("dockerd.log")
     }
 
-    /// Kills the engine; the node's containers live on.
+    /// Kills the engine; the node's containers keep running.
     pub fn kill_daemon(&self) -> Result<()> {
         process::end(&self.namespace(), self.running_daemon()?)
     }
 
-    /// Stops the engine from running without ending it: the API hangs, containers and their traffic go on.
+    /// Freezes the engine without ending it: the API hangs, but containers and their traffic go on.
     pub fn pause_daemon(&self) -> Result<()> {
         process::freeze(self.running_daemon()?)
     }
@@ -216,7 +216,7 @@ impl Node<'_> {
         process::send(self.running_daemon()?, Signal::SIGCONT)
     }
 
-    /// Ends everything on the node at once. Its disk stays.
+    /// Ends everything on the node at once. Its disk is kept.
     pub fn power_off(&self) -> Result<()> {
         process::end_all(&self.namespace())?;
         network::unplug(self.lab, self.number);

@@ -1,5 +1,5 @@
-//! Finds and ends the processes of a namespace. A process is ours exactly when it lives in a network namespace that we
-//! made; it must never be looked for by name alone.
+//! Finds and ends the processes of a namespace. A process is ours if and only if it runs in a network namespace that we
+//! created; it must never be looked up by name alone.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 
 use crate::wait::eventually;
 
-/// Long enough for a node with many containers to go away after its first process was killed.
+/// Long enough for a node with many containers to disappear after its first process was killed.
 const DEATH: Duration = Duration::from_secs(20);
 
-/// The processes whose network namespace is `namespace`, as this process numbers them; never this process itself.
+/// The processes whose network namespace is `namespace`, by their ids in this process's namespace; never this process itself.
 pub(crate) fn in_namespace(namespace: &Path) -> Vec<i32> {
     let Ok(wanted) = fs::metadata(namespace) else { return Vec::new() };
     let own = std::process::id().cast_signed();
@@ -32,7 +32,7 @@ fn all() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The process that is number 1 of a node's own process namespace; killing it is a power cut.
+/// Process 1 of a node's own process namespace; killing it is a power cut.
 pub(crate) fn first_of(namespace: &Path) -> Option<i32> {
     in_namespace(namespace).into_iter().find(|pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -41,12 +41,12 @@ pub(crate) fn first_of(namespace: &Path) -> Option<i32> {
     })
 }
 
-/// The process of that command name inside `namespace`.
+/// The process with that command name inside `namespace`.
 pub(crate) fn named(namespace: &Path, name: &str) -> Option<i32> {
     in_namespace(namespace).into_iter().find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name))
 }
 
-/// Sends `signal`; a process that is gone already is no failure.
+/// Sends `signal`; it is no error if the process has already ended.
 pub(crate) fn send(pid: i32, signal: Signal) -> Result<()> {
     match kill(Pid::from_raw(pid), signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
@@ -54,13 +54,13 @@ pub(crate) fn send(pid: i32, signal: Signal) -> Result<()> {
     }
 }
 
-/// Stops `pid` from running and waits until none of its threads does; on a busy machine that takes a while.
+/// Stops `pid` and waits until all its threads have stopped; on a busy machine that takes a while.
 pub(crate) fn freeze(pid: i32) -> Result<()> {
     send(pid, Signal::SIGSTOP)?;
     eventually(DEATH, "the process stands still", || {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("list the threads of {pid}"))?;
         let still = |thread: fs::DirEntry| {
-            // The state comes after the name, which stands in parentheses and may hold anything.
+            // The state follows the name, which is in parentheses and may contain anything.
             let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
             stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('T'))
         };
@@ -69,7 +69,7 @@ pub(crate) fn freeze(pid: i32) -> Result<()> {
     })
 }
 
-/// Kills `pid` and waits until nobody by that number lives in `namespace`.
+/// Kills `pid` and waits until no process with that id exists in `namespace`.
 pub(crate) fn end(namespace: &Path, pid: i32) -> Result<()> {
     send(pid, Signal::SIGKILL)?;
     eventually(DEATH, "the killed process is gone", || {
@@ -78,7 +78,7 @@ pub(crate) fn end(namespace: &Path, pid: i32) -> Result<()> {
     })
 }
 
-/// Kills everything that lives in `namespace` and waits until nothing does.
+/// Kills every process in `namespace` and waits until none is left.
 pub(crate) fn end_all(namespace: &Path) -> Result<()> {
     eventually(DEATH, "the namespace is empty", || {
         let left = in_namespace(namespace);

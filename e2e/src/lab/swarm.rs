@@ -1,4 +1,4 @@
-//! Makes one Swarm of a lab's engines and says how it is. It must never form a Swarm of engines that are not the lab's.
+//! Forms one Swarm from a lab's engines and reports its state. It must never include an engine that is not the lab's.
 
 use std::thread;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::wait::eventually;
 use super::{Lab, cgroup};
 
 const PORT: u16 = 2377;
-/// Far above the 4 seconds that it takes on an idle machine.
+/// Far more than the 4 seconds that it takes on an idle machine.
 const READY: Duration = Duration::from_secs(90);
 
-/// Starts the Swarm on node 1 and lets all others join.
+/// Initializes the Swarm on node 1 and joins all other nodes.
 pub(crate) fn form(lab: &Lab, heartbeat_seconds: u64) -> Result<()> {
     let first = lab.engine(1)?;
     let heartbeat = Duration::from_secs(heartbeat_seconds).as_nanos();
@@ -34,7 +34,7 @@ pub(crate) fn form(lab: &Lab, heartbeat_seconds: u64) -> Result<()> {
                 scope.spawn(move || join(lab, k, token))
             })
             .collect();
-        // Raft takes one change of membership at a time, so managers come one after the other.
+        // Raft accepts one membership change at a time, so managers join one after the other.
         let managers = (2..=lab.managers()).try_for_each(|k| join(lab, k, &tokens["Manager"]));
         let workers = workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a joining thread panicked")));
         managers.and(workers)

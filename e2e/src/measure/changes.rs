@@ -1,4 +1,4 @@
-//! How many requests of a steady stream fail while the world changes.
+//! How many requests of a steady stream fail while the Swarm changes.
 
 use std::thread;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::world::{Load, World, http_get};
 
 /// Requests per second, of each of the two streams.
 const RATE: u32 = 200;
-/// How long the streams go on after a change has settled, so that late effects are seen.
+/// How long the streams go on after a change has settled, so that late effects are included.
 const AFTER: Duration = Duration::from_secs(5);
 const NAME: &str = "steady";
 const HOST: &str = "steady.test";
 
-/// Runs every change under two steady streams, one with kept connections and one with a connection for each request,
-/// and prints what failed.
+/// Makes every change under two steady streams, one with kept connections and one with a new connection for each request, and
+/// prints the failures.
 pub fn changes(world: &World, ingress: &Ingress) -> Result<()> {
     prepare(world, ingress)?;
     println!("{ingress:?}: requests failed of a steady {RATE}/s, kept connections | a new connection each");
@@ -40,7 +40,7 @@ fn prepare(world: &World, ingress: &Ingress) -> Result<()> {
         ensure!(answer.status == 200, "status {}", answer.status);
         Ok(())
     })?;
-    // Both tasks must be known to the slowest poller before anything is counted.
+    // The slowest poller must know both tasks before measuring begins.
     thread::sleep(Duration::from_secs(17));
     Ok(())
 }
@@ -51,7 +51,7 @@ fn phase(world: &World, ingress: &Ingress, name: &str, change: &mut dyn FnMut() 
     thread::sleep(Duration::from_secs(1));
     change()?;
     thread::sleep(AFTER);
-    // Traefik looks every 15 s by default; its late effects belong to this phase.
+    // Traefik polls every 15 s by default; its late effects belong to this phase.
     if matches!(ingress, Ingress::Traefik { .. }) {
         thread::sleep(Duration::from_secs(15));
     }
@@ -74,7 +74,7 @@ fn update(world: &World, order: &str, image: &str) -> Result<()> {
     })
 }
 
-/// Half a second apart: each one is a configuration of its own.
+/// Half a second apart, so that each one results in its own configuration.
 fn route_changes(world: &World, ingress: &Ingress) -> Result<()> {
     for n in 0..20 {
         world.update(NAME, &["--label-add", &ingress.route_change(NAME, HOST, n)])?;

@@ -9,13 +9,13 @@ use super::{Ingress, median, random_share};
 use crate::wait::eventually;
 use crate::world::{Call, World};
 
-/// The longest random pause before a service is created: longer than any measured poller's period.
+/// The longest random pause before a service is created: longer than the period of any measured poller.
 const PHASE_MAX: Duration = Duration::from_secs(3);
 /// The pause between two requests while waiting for the first success: the resolution of the result.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Creates and removes `runs` services one after the other and prints, for each, the time from Swarm's own time stamp of
-/// the task's RUNNING (the same clock: all nodes are on this machine) to the first 200.
+/// Creates and removes `runs` services one after the other. For each, prints the time from Swarm's own time stamp of the task's
+/// RUNNING (the same clock: all nodes are on this machine) to the first 200.
 pub fn follow(world: &World, ingress: &Ingress, runs: usize) -> Result<()> {
     let mut times = Vec::new();
     for run in 0..runs {

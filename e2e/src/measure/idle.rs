@@ -11,12 +11,12 @@ use super::Ingress;
 use crate::wait::eventually;
 use crate::world::{World, http_get};
 
-/// How long the still world is watched.
+/// How long the idle Swarm is observed.
 const WATCHED: Duration = Duration::from_secs(60);
 /// Linux counts processor time in hundredths of a second on every usual build.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Creates labelled services until there are `services`, waits until nothing moves, and prints what the operator (or the
+/// Creates labelled services until there are `services`, waits until nothing changes, and prints what the operator (or the
 /// rival's process) uses in a minute: processor, memory, and for Swarmgate the calls and bytes of the Docker API.
 pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
     for n in 0..services {
@@ -55,7 +55,7 @@ pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
     Ok(())
 }
 
-/// The process of this lab's only task of it: other labs of this machine have such processes, too.
+/// The process of this lab's only task of the service: other labs on this machine have such processes, too.
 fn process(world: &World, ingress: &Ingress) -> Result<u32> {
     let service = match ingress {
         Ingress::Swarmgate => "swarmgate_operator",
@@ -64,7 +64,7 @@ fn process(world: &World, ingress: &Ingress) -> Result<u32> {
     let task = world.await_running(service, 1)?.remove(0);
     let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
     let pids = fs::read_dir("/proc").context("list processes")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // Nodes number processes on their own, so the one that Docker names is another one here.
+    // Each node numbers its processes separately, so the id that Docker reports is a different one here.
     let first_of_container = |pid: &u32| {
         let about = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let is_first = about("status").lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"));
@@ -73,7 +73,7 @@ fn process(world: &World, ingress: &Ingress) -> Result<u32> {
     pids.into_iter().find(first_of_container).with_context(|| format!("no process of container {container}"))
 }
 
-/// How busy the machine is, as Linux counts it: 1, 5 and 15 minutes.
+/// The load of the machine, as Linux reports it: over 1, 5 and 15 minutes.
 fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().take(3).collect::<Vec<_>>().join(", ")

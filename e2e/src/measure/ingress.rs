@@ -1,4 +1,5 @@
-//! How each measured ingress is put on a lab and told about a service. It must never differ in anything but that.
+//! How each measured ingress is deployed on a lab and configured for a service. The ingresses must never differ in anything
+//! else.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use crate::image::{Config, Image, Layer};
 use crate::wait::eventually;
 use crate::world::{World, http_get};
 
-/// What is measured.
+/// The ingress to measure.
 #[derive(Clone, Debug)]
 pub enum Ingress {
     /// This project, with its chart.
     Swarmgate,
-    /// Traefik's Swarm provider, asking the Swarm every so often.
+    /// Traefik's Swarm provider, which polls the Swarm at an interval.
     Traefik {
         /// `15s` is its default.
         refresh: String,
@@ -24,7 +25,7 @@ pub enum Ingress {
 impl Ingress {
     /// Deploys it with one proxy on each node, listening on port 8081 of the node, and waits until it answers.
     pub fn deploy(&self, world: &World, state: &Path) -> Result<()> {
-        // A /24 is full with a hundred services.
+        // A hundred services fill a /24.
         world.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", "10.77.0.0/16", "measured"])?;
         match self {
             Self::Swarmgate => {
@@ -69,7 +70,7 @@ impl Ingress {
         format!("{}:8081", world.lab.node_ip(1))
     }
 
-    /// The `docker service create` words that publish port 8080 of a service as `host`.
+    /// The `docker service create` arguments that publish port 8080 of a service as `host`.
     pub fn labels(&self, name: &str, host: &str) -> Vec<String> {
         let labels = match self {
             Self::Swarmgate => vec![format!("com.docker.lb.hosts={host}"), "com.docker.lb.port=8080".to_owned()],

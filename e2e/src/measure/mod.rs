@@ -1,5 +1,5 @@
 //! Measurements on a real Swarm, the same for Swarmgate and for a rival. It must never judge: it prints figures, and
-//! docs/measurements.md says what they mean.
+//! docs/measurements.md explains what they mean.
 
 mod changes;
 mod follow;
@@ -15,7 +15,7 @@ pub use websockets::websockets;
 
 use std::time::Duration;
 
-/// The middle one, or the mean of the two in the middle.
+/// The median: the middle value, or the mean of the two in the middle.
 fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     let last = times.len().saturating_sub(1);
@@ -26,7 +26,7 @@ fn median(times: &mut [Duration]) -> Duration {
 /// A little randomness for the phase between a measurement and a poller, from the clock's lowest digits.
 fn random_share() -> f64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    // The golden ratio spreads the digits, which the clock's own resolution may leave in steps.
+    // The golden ratio spreads the digits, because the clock's own resolution may leave them in steps.
     (f64::from(since.subsec_nanos()) * 0.618_033_988_75).fract()
 }
 

@@ -1,4 +1,4 @@
-//! The Autobahn test suite against an echoing application, directly and through a proxy: a proxy must change nothing.
+//! The Autobahn test suite against an echo application, directly and through a proxy: a proxy must change nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,14 +16,14 @@ use crate::world::{Socket, World};
 
 /// Where the application answers without a proxy.
 const DIRECT: u16 = 9091;
-/// Compression of messages is an extension that the echoing application does not have.
+/// Message compression is an extension that the echo application does not support.
 const LEFT_OUT: [&str; 2] = ["12.*", "13.*"];
 
-/// Runs the suite's client (`wstest`), whose reports are left below `state`, and prints how often each verdict was given
-/// and which cases ended differently.
+/// Runs the suite's client (`wstest`), which writes its reports below `state`, and prints the count of each verdict and the
+/// cases whose verdicts differ.
 pub fn websockets(world: &World, ingress: &Ingress, wstest: &Path, state: &Path) -> Result<()> {
     let publish = format!("mode=host,published={DIRECT},target=8080");
-    // Any host: the suite asks for the address.
+    // Any host, because the suite sends the address as the host.
     let labels = ["--label", "com.docker.lb.default_backend=true", "--label", "com.docker.lb.port=8080"];
     let rest = ["--network", "measured", "--publish", &publish, "--constraint", "node.hostname==node1", "demo-app:v1"];
     world.create("autobahn", &[&labels[..], &rest[..]].concat())?;

@@ -1,5 +1,5 @@
-//! Labelled applications and the requests that reach them through proxies. Cases make, ask and load them in one line each.
-//! It must never take an answer for right that another application gave.
+//! Labelled applications and requests to them through proxies. Cases create, query and load them in one line each. It must
+//! never accept a response that came from another application.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,17 +10,18 @@ use serde_json::Value;
 use super::{Load, Response, World, http_get};
 use crate::wait::{eventually, throughout};
 
-/// How long any promised change may take to show at a proxy on a busy machine.
+/// How long any promised change may take to become visible at a proxy on a busy machine.
 const SHOWN: Duration = Duration::from_secs(60);
-/// How long after the first worker of a new configuration the last one of the old may still accept, on a busy machine.
+/// How long the last worker of an old configuration may go on accepting after the first worker of the new one does, on a busy
+/// machine.
 const OLD_WORKERS: Duration = Duration::from_millis(250);
-/// How long traffic goes on at least.
+/// The minimum duration of traffic.
 const TRAFFIC_MIN: Duration = Duration::from_secs(2);
 /// Requests per second of each stream of [`Steady`].
 const RATE: u32 = 100;
 
-/// A service of demo-app tasks to be, labelled for Swarmgate. Its answers carry its name as `version` unless an image is
-/// chosen.
+/// A service of demo-app tasks that is not created yet, labelled for Swarmgate. Its responses contain its name as `version`
+/// unless an image is chosen.
 pub struct App {
     name: String,
     image: String,
@@ -30,20 +31,20 @@ pub struct App {
 }
 
 impl App {
-    /// One task on the network `apps`, published as `NAME.test` by port 8080, in the cluster without a label.
+    /// One task on the network `apps`, published as `NAME.test` on port 8080, in the cluster that needs no label.
     pub fn new(name: &str) -> Self {
         let (image, network) = ("demo-app:v1".into(), Some("apps".into()));
         let app = Self { name: name.into(), image, network, version: Some(name.into()), words: Vec::new() };
         app.label("hosts", &format!("{name}.test")).label("port", "8080")
     }
 
-    /// With the label `com.docker.lb.KEY`; a second value replaces the first.
+    /// Adds the label `com.docker.lb.KEY`; a second value replaces the first.
     #[must_use]
     pub fn label(self, key: &str, value: &str) -> Self {
         self.without(key).words(&["--label", &format!("com.docker.lb.{key}={value}")])
     }
 
-    /// Without the label `com.docker.lb.KEY`.
+    /// Removes the label `com.docker.lb.KEY`.
     #[must_use]
     pub fn without(mut self, key: &str) -> Self {
         let label = format!("com.docker.lb.{key}=");
@@ -53,40 +54,40 @@ impl App {
         self
     }
 
-    /// Published by the cluster with this label value.
+    /// Publishes it in the cluster with this label value.
     #[must_use]
     pub fn cluster(self, name: &str) -> Self {
         self.label("service_cluster", name)
     }
 
-    /// With so many tasks.
+    /// Sets the number of tasks.
     #[must_use]
     pub fn replicas(self, count: usize) -> Self {
         self.words(&["--replicas", &count.to_string()])
     }
 
-    /// On another network.
+    /// Puts it on another network.
     #[must_use]
     pub fn network(mut self, name: &str) -> Self {
         self.network = Some(name.to_owned());
         self
     }
 
-    /// On no network of the Swarm's.
+    /// Puts it on no Swarm network.
     #[must_use]
     pub fn without_network(mut self) -> Self {
         self.network = None;
         self
     }
 
-    /// With its port 8080 published on its tasks' nodes, at `published` or where Swarm chooses.
+    /// Publishes its port 8080 on the nodes of its tasks, at `published` or at a port that Swarm chooses.
     #[must_use]
     pub fn on_node_ports(self, published: Option<u16>) -> Self {
         let at = published.map_or_else(String::new, |port| format!(",published={port}"));
         self.words(&["--publish", &format!("mode=host,target=8080{at}")])
     }
 
-    /// With this image, whose own version the answers carry.
+    /// Uses this image, whose own version the responses contain.
     #[must_use]
     pub fn image(mut self, image: &str) -> Self {
         image.clone_into(&mut self.image);
@@ -94,20 +95,20 @@ impl App {
         self
     }
 
-    /// On that node only.
+    /// Runs it only on that node.
     #[must_use]
     pub fn on_node(self, k: usize) -> Self {
         self.words(&["--constraint", &format!("node.hostname==node{k}")])
     }
 
-    /// With further words of `docker service create`.
+    /// Adds arguments of `docker service create`.
     #[must_use]
     pub fn words(mut self, words: &[&str]) -> Self {
         self.words.extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
-    /// Creates the service, and its network if that is missing, without waiting for it.
+    /// Creates the service, and its network if that is missing, without waiting for the service.
     pub fn create(self, world: &World) -> Result<()> {
         self.network.iter().try_for_each(|name| world.network(name))?;
         let version = self.version.map(|version| format!("VERSION={version}"));
@@ -125,7 +126,8 @@ impl World {
         format!("{}:{port}", self.lab.node_ip(k))
     }
 
-    /// Waits until a request is answered by the application whose answers say `version`; what it says about the request.
+    /// Waits until the application whose responses contain `version` answers a request. Returns what it reports about the
+    /// request.
     pub fn await_answer(&self, address: &str, host: &str, path: &str, version: &str) -> Result<Value> {
         eventually(SHOWN, &format!("{version} answers http://{host}{path} at {address}"), || {
             let answer = http_get(address, host, path)?;
@@ -157,8 +159,8 @@ impl World {
     }
 }
 
-/// While nginx reloads, workers of the configuration before still take some of the new connections: a first answer of the
-/// new ones is not yet everybody's.
+/// While nginx reloads, workers of the previous configuration still accept some of the new connections: a first response from a
+/// new worker does not mean that all workers are new.
 fn stays(address: &str, host: &str, path: &str, status: u16) -> Result<()> {
     throughout(OLD_WORKERS, &format!("status {status} for http://{host}{path} at {address}"), || {
         let answer = http_get(address, host, path)?;
@@ -167,7 +169,7 @@ fn stays(address: &str, host: &str, path: &str, status: u16) -> Result<()> {
     })
 }
 
-/// The host names of the tasks that answer. Requests enough that none stays unseen by chance.
+/// The host names of the tasks that answer, from enough requests that no task is missed by chance.
 fn answering(address: &str, host: &str) -> Result<BTreeSet<String>> {
     let one = || {
         let answer = http_get(address, host, "/")?;
@@ -177,16 +179,16 @@ fn answering(address: &str, host: &str) -> Result<BTreeSet<String>> {
     (0..24).map(|_| one()).collect()
 }
 
-/// Steady traffic for one host: kept connections to one address, and a new connection for each request to another, 100
-/// requests per second each.
+/// Steady traffic for one host: kept connections to one address, and a new connection for each request to another, 100 requests
+/// per second each.
 pub struct Steady {
     loads: [Load; 2],
     since: Instant,
 }
 
 impl Steady {
-    /// Starts it once the application has answered at both addresses (`IP:PORT`) for a while: right after a reload, old
-    /// workers of a proxy may still take a few requests, and know nothing of a new route.
+    /// Starts once the application has answered at both addresses (`IP:PORT`) for a while: right after a reload, old workers of
+    /// a proxy may still take a few requests, and they do not know a new route.
     pub fn start(addresses: [&str; 2], host: &str) -> Result<Self> {
         for address in addresses {
             await_unbroken(address, host)?;
@@ -195,9 +197,9 @@ impl Steady {
         Ok(Self { loads: [Load::start(kept, host, "/", RATE, true)?, Load::start(fresh, host, "/", RATE, false)?], since: Instant::now() })
     }
 
-    /// Ends it, and fails if a single request did.
+    /// Stops the traffic, and fails if a single request failed.
     pub fn stop_without_loss(self) -> Result<()> {
-        // A quick change must not end the traffic before there is any: late effects count as well.
+        // A quick change must not end the traffic before it has begun; late effects count as well.
         throughout(TRAFFIC_MIN.saturating_sub(self.since.elapsed()), "traffic", || Ok(()))?;
         let reports = self.loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
         let told = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
@@ -208,7 +210,7 @@ impl Steady {
     }
 }
 
-/// Waits until 20 answers in a row are right, spread over half a second or more.
+/// Waits until 20 responses in a row are right, spread over half a second or more.
 fn await_unbroken(address: &str, host: &str) -> Result<()> {
     eventually(SHOWN, &format!("http://{host}/ is answered steadily at {address}"), || {
         let started = Instant::now();

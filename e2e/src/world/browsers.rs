@@ -1,5 +1,5 @@
-//! Clients that keep one connection each and use it now and then, as browsers do: a closed connection is opened again, and
-//! a request that was cut off before any answer is sent once more. Anything but status 200 must show.
+//! Clients that keep one connection each and use it occasionally, as browsers do: they reopen a closed connection, and resend a
+//! request that was cut off before any response. Anything but status 200 must be reported.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Clients at work until they are stopped or dropped.
+/// Clients that run until they are stopped or dropped.
 pub struct Browsers {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Vec<String>>>,
@@ -25,17 +25,17 @@ impl Drop for Browsers {
 }
 
 impl Browsers {
-    /// Starts `count` clients in turn, so that each connection rests for `rest` between two requests.
+    /// Starts `count` clients one after another, each of which leaves its connection idle for `rest` between two requests.
     pub fn start(address: &str, host: &str, count: u32, rest: Duration) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (told, address, host) = (Arc::clone(&stop), address.to_owned(), host.to_owned());
-        // Started here, so that it has the caller's network.
+        // Started here, so that it uses the caller's network.
         let work = move || browse(&told, &address, &host, count, rest / count);
         let thread = thread::Builder::new().name("browsers".into()).spawn(work).context("start the clients")?;
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Ends them, and fails if a single request did.
+    /// Stops the clients, and fails if a single request failed.
     pub fn stop_without_loss(mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
@@ -59,7 +59,7 @@ fn browse(stop: &AtomicBool, address: &str, host: &str, count: u32, pause: Durat
     answers
 }
 
-/// One request, over the kept connection if it is still there; the status code, or what went wrong.
+/// Sends one request, over the kept connection if it is still open. Returns the status code or what went wrong.
 fn visit(connection: &mut Option<TcpStream>, address: &str, host: &str) -> String {
     let kept = connection.take().and_then(|mut kept| ask(&mut kept, host).ok().map(|answer| (kept, answer)));
     let fresh = || -> io::Result<_> {
@@ -78,14 +78,14 @@ fn visit(connection: &mut Option<TcpStream>, address: &str, host: &str) -> Strin
     }
 }
 
-/// The head of the answer, once the whole answer is read. An error = the connection ended before an answer began.
+/// The head of the response, once the whole response is read. An error means that the connection ended before a response began.
 fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     let mut part = [0; 4096];
     loop {
         let count = match stream.read(&mut part) {
-            // The proxy did not answer in time: that is an answer, and not one to try again after.
+            // A proxy that does not answer in time counts as a response, and not one after which to retry.
             Err(reason) if matches!(reason.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Ok("HTTP/1.1 timeout".to_owned());
             }

@@ -1,4 +1,4 @@
-//! Swarmgate as cases see it: its own report, its metrics, the objects that it made. It must never change anything.
+//! Swarmgate as cases see it: its report, its metrics, the objects that it created. It must never change anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::wait::eventually;
 
 /// How long a rollout over all nodes may take on a busy machine.
 const CONVERGED: Duration = Duration::from_secs(120);
-/// `ROLLBACK_HANGS_AFTER` of the operator, with what comes before and after it.
+/// The operator's `ROLLBACK_HANGS_AFTER`, plus the time before and after it.
 const ROLLED_BACK: Duration = Duration::from_secs(240);
-/// The label that everything of ours carries.
+/// The label on every object of Swarmgate.
 const OWNED: &str = "swarmgate.owner=swarmgate";
 
 impl World {
-    /// The operator's own report, read from the node that publishes it.
+    /// The operator's report, read from the node that publishes it.
     pub fn status(&self) -> Result<Value> {
         serde_json::from_str(&self.ask_operator("/status")?).context("read the operator's status")
     }
 
-    /// What the operator answers about `path`.
+    /// The operator's response for `path`.
     pub fn ask_operator(&self, path: &str) -> Result<String> {
         let mut last = anyhow::anyhow!("there is no node");
         for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
@@ -45,7 +45,7 @@ impl World {
         Ok(cluster)
     }
 
-    /// Waits until what the operator says about a cluster passes `check`.
+    /// Waits until the operator's report about a cluster passes `check`.
     pub fn await_cluster(&self, name: &str, what: &str, check: impl Fn(&Value) -> Result<()>) -> Result<Value> {
         self.await_cluster_within(CONVERGED, name, what, check)
     }
@@ -63,18 +63,18 @@ impl World {
         self.await_cluster(name, "is converged", converged)
     }
 
-    /// The same after a rollout that Swarm takes back: it may hang for a minute and a half before the operator ends it, and then
-    /// the proxies still have to start.
+    /// The same after a rollout that Swarm rolls back: it may hang for a minute and a half before the operator ends it, and
+    /// then the proxies still have to start.
     pub fn await_converged_after_rollback(&self, name: &str) -> Result<Value> {
         self.await_cluster_within(ROLLED_BACK, name, "is converged after a rollback", converged)
     }
 
-    /// Waits until a finding about a service shows in its cluster.
+    /// Waits until a finding about a service appears in its cluster.
     pub fn await_finding(&self, cluster: &str, code: &str, service: &str) -> Result<Value> {
         self.await_finding_at(&format!("/clusters/{cluster}/findings"), code, service)
     }
 
-    /// Waits until a finding about a service shows among those that belong to no cluster.
+    /// Waits until a finding about a service appears among those that belong to no cluster.
     pub fn await_global_finding(&self, code: &str, service: &str) -> Result<Value> {
         self.await_finding_at("/findings", code, service)
     }
@@ -87,7 +87,7 @@ impl World {
         })
     }
 
-    /// The sum of all series of a counter; 0 before it first counted.
+    /// The sum of all series of a counter; 0 before its first increment.
     pub fn counter(&self, name: &str) -> Result<u64> {
         let text = self.ask_operator("/metrics")?;
         let values = text.lines().filter_map(|line| {
@@ -102,7 +102,7 @@ impl World {
         self.api()?.get(&format!("/services/{name}"))
     }
 
-    /// Waits until Swarm says `state` of the last update of a service.
+    /// Waits until Swarm reports `state` for the last update of a service.
     pub fn await_rollout(&self, service: &str, state: &str) -> Result<()> {
         eventually(CONVERGED, &format!("the update of {service} is {state}"), || {
             let now = self.service(service)?["UpdateStatus"].take();
@@ -111,14 +111,15 @@ impl World {
         })
     }
 
-    /// Gives a node a label, or takes it away.
+    /// Adds a label to a node, or removes it.
     pub fn label_node(&self, k: usize, key: &str, value: Option<&str>) -> Result<()> {
         let words =
             value.map_or_else(|| ["--label-rm".to_owned(), key.to_owned()], |value| ["--label-add".to_owned(), format!("{key}={value}")]);
         self.docker(&["node", "update", &words[0], &words[1], &format!("node{k}")]).map(drop)
     }
 
-    /// Kind, name and version index of every object that Swarmgate made: equal twice = nothing was written in between.
+    /// Kind, name and version index of every object that Swarmgate created: two equal results mean that nothing was written in
+    /// between.
     pub fn owned(&self) -> Result<BTreeMap<String, u64>> {
         let api = self.api()?;
         let filters = format!("filters=%7B%22label%22%3A%5B%22{}%22%5D%7D", OWNED.replace('=', "%3D"));
@@ -132,8 +133,8 @@ impl World {
         Ok(found)
     }
 
-    /// Waits until no more than `count` containers of a service live, those that were told to go included: their end is the
-    /// most dangerous moment for requests on their way.
+    /// Waits until no more than `count` containers of a service exist, including those that were told to stop: the moment at
+    /// which they end is the most dangerous one for requests in flight.
     pub fn await_alive(&self, service: &str, count: usize) -> Result<()> {
         eventually(CONVERGED, &format!("{count} containers of {service} live"), || {
             let tasks = self.api()?.get(&format!("/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D"))?;
@@ -144,17 +145,17 @@ impl World {
         })
     }
 
-    /// Ends the container of a task at once, as a crash does.
+    /// Kills the container of a task, as a crash does.
     pub fn kill(&self, task: &Value) -> Result<()> {
         self.to_container("kill", task)
     }
 
-    /// Lets the processes of a task stand still; Swarm goes on to call it running.
+    /// Freezes the processes of a task; Swarm still reports the task as running.
     pub fn freeze(&self, task: &Value) -> Result<()> {
         self.to_container("pause", task)
     }
 
-    /// Lets the processes of a task go on.
+    /// Resumes the processes of a task.
     pub fn thaw(&self, task: &Value) -> Result<()> {
         self.to_container("unpause", task)
     }
@@ -173,7 +174,7 @@ impl World {
     }
 }
 
-/// Whether a cluster's fleet is as declared, nothing is waited for, and every proxy runs the newest configuration.
+/// Whether a cluster's fleet is as declared, nothing is pending, and every proxy runs the newest configuration.
 fn converged(cluster: &Value) -> Result<()> {
     for kind in ["Accepted", "FleetConverged", "Programmed"] {
         let condition = cluster["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == kind);

@@ -1,5 +1,5 @@
-//! Requests as an outside client makes them: no proxy, no followed redirect, no retry. They leave through the network of
-//! the calling thread, so a case (which runs inside the lab) can reach nothing but the lab.
+//! Requests as an outside client sends them: no proxy, no redirects followed, no retries. They leave through the network of the
+//! calling thread, so a case (which runs inside the lab) can reach only the lab.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -15,19 +15,19 @@ use crate::command::finish;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The headers in their order, names in lower case.
+    /// The headers in order, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, with what is not UTF-8 replaced.
+    /// The body, with invalid UTF-8 replaced.
     pub body: String,
 }
 
 impl Response {
-    /// The first header of that name.
+    /// The first header with that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -38,7 +38,7 @@ impl Response {
     }
 }
 
-/// One request, put together piece by piece.
+/// A request under construction.
 #[derive(Clone, Debug)]
 pub struct Call {
     address: String,
@@ -58,33 +58,33 @@ impl Call {
         Self { address, method: Method::GET, path, headers, body, patience: PATIENCE, from: None }
     }
 
-    /// The same as a POST of `body`.
+    /// Makes it a POST of `body`.
     pub fn post(address: &str, host: &str, path: &str, body: &str) -> Self {
         Self { method: Method::POST, body: body.to_owned(), ..Self::get(address, host, path) }
     }
 
-    /// With one header more.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Giving up after `patience` instead of 5 seconds.
+    /// Gives up after `patience` instead of 5 seconds.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Sent from this address, one of [`crate::lab::Lab::clients`].
+    /// Sends it from this address, one of [`crate::lab::Lab::clients`].
     #[must_use]
     pub fn from(mut self, address: IpAddr) -> Self {
         self.from = Some(address);
         self
     }
 
-    /// Sends it and reads the whole answer.
+    /// Sends it and reads the whole response.
     pub fn send(&self) -> Result<Response> {
         self.send_by(&self.client()?)
     }
@@ -95,7 +95,7 @@ impl Call {
         (0..count).map(|_| self.send_by(&client)).collect()
     }
 
-    /// A client of its own for each call: its threads and connections belong to the caller's network.
+    /// Creates a new client for each call, because a client's threads and connections belong to the caller's network.
     fn client(&self) -> Result<Client> {
         let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(self.patience).local_address(self.from);
         client.build().context("make a client")
@@ -127,18 +127,19 @@ pub fn http_get(address: &str, host: &str, path: &str) -> Result<Response> {
     Call::get(address, host, path).send()
 }
 
-/// The same through TLS, with `host` as the server name and any certificate accepted. `extra` goes to curl as it is:
+/// The same through TLS, with `host` as the server name and any certificate accepted. `extra` is passed to curl unchanged:
 /// `["--no-insecure", "--cacert", FILE]` accepts only certificates of that authority.
 pub fn https_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
     curl(address, &format!("https://{host}{path}"), &[&["--http1.1"], extra].concat())
 }
 
-/// The same over a connection that begins with the PROXY protocol, which names the client that it is.
+/// The same over a connection that begins with the PROXY protocol, which names this client.
 pub fn http_get_by_proxy_protocol(address: &str, host: &str, path: &str) -> Result<Response> {
     curl(address, &format!("http://{host}{path}"), &["--http1.1", "--haproxy-protocol"])
 }
 
-/// The same over HTTP/2 in plain text, as gRPC clients begin. Trailers stand behind the body, as curl prints them.
+/// The same over HTTP/2 in plain text with prior knowledge, as gRPC clients use it. Trailers follow the body, as curl prints
+/// them.
 pub fn h2c_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
     curl(address, &format!("http://{host}{path}"), &[&["--http2-prior-knowledge"], extra].concat())
 }

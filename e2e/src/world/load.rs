@@ -1,5 +1,5 @@
-//! A steady stream of requests, for the question whether any is lost while the world changes. Requests begin at fixed
-//! times whether or not earlier ones are finished, and nothing is ever tried twice: a lost request must show.
+//! A steady stream of requests, to find out whether any is lost while the world changes. Requests begin at fixed times whether
+//! or not earlier ones have finished, and nothing is ever retried, because a lost request must be reported.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-/// What a client waits for one answer.
+/// How long a client waits for one response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is told of a request whose connection was refused.
+/// The text recorded for a request whose connection was refused.
 const REFUSED: &str = "connect: connection refused";
 
 type Connection = SendRequest<Empty<Bytes>>;
@@ -34,30 +34,30 @@ pub struct Load {
 }
 
 impl Drop for Load {
-    /// A case that failed must not burden the ones after it.
+    /// A failed case must not burden the ones after it.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 }
 
-/// What became of the requests of a stream.
+/// The outcome of the requests of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct LoadReport {
     /// How many began.
     pub requests: u64,
     /// How many of them did not end with status 200.
     pub failed: u64,
-    /// The failed ones by what happened.
+    /// The failed ones by cause.
     pub kinds: BTreeMap<String, u64>,
-    /// Half of all took at most this long, counted from when the request should have begun.
+    /// Half of all requests took at most this long, measured from when the request should have begun.
     pub p50: Duration,
-    /// 99 of 100 took at most this long.
+    /// 99 of 100 requests took at most this long.
     pub p99: Duration,
     /// The slowest.
     pub max: Duration,
-    /// When the first and the last failed request began, counted from the start.
+    /// When the first and the last failed request began, measured from the start.
     pub failed_between: Option<(Duration, Duration)>,
-    /// The seconds, counted from the start, in which nobody was there for most requests: the connection was refused.
+    /// The seconds, measured from the start, in which nothing listened for most requests: the connection was refused.
     pub down: BTreeSet<u64>,
 }
 
@@ -82,15 +82,15 @@ struct Target {
 type Outcome = (Duration, Duration, Option<String>);
 
 impl Load {
-    /// Starts `rate` requests per second for `path` at `address` (`IP:PORT`) with `host` as the Host header. With
-    /// `keepalive` connections are used again, otherwise each request has its own.
+    /// Starts `rate` requests per second for `path` at `address` (`IP:PORT`) with `host` as the Host header. With `keepalive`,
+    /// connections are reused; otherwise each request has its own.
     pub fn start(address: &str, host: &str, path: &str, rate: u32, keepalive: bool) -> Result<Self> {
         let address = address.parse().with_context(|| format!("{address} is no IP:PORT"))?;
         let target = Target { address, request: path.to_owned(), host: host.to_owned(), keep: keepalive, idle: Mutex::default() };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let pause = Duration::from_secs(1) / rate.max(1);
-        // A thread of its own, started here so that it has the caller's network.
+        // A separate thread, started here so that it uses the caller's network.
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the load's runtime")?;
             runtime.block_on(stream(Arc::new(target), pause, &told))
@@ -99,7 +99,7 @@ impl Load {
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Begins no more requests, waits for those on the way, and reports.
+    /// Begins no more requests, waits for those in flight, and reports.
     pub fn stop(mut self) -> Result<LoadReport> {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
@@ -131,7 +131,7 @@ async fn stream(target: Arc<Target>, pause: Duration, stop: &AtomicBool) -> Resu
 }
 
 impl Target {
-    /// One request; what went wrong, if anything.
+    /// Sends one request. Returns what went wrong, if anything.
     async fn one(&self) -> Option<String> {
         let (mut connection, used) = match self.take_idle() {
             Some(idle) => (idle, " on a used connection"),
@@ -159,14 +159,14 @@ impl Target {
 
     async fn connect(&self) -> Result<Connection, String> {
         let socket = TcpStream::connect(self.address).await.map_err(|reason| format!("connect: {}", reason.kind()))?;
-        // Without a delay the small packets of a request are one.
+        // Without Nagle's delay, the small packets of a request are not held back.
         let _ = socket.set_nodelay(true);
         let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|reason| format!("handshake: {reason}"))?;
         tokio::spawn(connection);
         Ok(sender)
     }
 
-    /// A kept connection that nobody is known to have closed.
+    /// A kept connection that is not known to be closed.
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle();
         while let Some(connection) = idle.pop_front() {

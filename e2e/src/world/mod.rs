@@ -1,5 +1,5 @@
-//! What an end-to-end case stands on: one lab with the images on it, and the things cases do again and again.
-//! It must never let a case reach anything but the lab, nor leave a lab behind unless it was asked to.
+//! The base of every end-to-end case: one lab with the images on it, and helpers for what cases do repeatedly. It must never
+//! let a case reach anything but the lab, nor leave a lab behind unless asked to.
 
 mod app;
 mod browsers;
@@ -38,25 +38,25 @@ use crate::command::{finish, finish_with_input};
 use crate::lab::{Engine, Lab, LabOptions, VipShim};
 use crate::wait::eventually;
 
-/// Long enough for a service to run on a busy machine: images are there, so an idle one takes two seconds.
+/// Long enough for a service to start on a busy machine: images are already there, so on an idle one it takes two seconds.
 const RUNNING: Duration = Duration::from_secs(60);
 
-/// Opens the status port of every lab, none of which anybody outside can reach.
+/// The status token of every lab; no lab can be reached from outside.
 const STATUS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// A service with this label outlives the case that made it.
+/// A service with this label outlives the case that created it.
 pub const STAYS: &str = "e2e.stays";
 
 /// A lab with Swarmgate's images and the test images on every node, and with working VIPs.
 pub struct World {
-    /// The lab itself, to break and mend.
+    /// The lab itself, to break and repair.
     pub lab: Lab,
     shim: VipShim,
 }
 
 impl World {
-    /// Brings up the lab that `setting` asks for, as the one of this number among those side by side; what a former run left
-    /// under its name goes first.
+    /// Brings up the lab that `setting` describes, with this number among the labs side by side. First removes anything that an
+    /// earlier run left under its name.
     pub fn up(setting: &Setting, number: usize) -> Result<Self> {
         let mut options = LabOptions::new(&setting.lab_name(number), setting.nodes, setting.managers);
         options.load = images()?;
@@ -74,8 +74,8 @@ impl World {
         Lab::down(self.lab.name())
     }
 
-    /// Puts right what a case broke, and removes what it made: every service that is neither Swarmgate's nor in its stack,
-    /// and has no label `e2e.stays`.
+    /// Repairs what a case broke, and removes what it created: every service that is not Swarmgate's, not in its stack, and
+    /// without the label `e2e.stays`.
     pub fn tidy(&self) -> Result<()> {
         for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
             // A node whose engine was killed has nothing to resume.
@@ -106,7 +106,7 @@ impl World {
         self.lab.docker(self.manager()?, args)
     }
 
-    /// Makes an attachable overlay network unless there is one of that name.
+    /// Creates an attachable overlay network unless one of that name exists.
     pub fn network(&self, name: &str) -> Result<()> {
         if self.docker(&["network", "inspect", name]).is_err() {
             self.docker(&["network", "create", "--driver", "overlay", "--attachable", name])?;
@@ -114,8 +114,8 @@ impl World {
         Ok(())
     }
 
-    /// Stores a secret and returns its name, which is `name` and a mark of the content: what an earlier case left is no
-    /// hindrance.
+    /// Stores a secret and returns its name, which is `name` plus a hash of the content, so that a secret left by an earlier
+    /// case does not conflict.
     pub fn secret(&self, name: &str, content: &str) -> Result<String> {
         let name = format!("{name}-{}", Self::spec_version(content));
         let mut command = Command::new("docker");
@@ -124,30 +124,30 @@ impl World {
         Ok(name)
     }
 
-    /// The same, for one that may be there already.
+    /// The same for a secret that may exist already.
     fn lasting_secret(&self, name: &str, content: &str) -> Result<String> {
         let known = format!("{name}-{}", Self::spec_version(content));
         if self.docker(&["secret", "inspect", &known]).is_ok() { Ok(known) } else { self.secret(name, content) }
     }
 
-    /// What opens the operator's status port.
+    /// The token for the operator's status port.
     pub fn status_token(&self) -> Result<String> {
         Ok(STATUS_TOKEN.to_owned())
     }
 
-    /// Creates a service from the words that follow `docker service create`, the image last, without waiting for it.
+    /// Creates a service from the arguments of `docker service create`, the image last, without waiting for it.
     pub fn create(&self, name: &str, words: &[&str]) -> Result<()> {
         let head = ["service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", name];
         self.docker(&[&head, words].concat()).map(drop)
     }
 
-    /// Updates a service by the words that follow `docker service update`, without waiting for the outcome.
+    /// Updates a service with the arguments of `docker service update`, without waiting for the outcome.
     pub fn update(&self, name: &str, words: &[&str]) -> Result<()> {
         let head = ["service", "update", "--detach", "--quiet", "--no-resolve-image"];
         self.docker(&[&head, words, &[name]].concat()).map(drop)
     }
 
-    /// The tasks of a service that run and shall run.
+    /// The tasks of a service that run and have the desired state running.
     pub fn running_tasks(&self, service: &str) -> Result<Vec<Value>> {
         let filters = format!("%7B%22service%22%3A%5B%22{service}%22%5D%2C%22desired-state%22%3A%5B%22running%22%5D%7D");
         let tasks = self.api()?.get(&format!("/tasks?filters={filters}"))?;
@@ -177,7 +177,7 @@ impl World {
         self.lab.docker(self.node_of(task)?, &[&["exec", container], words].concat())
     }
 
-    /// What a task of a demo-app service gets from `url`: the view from inside the overlay networks.
+    /// The response that a task of a demo-app service gets from `url`: the view from inside the overlay networks.
     pub fn get_from(&self, task: &Value, url: &str) -> Result<String> {
         self.exec(task, &["demo-app", "get", url])
     }
@@ -197,7 +197,7 @@ impl World {
         command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
         command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(chart);
         command.arg("-c").arg(charts.join("status-token.yml")).arg("swarmgate").env("SWARMGATE_STATUS_TOKEN_SECRET", secret);
-        // Whatever the operator asks beyond the published list is refused, and fails the case.
+        // Calls of the operator beyond the published list are refused, and fail the case.
         command.envs(self.lab.filtered_socket().map(|socket| ("SWARMGATE_DOCKER_SOCKET", socket)));
         finish(command.envs(environment.iter().copied())).map(drop)
     }
@@ -207,14 +207,14 @@ impl World {
         self.deploy_chart_with("stack.yml", spec, environment)
     }
 
-    /// The same with the chart that makes no overlay network.
+    /// The same with the chart that creates no overlay network.
     pub fn deploy_swarmgate_without_overlay(&self, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
         self.deploy_chart_with("stack-host.yml", spec, environment)
     }
 
     fn deploy_chart_with(&self, chart: &str, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
         let version = Self::spec_version(spec);
-        // Other labs' cases deploy the same spec at the same time.
+        // Cases on other labs deploy the same spec at the same time.
         let file = repository().join(format!("target/{}-{version}.yaml", self.lab.name()));
         fs::write(&file, spec).with_context(|| format!("write {}", file.display()))?;
         let path = file.to_string_lossy();
@@ -224,12 +224,12 @@ impl World {
         outcome
     }
 
-    /// What [`World::deploy_swarmgate_with`] gives as the version of a spec: different for different content.
+    /// The spec version that [`World::deploy_swarmgate_with`] passes on: different for different content.
     pub fn spec_version(spec: &str) -> String {
         Sha256::digest(spec).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     }
 
-    /// Runs the `swarmgate` program against a manager's socket, as a person would who has the operator's token.
+    /// Runs the `swarmgate` program against a manager's socket, like a person who has the operator's token.
     pub fn swarmgate(&self, args: &[&str]) -> Result<String> {
         let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
         let mut token = tempfile::NamedTempFile::new().context("make a file for the token")?;
@@ -253,7 +253,7 @@ pub fn repository() -> PathBuf {
     own.parent().unwrap_or(own).to_path_buf()
 }
 
-/// Every image archive that `make images` made.
+/// Every image archive that `make images` created.
 fn images() -> Result<Vec<PathBuf>> {
     let directory = repository().join("target/images");
     let entries = fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -265,7 +265,7 @@ fn images() -> Result<Vec<PathBuf>> {
     Ok(archives)
 }
 
-/// A program of this workspace: what the variable `SWARMGATE_BIN` names, or the newest build.
+/// A program of this workspace: the one that the variable `SWARMGATE_BIN` names, or the newest build.
 pub fn program(name: &str) -> Result<PathBuf> {
     if let Some(named) = env::var_os("SWARMGATE_BIN") {
         return Ok(named.into());

@@ -1,5 +1,5 @@
-//! What a person needs to see when a case fails: Swarmgate's own status, services, tasks, logs. It must never fail
-//! itself: what cannot be read is said to be so.
+//! Everything a person needs to see when a case fails: Swarmgate's status, services, tasks, logs. It must never fail itself: if
+//! something cannot be read, the report says so.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -9,10 +9,10 @@ use anyhow::Result;
 use super::World;
 use crate::command::{LIMIT, end_within};
 
-/// As much of a log as shows what happened last.
+/// Enough of a log to show what happened last.
 const LOG_LINES: u32 = 200;
 
-/// Enough for all logs of a service that can be had.
+/// Enough time for all the logs of a service that are available.
 const LOG_SECONDS: &str = "10";
 
 /// The state of a world as text.
@@ -40,11 +40,11 @@ pub fn report(world: &World) -> String {
 }
 
 impl World {
-    /// The last lines of each task of a service, both streams: programs write logs to standard error, and so does the
-    /// command line with them.
+    /// The last lines of each task of a service, both streams: programs write logs to standard error, and the Docker command
+    /// line passes them on there.
     pub fn log(&self, service: &str, lines: u32) -> Result<String> {
         let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
-        // The command waits for the logs of lost nodes for ever.
+        // The command waits forever for the logs of lost nodes.
         let mut command = Command::new("timeout");
         command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", &lines.to_string(), service]);
         let ended = end_within(&mut command, LIMIT)?;

@@ -1,19 +1,19 @@
-//! Which case is played next on which lab, and what may go on beside it. It must never let two cases disturb each other that
-//! say they cannot bear it, nor leave a case waiting while nothing is in its way.
+//! Decides which case runs next on which lab, and what may run beside it. It must never let two cases disturb each other that
+//! declare they do not tolerate it, nor leave a case waiting while nothing stands in its way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What a case asks of the machine while it is played, which its world has all of the time.
+/// What a case demands of the machine while it runs (its world exists all the time).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// It waits for changes; another lab beside it makes it slower at most.
+    /// It waits for changes; another lab beside it at most slows it down.
     Light,
-    /// It counts the lost requests of a steady stream, which a machine that is busy loses by itself.
+    /// It counts the lost requests of a steady stream; a busy machine loses some by itself.
     Traffic,
-    /// Nothing may go on beside it.
+    /// Nothing may run beside it.
     Alone,
-    /// A new world is made: engines start and unpack images.
+    /// A new world is being built: engines start and unpack images.
     Raise,
 }
 
@@ -26,7 +26,8 @@ impl Demand {
     }
 }
 
-/// A second lab of one setting is made only for at least so many of the cases that are left: to make it takes as long as some.
+/// A second lab with the same setting is built only if at least this many of its cases are left: building it takes as long as a
+/// few cases.
 const SHARE_MIN: usize = 6;
 
 /// A case that waits for its turn.
@@ -42,28 +43,28 @@ struct Place {
     /// The setting whose world is up there.
     setting: &'static str,
     busy: bool,
-    /// What is asked of the machine there now.
+    /// What the current case there demands of the machine.
     demand: Option<Demand>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// How many cases have not yet said that they wait: until all have, none is played, so that the order is always the same.
+    /// How many cases have not yet reported that they wait. None runs until all have, so that the order is always the same.
     missing: usize,
     waiting: BTreeMap<usize, Waiting>,
     places: Vec<Place>,
-    /// Where a case may go.
+    /// Where a case may run.
     granted: BTreeMap<usize, usize>,
 }
 
-/// Hands out places to cases, each of which asks from a thread of its own.
+/// Assigns places to cases, each of which asks from its own thread.
 pub(super) struct Schedule {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Schedule {
-    /// For so many cases, on so many labs.
+    /// Creates a schedule for this many cases on this many labs.
     pub fn new(cases: usize, labs: usize) -> Self {
         let state = State { missing: cases, waiting: BTreeMap::new(), places: vec![Place::default(); labs], granted: BTreeMap::new() };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -84,14 +85,14 @@ impl Schedule {
         }
     }
 
-    /// Waits for the turn of the case with this number in the order of cases: the place where it is played.
+    /// Waits for the turn of the case with this index in the order of cases. Returns the place where it runs.
     pub fn enter(&self, case: usize, setting: &'static str, demand: Demand) -> usize {
         let mut state = self.state();
         state.missing = state.missing.saturating_sub(1);
         state.waiting.insert(case, Waiting { setting, demand });
         drop(state);
         self.wait_until(|state| {
-            // Another case waits in a thread of its own to hear that it got a place.
+            // Another case's thread waits to learn that it got a place.
             if state.grant() {
                 self.changed.notify_all();
             }
@@ -99,7 +100,7 @@ impl Schedule {
         })
     }
 
-    /// Waits until the machine can bear what the case asks, once its world is up.
+    /// Waits until the machine can take what the case demands, once its world is up.
     pub fn begin(&self, place: usize, demand: Demand) {
         self.wait_until(|state| {
             state.places[place].demand = None;
@@ -107,7 +108,7 @@ impl Schedule {
         });
     }
 
-    /// The case is over, and leaves a world of this setting.
+    /// The case is over, and leaves a world with this setting.
     pub fn leave(&self, place: usize, setting: &'static str) {
         self.state().places[place] = Place { setting, busy: false, demand: None };
         self.changed.notify_all();
@@ -115,7 +116,7 @@ impl Schedule {
 }
 
 impl State {
-    /// Gives every place that is free the case that suits it best, if there is one. Whether it gave any.
+    /// Gives every free place the case that suits it best, if there is one. Returns whether it gave any.
     fn grant(&mut self) -> bool {
         let before = self.granted.len();
         for place in 0..self.places.len() {
@@ -135,7 +136,7 @@ impl State {
         self.places.iter().filter_map(|place| place.demand).all(|other| demand.bears(other))
     }
 
-    /// The next case in the world that is up there, or else the first one of another world.
+    /// The next case in the world that is up there, otherwise the first case of another world.
     fn choose(&self, place: usize) -> Option<usize> {
         let here = self.places[place].setting;
         let mut at_home = self.waiting.iter().filter(|(_, case)| case.setting == here).peekable();
@@ -146,7 +147,7 @@ impl State {
         self.waiting.iter().find(|(_, case)| case.setting == setting).map(|(case, _)| *case)
     }
 
-    /// The setting of which most is left that nobody plays; else the one that has the most left for each lab.
+    /// The setting with the most cases left among those that no lab runs; otherwise the one with the most left for each lab.
     fn next_setting(&self, place: usize) -> Option<&'static str> {
         let settings: BTreeSet<_> = self.waiting.values().map(|case| case.setting).collect();
         let left = |setting: &str| self.waiting.values().filter(|case| case.setting == setting).count();

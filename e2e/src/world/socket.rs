@@ -1,5 +1,5 @@
-//! A websocket client, for connections that outlive changes and for conversations in everything that the protocol allows.
-//! It must never open a connection again by itself: one that broke must show.
+//! A websocket client, for connections that outlive changes and for conversations that use everything the protocol allows. It
+//! must never reopen a connection by itself, because a broken one must be reported.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::{Message, WebSocket};
 
-/// What a client waits for one message.
+/// How long a client waits for one message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open connection.
@@ -47,7 +47,7 @@ impl Socket {
         messages.into_iter().try_for_each(|message| self.0.send(message)).context("send")
     }
 
-    /// What comes next, in words.
+    /// Describes the next message.
     fn heard(&mut self) -> String {
         match self.0.read() {
             Ok(Message::Text(text)) => format!("text {:.60}, {} bytes", text.as_str(), text.len()),
@@ -64,9 +64,9 @@ fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-/// What an echoing server at this address answers to everything that the protocol allows: messages in fragments with pings
-/// between them, empty and large ones, every limit of a length, and several kinds of an end. Equal = nothing on the way
-/// changes anything.
+/// The responses of an echo server at this address to everything that the protocol allows: fragmented messages with pings
+/// between them, empty and large ones, every boundary of the length encodings, and several ways to close. If two results are
+/// equal, nothing in between changed anything.
 pub fn conversation(address: &str, host: &str, path: &str) -> Result<Vec<String>> {
     let mut heard = Vec::new();
     let mut socket = Socket::open(address, host, path)?;
@@ -83,7 +83,7 @@ pub fn conversation(address: &str, host: &str, path: &str) -> Result<Vec<String>
     Ok(heard)
 }
 
-/// Messages, and how many answers they have.
+/// Messages, and how many responses each one has.
 fn sayings() -> Vec<(Vec<Message>, usize)> {
     let part = |text: &'static str, data, last| Message::Frame(Frame::message(text, OpCode::Data(data), last));
     let ping = |length| Message::Ping(vec![7_u8; length].into());
@@ -101,7 +101,7 @@ fn sayings() -> Vec<(Vec<Message>, usize)> {
     sayings
 }
 
-/// What no client may send.
+/// Frames that a client must not send.
 fn offences() -> Vec<Message> {
     let lonely = Frame::message("lonely", OpCode::Data(Data::Continue), true);
     let reserved = Frame::message("reserved", OpCode::Data(Data::Reserved(3)), true);

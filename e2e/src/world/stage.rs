@@ -1,5 +1,5 @@
-//! One laboratory on which cases are played one after the other, and which is made anew where a case needs another world. It
-//! must never count a case as passed that did not run, nor give a case a world that the one before left broken.
+//! One laboratory on which cases run one after the other, and which is rebuilt when a case needs another world. It must never
+//! report a case as passed that did not run, nor give a case a world that the previous one left broken.
 
 use std::any::Any;
 use std::env;
@@ -12,17 +12,17 @@ use super::suite::Case;
 use super::times::Clock;
 use super::{World, report};
 
-/// Set to anything to leave the lab of a failed run up, for a look at it.
+/// Set to anything to keep the lab of a failed run for inspection.
 const KEEP: &str = "SWARMGATE_E2E_KEEP";
 
-/// The world that is up, or why the last one did not come up.
+/// The world that is up, or the reason why the last one did not come up.
 pub(super) struct Stage {
     /// Which of the labs side by side, from 0.
     number: usize,
     setting: &'static str,
     world: Option<World>,
     broken: Option<String>,
-    /// Whether a case has been played in this world.
+    /// Whether a case has run in this world.
     used: bool,
     failed: bool,
 }
@@ -32,12 +32,12 @@ impl Stage {
         Self { number, setting: "", world: None, broken: None, used: false, failed: false }
     }
 
-    /// The setting whose world is up; empty where the next case needs a new one in any case.
+    /// The setting whose world is up; empty if the next case needs a new one in any case.
     pub fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// Makes the world that the case needs unless it is there. Whether it came up is seen when the case is played.
+    /// Builds the world that the case needs unless it is up already. If that fails, the case reports it when it runs.
     pub fn raise(&mut self, case: &Case) -> Result<()> {
         if self.setting == case.setting.name {
             return Ok(());
@@ -51,7 +51,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Plays a case in the world that is up.
+    /// Runs a case in the world that is up.
     pub fn play(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
         let outcome = self.play_and_tidy(case, clock);
         self.failed |= outcome.is_err();
@@ -68,7 +68,8 @@ impl Stage {
         let outcome = ready.and_then(|()| guarded(world, case, case.check)).and(nothing_refused(world));
         clock.checked();
         let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
-        // A world that is not right for any case is not made again for each; otherwise the next case gets a fresh one.
+        // A new world in which its first case cannot begin is not rebuilt for each case; otherwise the next case gets a fresh
+        // one.
         if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
             self.broken = Some(format!("{reason:#}"));
         } else if !begun || tidied.is_err() {
@@ -78,7 +79,7 @@ impl Stage {
         outcome
     }
 
-    /// Removes the world, unless a case failed and it is to be looked at.
+    /// Removes the world, unless a case failed and the world is kept for inspection.
     pub fn clear(&mut self) -> Result<()> {
         self.broken = None;
         match self.world.take() {
@@ -92,14 +93,14 @@ impl Stage {
     }
 }
 
-/// A call of the operator that is not on the published list fails the case in which it was tried.
+/// An API call by the operator that is not on the published list fails the case during which it happened.
 fn nothing_refused(world: &World) -> Result<()> {
     let refused = world.lab.take_refused_calls()?;
     ensure!(refused.is_empty(), "calls that charts/swarmgate/docker-api.txt does not name:\n{}", refused.join("\n"));
     Ok(())
 }
 
-/// Runs part of a case where it can reach the lab and nothing else, and shows the world if it fails.
+/// Runs part of a case where it can reach only the lab, and prints the state of the world if it fails.
 fn guarded(world: &World, case: &Case, work: fn(&World) -> Result<()>) -> Result<()> {
     world.lab.inside(|| {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(world)));
@@ -121,7 +122,7 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
 }
 
-/// In one piece: other labs' cases write, too, and the results of cases go to the other stream.
+/// Written in one piece: cases on other labs write, too, and the results of cases go to the other stream.
 fn print_at_once(text: &str) {
     let _results_wait = io::stdout().lock();
     // A closed stream is no reason to fail.

@@ -1,5 +1,5 @@
-//! Runs cases, on several labs side by side where they bear it, and prints their results like `cargo test` does. It must never
-//! count a case as passed that did not run, nor go on without an end where nothing works.
+//! Runs cases, on several labs side by side where the cases allow it, and prints results in the format of `cargo test`. It must
+//! never report a case as passed that did not run, nor keep going forever when nothing works.
 
 use std::env;
 use std::fs::File;
@@ -20,19 +20,20 @@ use super::watch::Watch;
 use super::{World, repository};
 use crate::lab::Lab;
 
-/// Set to `required` where tests that cannot run shall count as failed.
+/// Set to `required` to make tests that cannot run count as failed.
 const REQUIRED: &str = "SWARMGATE_TESTS";
 
-/// Set to a number to play every selected case so often, to see one that fails now and then.
+/// Set to a number to run every selected case that many times, to catch one that fails intermittently.
 const REPEAT: &str = "SWARMGATE_E2E_REPEAT";
 
-/// How many labs stand side by side where `--test-threads` does not say: most of the time, each waits for its Swarm.
+/// How many labs run side by side unless `--test-threads` says otherwise: most of the time, each waits for its Swarm.
 const LABS: usize = 2;
 
-/// After so many failed cases the others fail unplayed: the cause is none of theirs, and each would wait for it in vain.
+/// After this many failed cases, the rest fail without running: they share a cause that lies elsewhere, and each would run into
+/// its time limit.
 const FAILURES_MAX: usize = 10;
 
-/// What kind of world a case needs. Cases with the same setting share a world, one after the other.
+/// The kind of world that a case needs. Cases with the same setting share a world, one after the other.
 #[derive(Clone, Copy)]
 pub struct Setting {
     /// Short; part of the lab's name.
@@ -41,15 +42,15 @@ pub struct Setting {
     pub nodes: usize,
     /// How many of them are managers.
     pub managers: usize,
-    /// What happens once after the lab is up, such as deploying Swarmgate.
+    /// Runs once after the lab is up, for example to deploy Swarmgate.
     pub prepare: fn(&World) -> Result<()>,
-    /// What happens before each case, inside the lab's parent namespace, such as waiting until Swarmgate has settled after
-    /// the case before.
+    /// Runs before each case, inside the lab's parent namespace, for example to wait until Swarmgate has settled after the
+    /// previous case.
     pub before: fn(&World) -> Result<()>,
 }
 
 impl Setting {
-    /// Different for each checkout, so that two of them can be tested at the same time on one machine, and for each of the
+    /// Different for each checkout, so that two checkouts can be tested at the same time on one machine, and for each of the
     /// labs side by side.
     pub(super) fn lab_name(&self, stage: usize) -> String {
         format!("{}{}-{stage}", lab_prefix(), self.name)
@@ -62,7 +63,7 @@ fn lab_prefix() -> String {
     format!("e2e-{:04x}-", sum & 0xffff)
 }
 
-/// Labs of an earlier run of this checkout that was killed, or that left one up for a look.
+/// Labs that an earlier run of this checkout left behind because it was killed or because it kept one for inspection.
 pub(super) fn remove_leftovers() {
     for name in Lab::names().iter().filter(|name| name.starts_with(&lab_prefix())) {
         if let Err(reason) = Lab::down(name) {
@@ -78,14 +79,14 @@ pub struct Case {
     pub name: &'static str,
     /// The world that it needs.
     pub setting: Setting,
-    /// Runs inside the lab's parent namespace; may break anything, since [`World::tidy`] comes after it.
+    /// Runs inside the lab's parent namespace; may break anything, because [`World::tidy`] runs after it.
     pub check: fn(&World) -> Result<()>,
-    /// What it asks of the machine.
+    /// What it demands of the machine.
     pub demand: Demand,
 }
 
 impl Case {
-    /// A case that bears anything beside it.
+    /// A case that tolerates anything running beside it.
     pub fn new(name: &'static str, setting: Setting, check: fn(&World) -> Result<()>) -> Self {
         Self { name, setting, check, demand: Demand::Light }
     }
@@ -96,14 +97,14 @@ impl Case {
         Self { demand: Demand::Traffic, ..self }
     }
 
-    /// Bears nothing beside it.
+    /// Tolerates nothing running beside it.
     #[must_use]
     pub fn alone(self) -> Self {
         Self { demand: Demand::Alone, ..self }
     }
 }
 
-/// All that the cases of a run share.
+/// Everything that the cases of a run share.
 struct Run {
     began: Instant,
     schedule: Schedule,
@@ -128,7 +129,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     let cases: Vec<_> = cases.into_iter().flat_map(|case| repeat_n(case, times)).collect();
     let named = |case: &Case| Trial::test(case.name, || Ok(()));
     let selected = cases.iter().filter(|case| !arguments.is_filtered_out(&named(case))).count();
-    // Each case waits for its turn in a thread of its own.
+    // Each case waits for its turn in its own thread.
     arguments.test_threads = Some(selected.max(1));
     let run = Arc::new(Run::new(selected, labs));
     let trials = cases.into_iter().enumerate();
@@ -147,7 +148,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Why real Swarms cannot be made here, if they cannot.
+/// The reason why real Swarms cannot run here, if there is one.
 fn obstacle() -> Option<String> {
     if !cfg!(target_os = "linux") {
         return Some("this is not Linux".to_owned());

@@ -1,11 +1,11 @@
-//! Where the time of a run went: a run that takes too long is run less often. It must never decide anything.
+//! Reports where the time of a run went, because a slow suite is run less often. It must never decide anything.
 
 use std::fs;
 use std::time::Instant;
 
 use super::repository;
 
-/// How many of the slowest cases are printed; the file has all.
+/// How many of the slowest cases are printed; the file contains all.
 const SLOWEST: usize = 10;
 const FILE: &str = "target/e2e-times.tsv";
 
@@ -27,7 +27,7 @@ impl Times {
     }
 }
 
-/// Takes the times of one case while it is played.
+/// Records the times of one case while it runs.
 pub(super) struct Clock {
     last: Instant,
     times: Times,
@@ -50,7 +50,7 @@ impl Clock {
         self.times.raise = self.lap();
     }
 
-    /// Nobody counts the time until the case's turn came.
+    /// The time until the case's turn came is not counted.
     pub fn waited(&mut self) {
         self.lap();
     }
@@ -65,16 +65,16 @@ impl Clock {
         self.times.check = self.lap();
     }
 
-    /// Everything is over.
+    /// The case is over.
     pub fn stop(mut self) -> Times {
         self.times.tidy = self.lap();
         self.times
     }
 }
 
-/// Writes the times of all cases so far to a file, which a run that is broken off leaves, too.
+/// Writes the times of all cases so far to a file, so that an aborted run leaves one, too.
 pub(super) fn write(times: &[Times]) {
-    // Without the file the run is no worse.
+    // The run does not depend on this file.
     if let Err(reason) = fs::write(repository().join(FILE), table(times)) {
         eprintln!("e2e: could not write {FILE}: {reason}");
     }

@@ -1,4 +1,4 @@
-//! Ends a run in which a case never comes to its end. It must never end one that is only slow.
+//! Ends a run in which a case never finishes. It must never end one that is only slow.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::suite::remove_leftovers;
 use crate::command;
 
-/// The slowest case takes a minute or two; one that takes this long waits for something that has no limit of its own.
+/// The slowest case takes a minute or two; one that takes this long waits for something without a limit of its own.
 const CASE_MAX: Duration = Duration::from_secs(600);
 
-/// Ends the whole run when it is not dropped in time: a case that hangs cannot be stopped from outside, but it can be named.
+/// Ends the whole run unless dropped in time: a case that hangs cannot be stopped from outside, but it can be named.
 pub(super) struct Watch {
     _alive: Option<Sender<()>>,
 }
@@ -28,7 +28,7 @@ impl Watch {
                 std::process::exit(1);
             }
         };
-        // Without a watch the case is played all the same.
+        // Without a watch the case runs all the same.
         let watched = thread::Builder::new().name("watch".into()).spawn(work).is_ok();
         Self { _alive: watched.then_some(alive) }
     }

@@ -1,5 +1,5 @@
-//! `demo-app`: a small web server that says what reached it, for demos and tests of an ingress. It must never lose a
-//! request that it has begun, and never be taken for an example of a production service.
+//! `demo-app`: a small web server that reports the requests it receives, for demos and tests of an ingress. It must never lose
+//! a request that it has begun, nor be taken as an example of a production service.
 //!
 //! It speaks HTTP/1.1 and, to clients that begin with it, HTTP/2. Every path answers with JSON about the request, except
 //! `/slow?ms=N` (headers at once, the rest after N ms), `/fail?code=N`, `/big?bytes=N`, `/healthz`, `/call` (as a gRPC method
@@ -37,10 +37,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Tests send small bodies; what is larger is cut off here and not counted.
+/// Tests send small bodies; a larger body is cut off here and the rest is not counted.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// What this instance says about itself.
+/// What this instance reports about itself.
 #[derive(Clone)]
 struct Identity {
     version: String,
@@ -126,10 +126,10 @@ async fn tell(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Reads the whole request; then the connection ends.
+/// Reads the whole request, then closes the connection.
 async fn hang_up(request: Request, _: Next) -> Response {
     let _ = request.into_body().collect().await;
-    // The server knows no way to give no answer, but what unwinds takes its connection with it. Nothing is printed.
+    // The server cannot omit a response, but a handler that unwinds takes its connection with it. Nothing is printed.
     resume_unwind(Box::new("hang up"))
 }
 
@@ -159,7 +159,7 @@ async fn time_to_exit() {
 }
 
 async fn told_to_stop() {
-    // As process 1 of a container a program gets no default action for signals: both must be handled.
+    // As process 1 of a container, a program gets no default action for signals: both must be handled.
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
     tokio::select! {
         _ = terminate.recv() => {}
@@ -181,7 +181,7 @@ async fn describe(State(own): State<Identity>, ConnectInfo(caller): ConnectInfo<
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
         "query": parts.uri.query(),
-        // HTTP/2 says it in the address.
+        // HTTP/2 puts the host in the URI.
         "host": host.or_else(|| parts.uri.authority().map(ToString::to_string)),
         "headers": readable(&parts.headers),
         "body_bytes": body,
@@ -189,7 +189,7 @@ async fn describe(State(own): State<Identity>, ConnectInfo(caller): ConnectInfo<
     Json(answer).into_response()
 }
 
-/// Every header by name; one that came several times has its values in order.
+/// Every header by name; a repeated header has its values in order.
 fn readable(headers: &HeaderMap) -> BTreeMap<String, Value> {
     let value_of = |name: &HeaderName| {
         let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
@@ -218,7 +218,7 @@ async fn big(Query(query): Query<HashMap<String, usize>>) -> Bytes {
     Bytes::from(vec![b'.'; query.get("bytes").copied().unwrap_or(1 << 20).min(LARGEST_BODY)])
 }
 
-/// What a gRPC client needs to arrive: a body of no stated length, and behind it the outcome.
+/// A gRPC client needs this response: a body without a content length, followed by the status in trailers.
 async fn call() -> Response {
     let outcome = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
     let message = Frame::data(Bytes::from_static(b"\0\0\0\0\x02ok"));

@@ -1,5 +1,5 @@
-//! TLS for the demo application: with a certificate made at start, or with one from a file. It must never be taken for an
-//! example of how to keep a key.
+//! TLS for the demo application: with a certificate generated at start, or with one from a file. It must never be taken as an
+//! example of how to store a key.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,12 +17,12 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-/// The value of `TLS` that asks for a certificate that nobody else knows.
+/// The value of `TLS` that requests a certificate that no client knows.
 const SELF_SIGNED: &str = "self-signed";
 /// How many connections may wait to be served.
 const WAITING: usize = 64;
 
-/// Who is at the other end, and the name that it asked for in TLS.
+/// The remote address, and the server name requested in TLS.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub address: SocketAddr,
@@ -48,8 +48,8 @@ pub struct Secure {
 }
 
 impl Secure {
-    /// Takes the connections of `listener`. `material` is `self-signed`, or names a PEM file with a certificate chain and
-    /// its key.
+    /// Accepts connections from `listener`. `material` is `self-signed`, or names a PEM file with a certificate chain and its
+    /// key.
     pub fn new(listener: TcpListener, material: &str) -> Result<Self> {
         let address = listener.local_addr().context("look up the own address")?;
         let acceptor = TlsAcceptor::from(Arc::new(settings(material)?));
@@ -59,7 +59,7 @@ impl Secure {
     }
 }
 
-/// Each handshake is a task of its own, so that nobody waits for a client that is slow.
+/// Each handshake has its own task, so that a slow client does not hold up the others.
 async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<(TlsStream<TcpStream>, Caller)>) {
     loop {
         let (stream, address) = Listener::accept(&mut listener).await;
@@ -70,7 +70,7 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::
                 Err(error) => return tell(address, &error),
             };
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
-            // Nobody listens any more when the application ends.
+            // When the application ends, nothing receives connections any more.
             let _ = sender.send((stream, Caller { address, server_name })).await;
         });
     }

@@ -1,5 +1,5 @@
-//! Writes a plan as packet rules: in the engine's load-balancer namespaces, in its routing-mesh namespace, and on the
-//! node. It must never write rules outside chains of its own names, except the jumps to them.
+//! Writes a plan as packet rules: in the engine's load-balancer namespaces, in its routing-mesh namespace, and on the node. It
+//! must never write rules outside its own chains, except the jumps to them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,14 +18,14 @@ const TO_TASKS: &str = "SWARMGATE-VIP";
 const FROM_HERE: &str = "SWARMGATE-SNAT";
 const LET_PASS: &str = "SWARMGATE-PASS";
 
-/// A namespace: the same path names another one after a node was off or a network was away.
+/// A namespace: the same path names another one after a node was off or a network was removed.
 type Place = (PathBuf, u64);
 
-/// For so many rounds the addresses of a namespace are taken as they were: nobody but the engine changes them, and only when it
-/// makes the namespace. To read them takes a process, and there are some dozens of namespaces.
+/// The addresses of a namespace are cached for this many rounds: only the engine changes them, and only when it creates the
+/// namespace. Reading them takes a process, and there are dozens of namespaces.
 const ROUNDS: u32 = 12;
 
-/// What was written where, so that a round without change costs nothing.
+/// Which rules were written where, so that a round without changes costs nothing.
 #[derive(Default)]
 pub(super) struct Applied {
     written: BTreeMap<Place, Rules>,
@@ -37,16 +37,16 @@ pub(super) struct Applied {
 /// The rules of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Rules {
-    /// Addresses that the namespace must have beside its own.
+    /// Addresses that the namespace must have in addition to its own.
     aliases: Vec<String>,
     redirects: Vec<String>,
     masks: Vec<String>,
-    /// What a node must forward although the engine's rules drop it: the engine lets only its own redirects pass.
+    /// Traffic that a node must forward although the engine's rules drop it: the engine accepts only its own redirects.
     passes: Vec<String>,
 }
 
 impl Applied {
-    /// A round begins: what the namespaces hold is looked at again after a change, and now and then.
+    /// Begins a round: the content of the namespaces is read again after a change, and periodically.
     pub fn begin(&mut self, plan: &Plan) {
         self.rounds += 1;
         if self.rounds > ROUNDS || self.plan != *plan {
@@ -55,8 +55,8 @@ impl Applied {
         }
     }
 
-    /// Brings the namespaces of node `k`, whose first process is `first`, to what `plan` says. A namespace can vanish at
-    /// any time, or leave its name behind; that must not hold up the others, so every one is tried and the last failure told.
+    /// Makes the namespaces of node `k`, whose first process is `first`, match `plan`. A namespace can vanish at any time, or
+    /// leave its name behind; that must not hold up the others, so each one is tried and the last failure is returned.
     pub fn bring(&mut self, lab: &str, k: usize, first: i32, plan: &Plan) -> Result<()> {
         let engines_own = PathBuf::from(format!("/proc/{first}/root/run/docker/netns"));
         let mut outcome = Ok(());
@@ -93,7 +93,7 @@ impl Applied {
         Ok(())
     }
 
-    /// Those of a namespace that the engine has not finished are not kept.
+    /// Addresses of a namespace that the engine has not finished setting up are not cached.
     fn addresses(&mut self, path: &Path) -> Result<(Place, Value)> {
         let place = (path.to_path_buf(), fs::metadata(path)?.ino());
         if let Some(known) = self.addresses.get(&place) {
@@ -143,7 +143,7 @@ fn of_node(ports: &[MeshPort], gateway: &str) -> Rules {
     }
 }
 
-/// One rule for each task, each taking an equal share of what the ones before it left over.
+/// One rule for each task, each taking an equal share of what the rules before it left over.
 fn spread(matching: &str, tasks: &[String], port: &str) -> Vec<String> {
     let rule = |(at, task): (usize, &String)| {
         let left = tasks.len() - at;
@@ -157,7 +157,7 @@ fn addresses_in(place: &Path) -> Result<Value> {
     Ok(serde_json::from_str(&finish(in_network(place, "ip").args(["-j", "-4", "addr"]))?)?)
 }
 
-/// Every address with the interface and the prefix length.
+/// Every address with its interface and prefix length.
 fn each_address(addresses: &Value) -> impl Iterator<Item = (&str, &str, u64)> {
     addresses.as_array().into_iter().flatten().flat_map(|interface| {
         let name = interface["ifname"].as_str().unwrap_or_default();
@@ -166,7 +166,7 @@ fn each_address(addresses: &Value) -> impl Iterator<Item = (&str, &str, u64)> {
     })
 }
 
-/// The address that the engine gave to `interface`; those that we added have a prefix of 32.
+/// The address that the engine gave to `interface`; addresses that we added have a prefix length of 32.
 fn address_of(addresses: &Value, interface: &str) -> Option<String> {
     each_address(addresses).find(|(name, _, length)| *name == interface && *length != 32).map(|(_, address, _)| address.to_owned())
 }

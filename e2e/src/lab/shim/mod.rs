@@ -1,5 +1,5 @@
-//! A stand-in for `ip_vs`, for kernels without it: does with packet rules, in the places where the engine would program
-//! IPVS, what makes service VIPs and routing-mesh ports work. It must never change a container's own namespace.
+//! A stand-in for `ip_vs` on kernels without it: makes service VIPs and routing-mesh ports work with packet rules in the places
+//! where the engine would program IPVS. It must never change a container's own namespace.
 
 mod apply;
 mod plan;
@@ -18,10 +18,10 @@ use super::engine::Engine;
 use apply::Applied;
 use plan::Plan;
 
-/// How often the world is looked at: a change is followed in about twice this time.
+/// How often the Swarm is polled: a change takes effect after about twice this time.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Keeps the rules up to date from a thread of its own until it is dropped. The last rules stay in place then.
+/// Keeps the rules up to date from its own thread until it is dropped. The last rules then stay in place.
 pub struct VipShim {
     stop: Arc<AtomicBool>,
     trouble: Arc<Mutex<Option<String>>>,
@@ -38,7 +38,7 @@ impl VipShim {
         Ok(Self { stop, trouble, thread: Some(thread) })
     }
 
-    /// Why the last round failed, if it did. A lab whose manager is down has such a reason, and that is no fault.
+    /// Why the last round failed, if it did. In a lab whose manager is down, rounds fail, and that is not an error.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().ok().and_then(|text| text.clone())
     }
@@ -78,7 +78,7 @@ fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied
     outcome
 }
 
-/// Asks the first node that knows: only managers do, and a stopped one must not hold up the others for long.
+/// Queries the first node that knows: only managers do, and a stopped node must not hold up the others for long.
 fn observe(lab: &Lab, engines: &mut BTreeMap<usize, Engine>) -> Result<Plan> {
     let mut last = anyhow::anyhow!("the lab has no manager");
     for k in 1..=lab.nodes() {

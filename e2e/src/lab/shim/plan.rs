@@ -1,4 +1,4 @@
-//! Which address leads to which tasks, read from the answers of the Docker API. Pure: it must never look at the world.
+//! Which address leads to which tasks, computed from Docker API responses. Pure: it must never do I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(super) struct MeshPort {
     pub tasks: Vec<String>,
 }
 
-/// Everything that load balancing has to know.
+/// All the inputs of load balancing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// By network id.
@@ -31,7 +31,7 @@ pub(super) struct Plan {
 type Addresses = BTreeMap<(String, String), Vec<String>>;
 
 impl Plan {
-    /// Reads the lists of services, of tasks that shall run, and of overlay networks.
+    /// Parses the lists of services, of tasks whose desired state is running, and of overlay networks.
     pub fn of(services: &Value, tasks: &Value, networks: &Value) -> Self {
         let overlay: BTreeSet<_> = list(networks).map(|network| text(&network["Id"])).collect();
         let mesh = list(networks).find(|network| network["Ingress"] == true).map(|network| text(&network["Id"]));
