@@ -1,4 +1,5 @@
-//! The chart's files fit each other: a second file that is given with `-c` replaces what it names of the first as a whole.
+//! The chart's files fit together: a second file that is passed with `-c` replaces, as a whole, each item of the first that it
+//! names.
 #![expect(clippy::expect_used, reason = "a test that cannot read its file has failed")]
 
 use std::fs;

@@ -1,8 +1,8 @@
-//! Convergence from a seed: the real pass, over a simulated Swarm with faults, with people who change everything, and an
-//! operator that dies between any two calls. Safety is asserted at every step; when faults and people stop, the world
-//! converges within a bound, and from then on nothing is written.
+//! Convergence from a seed: the real pass over a simulated Swarm with faults, with people who change everything, and with an
+//! operator that may die between any two calls. Safety is asserted at every step. Once faults and people stop, the world
+//! converges within a bound, and nothing is written from then on.
 //!
-//! `SEED=n` replays one seed with its story; `SEEDS=n` changes how many are tried.
+//! `SEED=n` replays one seed with its story; `SEEDS=n` changes the number of seeds.
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be built has failed")]
 
 #[path = "convergence/channel.rs"]
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use story::Story;
 
-/// How many seeds are tried unless `SEEDS` says otherwise.
+/// The number of seeds unless `SEEDS` is set.
 const SEEDS: u64 = 2_000;
 
 #[test]

@@ -1,7 +1,7 @@
-//! Stack files, scripts and files of Interlock that others wrote, when they are at hand: every one gives the routes that its
-//! author wanted, or a finding that says why not. Holds nothing of them: what an author wanted is worked out from the
-//! labels by rules of its own. They lie beside the checkout, or where `SWARMGATE_CORPUS` says; without them these tests are
-//! skipped everywhere, because nobody can install them.
+//! Stack files, scripts and Interlock files that other people wrote, if they are available. Each of them gives the routes that
+//! its author wanted, or a finding that says why not. Contains none of their text: separate rules derive what an author wanted
+//! from the labels. The corpus is next to the checkout, or where `SWARMGATE_CORPUS` points. Without it these tests are skipped
+//! even where every test must run, because it cannot be installed.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
@@ -24,12 +24,12 @@ use std::path::{Path, PathBuf};
 
 use wanted::Outcome;
 
-/// Stacks whose labels are not where labels belong, so that nothing may be published. Their comments say so, or Docker would.
+/// Stacks whose labels are at the wrong place, so that nothing may be published. Their comments, or Docker itself, say so.
 const PUBLISH_NOTHING: [&str; 4] =
     ["clemenko-flask-22f7.yml", "conoa-misplaced-labels.yml", "kadena-devnet-ip-hash.yml", "kadena-evm-multi-ip-hash.yml"];
-/// All stacks together want more routes than this; fewer were not looked for.
+/// All stacks together ask for more routes than this; otherwise the tests read the wrong files.
 const STACK_ROUTES_MIN: usize = 50;
-/// The same of scripts.
+/// The same minimum for scripts.
 const SCRIPT_ROUTES_MIN: usize = 10;
 
 #[test]
@@ -49,7 +49,7 @@ fn every_key_of_every_interlock_file_has_a_place_here() {
     assert!(strangers.is_empty(), "{}", strangers.join("\n"));
 }
 
-/// Reads each file as one or more Swarms and compares what is wanted with what is given.
+/// Reads each file as one or more Swarms and compares the wanted routes with the actual ones.
 fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde_json::Value>) {
     let files = files(folder);
     let mut served = 0;
@@ -70,7 +70,7 @@ fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde
     assert!(files.is_empty() || served >= routes_min, "only {served} routes of {folder} are served");
 }
 
-/// The files of one folder, by name; none when there is no corpus.
+/// The files of one folder, sorted by name; empty if there is no corpus.
 fn files(folder: &str) -> Vec<(String, String)> {
     let Some(corpus) = corpus() else { return Vec::new() };
     let entries = fs::read_dir(corpus.join(folder)).expect("the corpus has this folder");

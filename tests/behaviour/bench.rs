@@ -1,4 +1,4 @@
-//! One Swarm to try a case on, and what all cases need: waiting, names of their own, and cleaning up.
+//! A Swarm for one test case, and what all cases need: waiting, names of their own, and cleanup.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use swarmgate::simulator::{ImageBehaviour, SimOptions, SimSwarm};
 use swarmgate::swarm::{Service, Snapshot, Swarm, SwarmErrorKind, Task};
 use swarmgate::types::{ConfigId, NetworkId, ServiceId};
 
-/// How long a condition may take to come true.
+/// The maximum time until a condition must hold.
 const LIMIT: Duration = Duration::from_secs(90);
 /// An image that no node has.
 pub const NO_IMAGE: &str = "swarmgate-test-there-is-no-such-image:1";
 
-/// A Swarm and a prefix for the names of one case.
+/// A Swarm, and a prefix for the names of one case.
 pub struct Bench {
     swarm: Box<dyn Swarm>,
     simulated: Option<SimSwarm>,
@@ -30,7 +30,7 @@ impl Bench {
         Self { swarm: Box::new(swarm.clone()), simulated: Some(swarm), image: "app".to_owned(), prefix: prefix(case) }
     }
 
-    /// The real Swarm that the environment names. Without one the case is skipped.
+    /// The real Swarm that the environment names. Skips the case if there is none.
     pub async fn real(case: &str) -> Option<Self> {
         let (Some(url), Some(image)) = (variable("SWARMGATE_TEST_DOCKER"), variable("SWARMGATE_TEST_IMAGE")) else {
             crate::skip::skip("no SWARMGATE_TEST_DOCKER and SWARMGATE_TEST_IMAGE, which name a real Swarm and an image");
@@ -41,7 +41,7 @@ impl Bench {
         Some(bench)
     }
 
-    /// Removes all that the case has made, now or in an earlier run.
+    /// Removes everything that the case has created, in this run or an earlier one.
     pub async fn clean(&self) {
         let ours = |name: &str| name.starts_with(&self.prefix);
         let seen = self.look().await;
@@ -59,8 +59,8 @@ impl Bench {
         }
     }
 
-    /// Removes a network as soon as the last task has left it. The engine of a node goes on listing a network that is
-    /// removed until the node's last container has left it, so one that is not found is gone, too.
+    /// Removes a network once the last task has left it. A node's engine lists a removed network until the node's last
+    /// container has left it, so a network that is not found is gone, too.
     pub async fn remove_network_once_free(&self, id: &NetworkId) {
         let mut waited = Duration::ZERO;
         while let Err(error) = self.swarm.remove_network(id).await {
@@ -76,12 +76,12 @@ impl Bench {
         &*self.swarm
     }
 
-    /// A name that is this case's alone.
+    /// A name that no other case uses.
     pub fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// A service that runs as many tasks and stops quickly.
+    /// A service with this many tasks that stop quickly.
     pub fn spec(&self, name: &str, replicas: u64) -> Value {
         json!({
             "Name": self.name(name),
@@ -113,7 +113,7 @@ impl Bench {
         self.look().await.services.remove(id).unwrap()
     }
 
-    /// Edits a service as it is now, trying again while Swarm itself writes it.
+    /// Edits the current spec of a service, and retries while Swarm itself updates it.
     pub async fn edit(&self, id: &ServiceId, edit: impl Fn(&mut Value)) {
         loop {
             let service = self.service(id).await;
@@ -126,7 +126,7 @@ impl Bench {
         }
     }
 
-    /// Lets time pass; how much.
+    /// Lets time pass and returns how much.
     pub async fn pass(&self, time: Duration) -> Duration {
         match &self.simulated {
             Some(swarm) => swarm.advance(time),
@@ -135,7 +135,7 @@ impl Bench {
         time
     }
 
-    /// Waits until the Swarm is so; what was seen then.
+    /// Waits until the Swarm satisfies `so`; returns that snapshot.
     pub async fn until(&self, what: &str, so: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let mut waited = Duration::ZERO;
         loop {
@@ -148,26 +148,26 @@ impl Bench {
         }
     }
 
-    /// Creates a service on all whose tasks the case can rely; ids of its tasks.
+    /// Creates a service and waits until the case can rely on all of its tasks; returns their ids.
     pub async fn running(&self, spec: &Value, tasks: usize) -> (ServiceId, BTreeSet<String>) {
         let id = self.create(spec).await;
         let ids = self.until_running(&id, tasks).await;
         (id, ids)
     }
 
-    /// Waits until as many tasks run; their ids.
+    /// Waits until this many tasks run; returns their ids.
     pub async fn until_running(&self, id: &ServiceId, tasks: usize) -> BTreeSet<String> {
         let seen = self.until("tasks run", |s| running(s, id).len() == tasks).await;
         running(&seen, id).into_iter().map(|t| t.id.0.clone()).collect()
     }
 
-    /// Waits until no old task is left and as many new ones run.
+    /// Waits until no old task is left and equally many new ones run.
     pub async fn until_replaced(&self, id: &ServiceId, old: &BTreeSet<String>) {
         let new = |s: &Snapshot| running(s, id).iter().filter(|t| !old.contains(&t.id.0)).count();
         self.until("all tasks are replaced", |s| new(s) == old.len() && running(s, id).len() == old.len()).await;
     }
 
-    /// The tasks of a service that are told to stop and have not ended.
+    /// The tasks of a service that should stop and have not ended.
     pub async fn stopping(&self, id: &ServiceId) -> BTreeSet<String> {
         let told = self.swarm.stopping_tasks().await.unwrap();
         let told = self.look().await.with_stopping(&told).unwrap().stopping;
@@ -183,7 +183,7 @@ impl Bench {
         }
     }
 
-    /// Looks on for a while and finds the same tasks.
+    /// Watches for a while and checks that the tasks stay the same.
     pub async fn stays(&self, id: &ServiceId, old: &BTreeSet<String>) {
         for _ in 0..15 {
             self.pass(Duration::from_millis(100)).await;
@@ -194,12 +194,12 @@ impl Bench {
     }
 }
 
-/// Tasks of a service that are wanted.
+/// A service's tasks whose desired state is to run.
 pub fn tasks<'a>(seen: &'a Snapshot, id: &ServiceId) -> Vec<&'a Task> {
     seen.tasks.values().filter(|t| t.service == *id).collect()
 }
 
-/// Tasks of a service that are wanted and run.
+/// A service's tasks whose desired state is to run and that do run.
 pub fn running<'a>(seen: &'a Snapshot, id: &ServiceId) -> Vec<&'a Task> {
     tasks(seen, id).into_iter().filter(|t| t.state.as_str() == "running").collect()
 }
@@ -209,10 +209,10 @@ pub fn owner() -> BTreeMap<String, String> {
     BTreeMap::from([("swarmgate.owner".to_owned(), "behaviour".to_owned())])
 }
 
-/// Short, for names have limits, and of this case alone.
+/// A prefix that only this case uses. Short, because the length of names is limited.
 fn prefix(case: &str) -> String {
     let initials: String = case.split('_').filter_map(|word| word.chars().next()).collect();
-    // The port shows configs that are named as the operator's own.
+    // The port lists only configs named like the operator's own.
     format!("swarmgate-t{}-{initials}-", case.len())
 }
 

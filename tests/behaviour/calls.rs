@@ -1,4 +1,4 @@
-//! What single calls do and refuse.
+//! What individual calls do, and what they refuse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ pub async fn what_is_in_use_stays(bench: &Bench) {
             s["TaskTemplate"]["Networks"] = json!([]);
         })
         .await;
-    // The spec before still refers to both, and that counts for nothing.
+    // The previous spec still refers to both, which does not prevent their removal.
     bench.port().remove_config(&config).await.unwrap();
     bench.remove_network_once_free(&network).await;
 }
@@ -117,7 +117,7 @@ pub async fn a_config_that_a_label_names_is_seen_and_none_that_begins_so(bench: 
         spec
     };
     assert_eq!(seen().await, BTreeSet::new());
-    // What only begins so, what is an id, and what is the beginning of one.
+    // A name that only begins like one, an id, and the beginning of an id.
     for (name, value) in [("a", bench.name("c")), ("b", ids[1].0.clone()), ("c", ids[1].0[..5].to_owned())] {
         bench.create(&naming(name, value, "")).await;
     }
@@ -175,7 +175,7 @@ pub async fn a_published_port_is_one_services_alone(bench: &Bench) {
     assert_eq!(in_use("ingress").await, SwarmErrorKind::InUse);
 }
 
-/// A spec with everything that Swarm gives back in another form.
+/// A spec with everything that Swarm returns in a different form.
 fn rich(bench: &Bench) -> Value {
     let mut spec = bench.spec("rich", 0);
     spec["Unknown"] = json!(1);
@@ -224,7 +224,8 @@ pub async fn a_spec_reads_back_in_swarms_form(bench: &Bench) {
     assert_eq!(bench.service(&id).await.spec, expected);
 }
 
-/// Capabilities and logging exactly as sent; of security options all that the engine knows, said or not.
+/// Capabilities and logging are returned exactly as sent. Of the security options, the engine returns all that it knows,
+/// whether or not they were sent.
 pub async fn bounds_read_back_as_they_were_sent(bench: &Bench) {
     let mut spec = bench.spec("bounds", 0);
     let (drop, driver) = (json!(["ALL"]), json!({"Name": "json-file", "Options": {"max-file": "3", "max-size": "1m"}}));
@@ -240,7 +241,7 @@ pub async fn bounds_read_back_as_they_were_sent(bench: &Bench) {
     assert!(container.get("CapabilityAdd").is_none(), "{container}");
     assert_eq!(template["Resources"]["Limits"], json!({"MemoryBytes": 8 << 20, "Pids": 64}));
     let known: Vec<&str> = container["Privileges"].as_object().unwrap().keys().map(String::as_str).collect();
-    // Engines from 25 on keep the last one.
+    // Engine 25 and later keep the last one.
     assert!(
         [&["CredentialSpec", "SELinuxContext"][..], &["CredentialSpec", "NoNewPrivileges", "SELinuxContext"]].contains(&&known[..]),
         "{known:?}"
@@ -266,13 +267,13 @@ pub async fn a_virtual_ip_comes_after_the_creation(bench: &Bench) {
 pub async fn changes_are_hinted_at(bench: &Bench) {
     let mut hints = bench.port().hints();
     let mut kind = None;
-    // A stream that is not read yet may not be open yet, so the change is made until it is heard.
+    // The stream may not be open until it is read, so the change is repeated until its event arrives.
     for number in 0..50 {
         let id = bench.config(&format!("c{number}"), b"x").await;
         bench.port().remove_config(&id).await.unwrap();
         let heard = tokio::time::timeout(std::time::Duration::from_millis(300), hints.next()).await;
         kind = heard.ok().flatten().map(|hint| hint.unwrap().kind);
-        // Other cases change other things meanwhile.
+        // Other cases change other objects at the same time.
         if kind.as_deref() == Some("config") {
             break;
         }

@@ -1,4 +1,4 @@
-//! What addresses a network has, and what becomes of tasks that get none.
+//! The addresses of a network, and what happens to tasks that get none.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub async fn a_full_network_keeps_tasks_new_without_a_word(bench: &Bench) {
     let addresses: Vec<_> = tasks(&seen, &id).iter().flat_map(|task| &task.addresses).map(|(_, address)| address.addr()).collect();
     let vips = seen.services[&id].virtual_ips.iter().map(|vip| vip.address);
     let different: BTreeSet<_> = addresses.iter().copied().chain(vips).collect();
-    // Eight addresses: the network's own, the broadcast address and the gateway's are nobody's.
+    // Eight addresses, three of them unusable: the network's own, the broadcast address and the gateway's.
     assert!(waiting(&seen) >= 3 && different.len() <= 5 && different.len() > addresses.len(), "{different:?}");
     assert!(
         tasks(&seen, &id).iter().filter(|task| task.state.as_str() == "new").all(|task| task.addresses.is_empty() && task.error.is_empty())

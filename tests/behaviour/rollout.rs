@@ -1,4 +1,4 @@
-//! Which changes replace tasks, and what an update tells of itself.
+//! Which changes replace tasks, and what an update reports about itself.
 
 use serde_json::{Value, json};
 use swarmgate::swarm::Service;
@@ -29,7 +29,7 @@ async fn replaces_tasks(bench: &Bench, edit: impl Fn(&mut Value)) {
 }
 
 pub async fn a_write_of_the_same_spec_forgets_the_one_before(bench: &Bench) {
-    // Of others' services the spec before the last update is not held.
+    // The snapshot does not keep the previous spec of services that belong to others.
     let mut spec = bench.spec("a", 1);
     spec["Labels"] = json!({"swarmgate.owner": "o"});
     let (id, old) = bench.running(&spec, 1).await;
@@ -102,7 +102,7 @@ pub async fn an_empty_placement_stays_and_replaces_no_task(bench: &Bench) {
     let (id, ids) = bench.running(&spec, 1).await;
     bench.edit(&id, |spec| spec["TaskTemplate"]["Placement"] = json!({})).await;
     bench.stays(&id, &ids).await;
-    // It is told as it was given: absent, it would end the managers.
+    // It is returned as it was sent: if it were absent, the managers would crash.
     assert_eq!(bench.service(&id).await.spec["TaskTemplate"]["Placement"], json!({}));
 }
 

@@ -1,4 +1,4 @@
-//! Where tasks run, why they do not, and what they leave behind.
+//! Where tasks run, why they do not run, and what they leave behind.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub async fn a_service_without_a_node_says_why(bench: &Bench) {
     bench.until("the task says why", |s| explains(s, &id, "scheduling constraints not satisfied on")).await;
 }
 
-/// On the first node only, whatever the Swarm's size.
+/// On the first node only, regardless of the size of the Swarm.
 fn on_one_node(bench: &Bench, seen: &Snapshot, name: &str, published: u16) -> Value {
     let node = seen.nodes.values().next().unwrap();
     let mut spec = bench.spec(name, 1);
@@ -54,7 +54,7 @@ pub async fn tasks_of_one_node_have_ports_of_their_own(bench: &Bench) {
     let seen = bench.look().await;
     let ports: Vec<_> = running(&seen, &id).iter().flat_map(|t| &t.host_ports).map(|p| p.published).collect();
     assert!(ports.len() == 2 && ports[0] != ports[1], "{ports:?}");
-    // Which numbers Swarm chose stands with the tasks alone.
+    // Only the tasks show which ports Swarm chose.
     assert!(seen.services[&id].ports.iter().all(|p| p.host_mode && p.target == 80 && p.published == 0), "{:?}", seen.services[&id].ports);
 }
 
@@ -75,16 +75,16 @@ pub async fn a_global_service_runs_once_per_matching_node(bench: &Bench) {
     let mut spec = bench.spec("a", 0);
     spec["Mode"] = json!({"Global": {}});
     let (id, _) = bench.running(&spec, nodes).await;
-    // No node matches any more: global tasks stop at once, not one after the other.
+    // No node matches any more: global tasks stop at once, rather than one after another.
     bench.edit(&id, |s| s["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.nowhere==at-all"]})).await;
     bench.until("no task is left", |s| tasks(s, &id).is_empty()).await;
 }
 
-/// What `mode: global` of proxies is made of.
+/// The behaviour on which `mode: global` of proxies relies.
 pub async fn no_node_has_more_tasks_than_it_may_and_those_without_a_node_go_first(bench: &Bench) {
     let nodes = bench.look().await.nodes.len();
     let (id, ids) = bench.running(&bench.spec("a", nodes as u64), nodes).await;
-    // How many a node may have replaces none that runs, nor does their number.
+    // Changing the limit per node does not replace running tasks; neither does changing the number of replicas.
     bench.edit(&id, |spec| spec["TaskTemplate"]["Placement"] = json!({"MaxReplicas": 1})).await;
     bench.stays(&id, &ids).await;
     bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(nodes + 1)).await;
@@ -92,7 +92,7 @@ pub async fn no_node_has_more_tasks_than_it_may_and_those_without_a_node_go_firs
     bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(nodes)).await;
     bench.until("nothing waits any more", |s| tasks(s, &id).len() == nodes).await;
     bench.stays(&id, &ids).await;
-    // One is replaced where it was, although it may have only one there.
+    // A task is replaced on its own node, although the limit per node is one.
     bench.edit(&id, |spec| spec["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
     bench.until_replaced(&id, &ids).await;
     let seen = bench.look().await;
@@ -112,7 +112,7 @@ pub async fn a_network_stays_while_a_task_is_wanted_on_it(bench: &Bench) {
     let mut spec = bench.spec("a", 2);
     spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
     let (id, old) = bench.running(&spec, 2).await;
-    // The tasks leave it one after the other.
+    // The tasks leave the network one after another.
     bench.edit(&id, |s| s["TaskTemplate"]["Networks"] = json!([])).await;
     assert_eq!(bench.port().remove_network(&network).await.unwrap_err().kind, SwarmErrorKind::InUse);
     bench.until_replaced(&id, &old).await;
@@ -131,7 +131,7 @@ pub async fn a_network_whose_tasks_are_on_their_way_out_can_be_removed(bench: &B
 
 pub async fn a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends(bench: &Bench) {
     let mut spec = bench.spec("a", 2);
-    // Nothing ends by this signal, so that the task goes on until its time is over.
+    // This signal ends nothing, so the task keeps running until its grace period is over.
     spec["TaskTemplate"]["ContainerSpec"]["StopSignal"] = json!("SIGWINCH");
     spec["TaskTemplate"]["ContainerSpec"]["StopGracePeriod"] = json!(3_000_000_000_u64);
     let (id, ids) = bench.running(&spec, 2).await;
@@ -162,7 +162,7 @@ pub async fn a_task_on_its_nodes_own_network_says_so(bench: &Bench) {
     let seen = bench.look().await;
     let tasks = running(&seen, &id);
     assert!(tasks[0].on_host_network && tasks[0].addresses.is_empty(), "{tasks:?}");
-    // Its network is in no list, and has an id of its own in the Swarm.
+    // Its network is in no list, and has a separate id in the Swarm.
     let networks = &seen.services[&id].networks;
     assert!(networks.len() == 1 && networks[0].0 != "host" && !seen.networks.contains_key(&networks[0]), "{networks:?}");
     let (other, _) = bench.running(&bench.spec("b", 1), 1).await;

@@ -1,5 +1,5 @@
-//! The extensions and proxies of the simulated world: whatever the operator publishes is rendered when an extension task
-//! runs with a token that the operator accepts, and taken over by the running proxies.
+//! The extensions and proxies of the simulated world. What the operator publishes is rendered if an extension task runs with a
+//! token that the operator accepts; the running proxies then apply it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{Snapshot, Task};
 use swarmgate::types::{ClusterName, SecretId};
 
-/// The operator's end of the channel. Dies with the operator.
+/// The operator's end of the channel. It dies with the operator.
 #[derive(Default)]
 pub struct TestChannel {
     inner: Mutex<BTreeMap<ClusterName, Entry>>,
@@ -48,12 +48,12 @@ impl ExtensionChannel for TestChannel {
 }
 
 impl TestChannel {
-    /// What is published for every cluster.
+    /// What is published for each cluster.
     pub fn published(&self) -> BTreeMap<ClusterName, Desired> {
         self.lock().iter().filter_map(|(name, entry)| Some((name.clone(), entry.desired.clone()?))).collect()
     }
 
-    /// Every extension whose task runs and whose token is accepted renders what is published and reports.
+    /// Every extension that has a running task and an accepted token renders what is published and reports.
     pub fn extensions_report(&self, truth: &Snapshot, now: Timestamp) {
         for (name, entry) in self.lock().iter_mut() {
             let Some(desired) = &entry.desired else { continue };

@@ -9,12 +9,12 @@ use swarmgate::intent::documents::SourceFile;
 
 use super::people::BAD_IMAGE;
 
-/// A document and how it may differ from time to time.
+/// A document, and the ways in which it may vary.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is something that its author changes by itself")]
 pub struct Document {
     pub name: &'static str,
-    /// Host ports differ between clusters, or two documents contradict each other.
+    /// Host ports must differ between clusters; otherwise two documents contradict each other.
     port: u16,
     replicas: Option<u32>,
     pub global: bool,
@@ -23,13 +23,13 @@ pub struct Document {
     env: Option<u32>,
     constraint: Option<&'static str>,
     networks: Option<&'static str>,
-    /// Every change of the routes replaces the proxies.
+    /// Whether every change of the routes replaces the proxies.
     pub replace: bool,
-    /// A mistake that makes the document unusable.
+    /// Whether a mistake makes the document unusable.
     pub broken: bool,
 }
 
-/// The names that clusters have here; each publishes the label value of its own name.
+/// The names of clusters in this world. Each cluster publishes services whose label value is its own name.
 pub const NAMES: [&str; 3] = ["default", "dev", "shop"];
 
 impl Document {
@@ -50,7 +50,7 @@ impl Document {
         }
     }
 
-    /// Its author changes something.
+    /// Changes the document as its author might.
     pub fn change(&mut self, rng: &mut StdRng) {
         match rng.random_range(0..10) {
             0 => self.replicas = [None, Some(1), Some(2)].choose(rng).copied().flatten(),
@@ -100,7 +100,7 @@ impl Document {
     }
 }
 
-/// The files as the operator reads them.
+/// The files that the operator reads.
 pub fn files(documents: &[Document]) -> Vec<SourceFile> {
     documents.iter().map(|document| SourceFile::new(format!("{}.yaml", document.name), document.text())).collect()
 }

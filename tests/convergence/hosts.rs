@@ -1,4 +1,4 @@
-//! Who published a host first keeps it: the real pass, an operator that is started again, and what it leaves on the Swarm.
+//! The first service to publish a host keeps it: the real pass, an operator that restarts, and what it leaves on the Swarm.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::story::Story;
 const EXTENSION: &str = "swarmgate-extension-default";
 
 fn deploy(story: &Story, stack: &str, name: &str, hosts: &str) {
-    // Ages differ.
+    // The services get different ages.
     story.swarm().advance(Duration::from_secs(60));
     let network = story.truth().networks.values().find(|network| network.name == "app1").map(|network| network.id.0.clone());
     let spec = json!({
@@ -28,7 +28,7 @@ fn labels(stack: &str, hosts: &str) -> serde_json::Value {
     json!({"com.docker.stack.namespace": stack, "com.docker.lb.hosts": hosts, "com.docker.lb.port": "8080"})
 }
 
-/// The services that answer for `shop.test`.
+/// The services that serve `shop.test`.
 fn holders_of(story: &Story) -> Vec<String> {
     let table = story.published().table;
     let sites = table.hosts.iter().filter(|(host, _)| host.as_str() == "shop.test");
@@ -79,7 +79,8 @@ fn an_older_service_of_another_stack_never_gets_a_host_that_is_published() {
     assert_eq!(extension_tasks(&story), before, "no task is replaced for any of this");
 }
 
-/// Whoever may create services could make one of the extension's name before there is one, and write into it whose hosts are.
+/// Anyone who may create services could create one with the extension's name before it exists, and write into it which service
+/// holds which hosts.
 #[test]
 fn what_somebody_else_wrote_down_is_not_believed() {
     let mut story = Story::plain();

@@ -1,4 +1,4 @@
-//! What must be true, known without the code under test: which routes valid labels ask for, and what may be written.
+//! What must be true, determined without the code under test: which routes valid labels ask for, and what may be written.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use swarmgate::simulator::{Call, Write};
 use swarmgate::swarm::{Service, Snapshot, Task};
 use swarmgate::types::ClusterName;
 
-/// Hosts that are right.
+/// Valid hosts.
 pub const GOOD_HOSTS: &[&str] = &["a.example.org", "b.example.org", "*.example.org", "A.Example.ORG"];
-/// Hosts that are wrong, some of them on purpose.
+/// Invalid hosts, some of them deliberately so.
 pub const BAD_HOSTS: &[&str] =
     &["", "http://a.example.org", "a b", "a.example.org; return 200", "*.*.example.org", "-x-", "a.example.org/path"];
-/// Paths that are right.
+/// Valid paths.
 pub const GOOD_PATHS: &[&str] = &["/", "/app", "/app/deep"];
 
-/// Checks that every route that valid labels ask for is in the published table of its cluster, with its service, and that
-/// every endpoint is a running task of the service that it stands for, where that task is and all proxies have an interface.
+/// Checks that every route that valid labels ask for is in the published table of its cluster, with its service, and that every
+/// endpoint is a running task of its service, at an address where that task is and that all proxies can reach.
 pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     for service in seen.services.values() {
         if let Some((host, path)) = asked(cluster, service) {
@@ -40,7 +40,7 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     }
 }
 
-/// Whether a task is reached there: on a network of its own, or at a port that it has on its node.
+/// Whether the task is reachable at the endpoint: on one of its networks, or at a port that it publishes on its node.
 fn is_at(task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
     let on_network = endpoint.port.get() == 8080 && task.addresses.iter().any(|(_, address)| address.addr() == endpoint.address);
     let node = task.node.as_ref().and_then(|id| seen.nodes.get(id)).and_then(|node| node.address);
@@ -48,7 +48,7 @@ fn is_at(task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
     on_network || (node == Some(endpoint.address) && bound)
 }
 
-/// Whether every proxy that runs has the network of the address, if it is one on a network.
+/// Whether every running proxy is on the network of the endpoint's address, if that address is on a network.
 fn is_reached(cluster: &ClusterName, task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
     let Some((network, _)) = task.addresses.iter().find(|(_, address)| address.addr() == endpoint.address) else { return true };
     let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
@@ -60,7 +60,7 @@ fn is_reached(cluster: &ClusterName, task: &Task, endpoint: &Endpoint, seen: &Sn
     seen.tasks.values().filter(is_proxy).all(|proxy| proxy.addresses.iter().any(|(own, _)| own == network))
 }
 
-/// The route that a service's labels ask for in this cluster, if they are all right.
+/// The route that a service's labels ask for in this cluster, if all of them are valid.
 fn asked(cluster: &ClusterName, service: &Service) -> Option<(String, String)> {
     let label = |key: &str| service.labels.get(&format!("com.docker.lb.{key}")).map(String::as_str);
     let host = label("hosts").filter(|host| GOOD_HOSTS.contains(host))?;
@@ -69,7 +69,7 @@ fn asked(cluster: &ClusterName, service: &Service) -> Option<(String, String)> {
     right.then(|| (host.to_lowercase(), label("context_root").unwrap_or("/").to_owned()))
 }
 
-/// Checks what was written: only objects of ours are touched, and nothing is removed that a rollback or a task needs.
+/// Checks the writes: they touch only our objects, and remove nothing that a rollback or a task needs.
 pub fn check_writes(writes: &[Write]) {
     for write in writes.iter().filter(|write| write.took_effect()) {
         assert!(write.owned, "a foreign object was touched: {write:?}");
@@ -83,7 +83,7 @@ pub fn is_squatter(service: &Service) -> bool {
     service.labels.contains_key("squatter")
 }
 
-/// Checks that what exists of ours belongs to declared clusters, and that each of them has its two services.
+/// Checks that our existing objects belong to declared clusters, and that each of those has its two services.
 pub fn check_fleet(declared: &BTreeSet<ClusterName>, truth: &Snapshot) {
     let ours = truth.services.values().filter(|service| service.labels.contains_key(LABEL_OWNER));
     let names: BTreeSet<&str> = ours.map(|service| service.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! The people of the simulated world: they deploy, label, scale and remove applications, edit what is not theirs, and
+//! The people of the simulated world: they deploy, label, scale and remove applications, and edit what is not theirs, while
 //! nodes fail around them. Everything they do is legal; much of it is unwise.
 
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ const APPLICATIONS: [&str; 6] = ["web", "api", "admin", "blog", "cart", "mail"];
 /// The networks of the applications.
 const NETWORKS: [&str; 4] = ["app1", "app2", "app3", "app4"];
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
-/// The image that some people try although it never starts.
+/// An image that some people deploy although it never starts.
 pub const BAD_IMAGE: &str = "app:bad";
-/// Secrets with certificates, and configs with CAs, that labels name.
+/// The certificate secrets and CA configs that labels name.
 const CERTIFICATES: [&str; 3] = ["cert-1", "cert-2", "cert-3"];
 const AUTHORITIES: [&str; 2] = ["ca-1", "ca-2"];
 
-/// Makes the networks that everybody expects.
+/// Creates the networks that the applications expect.
 pub fn found(swarm: &SimSwarm) {
     for name in NETWORKS {
         swarm.user_creates_network(&json!({"Name": name, "Driver": "overlay"})).unwrap();
@@ -32,7 +32,7 @@ pub fn found(swarm: &SimSwarm) {
     swarm.set_image(BAD_IMAGE, ImageBehaviour::NeverStarts);
 }
 
-/// Somebody does something; says what, for the story.
+/// Performs one action of a person; returns its description for the story.
 pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     let application = *APPLICATIONS.choose(rng).unwrap();
     let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
@@ -59,13 +59,13 @@ pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     }
 }
 
-/// Somebody deploys an application.
+/// Deploys an application.
 pub fn deploy_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     let application = APPLICATIONS.choose(rng).unwrap();
     deploy(swarm, rng, application)
 }
 
-/// Somebody publishes an application somewhere else, or one more.
+/// Publishes an application at a different place, or at an additional one.
 pub fn publish_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     let application = APPLICATIONS.choose(rng).unwrap();
     let told = deploy(swarm, rng, application);
@@ -75,7 +75,7 @@ pub fn publish_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     told
 }
 
-/// Everybody goes home: nodes are up, images good, and nobody holds our names any more.
+/// Ends all activity: nodes are up, images work, and no foreign service holds our names.
 pub fn rest(swarm: &SimSwarm) {
     for node in NODES {
         swarm.node_comes_up(node);
@@ -109,7 +109,7 @@ fn deploy(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
     told("deploy", name, swarm.user_creates_service(&spec).map(|_| ()))
 }
 
-/// Some applications are also to be had on their nodes, where Swarm chooses the port or they do.
+/// Ports that some applications also publish on their nodes, chosen by Swarm or by the application.
 fn ports(rng: &mut StdRng) -> Value {
     let published = if rng.random_bool(0.3) { 8000 } else { 0 };
     let port = json!({"TargetPort": 8080, "PublishedPort": published, "PublishMode": "host"});
@@ -122,13 +122,13 @@ fn label(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
     told("label", name, swarm.user_edits_service(name, |spec| spec["Labels"] = labels))
 }
 
-/// Somebody stores a certificate or a CA; often it is there already.
+/// Stores a certificate or a CA, which often already exists.
 fn store(swarm: &SimSwarm, rng: &mut StdRng) {
     let _ = swarm.user_creates_secret(CERTIFICATES.choose(rng).unwrap(), &BTreeMap::new(), b"certificate");
     let _ = swarm.user_creates_config(AUTHORITIES.choose(rng).unwrap(), &BTreeMap::new(), b"authority");
 }
 
-/// Labels of an application: right ones mostly, and every way of getting them wrong.
+/// Labels of an application: mostly valid, with every kind of mistake among them.
 fn labels(rng: &mut StdRng) -> Value {
     let mut labels = serde_json::Map::new();
     let mut say = |key: &str, value: &str| labels.insert(format!("com.docker.lb.{key}"), json!(value));
@@ -165,7 +165,7 @@ fn labels(rng: &mut StdRng) -> Value {
     Value::Object(labels)
 }
 
-/// Somebody edits a service of ours by hand.
+/// Edits one of our services by hand.
 fn meddle(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
     let edit: fn(&mut Value) = *[
         (|spec: &mut Value| spec["TaskTemplate"]["ContainerSpec"]["Env"] = json!(["HACKED=1"])) as fn(&mut Value),
@@ -193,7 +193,7 @@ fn remove_object(swarm: &SimSwarm, rng: &mut StdRng, truth: &Snapshot) -> String
     }
 }
 
-/// Somebody takes a name that is ours by convention.
+/// Takes a name that is ours by convention.
 fn squat(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     let name = format!("swarmgate-{}-{}", ["proxy", "extension"].choose(rng).unwrap(), NAMES.choose(rng).unwrap());
     let spec = json!({
@@ -216,7 +216,7 @@ fn node(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     format!("something happens to {node}")
 }
 
-/// A network has no addresses left, cannot be set up or leads nowhere; or all is well with it again.
+/// Makes a network run out of addresses, fail to be set up or lead nowhere, or repairs it.
 fn trouble_on_a_network(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     use NetworkBehaviour::{Healthy, NeverReached, NoAddresses, Rejected};
     let (name, behaviour) = (*NETWORKS.choose(rng).unwrap(), *[Healthy, NeverReached, NoAddresses, Rejected].choose(rng).unwrap());

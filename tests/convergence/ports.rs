@@ -1,4 +1,5 @@
-//! A stranger that asks for the proxies' port of nodes: the real pass, on a Swarm that gives it to whoever waits.
+//! A foreign service that asks for the port that proxies publish on nodes: the real pass, on a Swarm that gives the port to
+//! whichever task waits for it.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +34,7 @@ fn stranger(story: &Story) {
     story.swarm().user_creates_service(&spec).unwrap();
 }
 
-/// The tasks of a service that run.
+/// The running tasks of a service.
 fn running(story: &Story, name: &str) -> Vec<Task> {
     let truth = story.truth();
     let service = truth.services.values().find(|service| service.name == name).map(|service| service.id.clone());

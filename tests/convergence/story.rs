@@ -1,4 +1,4 @@
-//! One history: trouble first, then peace. Everything that happens comes from the seed.
+//! One history: first trouble, then peace. Everything that happens is derived from the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -27,22 +27,22 @@ use crate::channel::TestChannel;
 use crate::documents::{Document, NAMES, files};
 use crate::{oracle, people};
 
-/// Steps of trouble in a history: many short histories meet more than a few long ones.
+/// The maximum number of steps of trouble in a history: many short histories cover more than a few long ones.
 const TROUBLE_STEPS_MAX: usize = 16;
-/// Rounds of passes until everything must be as declared, once faults and people stop. Swarm itself needs most of them:
-/// a rollout that failed is tried again after up to ten minutes.
+/// The maximum number of rounds of passes until everything is as declared, once faults and people stop. Swarm itself needs most
+/// of them: it may take up to ten minutes until a failed rollout is retried.
 const ROUNDS_TO_CONVERGE_MAX: usize = 150;
-/// The pauses between passes without a write that show that the world stays still.
+/// The pauses between the passes that must not write, to show that the world stays still.
 const STILL_PAUSES_SECONDS: [u64; 4] = [1, 5, 60, 700];
 
-/// The operator's authority outlives it. Its key is the one thing that does not come from the seed: nothing depends on it but
-/// names and seals.
+/// The operator's authority, which outlives the operator. Its key is the only thing that is not derived from the seed: only
+/// names and seals depend on it.
 fn authority() -> Arc<Authority> {
     static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
     Arc::clone(AUTHORITY.get_or_init(|| Arc::new(Authority::create(jiff::Timestamp::now()).unwrap())))
 }
 
-/// A history and everybody in it.
+/// A history and everyone in it.
 pub struct Story {
     seed: u64,
     loud: bool,
@@ -53,16 +53,16 @@ pub struct Story {
     kind: Kind,
 }
 
-/// What a history is mostly about.
+/// The focus of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Everything.
     Mixed,
-    /// Routes that change again and again, with proxies that are replaced for each: generations of configs come and go.
+    /// Routes that keep changing, with proxies that are replaced for each change: generations of configs come and go.
     Generations,
 }
 
-/// The operator's own state: what is gone when it dies.
+/// The operator's own state, which is lost when it dies.
 struct Operator {
     context: Context,
     extensions: Arc<TestChannel>,
@@ -101,7 +101,7 @@ impl Operator {
     }
 }
 
-/// Most operators have a control network; every fifth does without.
+/// Most operators have a control network; one in five has none.
 fn channel_of(seed: u64) -> ChannelMode {
     if seed % 5 == 4 {
         return ChannelMode::Host { operator_port: Port::new(8081).unwrap() };
@@ -122,7 +122,7 @@ impl Story {
         let mut documents: Vec<Document> = (0..count).map(Document::new).collect();
         for document in &mut documents {
             document.replace = kind == Kind::Generations;
-            // One proxy on a port of each node, as the README begins.
+            // One proxy on a port of each node, as in the first steps of the README.
             document.global = rng.random_bool(0.3);
             document.host_mode = document.global;
         }
@@ -130,12 +130,12 @@ impl Story {
         Self { seed, loud, rng, swarm, documents, operator, kind }
     }
 
-    /// One cluster on a Swarm where nothing goes wrong, for a test that tells what happens.
+    /// One cluster on a Swarm without faults, for tests that script their own events.
     pub fn plain() -> Self {
         Self::of(Document::new(0))
     }
 
-    /// The same with a proxy on each node, on the nodes' own ports.
+    /// The same as [`Self::plain`], with a proxy on each node, on the nodes' own ports.
     pub fn on_nodes() -> Self {
         let mut document = Document::new(0);
         (document.global, document.host_mode) = (true, true);
@@ -160,7 +160,7 @@ impl Story {
         self.operator.extensions.published().into_values().next().unwrap()
     }
 
-    /// The operator dies and is back, and knows what the Swarm shows. Nothing is left to do by that.
+    /// Restarts the operator, which then knows only what the Swarm shows. The restart must leave nothing to do.
     pub fn restart(&mut self) {
         self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed));
         self.converge();
@@ -168,9 +168,9 @@ impl Story {
         self.still_round(Duration::from_secs(1));
     }
 
-    /// Tells it to the end.
+    /// Plays the history to its end.
     pub fn tell(mut self) {
-        // Half of the histories begin in a world that has been at peace for a while: trouble meets a whole fleet.
+        // Half of the histories start in a world at peace, so that trouble meets a complete fleet.
         if self.rng.random_bool(0.5) {
             for _ in 0..3 {
                 let deed = people::deploy_something(&self.swarm, &mut self.rng);
@@ -195,7 +195,7 @@ impl Story {
         }
     }
 
-    /// The routes change, and the operator has some time to follow.
+    /// Changes the routes and gives the operator some time to follow.
     fn next_generation(&mut self) {
         let deed = people::publish_something(&self.swarm, &mut self.rng);
         self.say(|| deed);
@@ -231,7 +231,7 @@ impl Story {
         }
     }
 
-    /// Authors change, add, remove or break documents; the operator reads them.
+    /// Authors change, add, remove or break documents, and the operator reads them.
     fn authors(&mut self) {
         match self.rng.random_range(0..6) {
             0 if self.documents.len() > 1 => {
@@ -251,12 +251,12 @@ impl Story {
         self.operator.extensions.extensions_report(&self.truth(), self.swarm.now());
     }
 
-    /// The Swarm as it is.
+    /// The actual state of the Swarm.
     pub fn truth(&self) -> Snapshot {
         Snapshot::from_raw(&self.swarm.truth()).unwrap()
     }
 
-    /// One look at the Swarm and a pass for each cluster, with everything that must hold. Gives the verdicts.
+    /// Looks at the Swarm once, runs a pass for each cluster, and checks everything that must hold. Returns the verdicts.
     fn round(&mut self, writing: f64) -> Vec<(ClusterName, PassResult)> {
         let seen = self.look();
         let leftover = match &seen {
@@ -265,7 +265,7 @@ impl Story {
         };
         let names: BTreeSet<ClusterName> = self.operator.declared.clusters.keys().cloned().chain(leftover).collect();
         let mut verdicts = Vec::new();
-        // In trouble, not every key gets its turn at once.
+        // During trouble, not every key is processed in each round.
         let chosen = names.into_iter().filter(|_| writing >= 1.0 || self.rng.random_bool(0.7)).collect::<Vec<_>>();
         for name in chosen {
             let may_write = self.rng.random_bool(writing);
@@ -297,7 +297,7 @@ impl Story {
         verdict
     }
 
-    /// What is published after a pass: unchanged when the Swarm could not be read, and complete otherwise.
+    /// Checks what is published after a pass: unchanged if the Swarm could not be read, otherwise complete.
     fn check_published(&self, name: &ClusterName, before: &BTreeMap<ClusterName, Desired>, seen: Option<&Snapshot>, wrote: bool) {
         let after = self.operator.extensions.published();
         let others = |all: &BTreeMap<ClusterName, Desired>| {
@@ -315,7 +315,7 @@ impl Story {
         }
     }
 
-    /// Faults stop, people rest, and everything becomes as declared, within a bound; then nothing is written any more.
+    /// Faults and people stop. Everything becomes as declared within a bound, and nothing is written after that.
     fn peace(&mut self) {
         self.say(|| "peace".to_owned());
         self.swarm.set_faults(Faults::NONE);
@@ -330,28 +330,28 @@ impl Story {
         }
     }
 
-    /// Some time passes, in which not everything need become as declared.
+    /// Lets some time pass, during which not everything needs to become as declared.
     pub fn go_on(&mut self, rounds: usize) {
         for at in 0..rounds {
             self.is_quiet_round(at);
         }
     }
 
-    /// What is found about the one cluster.
+    /// The findings about the one cluster.
     pub fn findings(&self) -> Vec<Finding> {
         let statuses = self.operator.memories.values().filter_map(|memory| memory.status.as_ref());
         statuses.flat_map(|status| status.findings.iter().cloned()).collect()
     }
 
-    /// Everything becomes as declared.
+    /// Runs rounds until everything is as declared.
     pub fn converge(&mut self) {
         let rounds = (0..ROUNDS_TO_CONVERGE_MAX).position(|at| self.is_quiet_round(at));
         assert!(rounds.is_some(), "no convergence:\n{}", self.obstacles());
     }
 
-    /// One round of peace; whether everything is as declared at its end.
+    /// Runs one round of peace; returns whether everything is as declared at its end.
     fn is_quiet_round(&mut self, at: usize) -> bool {
-        // What failed is tried again after hours at the latest.
+        // A failed operation is retried after hours at the latest.
         let seconds = match at {
             0..60 => 10,
             60..100 => 60,
@@ -372,7 +372,7 @@ impl Story {
         }
     }
 
-    /// Everything that is not as declared, for people.
+    /// Describes everything that is not as declared.
     fn obstacles(&self) -> String {
         let mut told = Vec::new();
         for name in self.operator.declared.clusters.keys() {
@@ -384,7 +384,7 @@ impl Story {
             told.extend(status.error.iter().map(|error| format!("{name}: {error}")));
             told.extend(status.waiting.iter().map(|waiting| format!("{name}: waiting for {waiting}")));
             let untrue = status.conditions.iter().filter(|c| c.status != swarmgate::report::ConditionStatus::True);
-            // Applications without tasks are their owners' business.
+            // Applications without tasks are the business of their owners.
             told.extend(
                 untrue
                     .filter(|c| !matches!(c.kind.as_str(), "RoutesServed" | "Ready"))

@@ -1,5 +1,5 @@
-//! Interlock's configuration file: every key that somebody wrote has a row in `docs/interlock-file.md` or `docs/settings.md`,
-//! which say what became of it. There is no importer yet; this holds that it could be complete.
+//! Interlock's configuration file: `docs/interlock-file.md` or `docs/settings.md` has a row for every key in the corpus that
+//! says what became of it. There is no importer yet; this test ensures that one could be complete.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// The tables in which keys are looked up: of the file itself, of an extension, of its `Config`.
+/// The tables in which keys are looked up: those of the file, of an extension, and of its `Config`.
 const EXTENSION_TABLES: [&str; 4] = ["Labels", "ContainerLabels", "ProxyLabels", "ProxyContainerLabels"];
 
-/// Keys of a file that no table knows.
+/// Keys of a file that no documented table contains.
 pub fn strangers(name: &str, text: &str) -> Vec<String> {
     let file: toml::Table = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
     let (own, config) = (documented("interlock-file.md"), documented("settings.md"));
@@ -27,13 +27,13 @@ pub fn strangers(name: &str, text: &str) -> Vec<String> {
     strangers
 }
 
-/// Interlock itself does not mind capitals in keys.
+/// Keys that are not documented. Interlock itself accepts any capitalization.
 fn unknown<'a>(name: &str, place: &str, keys: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<String> {
     let strange = keys.filter(|key| !known.contains(&key.to_ascii_lowercase()));
     strange.map(|key| format!("{name}: nothing is said about {place}{key}")).collect()
 }
 
-/// The keys in the first column of the tables of a page, in small letters.
+/// The keys in the first column of a page's tables, in lower case.
 fn documented(page: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).expect("the page exists");
     let first_columns = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
@@ -55,7 +55,7 @@ fn every_place_that_the_page_names_exists() {
     assert!(missing.is_empty(), "no such fields: {missing:?}");
 }
 
-/// The schema of a field, through references and alternatives.
+/// The schema of a field, resolved through references and alternatives.
 fn find<'a>(root: &'a Value, schema: &'a Value, mut path: std::str::Split<'_, char>) -> Option<&'a Value> {
     if let Some(reference) = schema["$ref"].as_str() {
         return find(root, root.pointer(reference.strip_prefix('#')?)?, path);

@@ -1,4 +1,5 @@
-//! The services that a script creates with `docker service create`, or with a stack file in a loop. Reads commands, runs none.
+//! The services that a script creates with `docker service create`, or with a stack file in a loop. Reads the commands without
+//! running them.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +8,7 @@ use crate::stack;
 /// Options of `docker service create` that take no value.
 const SWITCHES: [&str; 9] = ["-d", "--detach", "-q", "--quiet", "-t", "--tty", "--init", "--read-only", "--with-registry-auth"];
 
-/// One Swarm with all services, and one for each stack.
+/// One Swarm with all services, and one per stack.
 pub fn read(script: &str) -> Vec<Value> {
     let script = script.replace("\\\n", " ");
     let created: Vec<Value> = script.lines().filter_map(created).collect();
@@ -57,7 +58,7 @@ fn host_port(value: &str) -> Option<Value> {
     (fields.get("mode")? == "host").then(|| target.into())
 }
 
-/// `for i in {1..5}` around a stack file in the script itself.
+/// Expands `for i in {1..5}` around a stack file in the script itself.
 fn stacks(script: &str) -> Vec<Value> {
     let Some((loop_head, rest)) = script.split_once("docker stack deploy ") else { return Vec::new() };
     let Some((range, (name, rest))) = range(loop_head).zip(rest.split_once(' ')) else { return Vec::new() };

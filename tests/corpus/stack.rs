@@ -1,5 +1,5 @@
-//! A stack file as `docker stack deploy` makes services of it, in the short form of the golden cases: names get the stack's
-//! prefix, variables their value, and every wanted task runs. Only what routing looks at is read.
+//! Converts a stack file to services as `docker stack deploy` does, in the short form of the golden cases: names get the
+//! stack's prefix, variables their values, and all desired tasks run. Reads only what routing uses.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::compact::yaml;
 
-/// The label by which an access control keeps teams apart.
+/// The label by which access control separates teams.
 const ACCESS: &str = "com.docker.ucp.access.label";
 
-/// The name under which the author deploys: the one that labels put in front of the file's own networks and secrets.
+/// The name under which the author deploys the stack: the prefix that labels use for the file's own networks and secrets.
 pub fn name_of(file: &str, text: &str) -> String {
     let file_name = file.trim_end_matches(".yml");
     let stack = parsed(text, file_name);
@@ -34,7 +34,7 @@ pub fn read(name: &str, text: &str) -> Value {
     json!({"nodes": [{"name": "n1", "address": "192.0.2.1"}], "networks": used.iter().map(network).collect::<Vec<_>>(), "secrets": secrets, "services": services})
 }
 
-/// Some write `services:` twice, which YAML forbids and whose meaning is plain.
+/// Parses the file. Some authors write `services:` twice, which YAML forbids but whose meaning is plain.
 fn parsed(text: &str, stack: &str) -> Value {
     let text = substituted(text, stack);
     let Some((head, again)) = text.match_indices("\nservices:").nth(1).map(|(at, _)| text.split_at(at)) else { return yaml(&text) };
@@ -55,7 +55,7 @@ fn service(stack: &str, file: &Value, own: &str, given: &Value) -> Value {
     })
 }
 
-/// A list of names, or a map with options; without either the stack's default network.
+/// A list of names, or a map with options; otherwise the stack's default network.
 fn networks(stack: &str, file: &Value, given: &Value) -> Vec<String> {
     let listed = given.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
     let mut names: Vec<String> = listed.chain(entries(given).into_iter().map(|(name, _)| name)).collect();
@@ -65,8 +65,8 @@ fn networks(stack: &str, file: &Value, given: &Value) -> Vec<String> {
     names.iter().map(|name| object_name(stack, name, &file["networks"][name])).collect()
 }
 
-/// A secret of the stack, or one that somebody made for it by hand: in the stack's collection where it has one, else
-/// saying for which stack it is.
+/// A secret of the stack, or one that was created for it by hand: in the stack's collection if it has one, otherwise marked as
+/// belonging to that stack.
 fn secret(stack: &str, own: &str, declared: &Value, collection: Option<&str>) -> Value {
     let external = declared["external"] == true || declared["external"].is_object();
     let name = object_name(stack, own, declared);
@@ -77,7 +77,7 @@ fn secret(stack: &str, own: &str, declared: &Value, collection: Option<&str>) ->
     }
 }
 
-/// The real name of a network or secret: as stated, as it is elsewhere, or with the stack in front.
+/// The real name of a network or secret: as stated, its external name, or with the stack's prefix.
 fn object_name(stack: &str, own: &str, declared: &Value) -> String {
     let external = &declared["external"];
     let stated = declared["name"].as_str().or_else(|| external["name"].as_str());
@@ -93,7 +93,7 @@ fn host_ports(given: &Value) -> Vec<u64> {
     long.filter_map(|port| port["target"].as_u64()).collect()
 }
 
-/// A map, or a list of `key=value`.
+/// Reads a map, or a list of `key=value`.
 pub fn labels(given: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
         Value::Null => String::new(),
@@ -114,8 +114,8 @@ fn entries(value: &Value) -> Vec<(String, Value)> {
     fields.filter(|(name, _)| *name != "<<").map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// `${NAME}`, `${NAME:-default}`, `$NAME`, `$$`. A variable without a default is one that the author set: its value is its
-/// own name as a word, but for the name of the stack. Tabs in front of comments, which YAML forbids, become blanks.
+/// Substitutes `${NAME}`, `${NAME:-default}`, `$NAME` and `$$`. A variable without a default is one that the author set: its
+/// value is its own name as a word, except for the name of the stack. Tabs before comments, which YAML forbids, become spaces.
 fn substituted(text: &str, stack: &str) -> String {
     let text = text.replace('\t', "  ");
     let mut parts = text.split('$');

@@ -1,5 +1,5 @@
-//! What the author of some labels wanted, by rules of its own, and whether the translation gives it. Does not use the
-//! project's reader of labels: it would only agree with itself.
+//! What the author of some labels wanted, derived by separate rules, and whether the translation provides it. Does not use the
+//! project's label reader, which would only agree with itself.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use swarmgate::types::{ContextPath, HostPattern};
 
 use crate::compact::expand;
 
-/// How one Swarm came out.
+/// The result for one Swarm.
 pub struct Outcome {
-    /// Wanted routes that are served.
+    /// The number of wanted routes that are served.
     pub served: usize,
-    /// Findings that say why something is not as written.
+    /// The number of findings that say why something is not as written.
     pub told: usize,
-    /// What is neither served nor told, and what nobody asked for.
+    /// Routes that are neither served nor explained by a finding, and routes that were not asked for.
     pub complaints: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub fn compare(swarm: &Value) -> Outcome {
     outcome
 }
 
-/// The cluster of services without a label, and one for each value of it.
+/// The cluster for services without a cluster label, and one cluster for each value of that label.
 fn clusters(snapshot: &Snapshot) -> Vec<Cluster> {
     let named: BTreeSet<&str> = snapshot.services.values().filter_map(|service| value(service, "service_cluster")).collect();
     let document = |name: &str, label: &str, port: usize| {
@@ -69,7 +69,7 @@ fn is_true(service: &Service, label: &str) -> bool {
     value(service, label) == Some("true")
 }
 
-/// What the labels of one service ask for.
+/// The routes that the labels of one service ask for.
 struct Wanted<'a> {
     service: &'a Service,
     hosts: BTreeSet<String>,
@@ -148,7 +148,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Hosts that nobody asked for.
+/// Hosts that no service asked for.
 fn unasked(table: &RouteTable, wants: &[Wanted<'_>]) -> Vec<String> {
     let asked: BTreeSet<&str> = wants.iter().flat_map(|wanted| &wanted.hosts).map(String::as_str).collect();
     let given = table.hosts.keys().chain(table.passthrough.keys());
