@@ -1,5 +1,5 @@
-//! End-to-end tests on real Swarms. Cases stand in `cases/`, one file for each topic, named by what they promise.
-//! A case must never depend on another one having run.
+//! End-to-end tests on real Swarms. Cases are in `cases/`, one file for each topic, named after what they promise. A case must
+//! never depend on another one having run.
 
 mod cases;
 

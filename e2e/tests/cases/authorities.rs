@@ -1,4 +1,4 @@
-//! Applications whose certificates an authority of their own has signed. It needs what delivers certificates to proxies.
+//! Applications whose certificates are signed by a private authority. This requires certificate delivery to proxies.
 
 use anyhow::Result;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -28,7 +28,7 @@ fn signed_by(authority: &Authority, host: &str) -> Result<String> {
     Ok(params.signed_by(&key, authority)?.pem() + &key.serialize_pem())
 }
 
-/// The right authority and a certificate for another host, a wrong authority, the system's own, the right one again.
+/// The right authority and a certificate for another host, a wrong authority, the system's authorities, the right one again.
 fn named(world: &World) -> Result<()> {
     let (ours, theirs) = (authority("ours")?, authority("theirs")?);
     let (right, wrong) = (world.secret("right-authority", &ours.pem())?, world.secret("wrong-authority", &theirs.pem())?);

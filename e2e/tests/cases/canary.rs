@@ -1,4 +1,4 @@
-//! Shares of several services of one host, counted by real requests.
+//! Traffic shares of several services for one host, measured with real requests.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// How many requests a share is counted over.
+/// The number of requests from which a share is measured.
 const REQUESTS: u16 = 300;
-/// If every request chose by chance, a count would leave these many standard deviations once in 100,000 times (two-sided).
-/// Proxies take turns by weight, which is steadier than chance.
+/// If every request chose at random, a count would deviate by this many standard deviations once in 100,000 times (two-sided).
+/// Proxies use weighted round-robin, which is steadier than chance.
 const DEVIATIONS: f64 = 4.42;
 
 fn by_replicas(world: &World) -> Result<()> {
@@ -33,7 +33,7 @@ fn by_replicas(world: &World) -> Result<()> {
     check_share(world, "mixed.test", 500)
 }
 
-/// More tasks than the old version has, and yet few requests; a weight that changes loses none.
+/// The canary has more tasks than the old version and yet gets few requests; a change of weight loses none.
 fn by_weight(world: &World) -> Result<()> {
     App::new("steady").label("hosts", "weighed.test").create(world)?;
     App::new("canary").label("hosts", "weighed.test").label("weight", "10").replicas(3).create(world)?;
@@ -51,7 +51,7 @@ fn by_weight(world: &World) -> Result<()> {
     check_share(world, "weighed.test", 600)
 }
 
-/// Waits until the operator says that the canary has this share and that all proxies know; then counts.
+/// Waits until the operator reports this share for the canary and all proxies have it; then counts.
 fn check_share(world: &World, host: &str, permille: u16) -> Result<()> {
     eventually(SLOW, &format!("the status says that the canary has {permille} of 1000"), || {
         let routes = world.cluster("default")?["routes"].take();

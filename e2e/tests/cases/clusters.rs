@@ -1,4 +1,4 @@
-//! Service clusters: each is a world of its own.
+//! Service clusters: each one is isolated from the others.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -30,8 +30,8 @@ fn same_host(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// `dev` loses its proxies, its extension and a service with a sane label, all at once; `default` notices nothing, and
-/// goes on following its own services.
+/// `dev` loses its proxies, its extension and a service with a valid label, all at once; `default` notices nothing, and keeps
+/// following its own services.
 fn broken_apart(world: &World) -> Result<()> {
     App::new("blue").label("hosts", "both.test").create(world)?;
     App::new("green").label("hosts", "both.test").cluster("dev").network("apps-dev").create(world)?;
@@ -54,7 +54,7 @@ fn broken_apart(world: &World) -> Result<()> {
     world.await_answer(&world.at(3, DEV), "both.test", "/", "green").map(drop)
 }
 
-/// What must stay the same of `default` while another cluster is in trouble.
+/// What must not change in `default` while another cluster is in trouble.
 fn identity(world: &World) -> Result<Value> {
     let tasks = world.task_ids("swarmgate-proxy-default")?;
     Ok(serde_json::json!({ "config": world.cluster("default")?["configDigest"], "proxies": tasks }))

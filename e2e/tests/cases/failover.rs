@@ -1,4 +1,4 @@
-//! Three managers: the operator's own node is lost.
+//! Three managers: the operator's node is lost.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, STAYS, Setting, Steady, World};
 
-/// Swarm takes 10 s to find another leader, 15 s to give a node up, and 5 s more to start its tasks elsewhere.
+/// Swarm takes 10 s to elect another leader, 15 s to declare a node down, and 5 s more to start its tasks elsewhere.
 const FAILOVER: Duration = Duration::from_secs(120);
 
 const SPEC: &str = "apiVersion: swarmgate/v1

@@ -1,4 +1,4 @@
-//! Parts that fail: traffic goes on with the last good state, and afterwards everything is as declared again.
+//! Components fail: traffic continues with the last good state, and afterwards everything is as declared again.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Ends the operator's container; returns when another one has taken its first complete look.
+/// Kills the operator's container; returns when the next one has made its first complete observation.
 fn crash_operator(world: &World) -> Result<()> {
     let task = world.await_running("swarmgate_operator", 1)?.remove(0);
     world.kill(&task)?;
@@ -62,7 +62,7 @@ fn await_served(world: &World, cluster: &str, host: &str) -> Result<()> {
     world.await_cluster(cluster, &format!("{host} is served"), check).map(drop)
 }
 
-/// A new network makes Swarm replace the proxies of `default` one node after the other.
+/// A new network makes Swarm replace the proxies of `default` one node after another.
 fn killed_in_rollout(world: &World) -> Result<()> {
     App::new("midway").network("midway-net").create(world)?;
     world.await_rollout("swarmgate-proxy-default", "updating")?;
@@ -70,7 +70,7 @@ fn killed_in_rollout(world: &World) -> Result<()> {
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "midway.test", "/", "midway").map(drop))?;
     world.await_converged("default")?;
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "anchor.test", "/", "anchor").map(drop))?;
-    // What the operator writes when it is over, without replacing anything, leaves no state at all.
+    // The operator's writes afterwards, which replace nothing, leave no update state at all.
     let state = world.service("swarmgate-proxy-default")?["UpdateStatus"]["State"].clone();
     ensure!(state.is_null() || state == "completed", "the rollout is {state}");
     Ok(())
@@ -108,8 +108,8 @@ fn proxy_killed(world: &World) -> Result<()> {
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
 
-/// On node3 the proxy ran until just now, so its volume knows the routes; on node2 one ran before they were published: what
-/// its volume knows is older than the boot snapshot.
+/// On node3 the proxy ran until just now, so its volume contains the routes; on node2 one ran before they were published, so
+/// its volume is older than the boot snapshot.
 fn alone(world: &World) -> Result<()> {
     leave_old_knowledge(world, 2)?;
     App::new("needed").cluster("dev").network("needed-net").replicas(2).create(world)?;
@@ -142,7 +142,7 @@ fn leave_old_knowledge(world: &World, node: usize) -> Result<()> {
     world.await_answer(&world.at(node, DEV), "anchor-dev.test", "/", "anchor-dev")?;
     world.await_converged("dev")?;
     world.label_node(node, "lb", None)?;
-    // Swarm calls its task rejected while its container still lives, and hears of what is published.
+    // Swarm reports its task as rejected while its container still runs and receives what is published.
     eventually(SLOW, "no proxy listens there any more", || {
         let answer = Call::get(&world.at(node, DEV), "anchor-dev.test", "/").patience(Duration::from_secs(1)).send();
         ensure!(answer.is_err(), "one does");
@@ -153,15 +153,15 @@ fn leave_old_knowledge(world: &World, node: usize) -> Result<()> {
 
 fn stop(world: &World, service: &str) -> Result<()> {
     world.docker(&["service", "scale", "--detach", &format!("{service}=0")])?;
-    // One that was told to stop still works for a moment: an operator would put the extension back.
+    // A container that was told to stop still works for a moment: an operator would restore the extension.
     world.await_alive(service, 0)
 }
 
-/// What is promised.
+/// The promised time limit.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
-/// A proxy that stands still while others take something new, and an extension that hands nothing out any more: Swarm says that
-/// both run.
+/// A proxy is frozen while others apply a new configuration, and then an extension is frozen, which no longer hands out
+/// anything: Swarm reports both as running.
 fn not_following(world: &World) -> Result<()> {
     let proxies = world.await_running("swarmgate-proxy-default", 3)?;
     let (before, still) = (world.task_ids("swarmgate-proxy-default")?, &proxies[0]);
@@ -173,7 +173,7 @@ fn not_following(world: &World) -> Result<()> {
         let stuck = cluster["proxies"].as_array().into_iter().flatten().filter(|proxy| proxy["stuck"] == true);
         let stuck: Vec<&str> = stuck.filter_map(|proxy| proxy["task"].as_str()).collect();
         ensure!(stuck == [task], "{}", cluster["proxies"]);
-        // The others are not held up.
+        // The other proxies are not held up.
         App::new("meanwhile").create(world)?;
         world.await_answer(&kept, "meanwhile.test", "/", "meanwhile").map(drop)
     })?;
@@ -187,7 +187,7 @@ fn not_following(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Lets a task stand still, waits until the status calls that an error, and lets it go on whatever `check` says.
+/// Freezes a task, waits until the status reports that as an error, and resumes it whatever `check` returns.
 fn told_while_frozen(world: &World, task: &Value, code: &str, check: impl FnOnce(&Value, &Value) -> Result<()>) -> Result<()> {
     world.freeze(task)?;
     let since = Instant::now();
@@ -212,13 +212,14 @@ fn told_while_frozen(world: &World, task: &Value, code: &str, check: impl FnOnce
     world.await_converged("default").map(drop)
 }
 
-/// The application and the loaded proxies are on nodes whose engines go on; so are all decisions about them.
+/// The application and the loaded proxies are on nodes whose engines keep running; so are all the managers' decisions about
+/// them.
 fn api_hangs(world: &World) -> Result<()> {
     App::new("lasts").on_node(2).create(world)?;
     let traffic = traffic_beside_the_manager(world)?;
     let before: Vec<_> = world.owned()?.into_keys().collect();
     world.lab.pause_daemon(1)?;
-    // Short of the 15 s after which Swarm itself would give up the nodes that it does not hear.
+    // Short of the 15 s after which Swarm itself would declare the nodes it cannot hear to be down.
     throughout(Duration::from_secs(9), "the operator keeps its routes", || {
         let routes = world.cluster("default")?["routes"].take();
         ensure!(routes.as_array().is_some_and(|routes| routes.iter().any(|route| route["host"] == "lasts.test")), "{routes}");
@@ -233,7 +234,7 @@ fn api_hangs(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Kept and new connections through the proxies of node2 and node3, once they are served.
+/// Traffic on kept and new connections through the proxies of node2 and node3, once they serve it.
 fn traffic_beside_the_manager(world: &World) -> Result<Steady> {
     let (kept, fresh) = (world.at(2, DEFAULT), world.at(3, DEFAULT));
     world.await_answer(&kept, "lasts.test", "/", "lasts")?;
@@ -242,7 +243,7 @@ fn traffic_beside_the_manager(world: &World) -> Result<Steady> {
     Steady::start([&kept, &fresh], "lasts.test")
 }
 
-/// An engine that starts again stops the containers it finds, so the operator itself dies and comes back, too.
+/// An engine that restarts stops the containers it finds, so the operator itself dies and restarts, too.
 fn daemon_killed(world: &World) -> Result<()> {
     App::new("lasts").on_node(2).create(world)?;
     let traffic = traffic_beside_the_manager(world)?;

@@ -1,4 +1,4 @@
-//! Labels that cannot mean what they say: each is told, none harms another service.
+//! Invalid labels: each one is reported, and none harms another service.
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::wait::throughout;
@@ -38,7 +38,7 @@ fn broken_services(world: &World) -> Result<()> {
         ensure!(finding["remedy"].as_str().is_some_and(|remedy| remedy.len() > 10), "it says what to do: {finding}");
         world.await_running(service, 1)?;
     }
-    // Their tasks run now, so this is all that will ever come of them.
+    // Their tasks are running by now, so nothing more will ever come of them.
     throughout(std::time::Duration::from_secs(4), "the configuration is the same", || {
         let now = world.cluster("default")?["configDigest"].clone();
         ensure!(now == before, "{before} became {now}");

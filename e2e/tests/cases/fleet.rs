@@ -1,4 +1,4 @@
-//! The fleet against changes by hand: what is declared goes back, what is left out stays.
+//! The fleet and manual changes: declared fields are restored, undeclared ones are kept.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn extension_deleted(world: &World) -> Result<()> {
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "afterwards.test", "/", "afterwards").map(drop))
 }
 
-/// `mesh` states neither of the first two, `stock` no replicas.
+/// `mesh` declares neither of the first two, `stock` declares no replicas.
 fn left_out(world: &World) -> Result<()> {
     world.update("swarmgate-proxy-mesh", &["--update-delay", "2s", "--stop-grace-period", "33s"])?;
     world.docker(&["service", "scale", "--detach", "swarmgate-proxy-stock=3"])?;
@@ -76,7 +76,7 @@ fn left_out(world: &World) -> Result<()> {
         ("swarmgate-proxy-mesh", "/TaskTemplate/ContainerSpec/StopGracePeriod", 33_000_000_000),
         ("swarmgate-proxy-stock", "/Mode/Replicated/Replicas", 3),
     ];
-    // Three complete looks fit in; what is drift would have been put back after the first.
+    // Long enough for three complete observations; drift would have been corrected after the first.
     throughout(Duration::from_secs(10), "what was set by hand stays", || {
         checks.iter().try_for_each(|(service, path, value)| field_is(world, service, path, &serde_json::json!(value)))
     })?;

@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Traffic through the proxies of two nodes, once the application answers at both.
+/// Traffic through the proxies of two nodes, once the application answers through both.
 fn steady(world: &World, name: &str) -> Result<Steady> {
     let host = format!("{name}.test");
     let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
@@ -73,10 +73,10 @@ fn update(world: &World, name: &str, replicas: usize, order: &str) -> Result<()>
     traffic.stop_without_loss()
 }
 
-/// How long a browser's connection rests between two requests here; it is closed long before a minute is over.
+/// How long a browser's connection is idle between two requests here; it is closed long before a minute has passed.
 const REST: Duration = Duration::from_secs(3);
 
-/// Browsers keep connections and use them rarely. After a reload such a connection still belongs to an old worker of the
+/// Browsers keep connections and use them rarely. After a reload, such a connection still belongs to an old worker of the
 /// proxy, whose endpoints may be gone by the time of the next request.
 fn resting_connections(world: &World) -> Result<()> {
     let update = ["--update-order", "start-first", "--update-monitor", "1s"];

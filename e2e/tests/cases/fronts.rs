@@ -1,5 +1,5 @@
-//! A load balancer in front of running proxies: who is believed, that redirects end behind it, and that proxies change over to
-//! the PROXY protocol without being replaced.
+//! A load balancer in front of running proxies: whose headers are trusted, that redirects terminate behind it, and that proxies
+//! switch to the PROXY protocol without being replaced.
 
 use anyhow::{Context as _, Result, ensure};
 use swarmgate_e2e::wait::eventually;
@@ -9,7 +9,7 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE, declare};
 use super::settings::with;
 
-/// Somebody behind the balancer.
+/// The address of a client behind the balancer.
 const CLIENT: &str = "203.0.113.9";
 
 pub(super) fn cases() -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! Who may use which secret: what is not granted is never mounted, and a grant that is given or taken back counts at once.
+//! Who may use which secret: a secret without a grant is never mounted, and a grant that is added or removed applies at once.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Changes the labels of a secret, as docs/labels.md says: the API can, Docker's command line cannot.
+/// Changes the labels of a secret, as docs/labels.md describes: the API can do this, Docker's command line cannot.
 fn relabel(world: &World, name: &str, use_by: Option<&str>) -> Result<()> {
     let secret = world.api()?.get(&format!("/secrets/{name}"))?;
     let (id, version) = (secret["ID"].as_str().context("an id")?, &secret["Version"]["Index"]);
@@ -38,7 +38,7 @@ fn mounts(world: &World, name: &str) -> Result<bool> {
     Ok(all.concat().iter().any(|mounted| mounted == name))
 }
 
-/// The name of the secret with this role that Swarmgate made for the cluster `default`.
+/// The name of the secret with this role that Swarmgate created for the cluster `default`.
 fn own_secret(world: &World, role: &str) -> Result<String> {
     let secrets = world.api()?.get("/secrets")?;
     let is_it = |secret: &&serde_json::Value| {
@@ -49,7 +49,7 @@ fn own_secret(world: &World, role: &str) -> Result<String> {
     found["Spec"]["Name"].as_str().map(str::to_owned).context("a name")
 }
 
-/// A service of a stack names what was made by hand: refused, granted, taken back.
+/// A service of a stack names a secret created by hand: denied, granted, revoked.
 fn granted_and_withdrawn(world: &World) -> Result<()> {
     store_pair(world, "lent", &pair("lent.test", 2099)?)?;
     secured("lent", "lent").words(&["--label", "com.docker.stack.namespace=shop"]).create(world)?;

@@ -1,5 +1,5 @@
-//! The world that most cases share: Swarmgate with four clusters, and what is put back between two cases. It must never
-//! hide that a case left something behind that Swarmgate should have put right itself.
+//! The world that most cases share: Swarmgate with four clusters, and what is restored between two cases. It must never hide
+//! that a case left something behind that Swarmgate should have corrected itself.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use swarmgate_e2e::world::{App, STAYS, Setting, World};
 /// Three nodes, one manager, four service clusters: see `spec.yaml`.
 pub(super) const GATE: Setting = Setting { name: "gate", nodes: 3, managers: 1, prepare, before: settle };
 
-/// The declaration that every case finds in force.
+/// The declaration at the start of every case.
 pub(super) const SPEC: &str = include_str!("spec.yaml");
 /// The clusters in it.
 pub(super) const CLUSTERS: [&str; 4] = ["default", "dev", "mesh", "stock"];
@@ -22,7 +22,7 @@ pub(super) const DEV: u16 = 8082;
 pub(super) const MESH: u16 = 8083;
 pub(super) const STOCK: u16 = 8084;
 
-/// One application each that is always there, so that proxies are attached to `apps` and `apps-dev` once and for all.
+/// One permanent application each, so that proxies are attached to `apps` and `apps-dev` once and for all.
 const ANCHORS: [(&str, &str, Option<&str>); 2] = [("anchor", "apps", None), ("anchor-dev", "apps-dev", Some("dev"))];
 const SETTLED: Duration = Duration::from_secs(150);
 
@@ -37,7 +37,7 @@ fn prepare(world: &World) -> Result<()> {
     world.deploy_swarmgate_with(SPEC, &[])
 }
 
-/// Puts the declaration and the node labels back where a case changed them, and waits until all of Swarmgate is still.
+/// Restores the declaration and the node labels if a case changed them, and waits until all of Swarmgate has settled.
 fn settle(world: &World) -> Result<()> {
     label_nodes(world)?;
     if !is_deployed(world) {
@@ -52,13 +52,13 @@ fn settle(world: &World) -> Result<()> {
     CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))
 }
 
-/// Deploys the chart with another declaration, and returns when the only operator that lives has read it.
+/// Deploys the chart with another declaration, and returns when the only operator left running has read it.
 pub(super) fn declare(world: &World, spec: &str) -> Result<()> {
     world.deploy_swarmgate_with(spec, &[])?;
     await_operator_with(world, spec)
 }
 
-/// Waits until the only operator that lives has read this declaration.
+/// Waits until the only operator left running has read this declaration.
 pub(super) fn await_operator_with(world: &World, spec: &str) -> Result<()> {
     let version = World::spec_version(spec);
     eventually(SETTLED, "the operator has the new declaration", || {
@@ -82,13 +82,13 @@ fn is_deployed(world: &World) -> bool {
     mounts(&operator["Spec"]["TaskTemplate"], &World::spec_version(SPEC)) && operator["Spec"]["Mode"]["Replicated"]["Replicas"] == 1
 }
 
-/// Whether a task template mounts the declaration of that version.
+/// Whether a task template mounts that version of the declaration.
 fn mounts(template: &Value, version: &str) -> bool {
     let configs = template["ContainerSpec"]["Configs"].as_array().into_iter().flatten();
     configs.into_iter().filter_map(|config| config["ConfigName"].as_str()).any(|name| name.ends_with(version))
 }
 
-/// `lb=dev` on node3 and nowhere else.
+/// Sets `lb=dev` on node3 and nowhere else.
 fn label_nodes(world: &World) -> Result<()> {
     for k in 1..=3 {
         let node = format!("node{k}");

@@ -1,4 +1,4 @@
-//! What our containers cannot do: seen from the kernel's side, in `/proc` of the nodes that they run on.
+//! What our containers cannot do, from the kernel's point of view: `/proc` on the nodes where they run.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The only running task of a service, and what the kernel says of its first process.
+/// The only running task of a service, and the kernel's status of its first process.
 fn first_process(world: &World, service: &str) -> Result<(Value, String)> {
     let task = world.running_tasks(service)?.pop().with_context(|| format!("no task of {service} runs"))?;
     let status = process(world, &task)?;
@@ -58,8 +58,8 @@ fn operator(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// `docker exec` starts as root, without the capability to read what others may not: only by becoming the operator's user
-/// can a command read what the operator reads.
+/// `docker exec` starts as root, but without the capability to read other users' files: a command can read what the operator
+/// reads only by becoming the operator's user.
 fn beside_the_operator(world: &World) -> Result<()> {
     let (task, _) = first_process(world, "swarmgate_operator")?;
     let answer = world.exec(&task, &["swarmgate", "plan", "--spec", "/etc/swarmgate/spec.yaml"])?;
@@ -81,7 +81,7 @@ fn bounds(world: &World) -> Result<()> {
         let log = &host["LogConfig"];
         ensure!(log["Type"] == "json-file" && log["Config"]["max-size"] == "10m" && log["Config"]["max-file"] == "5", "{service}: {log}");
     }
-    // Without any capability it still listens below 1024 and serves.
+    // Without any capability, it still listens on ports below 1024 and serves.
     world.await_answer(&world.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
 }
 
@@ -91,7 +91,7 @@ fn host_config(world: &World, task: &Value) -> Result<Value> {
     Ok(found[0]["HostConfig"].take())
 }
 
-/// It starts as root and gives that up itself, for which it needs capabilities: they are the image's own affair.
+/// It starts as root and drops that itself, for which it needs capabilities: they are the image's own concern.
 fn stock(world: &World) -> Result<()> {
     let (task, status) = first_process(world, "swarmgate-proxy-stock")?;
     ensure!(line(&status, "Uid").starts_with("0\t"), "the stock image runs as {:?}", line(&status, "Uid"));

@@ -1,5 +1,5 @@
-//! No overlay network anywhere: applications on ports of their nodes, proxies in host mode on two load balancers, and a
-//! channel between operator, extensions and proxies that goes from node to node.
+//! No overlay network anywhere: applications on ports of their nodes, proxies in host mode on two load balancers, and a channel
+//! between operator, extensions and proxies that runs from node to node.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{SLOW, trust};
 const HOSTS: Setting = Setting { name: "hosts", nodes: 5, managers: 3, prepare, before: settle };
 
 const SPEC: &str = include_str!("hosts.yaml");
-/// Where the clusters of the declaration answer.
+/// Where the clusters of the declaration listen.
 const DEFAULT: u16 = 8181;
 const PINNED: u16 = 8182;
 /// The nodes that are load balancers.
@@ -46,7 +46,7 @@ fn prepare(world: &World) -> Result<()> {
     world.lab.await_ready()?;
     BALANCERS.iter().try_for_each(|k| world.label_node(*k, "nodetype", Some("loadbalancer")))?;
     let stays = format!("{STAYS}=yes");
-    // They run before there are proxies, so that boot snapshots know their ports.
+    // They run before there are proxies, so that boot snapshots contain their ports.
     for (name, port, cluster) in [("anchor", 8600, None), ("anchor-pinned", 8601, Some("pinned"))] {
         let app = App::new(name).without_network().on_node_ports(Some(port)).on_node(1).words(&["--label", &stays]);
         cluster.into_iter().fold(app, App::cluster).create(world)?;
@@ -63,7 +63,7 @@ fn settle(world: &World) -> Result<()> {
     ["default", "pinned"].iter().try_for_each(|name| world.await_converged(name).map(drop))
 }
 
-/// Node address and real port of every running task of an application.
+/// Node address and actual port of every running task of an application.
 fn places(world: &World, service: &str, count: usize) -> Result<BTreeSet<String>> {
     let tasks = world.await_running(service, count)?;
     let place = |task: &Value| {
@@ -104,7 +104,7 @@ fn load_balancers(world: &World) -> Result<()> {
             })?;
         }
     }
-    // One by hand, beside what a service is created with; the other as the document states it.
+    // One by hand, in addition to the arguments at creation; the other as the document describes it.
     for (cluster, constraints) in [("default", &[ON_BALANCERS, "node.platform.os==linux"][..]), ("pinned", &[ON_BALANCERS])] {
         world.await_converged(cluster)?;
         let spec = world.service(&format!("swarmgate-proxy-{cluster}"))?["Spec"]["TaskTemplate"].take();
@@ -117,7 +117,7 @@ fn load_balancers(world: &World) -> Result<()> {
 }
 
 fn ports(world: &World) -> Result<()> {
-    // On a load balancer itself, so that one proxy reaches its own node and the other one another.
+    // On a load balancer itself, so that one proxy reaches its own node and the other reaches another node.
     app("packed").replicas(3).on_node(4).create(world)?;
     let packed = places(world, "packed", 3)?;
     ensure!(packed.len() == 3 && packed.iter().all(|place| place.starts_with(&world.lab.node_ip(4))), "{packed:?}");
@@ -165,7 +165,7 @@ fn overlay_addresses(world: &World, service: &str) -> Result<BTreeSet<String>> {
     world.running_tasks(service)?.iter().map(address).collect()
 }
 
-/// The proxies' tasks of both clusters: none of them may change for what the operator or the extension do.
+/// The proxies' tasks of both clusters: none of them may change because of the operator or the extension.
 fn proxies(world: &World) -> Result<Vec<Vec<String>>> {
     ["swarmgate-proxy-default", "swarmgate-proxy-pinned"].iter().map(|service| world.task_ids(service)).collect()
 }
@@ -174,7 +174,7 @@ fn operator_on(world: &World) -> Result<usize> {
     world.node_of(&world.await_running("swarmgate_operator", 1)?.remove(0))
 }
 
-/// A new application that both load balancers answer for: the whole chain works.
+/// A new application that both load balancers serve: the whole chain works.
 fn news_arrive(world: &World, name: &str) -> Result<()> {
     app(name).words(&["--constraint", ELSEWHERE]).create(world)?;
     BALANCERS.iter().try_for_each(|k| world.await_answer(&world.at(*k, DEFAULT), &format!("{name}.test"), "/", name).map(drop))
@@ -223,7 +223,7 @@ fn extension_moves(world: &World) -> Result<()> {
     world.update(EXTENSION, &["--constraint-rm", &there])
 }
 
-/// New tasks look for the operator on every manager, and on one of them somebody else has the port.
+/// New tasks look for the operator on every manager, and on one of them an impostor has the port.
 fn impostor(world: &World) -> Result<()> {
     const EXTENSION: &str = "swarmgate-extension-default";
     let from = operator_on(world)?;
@@ -246,7 +246,7 @@ fn alone(world: &World) -> Result<()> {
     world.label_node(3, "nodetype", None)?;
     world.update("swarmgate_operator", &["--replicas", "1"])?;
     outcome?;
-    // The operator puts its extension back.
+    // The operator restores its extension.
     world.await_converged("default")?;
     news_arrive(world, "afterwards")
 }
@@ -265,7 +265,7 @@ fn without_operator_and_extension(world: &World) -> Result<()> {
         })
     })?;
     traffic.stop_without_loss()?;
-    // A node where no proxy ran before has the boot snapshot only, and that knows the fixed port.
+    // A node where no proxy ran before has only the boot snapshot, which contains the fixed port.
     world.label_node(3, "nodetype", Some("loadbalancer"))?;
     // The operator would do this.
     world.docker(&["service", "scale", "--detach", &format!("swarmgate-proxy-pinned={}", BALANCERS.len() + 1)])?;

@@ -1,4 +1,4 @@
-//! What the laboratory promises to all other cases. Nothing here knows Swarmgate.
+//! What the laboratory promises to all other cases. Nothing here depends on Swarmgate.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -115,7 +115,7 @@ fn demo_app_drains(world: &World) -> Result<()> {
     let answer = thread::scope(|scope| {
         let call = Call::get(&address, "app.test", "/slow?ms=6000").patience(Duration::from_secs(15));
         let slow = scope.spawn(move || call.send());
-        // The request must have arrived before the task is told to stop; a second one on its own connection shows that.
+        // The request must have arrived before the task is told to stop; a second request on its own connection proves that.
         eventually(Duration::from_secs(5), "the application answers", || http_get(&address, "app.test", "/"))?;
         world.docker(&["service", "scale", "--detach", "slow=0"])?;
         slow.join().ok().context("the request panicked")?

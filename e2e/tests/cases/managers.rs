@@ -1,4 +1,4 @@
-//! What a Swarm of three managers promises to the cases that need one. Nothing here knows Swarmgate.
+//! What a Swarm of three managers promises to the cases that need one. Nothing here depends on Swarmgate.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn leader_dies(world: &World) -> Result<()> {
     world.lab.power_off(1)?;
     eventually(Duration::from_secs(60), "another manager takes a service", || {
-        // A request whose answer was lost can have been carried out.
+        // A request whose response was lost may have been carried out.
         world.docker(&["service", "inspect", "after"]).map(drop).or_else(|_| world.create("after", &["demo-app:v1"]))
     })?;
     world.await_running("after", 1)?;

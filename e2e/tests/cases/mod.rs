@@ -1,4 +1,4 @@
-//! All cases, grouped so that those with the same setting stand together. It must never leave a topic out of [`all`].
+//! All cases, grouped so that cases with the same setting are adjacent. It must never omit a topic from [`all`].
 
 mod authorities;
 mod canary;
@@ -41,20 +41,20 @@ use std::time::Duration;
 use anyhow::Result;
 use swarmgate_e2e::world::{Case, Setting, World};
 
-/// A Swarm with nothing on it but images: three nodes, one manager.
+/// A Swarm with only images on it: three nodes, one manager.
 const BARE: Setting = Setting { name: "bare", nodes: 3, managers: 1, prepare: ready, before: ready };
 
 /// The same with three managers.
 const BARE_MANAGERS: Setting = Setting { name: "managers", nodes: 3, managers: 3, prepare: ready, before: ready };
 
-/// Long enough for everything that Swarm itself does slowly: replacing tasks one by one, on a machine that has other work.
+/// Long enough for everything that Swarm itself does slowly: replacing tasks one by one, on a busy machine.
 const SLOW: Duration = Duration::from_secs(120);
 
 fn ready(world: &World) -> Result<()> {
     world.lab.await_ready()
 }
 
-/// Every case, in the order in which they run: those that leave the most to be put back come last in their world.
+/// Every case, in the order in which they run: cases that leave the most to restore come last in their world.
 pub fn all() -> Vec<Case> {
     let bare = [lab::cases(), managers::cases(), readme::cases()];
     let labels = [

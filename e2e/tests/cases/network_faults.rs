@@ -1,5 +1,5 @@
-//! Faults of networks that proxies have, or get on some nodes only: never more than one node is without a proxy for them, and it
-//! is the network at fault that is left.
+//! Faults of networks that proxies are attached to, or that are attached on some nodes only: no more than one node at a time is
+//! without a proxy because of them, and the proxies leave the network at fault.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -31,8 +31,8 @@ fn answers(world: &World, k: usize, app: &str) -> Result<()> {
     })
 }
 
-/// A neighbour's tasks wait for addresses on his network when a proxy ends: its address goes to one of them. Then somebody else comes
-/// with a network of his own.
+/// Tasks of a neighbouring service wait for addresses on its network when a proxy ends, so the proxy's address goes to one of
+/// them. Then an unrelated service arrives with its own network.
 fn filled(world: &World) -> Result<()> {
     (1..=3).try_for_each(|k| answers(world, k, "anchor"))?;
     world.docker(&["network", "create", "-d", "overlay", "--subnet", "10.253.8.0/28", "small"])?;
@@ -62,7 +62,7 @@ fn filled(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Somebody's tasks fit no node, have no label, and take every address of another stack's network.
+/// A service with no labels and 40 tasks that fit no node takes every address of another stack's network.
 fn filled_by_a_stranger(world: &World) -> Result<()> {
     world.docker(&["network", "create", "-d", "overlay", "--subnet", "10.253.9.0/28", "lobby"])?;
     App::new("guest").network("lobby").words(&["--label", "com.docker.stack.namespace=guest"]).create(world)?;
@@ -75,7 +75,7 @@ fn filled_by_a_stranger(world: &World) -> Result<()> {
     let finding = world.await_finding("default", "NetworkFull", "guest")?;
     ensure!(finding["message"].as_str().is_some_and(|words| words.contains("most by the service filler")), "it says {finding}");
     let lobby = world.docker(&["network", "inspect", "--format", "{{.Id}}", "lobby"])?;
-    // One that its own services fill is left after half a minute.
+    // Proxies leave a network that its own services fill after half a minute.
     throughout(Duration::from_secs(35), "the proxies are on it", || {
         let attached = world.service(PROXY)?["Spec"]["TaskTemplate"]["Networks"].to_string();
         ensure!(attached.contains(lobby.trim()), "{attached}");
@@ -89,11 +89,11 @@ fn filled_by_a_stranger(world: &World) -> Result<()> {
     traffic.stop_without_loss()
 }
 
-/// When proxies were seen to be down: from the first to the last request in a row that failed, by node.
+/// When proxies were down, by node: from the first to the last request of each run of failures.
 struct Outages(Vec<Vec<(Instant, Instant)>>);
 
 impl Outages {
-    /// Asks each node ten times a second while something is done.
+    /// Sends requests to each node ten times a second while `work` runs.
     fn during(world: &World, host: &str, work: impl FnOnce() -> Result<()>) -> Result<Self> {
         let ends = AtomicBool::new(false);
         let watch = |k: usize| {
@@ -138,8 +138,8 @@ impl Outages {
     }
 }
 
-/// Two nodes can set the network up and one cannot: whether the first proxies that get it are replaced before the one that fails is
-/// Swarm's choice, and so is the order in which it would go back.
+/// Two nodes can set up the network and one cannot: Swarm chooses whether proxies on the other nodes are replaced before the
+/// one that fails, and in which order a rollback would proceed.
 fn fails_on_one_node(world: &World) -> Result<()> {
     (1..=3).try_for_each(|k| answers(world, k, "anchor"))?;
     App::new("clash").network("clashing").on_node(2).without("hosts").create(world)?;

@@ -1,4 +1,4 @@
-//! Networks that come and go, or on which no proxy comes up: others notice nothing, and everything returns.
+//! Networks that come and go, or on which no proxy starts: other services notice nothing, and everything recovers.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -61,12 +61,12 @@ fn flapping_behind_the_mesh(world: &World) -> Result<()> {
     eventually(SLOW, "the network can be removed", || world.docker(&["network", "rm", "visited"]).map(drop))?;
     traffic.stop_without_loss()?;
     versions.dedup();
-    // Attached once or twice, and left: the third visit has to last longer than any of these.
+    // Attached and detached once or twice: the third visit has to last longer than any of these.
     ensure!(versions.len() <= 8, "the proxies were replaced again and again: {versions:?}");
     Ok(())
 }
 
-/// A service that is published and not published in turn, on a network of its own, beside one under load.
+/// A service on its own network that is published and unpublished repeatedly, next to one under load.
 fn flapping_labels(world: &World, cluster: &str, port: u16) -> Result<Steady> {
     app(cluster, "calm").create(world)?;
     app(cluster, "flaps").network("flapping").create(world)?;
@@ -89,20 +89,20 @@ fn flapping_labels(world: &World, cluster: &str, port: u16) -> Result<Steady> {
     Ok(traffic)
 }
 
-/// The number by which nodes know an overlay.
+/// The VXLAN number of an overlay, by which nodes know it.
 fn vxlan(world: &World, network: &str) -> Result<u32> {
     let format = "{{index .Options \"com.docker.network.driver.overlay.vxlanid_list\"}}";
     let number = world.docker(&["network", "inspect", "--format", format, network])?;
     number.trim().parse().with_context(|| format!("the number of {network} is {number:?}"))
 }
 
-/// A service that runs on node 2, on a network that no other node can set up. Gives the network's number.
+/// A service that runs on node 2, on a network that no other node can set up. Returns the network's number.
 fn clashing(world: &World, cluster: &str) -> Result<u32> {
     app(cluster, "clash").network("clashing").on_node(2).without("hosts").create(world)?;
     world.await_running("clash", 1)?;
     let number = vxlan(world, "clashing")?;
     for k in [1, 3] {
-        // A number is given again at once, and a node leaves a network that was removed only when its containers have ended.
+        // Numbers are reused at once, and a node leaves a removed network only when its containers there have ended.
         eventually(SLOW, "the node has left the network that had this number before", || world.lab.occupy_vxlan(k, number))?;
     }
     Ok(number)
@@ -123,7 +123,7 @@ fn await_quarantine(world: &World, cluster: &str) -> Result<()> {
     Ok(())
 }
 
-/// Everything returns: a service that changes has its network tried sooner.
+/// Everything recovers: when a service changes, its network is retried sooner.
 fn await_return(world: &World, cluster: &str, at: &str) -> Result<()> {
     world.update("clash", &["--label-add", "note=mended"])?;
     world.await_answer(at, "clash.test", "/", "clash")?;
@@ -156,7 +156,8 @@ fn one_bad_of_two(world: &World) -> Result<()> {
     traffic.stop_without_loss()
 }
 
-/// Swarm gives a node's port to whoever waits when a proxy stops, so no proxy is stopped for a network before the stranger is gone.
+/// When a proxy stops, Swarm gives its port on the node to any waiting task, so no proxy is stopped for a network before the
+/// stranger is gone.
 fn stranger_at_the_port(world: &World) -> Result<()> {
     world.await_converged("default")?;
     let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
@@ -174,7 +175,7 @@ fn stranger_at_the_port(world: &World) -> Result<()> {
         ensure!(waiting.contains("patience") && waiting.contains("stranger"), "it waits for {waiting}");
         Ok(())
     })?;
-    // Longer than the interval of networks and the time that one is gathered with others.
+    // Longer than the interval between network changes plus the time during which changes are batched.
     throughout(std::time::Duration::from_secs(12), "no proxy is replaced", || {
         let now = world.task_ids(&service)?;
         ensure!(now == before, "{before:?} became {now:?}");
@@ -188,7 +189,7 @@ fn stranger_at_the_port(world: &World) -> Result<()> {
 }
 
 /// A node's port is free only after the old proxy has stopped, so the proxy that is tried first refuses connections for a
-/// moment. No other one is touched.
+/// moment. No other proxy is touched.
 fn bad_in_host_mode(world: &World) -> Result<()> {
     world.await_converged("default")?;
     let number = clashing(world, "default")?;
@@ -202,7 +203,7 @@ fn bad_in_host_mode(world: &World) -> Result<()> {
         world.await_running(&proxy("default"), 3)?;
         let after = world.task_ids(&proxy("default"))?;
         let kept = before.iter().filter(|task| after.contains(task)).count();
-        // Node 2 can set the network up: if its turn came first, a second one had to be tried.
+        // Node 2 can set up the network: if it came first, a second node had to be tried.
         ensure!(kept >= 1, "all proxies were replaced: {before:?} became {after:?}");
         (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "anchor.test", "/", "anchor").map(drop))
     });
@@ -212,7 +213,7 @@ fn bad_in_host_mode(world: &World) -> Result<()> {
 }
 
 /// A network that a neighbour's task brings to a node changes that node, and in Swarm's own global mode every change of a node
-/// replaces its outdated proxy at once, beside the rollout: all three were down together.
+/// replaces its outdated proxy at once, in addition to the rollout: all three proxies were down together.
 fn neighbours_in_host_mode(world: &World) -> Result<()> {
     world.await_converged("default")?;
     let nodes: Vec<String> = (1..=3).map(|k| world.at(k, DEFAULT)).collect();
@@ -228,8 +229,8 @@ fn neighbours_in_host_mode(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// While the proxies are replaced for a network of a new application, a neighbour starts one global service after the other, each on
-/// a new network.
+/// While the proxies are replaced for the network of a new application, a neighbour starts global services one after another,
+/// each on a new network.
 fn rollout_among_neighbours(world: &World, nodes: &[String]) -> Result<()> {
     let service = proxy("default");
     let before = world.task_ids(&service)?;

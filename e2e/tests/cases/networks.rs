@@ -1,4 +1,4 @@
-//! Networks: proxies go where their routes are, and leave.
+//! Networks: proxies join the networks of their routes, and leave them again.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -20,16 +20,17 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A network that would take the proxies away from somebody.
+/// A network that would cost other services or clients their proxies.
 struct Bad {
-    /// Its name, and that of the service on it with `on-` in front.
+    /// Its name; the service on it has the same name with the prefix `on-`.
     name: &'static str,
-    /// The words behind `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses,
-    /// `GWBRIDGE` for the subnet of the manager's gateway bridge, `APPS` for that of a network that the proxies have.
+    /// The arguments of `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses,
+    /// `GWBRIDGE` for the subnet of the manager's gateway bridge, `APPS` for that of a network to which the proxies are
+    /// attached.
     words: &'static [&'static str],
     /// The finding about the service.
     code: &'static str,
-    /// What the finding says.
+    /// The text in the finding's message.
     why: &'static str,
 }
 
@@ -58,11 +59,11 @@ fn bad_behind_the_mesh(world: &World) -> Result<()> {
     bad_networks(world, "mesh", MESH)
 }
 
-/// One bad network after the other, under the load of another service, and none of them costs a request or a proxy.
+/// One bad network after another, while another service is under load; none of them costs a request or a proxy.
 fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
     for k in 1..=world.lab.nodes() {
         let subnet = format!("10.252.{k}.0/24");
-        // Left by the other of the two cases.
+        // Left behind by the other of the two cases.
         let _ = world.lab.docker(k, &["network", "create", "--config-only", "--subnet", &subnet, "bad-lan"]);
     }
     let app = |name: &str| if cluster == "default" { App::new(name) } else { App::new(name).cluster(cluster) };
@@ -84,7 +85,7 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
         }
         Ok(())
     });
-    // Lost requests say more than whatever failed beside them.
+    // Lost requests say more than any other failure.
     traffic.stop_without_loss().and(outcome)
 }
 
@@ -127,7 +128,7 @@ fn attach_and_release(world: &World) -> Result<()> {
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
 
-/// In ingress mode new proxy tasks start before old ones end, so a route that was there notices nothing.
+/// In ingress mode, new proxy tasks start before old ones end, so existing routes are not interrupted.
 fn attach_without_loss(world: &World) -> Result<()> {
     App::new("first").cluster("mesh").create(world)?;
     let (kept, fresh) = (world.at(1, MESH), world.at(2, MESH));

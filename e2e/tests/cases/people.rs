@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Where the command line finds the operator.
+/// Where the command line reaches the operator.
 fn server(world: &World) -> Result<String> {
     let task = world.await_running("swarmgate_operator", 1)?.remove(0);
     Ok(format!("http://{}", world.at(world.node_of(&task)?, 8080)))
@@ -83,7 +83,7 @@ fn strangers(world: &World) -> Result<()> {
     ensure!(rebound.status == 421, "by a foreign host name it is answered {}", rebound.status);
     let by_name = Call::get(&address, "node1", "/status").header("authorization", &token).send()?;
     ensure!(by_name.status == 200, "by the node's name it is answered {}: {:.200}", by_name.status, by_name.body);
-    // Who is in the container is let in.
+    // A process inside the container is allowed in.
     let operator = world.await_running("swarmgate_operator", 1)?.remove(0);
     let table = world.exec(&operator, &["swarmgate", "plan"])?;
     ensure!(table.contains("cluster default"), "{table}");
@@ -94,11 +94,11 @@ fn page(world: &World) -> Result<()> {
     let script = "<script>document.title='theirs'</script><img src=x onerror=\"document.title='theirs'\">";
     App::new("paged").label("hots", script).create(world)?;
     world.await_finding("default", "UnknownLabel", "paged")?;
-    // A new one each time: a browser that was killed leaves a lock in its profile.
+    // A new one each time: a killed browser leaves a lock in its profile.
     let home = tempfile::tempdir()?;
     let profile = format!("--user-data-dir={}", home.path().display());
     let mut browser = Command::new("timeout");
-    // No sandbox: it refuses to run as root. And nothing that speaks to anybody but the page.
+    // No sandbox: it refuses to run as root. And nothing that connects to any server but the page's.
     browser.args(["--kill-after=5", "60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]);
     browser.args(["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-breakpad"]);
     let page = server(world)?.replace("http://", &format!("http://anybody:{}@", world.status_token()?));
@@ -112,7 +112,7 @@ fn page(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What `explain` says of a request, asked of the operator and worked out elsewhere, is what the proxies then do.
+/// The result of `explain` for a request, both from the operator and computed locally, is what the proxies then do.
 fn explain(world: &World) -> Result<()> {
     App::new("told").label("context_root", "/shop").create(world)?;
     world.await_answer(&world.at(1, DEFAULT), "told.test", "/shop", "told")?;

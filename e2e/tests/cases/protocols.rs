@@ -1,4 +1,4 @@
-//! How applications are spoken to: HTTP/2 in plain text, gRPC, TLS.
+//! The protocols that proxies speak to applications: HTTP/2 in plain text, gRPC, TLS.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Waits until the application says that this holds for a request.
+/// Waits until this condition holds for the application's report about a request.
 fn await_said(address: &str, host: &str, key: &str, value: &Value) -> Result<Value> {
     eventually(SLOW, &format!("{host} says {key} {value}"), || {
         let answer = http_get(address, host, "/a/b?c=d")?;
@@ -35,7 +35,7 @@ fn h2c(world: &World) -> Result<()> {
     world.await_converged("default")?;
     let posted = Call::post(&address, "streams.test", "/", &"x".repeat(300_000)).send()?.json()?;
     ensure!(posted["body_bytes"] == 300_000 && posted["protocol"] == "HTTP/2.0", "{posted}");
-    // A client that begins with HTTP/2 itself, and a gRPC method's outcome behind its answer.
+    // A client that starts with HTTP/2 itself, and the trailers of a gRPC response.
     let version = ["--write-out", "\nversion %{http_version}"];
     let seen = h2c_get(&address, "streams.test", "/", &version)?;
     ensure!(seen.status == 200 && seen.body.ends_with("version 2"), "{seen:?}");
@@ -46,7 +46,7 @@ fn h2c(world: &World) -> Result<()> {
     await_said(&address, "streams.test", "protocol", &"HTTP/1.1".into()).map(drop)
 }
 
-/// The application's certificate was made by itself, so nobody but `none` can trust it.
+/// The application generated its own certificate, so only a proxy with `none` can trust it.
 fn tls(world: &World) -> Result<()> {
     let app = App::new("sealed").label("ssl_backend", "true").label("ssl_backend_tls_verify", "none");
     app.words(&["--env", "TLS=self-signed"]).create(world)?;

@@ -1,5 +1,5 @@
-//! The README's commands, run in their order on a fresh Swarm, as somebody does who follows it. It must never help a command along:
-//! only names that the README leaves open (an image, an address, a file of one's own) are filled in.
+//! The README's commands, run in order on a fresh Swarm, as a reader would run them. It must never help a command along: it
+//! fills in only the names that the README leaves open (an image, an address, the reader's own file).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,11 +20,11 @@ use super::ready;
 #[path = "../../../tests/docs/commands.rs"]
 mod commands;
 
-/// Nothing but images on it: whatever the README needs, it must make itself.
+/// Only images are on it: the README must create whatever it needs.
 const FRESH: Setting = Setting { name: "readme", nodes: 3, managers: 1, prepare: ready, before: ready };
-/// A question is asked until its answer is the one that the README promises: a Swarm needs a moment for what came before.
+/// A query is repeated until the response is the one that the README promises: a Swarm needs a moment for the previous steps.
 const ANSWERED: Duration = Duration::from_secs(180);
-/// What the README leaves open, and what it is here.
+/// The placeholders in the README, and their values here.
 const IMAGES: [(&str, &str); 2] = [("my/web:1", "demo-app:v1"), ("my/web:2", "demo-app:v2")];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -45,7 +45,8 @@ fn in_their_order(world: &World) -> Result<()> {
     everything_is_as_promised(world)
 }
 
-/// What the tour leads to: a host by TLS, plain HTTP redirected to it, an old host redirected, a canary beside the first version.
+/// The result of the tour: a host with TLS, plain HTTP redirected to it, an old host redirected, a canary next to the first
+/// version.
 fn everything_is_as_promised(world: &World) -> Result<()> {
     let (plain, tls) = (world.at(1, 80), world.at(1, 443));
     world.await_code(&plain, "web.example.org", "/", 301)?;
@@ -65,7 +66,7 @@ fn everything_is_as_promised(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Somebody at a shell with Docker and `swarmgate`, in a folder with the files that the README speaks of.
+/// A user at a shell with Docker and `swarmgate`, in a folder with the files that the README mentions.
 struct User {
     folder: PathBuf,
     environment: BTreeMap<String, String>,
@@ -89,14 +90,14 @@ impl User {
             ("PATH".to_owned(), format!("{programs}:{}", env::var_os("PATH").unwrap_or_default().to_string_lossy())),
             ("DOCKER_HOST".to_owned(), format!("unix://{}", world.lab.socket(manager).display())),
         ]);
-        // Whatever the operator asks beyond the published list is refused, and fails the case.
+        // Calls of the operator beyond the published list are refused, and fail the case.
         environment.extend(world.lab.filtered_socket().map(|socket| ("SWARMGATE_DOCKER_SOCKET".to_owned(), socket.to_owned())));
         let images = IMAGES.into_iter().map(|(open, here)| (open, here.to_owned()));
         let filled_in = images.chain([("MANAGER", world.lab.node_ip(manager))]).collect();
         Ok(Self { folder: folder.to_owned(), environment, filled_in })
     }
 
-    /// Types one command. What changes the Swarm is typed once; what asks is asked again until the answer is the promised one.
+    /// Runs one command. A command that changes the Swarm runs once; a query is repeated until the response is as promised.
     fn follow(&mut self, command: &str) -> Result<()> {
         let typed = self.filled_in.iter().fold(command.to_owned(), |typed, (open, here)| typed.replace(open, here));
         if let Some((name, value)) = typed.strip_prefix("export ").and_then(|rest| rest.split_once('=')) {

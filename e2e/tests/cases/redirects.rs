@@ -1,4 +1,4 @@
-//! Redirects, as browsers meet them: where they lead is asked, too.
+//! Redirects as browsers see them: cases also follow them to their targets.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -26,12 +26,12 @@ fn leads_to(answer: &Response, status: u16, location: &str) -> Result<()> {
     Ok(())
 }
 
-/// An application that speaks TLS itself.
+/// An application that terminates TLS itself.
 fn sealed(name: &str) -> App {
     App::new(name).label("ssl_passthrough", "true").words(&["--env", "TLS=self-signed"])
 }
 
-/// Waits until an application answers by HTTPS, whose TLS it ends itself; a redirect to it is there before its task is.
+/// Waits until an application that terminates its own TLS answers by HTTPS; a redirect to it exists before its task does.
 fn await_secure(world: &World, host: &str, path: &str) -> Result<Value> {
     eventually(SLOW, &format!("https://{host}{path} is answered"), || {
         let answer = https_get(&world.at(1, SECURE), host, path, &[])?;
@@ -62,12 +62,12 @@ fn ssl_only(world: &World) -> Result<()> {
     for body in ["", "x"] {
         leads_to(&Call::post(&address, "strict.test", "/form", body).send()?, 308, "https://strict.test/form")?;
     }
-    // A client that named the published port is told the other one.
+    // A client that named the published port is redirected to the other port.
     leads_to(&http_get(&address, "strict.test:8081", "/x")?, 301, "https://strict.test:8444/x")?;
     await_secure(world, "strict.test", "/form").map(drop)
 }
 
-/// The same host on both sides leads to TLS, and not back.
+/// With the same host on both sides, the redirect leads to TLS, and not back.
 fn passthrough(world: &World) -> Result<()> {
     let redirects = "http://through.test,https://through.test;http://former.test,https://through.test";
     sealed("through").label("hosts", "through.test,former.test").label("redirects", redirects).create(world)?;

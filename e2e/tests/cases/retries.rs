@@ -1,4 +1,4 @@
-//! Applications that refuse or break off: who is asked again, and who is left out for a while.
+//! Applications that refuse or drop connections: which endpoint is tried next, and which one is skipped for a while.
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::wait::eventually;
@@ -16,10 +16,10 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// How many requests of a kind are looked at.
+/// How many requests of a kind are examined.
 const REQUESTS: usize = 40;
 
-/// One task of the host `pool.test` that works, and one that does not; neither is ever left out.
+/// One task of the host `pool.test` that works, and one that does not; neither is ever skipped.
 fn pool(world: &World, broken: &str) -> Result<()> {
     let member = |name| App::new(name).label("hosts", "pool.test").label("max_fails", "0");
     member("works").create(world)?;
@@ -39,7 +39,7 @@ fn tries(answer: &Response) -> usize {
     answer.header("x-upstream-addr").unwrap_or_default().split(',').count()
 }
 
-/// Waits until both tasks are asked, so that requests meet the broken one.
+/// Waits until both tasks receive requests, so that requests reach the broken one.
 fn await_tried(address: &str) -> Result<()> {
     eventually(SLOW, "a request is tried at both tasks", || {
         let answers = get(address).repeat(4)?;
@@ -92,17 +92,17 @@ fn limits(world: &World) -> Result<()> {
     await_tried(&address)?;
     world.await_converged("default")?;
     await_limits(world, "max_fails=1 fail_timeout=660s;")?;
-    // A configuration begins with everybody in; after the one failure the broken task is out.
+    // A configuration starts with all endpoints in use; after the one failure, the broken task is out.
     let answers = get(&address).repeat(REQUESTS)?;
     ensure!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     ensure!(answers[4..].iter().all(|answer| tries(answer) == 1), "the failing task is still asked: {answers:?}");
     let labels = ["--label-add", "com.docker.lb.max_fails=7", "--label-add", "com.docker.lb.fail_timeout=1500ms"];
     ["works", "broken"].iter().try_for_each(|name| world.update(name, &labels))?;
-    // nginx knows whole seconds only.
+    // nginx has a resolution of whole seconds.
     await_limits(world, "max_fails=7 fail_timeout=2s;")
 }
 
-/// Waits until both endpoints have these words in what the engine of every proxy reads.
+/// Waits until both endpoints have these parameters in the configuration that the engine of every proxy reads.
 fn await_limits(world: &World, words: &str) -> Result<()> {
     for task in world.await_running("swarmgate-proxy-default", 3)? {
         eventually(SLOW, &format!("two endpoints with {words} in a proxy's configuration"), || {

@@ -122,7 +122,7 @@ fn scaled_to_zero(world: &World) -> Result<()> {
 
 fn other_kinds(world: &World) -> Result<()> {
     let address = world.at(1, DEFAULT);
-    // Where nobody listens but the application.
+    // At an address where only the application listens.
     App::new("edge")
         .without_network()
         .on_node(3)

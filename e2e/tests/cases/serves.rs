@@ -1,4 +1,4 @@
-//! Serving: a labelled service, whole, through every proxy.
+//! Serving: a labelled service is reachable, completely, through every proxy.
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::world::{App, Call, Case, World, http_get};

@@ -1,4 +1,4 @@
-//! What an administrator says about the engine and about who may publish what, on running proxies.
+//! The administrator's settings for the engine and for who may publish what, on running proxies.
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::wait::{eventually, throughout};
@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The shared declaration with more in the cluster `default`, which is the only one that begins so.
+/// The shared declaration with additions to the cluster `default`, which is the only one that begins this way.
 pub(super) fn with(more: &str) -> Result<String> {
     let old = "  engine: nginx\n  settings: {upstreamAddressHeader: true}\n";
     ensure!(SPEC.contains(old), "the shared declaration has no {old:?}");
@@ -89,7 +89,7 @@ fn admission(world: &World) -> Result<()> {
     world.await_answer(&proxy, "taken.test", "/", "owner").map(drop)
 }
 
-/// An application of a stack.
+/// An application that belongs to a stack.
 fn of_stack(name: &str, stack: &str, host: &str) -> App {
     App::new(name).label("hosts", host).words(&["--label", &format!("com.docker.stack.namespace={stack}")])
 }
@@ -122,7 +122,8 @@ fn sharing(world: &World) -> Result<()> {
     world.await_answer(&proxy, "shop.test", "/", "shop-web").map(drop)
 }
 
-/// A service that is older than the one with the host asks for it, too, and gets it neither now nor by a restart of the operator.
+/// A service older than the one with the host requests the host, too, and gets it neither at once nor after a restart of the
+/// operator.
 fn older_service(world: &World, proxy: &str) -> Result<()> {
     let label = |service: serde_json::Value| service["Spec"]["Labels"]["swarmgate.host-holders"].clone();
     let holders = || world.service("swarmgate-extension-default").map(label);

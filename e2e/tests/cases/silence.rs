@@ -1,5 +1,5 @@
-//! The control plane is silent for longer than it may be: proxies find endpoints by name, and nobody who got an old address answers
-//! for a published host.
+//! The control plane is silent for longer than allowed: proxies resolve endpoints by name, and a stranger that got an old
+//! address does not answer for a published host.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use super::SLOW;
 use super::ground::{DEV, GATE};
 
 const PROXY: &str = "swarmgate-proxy-dev";
-/// So small that an address is given out again at once.
+/// So small that a released address is reused at once.
 const NARROW: (&str, &str) = ("narrow", "10.231.7.0/28");
-/// A network of somebody else's.
+/// Another service's network.
 const ELSEWHERE: &str = "elsewhere";
-/// Enough tasks that none of its addresses stays free.
+/// Enough tasks that none of the network's addresses stays free.
 const STRANGERS: usize = 12;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -33,10 +33,10 @@ fn stranger(world: &World) -> Result<()> {
     App::new("owned").cluster("dev").network(NARROW.0).create(world)?;
     App::new("beside").cluster("dev").network("apps-dev").create(world)?;
     world.network(ELSEWHERE)?;
-    // A neighbour whose own network the proxies are attached to as well, and on which another service's name is his alias.
+    // A neighbour whose network the proxies are attached to as well, and which has another service's name as an alias there.
     let alias = format!("name={ELSEWHERE},alias=beside,alias=beside.apps-dev");
     App::new("neighbour").cluster("dev").without_network().words(&["--network", &alias]).create(world)?;
-    // Somebody stays on it when he goes: the proxies are not replaced for leaving it.
+    // This service stays on the network when the neighbour is removed, so the proxies are not replaced to leave it.
     App::new("stays").cluster("dev").network(ELSEWHERE).create(world)?;
     let at = world.at(3, DEV);
     world.await_answer(&at, "owned.test", "/", "owned")?;
@@ -65,7 +65,7 @@ fn stranger(world: &World) -> Result<()> {
     for _ in 0..200 {
         only_its_own(&at)?;
     }
-    // Those who took the name go at the moment at which the control plane returns.
+    // The services that took the name are removed just as the control plane returns.
     world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
     world.docker(&["service", "rm", "aliased", "neighbour"])?;
     await_source(world, "live")?;
@@ -77,9 +77,9 @@ fn stranger(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Somebody else's tasks get the address of a task of `owned` that is gone, and answer for none of its hosts.
+/// Another service's tasks get the address of a removed task of `owned`, and answer for none of its hosts.
 fn take_the_address(world: &World, at: &str) -> Result<()> {
-    // The network is full, so that whoever comes next gets the address that becomes free.
+    // The network is full, so that the next task gets the address that becomes free.
     let replicas = STRANGERS.to_string();
     let squatter = ["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", &replicas, "--env", "VERSION=stranger", "demo-app:v1"];
     world.create("squatter", &squatter)?;
@@ -97,12 +97,12 @@ fn take_the_address(world: &World, at: &str) -> Result<()> {
     world.await_alive("squatter", count)?;
     let old = world.await_running("owned", 1)?.remove(0);
     let address = address_of(&old).context("the task has an address")?;
-    // A task that is replaced at once would give its address to its own successor, for want of another.
+    // A task replaced at once would pass its address on to its own successor, because no other is free.
     scale(world, "owned", 0)?;
     world.await_alive("owned", 0)?;
-    // As long as Docker's name server and the engine take to drop an address.
+    // The time that Docker's name server and the engine take to drop an address.
     throughout(Duration::from_secs(4), "no stranger answers", || only_its_own(at))?;
-    // More than there are addresses for: all that are free are taken, also the old one.
+    // More tasks than addresses: they take all that are free, including the old one.
     scale(world, "squatter", STRANGERS)?;
     eventually(SLOW, "a stranger has the old address", || {
         let addresses = addresses_of(world, "squatter")?;
@@ -116,7 +116,7 @@ fn take_the_address(world: &World, at: &str) -> Result<()> {
     Ok(())
 }
 
-/// Docker gives the name of a service to whoever takes it for an alias; proxies do not.
+/// Docker resolves the name of a service to any service that uses it as an alias; proxies do not.
 fn check_aliases(world: &World, at: &str) -> Result<()> {
     let check = || {
         for _ in 0..200 {
@@ -136,7 +136,7 @@ fn scale(world: &World, service: &str, count: usize) -> Result<()> {
     world.docker(&["service", "scale", "--detach", &format!("{service}={count}")]).map(drop)
 }
 
-/// Fails for good if somebody else answers; that nobody does is no matter here.
+/// Panics, and so fails without a retry, if another service answers; no response at all is acceptable here.
 fn only_its_own(at: &str) -> Result<()> {
     let Ok(answer) = Call::get(at, "owned.test", "/").patience(Duration::from_secs(20)).send() else { return Ok(()) };
     assert!(answer.status != 200 || answer.json()?["version"] == "owned", "a stranger answers for the host: {:.300}", answer.body);
@@ -153,7 +153,7 @@ fn address_of(task: &Value) -> Option<String> {
     Some(narrow["Addresses"][0].as_str()?.split('/').next()?.to_owned())
 }
 
-/// Waits until the proxy itself says where its configuration comes from.
+/// Waits until the proxy itself reports this source of its configuration.
 fn await_source(world: &World, source: &str) -> Result<()> {
     eventually(SLOW, &format!("the proxy's configuration is from {source:?}"), || {
         let task = world.running_tasks(PROXY)?.pop().context("no proxy runs")?;

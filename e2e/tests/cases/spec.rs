@@ -1,4 +1,4 @@
-//! The declaration changes: the fleet follows, without more task replacements than the change needs.
+//! The declaration changes: the fleet follows, with no more task replacements than the change needs.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The shared declaration with a passage changed that must be there.
+/// The shared declaration with one passage replaced, which must exist.
 fn spec_with(old: &str, new: &str, spec: &str) -> Result<String> {
     ensure!(spec.contains(old), "the shared declaration has no {old:?}");
     Ok(spec.replace(old, new))
@@ -46,7 +46,7 @@ fn followed(world: &World) -> Result<()> {
     world.await_converged("mesh").map(drop)
 }
 
-/// Of a service without any placement the managers' engines would die.
+/// Without any placement, the service would kill the managers' engines.
 fn unconstrained(world: &World) -> Result<()> {
     let spec = spec_with("    constraints: [\"node.labels.lb==dev\"]\n", "", SPEC)?;
     let spec = spec_with("    constraints: [\"node.role==worker\"]\n", "    constraints: []\n", &spec)?;
@@ -94,7 +94,7 @@ fn no_new_tasks(world: &World) -> Result<()> {
 
 fn cluster_leaves(world: &World) -> Result<()> {
     let spec = without_cluster("mesh", &without_cluster("stock", SPEC)?)?;
-    // Somebody else's operator may run in the same Swarm, and people name things as they like.
+    // Another operator may run in the same Swarm, and users choose any names they like.
     world.create("swarmgate-proxy-other", &["--label", "swarmgate.owner=other", "--label", "swarmgate.cluster=mesh", "demo-app:v1"])?;
     let before = of_others(world)?;
     let result = leave(world, &spec).and_then(|()| {
@@ -125,13 +125,13 @@ fn leave(world: &World, spec: &str) -> Result<()> {
     world.await_answer(&world.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
 }
 
-/// Everything in the Swarm that does not belong to the clusters that leave.
+/// Everything in the Swarm that does not belong to the clusters being removed.
 fn of_others(world: &World) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for kind in ["service", "config", "secret", "network"] {
         let names = world.docker(&[kind, "ls", "--format", "{{.Name}}"])?;
         let of_others = names.lines().filter(|name| !["-mesh", "-stock"].iter().any(|cluster| name.contains(cluster)));
-        // The operator's own spec is the stack's, and new configurations replace old ones.
+        // The operator's own spec belongs to the stack, and new configurations replace old ones.
         found.extend(of_others.filter(|_| kind != "config").map(|name| format!("{kind} {name}")));
     }
     Ok(found)
@@ -162,13 +162,13 @@ fn impossible_image(world: &World) -> Result<()> {
     App::new("unbothered").create(world)?;
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "unbothered.test", "/", "unbothered").map(drop))?;
     world.await_converged("default")?;
-    // Swarm goes back to the image that ran, or the operator does once the declaration is right again.
+    // Swarm rolls back to the image that ran, or the operator does once the declaration is right again.
     declare(world, SPEC)?;
     world.await_converged_after_rollback("dev")?;
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
 
-/// The chart's operator ends at its start when a document has a mistake, so that Swarm goes back to the spec before.
+/// The chart's operator exits at startup when a document has an error, so Swarm rolls back to the previous spec.
 fn broken(world: &World) -> Result<()> {
     App::new("steady").create(world)?;
     let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
@@ -186,7 +186,7 @@ fn broken(world: &World) -> Result<()> {
     traffic.stop_without_loss()?;
     let after: Vec<_> = world.owned()?.into_keys().collect();
     ensure!(before == after, "{before:?} became {after:?}");
-    // An operator that took the last good spec up again goes on with its work.
+    // An operator that went back to the last good spec continues its work.
     App::new("after").cluster("mesh").network("apps").create(world)?;
     world.await_answer(&world.at(2, MESH), "after.test", "/", "after").map(drop)
 }

@@ -1,4 +1,4 @@
-//! Clients that stay on one task, by a cookie or by their address, while the application grows and shrinks.
+//! Clients that stay on one task, by cookie or by client address, while the application grows and shrinks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use swarmgate_e2e::world::{App, Call, Case, World};
 use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
-/// Enough that a task without any of them is no accident: with five tasks one in 14,000 times.
+/// Enough that a task without any client is no accident: with five tasks, that happens once in 14,000 times.
 const CLIENTS: u8 = 50;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -40,7 +40,7 @@ fn by_address(world: &World) -> Result<()> {
     check_scaling(world, "account", &calls)
 }
 
-/// The task that each client meets, by the client's number.
+/// The task that each client reaches, by the client's number.
 type Homes = BTreeMap<usize, String>;
 
 /// Three tasks, then five, then two.
@@ -63,12 +63,12 @@ fn tasks(homes: &Homes) -> BTreeSet<String> {
     homes.values().cloned().collect()
 }
 
-/// The clients that met another task before.
+/// The clients that reached a different task before.
 fn moved<'a>(before: &'a Homes, after: &'a Homes) -> impl Iterator<Item = usize> + 'a {
     before.iter().filter(|(client, home)| after[client] != **home).map(|(client, _)| *client)
 }
 
-/// Who meets whom once exactly the tasks that run are met, everywhere. What one proxy says the others must say, too.
+/// Which task each client reaches, once exactly the running tasks are reached, everywhere. All proxies must agree.
 fn settled(world: &World, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<Call>) -> Result<Homes> {
     let running: BTreeSet<String> = world.await_running(name, count)?.iter().map(hostname).collect();
     let look = || {
@@ -79,7 +79,7 @@ fn settled(world: &World, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<
         Ok(first)
     };
     eventually(SLOW, &format!("the clients of {name} meet all {count} tasks"), look)?;
-    // Until here old workers may have answered some of them.
+    // Until now, old workers may have answered some of them.
     world.await_converged("default")?;
     look()
 }

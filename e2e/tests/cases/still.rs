@@ -1,4 +1,4 @@
-//! A world in which nothing happens.
+//! A Swarm in which nothing happens.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![Case::new("still::a_still_world_is_looked_at_and_not_written_to", GATE, still)]
 }
 
-/// Several times the interval of complete looks, with routes in every cluster.
+/// Several times the interval of complete observations, with routes in every cluster.
 const WATCHED: Duration = Duration::from_secs(21);
 
 fn still(world: &World) -> Result<()> {

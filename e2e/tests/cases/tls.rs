@@ -1,4 +1,4 @@
-//! TLS from secrets that labels name: who is shown which certificate, and that none of it costs anybody else anything.
+//! TLS from secrets named in labels: which client gets which certificate, and that none of this affects other services.
 
 use std::fs;
 use std::process::Command;
@@ -16,13 +16,13 @@ use swarmgate_e2e::world::{App, Case, Steady, World, http_get, https_get};
 use super::SLOW;
 use super::ground::{DEFAULT, GATE, STOCK};
 
-/// Where the cluster `default` answers TLS.
+/// Where the cluster `default` serves TLS.
 pub(super) const TLS: u16 = 8444;
 /// Where `stock` does.
 const STOCK_TLS: u16 = 8447;
-/// Fewer requests tell nothing.
+/// Fewer requests prove nothing.
 const REQUESTS_MIN: usize = 20;
-/// Words of curl: HTTP/2 if it can be had, and say which version it was.
+/// Arguments of curl: use HTTP/2 if available, and print which version was used.
 const VERSION: [&str; 3] = ["--http2", "--write-out", "\n%{http_version}"];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -50,7 +50,7 @@ pub(super) fn pair(host: &str, year: i32) -> Result<Pair> {
     Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
-/// Stores a secret; one of that name that nothing uses goes first.
+/// Stores a secret; first removes an unused one with that name.
 fn store(world: &World, name: &str, content: &str) -> Result<()> {
     let file = std::env::temp_dir().join(format!("swarmgate-e2e-{}-{name}", std::process::id()));
     fs::write(&file, content)?;
@@ -66,7 +66,7 @@ pub(super) fn store_pair(world: &World, name: &str, pair: &Pair) -> Result<()> {
     store(world, &format!("{name}-key"), &pair.key)
 }
 
-/// An application whose host is published by TLS with the pair of this name.
+/// An application whose host is published with TLS and the key pair with this name.
 pub(super) fn secured(name: &str, pair: &str) -> App {
     App::new(name).label("ssl_cert", &format!("{pair}-cert")).label("ssl_key", &format!("{pair}-key"))
 }
@@ -85,7 +85,7 @@ fn await_tls_at(address: &str, host: &str, version: &str) -> Result<serde_json::
     })
 }
 
-/// What a client that names this host (or none) is shown: the certificate, or none when the handshake is refused.
+/// The certificate presented to a client that names this host (or none), or `None` when the handshake is refused.
 pub(super) fn shown(address: &str, host: Option<&str>) -> Result<Option<String>> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", address]);
@@ -99,7 +99,7 @@ pub(super) fn shown(address: &str, host: Option<&str>) -> Result<Option<String>>
     Ok(begins.zip(ends).map(|(begins, ends)| text[begins..ends].split_whitespace().collect()))
 }
 
-/// A certificate as [`shown`] gives it.
+/// A certificate in the form that [`shown`] returns.
 fn as_shown(pem: &str) -> String {
     let end = pem.find("-----END").unwrap_or(pem.len());
     pem[..end].split_whitespace().collect()
@@ -112,7 +112,7 @@ fn await_shown(address: &str, host: &str, pair: &Pair) -> Result<()> {
     })
 }
 
-/// The same through an image that knows no Swarmgate: certificates are mounted, and a renewed one replaces the tasks.
+/// The same with an image that contains nothing of Swarmgate: certificates are mounted, and a renewed one replaces the tasks.
 fn stock(world: &World) -> Result<()> {
     let [old, new] = [pair("mounted.test", 2098)?, pair("mounted.test", 2099)?];
     store_pair(world, "mounted", &old)?;
@@ -139,7 +139,7 @@ fn terminated(world: &World) -> Result<()> {
     let about = await_tls(world, 1, "safe.test", "safe")?;
     ensure!(about["headers"]["x-forwarded-proto"] == "https", "{about}");
     let address = world.at(1, TLS);
-    // Of the engine's two workers, one can be a moment behind the other.
+    // One of the engine's two workers may lag briefly behind the other.
     await_shown(&address, "safe.test", &good)?;
     ensure!(shown(&address, None)?.is_none(), "a client that names no host is shown a certificate");
     ensure!(shown(&address, Some("unknown.test"))?.is_none(), "so is one that names an unknown host");
@@ -155,8 +155,8 @@ fn terminated(world: &World) -> Result<()> {
     world.await_converged("default").map(drop)
 }
 
-/// Requests over TLS, one after the other, each on a connection of its own, until told to stop, and enough of them to
-/// tell: how many, and what failed.
+/// Sends requests over TLS, one after the other, each on its own connection, until told to stop and enough have been sent to be
+/// conclusive. Returns how many, and what failed.
 fn load(address: String, host: &'static str, stop: Arc<AtomicBool>) -> thread::JoinHandle<(usize, Vec<String>)> {
     thread::spawn(move || {
         let (mut count, mut failed) = (0, Vec::new());
@@ -233,7 +233,7 @@ fn bad_secrets(world: &World) -> Result<()> {
     world.await_converged("default").map(drop)
 }
 
-/// An application that terminates TLS itself: a stock nginx that answers who it is.
+/// An application that terminates TLS itself: a stock nginx that answers with its identity.
 fn create_tls_application(world: &World, name: &str, labels: &[&str]) -> Result<Pair> {
     let own = pair(&format!("{name}.test"), 2099)?;
     store_pair(world, name, &own)?;
@@ -254,7 +254,7 @@ fn create_tls_application(world: &World, name: &str, labels: &[&str]) -> Result<
     Ok(own)
 }
 
-/// Stores a config; one of that name that nothing uses goes first.
+/// Stores a config; first removes an unused one with that name.
 fn store_config(world: &World, name: &str, content: &str) -> Result<()> {
     let file = std::env::temp_dir().join(format!("swarmgate-e2e-{}-{name}", std::process::id()));
     fs::write(&file, content)?;
@@ -268,7 +268,7 @@ fn verified(world: &World) -> Result<()> {
     let labels = ["--label", "com.docker.lb.backend_protocol=https", "--label", "com.docker.lb.ssl_backend_tls_verify=right-ca"];
     let wrong = pair("verified.test", 2099)?.certificate;
     store_config(world, "wrong-ca", &wrong)?;
-    // The application's certificate does not exist yet: until the CA does, nothing can be verified.
+    // The application's certificate does not exist yet: until the CA exists, nothing can be verified.
     let own = create_tls_application(world, "verified", &labels)?;
     world.await_finding("default", "SecretNotFound", "verified")?;
     store_config(world, "right-ca", &own.certificate)?;
@@ -290,7 +290,7 @@ fn passthrough(world: &World) -> Result<()> {
     let own = create_tls_application(world, "through", &["--label", "com.docker.lb.ssl_passthrough=true"])?;
     await_tls(world, 1, "through.test", "through")?;
     let address = world.at(1, TLS);
-    // The application's own certificate; of the engine's two workers, one can be a moment behind the other.
+    // The application's own certificate; one of the engine's two workers may lag briefly behind the other.
     await_shown(&address, "through.test", &own)?;
     ensure!(shown(&address, Some("unknown.test"))?.is_none(), "an unknown host is refused");
     let beside = await_tls(world, 1, "ends.test", "ends")?;

@@ -1,4 +1,4 @@
-//! Whom operator, extensions and proxies believe on a real Swarm: a certificate of the operator's own authority, and neither a
+//! What operator, extensions and proxies trust on a real Swarm: a certificate from the operator's own authority, and neither a
 //! name on the control network nor a label on a secret.
 
 use std::time::Duration;
@@ -31,18 +31,18 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A demo-app that tells whatever it is told, by TLS with a certificate of its own.
+/// A demo-app that logs every request it receives, over TLS with its own certificate.
 pub(super) fn impostor(world: &World, name: &str, place: &[&str]) -> Result<()> {
     world.create(name, &[&["--env", "TLS=self-signed", "--env", "TELL=yes"], place, &["demo-app:v1"]].concat())?;
     world.await_running(name, 1).map(drop)
 }
 
-/// One on the control network that answers to a name of ours, on the port where we are looked for.
+/// An impostor on the control network with one of our names as an alias, on the port where our components look for each other.
 fn with_alias(world: &World, name: &str, alias: &str, port: &str) -> Result<()> {
     impostor(world, name, &["--network", &format!("name={CONTROL},alias={alias}"), "--env", &format!("PORT={port}")])
 }
 
-/// Somebody came to the impostor, and told it nothing.
+/// A component connected to the impostor, and sent it nothing.
 pub(super) fn told_nothing(world: &World, name: &str) -> Result<()> {
     let logs = eventually(SLOW, &format!("somebody comes to {name}"), || {
         let logs = world.log(name, 1000)?;
@@ -56,7 +56,7 @@ pub(super) fn told_nothing(world: &World, name: &str) -> Result<()> {
 fn aliases(world: &World) -> Result<()> {
     with_alias(world, "false-operator", "swarmgate-operator", "8081")?;
     with_alias(world, "false-extension", &format!("tasks.{EXTENSION}"), "8082")?;
-    // New tasks look for the operator while somebody else answers to its name.
+    // New tasks look for the operator while an impostor answers to its name.
     world.update(EXTENSION, &["--force"])?;
     App::new("believed").create(world)?;
     world.await_answer(&world.at(1, DEFAULT), "believed.test", "/", "believed")?;
@@ -92,7 +92,7 @@ fn forged_token(world: &World) -> Result<()> {
             "swarmgate.owner": "swarmgate", "swarmgate.cluster": "default", "swarmgate.role": role,
             "swarmgate.token-sha256": "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b", "swarmgate.seal": "0".repeat(64),
         });
-        // `secret` in base64; whoever forges it knows it.
+        // `secret` in base64; the forger knows it.
         let body = json!({"Name": format!("forged-{role}"), "Labels": labels, "Data": "c2VjcmV0"});
         world.api()?.post("/secrets/create", &body)?;
     }
@@ -103,7 +103,8 @@ fn forged_token(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Whoever may mount the secret of cluster dev's extension runs an extension of their own with it: for dev, and for another.
+/// A stack that may mount the secret of the extension of cluster dev runs its own extension with it: for dev, and for another
+/// cluster.
 fn stolen_token(world: &World) -> Result<()> {
     let spec = world.service("swarmgate-extension-dev")?["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"].take();
     let mounts = spec.as_array().cloned().unwrap_or_default();
@@ -135,8 +136,8 @@ fn stolen_token(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Made before the operator starts, so that its tasks have too little memory, are never started again and run nowhere, and so that
-/// no change of it ever ends.
+/// Created before the operator starts, with settings that give its tasks too little memory, never restart them, place them
+/// nowhere, and keep every update from ever finishing.
 fn intruder(world: &World) -> Result<()> {
     const EXTENSION: &str = "swarmgate-extension-dev";
     world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
@@ -170,7 +171,7 @@ fn label(world: &World) -> Result<()> {
         Ok(())
     })?;
     world.update("swarmgate-extension-dev", &["--label-rm", "swarmgate.token-sha256"])?;
-    // The other role's: it would pass for a leftover of the proxies.
+    // The other role: it would pass for a leftover of the proxies.
     world.update("swarmgate-extension-dev", &["--label-add", "swarmgate.role=proxy"])?;
     eventually(SLOW, "the role is put back", || {
         let labels = world.service("swarmgate-extension-dev")?["Spec"]["Labels"].take();
@@ -180,7 +181,7 @@ fn label(world: &World) -> Result<()> {
     world.await_converged("dev").map(drop)
 }
 
-/// SECURITY.md, "The authority's key is not rotated by itself", word by word.
+/// SECURITY.md, "The authority's key is not rotated by itself", word for word.
 fn replaced(world: &World) -> Result<()> {
     let addresses = [world.at(1, MESH), world.at(2, MESH)];
     App::new("lasting").cluster("mesh").create(world)?;
@@ -230,13 +231,13 @@ fn task_ids(world: &World) -> Result<Vec<Value>> {
     Ok(ids)
 }
 
-/// `docker stack deploy` writes the operator's service anew, without the secret that the operator has added to it.
+/// `docker stack deploy` overwrites the operator's service, without the secret that the operator has added to it.
 fn authority(world: &World) -> Result<()> {
     let (secret, tasks) = (authority_secret(world)?, task_ids(world)?);
     for service in CLUSTERS.iter().flat_map(|name| [format!("swarmgate-extension-{name}"), format!("swarmgate-proxy-{name}")]) {
         ensure!(!mounted(world, &service)?.contains(&secret), "{service} mounts the operator's authority");
     }
-    // Two in a row: the operator of the first one had no time to put its secret back.
+    // Two in a row: the operator of the first deployment had no time to restore its secret.
     world.deploy_swarmgate_with(SPEC, &[("SWARMGATE_LOG", "debug")])?;
     world.deploy_swarmgate_with(SPEC, &[])?;
     eventually(SLOW, "the operator mounts its authority again", || {

@@ -39,7 +39,7 @@ fn tasks_change(world: &World) -> Result<()> {
     world.update("virtual", &["--replicas", "2", "--image", "demo-app:v2", "--env-add", "COLOUR=red"])?;
     world.await_rollout("virtual", "completed")?;
     world.await_answer(&address, "virtual.test", "/", "v2")?;
-    // The last look at the world may be a poll away.
+    // The last poll may lie one interval back.
     throughout(std::time::Duration::from_secs(4), "the proxies have the same configuration", || {
         let now = proxies(&world.cluster("default")?);
         ensure!(now == before, "{before} became {now}");
@@ -49,7 +49,7 @@ fn tasks_change(world: &World) -> Result<()> {
     world.await_code(&address, "virtual.test", "/", 503).map(drop)
 }
 
-/// The configuration that is in force, and how often each proxy was told to load one.
+/// The current configuration, and how often each proxy was told to load one.
 fn proxies(cluster: &Value) -> Value {
     let all = cluster["proxies"].as_array().into_iter().flatten();
     let reloads: Vec<_> = all.map(|proxy| [proxy["task"].clone(), proxy["runningDigest"].clone(), proxy["reloads"].clone()]).collect();

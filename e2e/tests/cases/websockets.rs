@@ -1,4 +1,4 @@
-//! Websockets: a real client on real proxies.
+//! Websockets: a real client through real proxies.
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::world::{App, Case, Socket, World, conversation};
@@ -16,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// `/ws` is an endpoint of the label, `/talk` is not.
+/// `/ws` is an endpoint declared by the label, `/talk` is not.
 fn alive(world: &World) -> Result<()> {
     App::new("chat").label("websocket_endpoints", "/ws").create(world)?;
     let (near, far) = (world.at(1, DEFAULT), world.at(3, DEFAULT));
@@ -42,7 +42,7 @@ fn alive(world: &World) -> Result<()> {
     open(&near, "/ws")?.echoes("a new one, no longer on a path of the label")
 }
 
-/// Fragments, pings, lengths, ends and offences.
+/// Fragments, pings, lengths, closes and protocol violations.
 fn unchanged(world: &World) -> Result<()> {
     let publish = format!("mode=host,published={DIRECT},target=8080");
     App::new("echo").label("websocket_endpoints", "/ws").on_node(2).words(&["--publish", &publish]).create(world)?;
