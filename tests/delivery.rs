@@ -1,11 +1,11 @@
-//! Operator's hub, extension and proxy agent together, on the loopback and with the real nginx: what reaches traffic, when,
-//! and what never may. Each test has a stage of its own: free ports, a directory, its own processes.
+//! The operator's hub, the extension and the proxy agent together, on loopback and with the real nginx: what reaches traffic
+//! and when, and what never may. Each test has its own stage: free ports, a directory and processes.
 //!
 //! The engine is `SWARMGATE_NGINX`, or the one that `make setup` installs; without one the tests are skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
-/// A stage with the engine, or an early return from a test that was skipped.
+/// A stage with the engine. Returns from the test after skipping it if there is no engine.
 macro_rules! stage_or_skip {
     () => {
         match $crate::stage::nginx() {
@@ -119,7 +119,8 @@ async fn an_application_that_moves_fails_no_request() {
         let next = App::start(name).await;
         let desired = stage.publish(routes(&stage, &[("app.example.org", &[&next])]));
         stage.until_running(&desired).await;
-        // Swarm gives an application two seconds between its desired state and its stop signal; here it has half of one.
+        // Swarm gives an application two seconds between its desired state and its stop signal; this test gives it half a
+        // second.
         tokio::time::sleep(Duration::from_millis(500)).await;
         app.stop();
         app = next;
@@ -218,7 +219,7 @@ async fn a_proxy_starts_alone_from_its_boot_snapshot_and_follows_later() {
     stage.write_boot_file(&boot);
     let proxy = stage.proxy();
     eventually_healthy(&stage, "boot").await;
-    // Names do not resolve here, but the host is known: not 503 for "unknown", and the proxy did start.
+    // Names do not resolve here, but the host is known: the answer is not the 503 for an unknown host, and the proxy did start.
     assert!(stage.answer("app.example.org").await.is_err());
     let extension = stage.extension();
     stage.until_answer("app.example.org", "one").await;
@@ -244,7 +245,7 @@ async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
     eventually_healthy(&stage, "volume").await;
     proxy.drained().await.unwrap();
 
-    // Ten minutes later the address may be another service's: the names variant runs, which resolves nothing here.
+    // After ten minutes the address may belong to another service, so the variant with names runs, which resolves nothing here.
     stage.age_saved_state(Duration::from_secs(600));
     let proxy = stage.proxy();
     eventually_healthy(&stage, "volume").await;
@@ -252,7 +253,7 @@ async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
     proxy.drained().await.unwrap();
 }
 
-/// As on a node that had no proxy while routes were published, and gets one when nobody answers.
+/// Simulates a node that had no proxy while routes were published, and gets one when neither operator nor extension answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_newer() {
     let stage = stage_or_skip!();
@@ -359,7 +360,7 @@ async fn a_reload_that_does_not_take_leaves_the_old_configuration_and_is_reporte
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     stage.until_answer("app.example.org", "one").await;
 
-    // Another program holds the new port: `nginx -t` lets that pass, a reload does not.
+    // Another program holds the new port, which `nginx -t` accepts but a reload does not.
     let taken = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
     let mut table = routes(&stage, &[("app.example.org", &[&app])]);
     table.http_port = swarmgate::types::Port::new(taken.local_addr().unwrap().port()).unwrap();
@@ -430,7 +431,7 @@ async fn without_a_common_network_the_operator_tells_where_the_extension_is() {
     stage.until_running(&desired).await;
     proxy.drained().await.unwrap();
 
-    // The managers that it was told of at its start are gone by now; those that an earlier agent knew are not.
+    // The managers that the proxy was given at its start are gone, but those that an earlier agent knew are not.
     stage.age_saved_state(Duration::from_secs(100 * 60 * 60));
     let later = stage.proxy_that_asks(NOBODY);
     stage.until_answer("app.example.org", "three").await;

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A running application; it ends with the test's runtime.
+/// A running application, which ends with the test's runtime.
 pub struct App {
     /// Where it listens.
     pub address: SocketAddr,
@@ -19,12 +19,12 @@ pub struct App {
 }
 
 impl App {
-    /// Starts one that answers its name everywhere, and `slow NAME` after a second and a half on `/slow`.
+    /// Starts an application that answers with its name everywhere, and with `slow NAME` after 1.5 seconds on `/slow`.
     pub async fn start(name: &'static str) -> Self {
         Self::start_at(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
     }
 
-    /// The same at an address of its own.
+    /// Like [`Self::start`], at a given address.
     pub async fn start_at(name: &'static str, address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -44,7 +44,7 @@ impl App {
         Self { address, slow_requests, stop }
     }
 
-    /// Ends it in order, as an application does that is told to: open requests are answered, no connection is taken.
+    /// Stops the application gracefully: it answers open requests and accepts no new connections.
     pub fn stop(&self) {
         self.stop.cancel();
     }

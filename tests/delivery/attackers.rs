@@ -1,6 +1,6 @@
-//! Each attacker on the channel: a container on the control network, or somebody on the nodes' network, who answers to our
-//! names, asks for what is not theirs, forges, records, or brings something old. None gets anything, and none stops what is
-//! right.
+//! The attackers on the channel: a container on the control network, or a host on the nodes' network, that answers to our
+//! names, asks for what is not its own, forges, records, or presents something old. No attacker obtains anything, and none
+//! stops legitimate traffic.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,8 @@ use crate::tables::routes;
 
 const HOST: &str = "app.example.org";
 
-/// Somebody who has a certificate for this role, cluster and task, or none, and believes whoever answers as `server`.
+/// A client with a certificate for this role, cluster and task, or without a certificate, that trusts any peer that answers as
+/// `server`.
 fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> Client {
     let credentials = Credentials::new(stage.authority().root().clone());
     if let Some((role, cluster, task)) = certificate {
@@ -44,7 +45,7 @@ fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &Clus
 
 type Client = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// What was answered, or that nobody spoke to us.
+/// The answer, or the reason why the server did not speak to the client.
 async fn send(client: &Client, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), String> {
     let answer = client.request(request).await.map_err(|error| error.to_string())?;
     let status = answer.status();
@@ -80,7 +81,7 @@ async fn running(stage: &Stage, app: &App) -> crate::stage::Extension {
     extension
 }
 
-/// Somebody who answers with a certificate of an authority of their own, and notes what they are told after the handshake.
+/// A server with a certificate of its own authority, which records what clients send it after the handshake.
 struct Impostor {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
@@ -126,7 +127,7 @@ impl Impostor {
     }
 }
 
-/// Somebody who takes connections and says nothing.
+/// A server that accepts connections and sends nothing.
 async fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
@@ -150,7 +151,7 @@ async fn many_who_take_our_name_and_stay_silent_keep_nobody_waiting() {
     }
     let all = places.join(",");
     let proxy = stage.proxy_told_of(&format!("{all},{}", stage.extension_url()), &format!("{all},{}", stage.operator_url()));
-    // One after the other they would take minutes; the stage gives up after twenty seconds.
+    // Tried one after another, they would take minutes; the stage gives up after twenty seconds.
     stage.until_answer(HOST, "one").await;
     proxy.drained().await.unwrap();
     extension.stopped().await;
@@ -175,7 +176,7 @@ async fn a_proxy_speaks_for_itself_only() {
 async fn whoever_answers_to_our_names_is_told_nothing_and_is_passed_over() {
     let stage = crate::stage_or_skip!();
     let (app, impostor) = (App::start("one").await, Impostor::start().await);
-    // A service with the operator's alias, or one on its port on another manager, that answers first.
+    // A service with the operator's alias, or one on the operator's port on another manager, that answers first.
     let everywhere = format!("{},{}", impostor.url(), stage.operator_url());
     let extension = running(&stage, &app).await;
     let proxy = stage.proxy_told_of(&format!("{},{}", impostor.url(), stage.extension_url()), &everywhere);
@@ -288,7 +289,7 @@ async fn a_forged_report_is_not_taken() {
     extension.stopped().await;
 }
 
-/// Passes connections on and keeps what the client said.
+/// Forwards connections and records what the client sent.
 async fn recorder(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, tape) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::<Vec<u8>>::new())));
@@ -341,7 +342,7 @@ async fn a_recorded_message_says_nothing_and_does_nothing_when_it_is_played_back
         let mut stream = TcpStream::connect(operator).await.unwrap();
         let _ = stream.write_all(tape).await;
         let mut answer = Vec::new();
-        // The operator ends what it cannot decrypt.
+        // The operator closes a connection that it cannot decrypt.
         let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
         assert!(ended.is_ok(), "the connection is ended");
         assert!(!contains(&answer, "204"), "and not answered");
@@ -364,7 +365,7 @@ async fn no_proxy_runs_an_old_bundle_or_one_that_its_extension_has_not_signed() 
     extension.stopped().await;
     proxy.drained().await.unwrap();
 
-    // A snapshot from before what this node has run, genuine as it is, and forged ones that claim to be newer.
+    // A genuine snapshot older than what this node has run, and forged ones that claim to be newer.
     let other = Authority::create(Timestamp::now()).unwrap();
     let by = |authority: &Authority, role, of: &ClusterName| {
         let key = ChannelIdentity::issued_by(authority, role, of, "t1", Timestamp::now()).unwrap();
@@ -393,7 +394,7 @@ async fn an_extension_whose_numbers_are_behind_catches_up_and_is_followed() {
     let app = App::start("one").await;
     let extension = running(&stage, &app).await;
     let ahead = eventually("the boot snapshot", || stage.report()?.boot).await;
-    // An extension on a node whose clock was an hour ahead had signed this.
+    // Signed by an extension on a node whose clock was an hour ahead.
     let generation = ahead.generation + 3_600_000_000;
     let files = ahead.files.clone().into_iter().chain([("note.conf".to_owned(), "# ahead".to_owned())]).collect();
     stage.write_boot_file(&stage.signed(Bundle::new(cluster(), Digest::of_bytes(b""), files), generation));

@@ -1,5 +1,6 @@
-//! A neighbour who changes labels 222 times a minute: the operator's real passes over a simulated Swarm, a real extension, a real
-//! proxy with the real engine. `cargo test --test delivery flapping -- --nocapture` prints the figures of docs/measurements.md.
+//! A neighbour that changes labels 222 times a minute: the operator's real passes over a simulated Swarm, a real extension, and
+//! a real proxy with the real engine. `cargo test --test delivery flapping -- --nocapture` prints the figures of
+//! docs/measurements.md.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -28,11 +29,11 @@ use crate::stage::{Stage, cluster};
 
 /// 222 updates a minute.
 const FLAP: Duration = Duration::from_millis(270);
-/// How often the operator looks at most, while events come in all the time.
+/// The shortest interval between two of the operator's looks, while events keep arriving.
 const PASSES: Duration = Duration::from_millis(100);
 const CHANGES: usize = 6;
 
-/// The operator's end of a stage's channel: what passes publish, for the tasks of the stage.
+/// The operator's end of a stage's channel: publishes the results of passes to the tasks of the stage.
 struct StageLine {
     hub: Hub,
     admission: Admission,
@@ -52,10 +53,10 @@ impl ExtensionChannel for StageLine {
     fn retire(&self, _: &ClusterName) {}
 }
 
-/// What a phase showed.
+/// The results of a phase.
 #[derive(Debug)]
 struct Told {
-    /// From a label's change to the first answer that shows it.
+    /// The time from a label's change to the first answer that shows it.
     served_after: Vec<Duration>,
     reloads: u64,
     took: Duration,
@@ -85,7 +86,7 @@ fn document(stage: &Stage, burst: u32) -> Declared {
     Declared::default().after(declaration)
 }
 
-/// Publishes a service whose only answer is a redirect to this host: it needs no task.
+/// Publishes a service whose only answer is a redirect to this host, so it needs no task.
 fn publish(swarm: &SimSwarm, name: &str, target: &str) {
     let labels = json!({
         "com.docker.lb.hosts": format!("{name}.test"), "com.docker.lb.port": "80",
@@ -98,7 +99,7 @@ fn publish(swarm: &SimSwarm, name: &str, target: &str) {
     }
 }
 
-/// Passes again and again, as an operator has them whose Swarm sends events all the time.
+/// Runs pass after pass, like an operator whose Swarm keeps sending events.
 async fn operate(context: Context, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
     let (name, mut memory, mut damping) = (cluster(), ClusterMemory::default(), LabelDamping::default());
     while !stop.is_cancelled() {
@@ -142,7 +143,7 @@ async fn until_redirected(stage: &Stage, name: &str, target: &str) -> Duration {
     since.elapsed()
 }
 
-/// Changes a calm service's label now and then, and tells how soon each change is served.
+/// Changes a calm service's label now and then, and measures how soon each change is served.
 async fn changes(stage: &Stage, swarm: &SimSwarm, round: &str) -> Told {
     let (since, reloads) = (Instant::now(), stage.reloads());
     let mut served_after = Vec::new();
@@ -155,7 +156,7 @@ async fn changes(stage: &Stage, swarm: &SimSwarm, round: &str) -> Told {
     Told { served_after, reloads: stage.reloads() - reloads, took: since.elapsed() }
 }
 
-/// The times and reloads beside a neighbour who flaps, with this allowance of changes.
+/// The times and reloads of a calm service, alone and beside a flapping neighbour with this allowance of changes.
 async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
     let stage = Stage::new(crate::stage::nginx()?).await;
     let swarm = SimSwarm::new(SimOptions::default());
@@ -179,7 +180,7 @@ async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
     until_redirected(&stage, "calm", "before.test").await;
     let alone = changes(&stage, &swarm, "alone").await;
     let flapping = tokio::spawn(flap(swarm.clone(), stop.clone()));
-    // By then a bounded neighbour is held.
+    // By then the bounded neighbour is held back.
     tokio::time::sleep(Duration::from_secs(9)).await;
     let beside = changes(&stage, &swarm, "beside").await;
     stop.cancel();
@@ -202,10 +203,10 @@ async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flapping_neighbour_makes_no_reloads_and_delays_nobody() {
     let Some((alone, beside)) = beside_a_flapping_neighbour(20).await else { return };
-    // Each of the calm one's changes is a reload, and nothing else is.
+    // Each change of the calm service causes one reload, and nothing else does.
     assert!(beside.reloads <= CHANGES as u64 + 1, "{beside:?}");
     assert!(beside.median() < alone.median() * 3 + Duration::from_millis(500), "{alone:?} {beside:?}");
-    // The measure can fail: without a bound it is the neighbour who makes the reloads.
+    // The measurement can fail: without a bound, the neighbour causes the reloads.
     let (_, unbounded) = beside_a_flapping_neighbour(100_000).await.unwrap();
     assert!(unbounded.reloads > 2 * beside.reloads, "{beside:?} {unbounded:?}");
 }

@@ -1,5 +1,5 @@
-//! The operator's end of the channel on a stage: a hub with its server, and looks at a Swarm that always shows the same. Knows
-//! neither extension nor proxy.
+//! The operator's end of the channel on a stage: a hub with its server, and looks at a Swarm that never changes by itself.
+//! Knows neither extension nor proxy.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,25 +14,25 @@ use swarmgate::types::{ClusterName, Digest};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The time from one look of the operator's at the Swarm to the next.
+/// The time between two of the operator's looks at the Swarm.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The cluster of every stage.
+/// The cluster of each stage.
 pub fn cluster() -> ClusterName {
     ClusterName::parse("dev").unwrap()
 }
 
-/// The token of a role on every stage, as its file holds it.
+/// The token of a role on every stage, as it is in the token file.
 pub fn token_text(role: ChannelRole) -> String {
     format!("a-token-for-each-{role}")
 }
 
-/// The same.
+/// The parsed token of a role on every stage.
 pub fn token(role: ChannelRole) -> Token {
     Token::new(&token_text(role)).unwrap()
 }
 
-/// Who gets certificates on every stage.
+/// The tasks that get certificates on every stage.
 pub fn admission() -> Admission {
     let roles = [ChannelRole::Extension, ChannelRole::Proxy];
     let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
@@ -41,7 +41,7 @@ pub fn admission() -> Admission {
     Admission { tokens: tokens.to_vec(), tasks: extensions.into_iter().chain(proxies).collect() }
 }
 
-/// Looks at its Swarm again and again and always sees the same.
+/// Looks at its Swarm again and again and sees the same until the test publishes something else.
 pub struct OperatorEnd {
     hub: Hub,
     seen: Arc<Mutex<Option<(Desired, Admission)>>>,
@@ -51,7 +51,7 @@ pub struct OperatorEnd {
 }
 
 impl OperatorEnd {
-    /// Listens, and sees nothing yet.
+    /// Starts listening, without having seen anything yet.
     pub async fn start(address: SocketAddr, authority: &Arc<Authority>) -> Self {
         let hub = Hub::new();
         let stop = CancellationToken::new();
@@ -70,7 +70,7 @@ impl OperatorEnd {
         self.hub.clone()
     }
 
-    /// Sees this from now on.
+    /// Makes this the state that each following look sees.
     pub fn publish(&self, desired: Desired) -> Digest {
         let digest = desired.digest.clone();
         self.hub.publish(&cluster(), desired.clone(), admission(), Moment::now());
@@ -86,18 +86,18 @@ impl OperatorEnd {
         self.received().map(|received| received.report)
     }
 
-    /// When it last took a report.
+    /// When it last accepted a report.
     pub fn reports_taken(&self) -> Timestamp {
         self.received().map_or(Timestamp::MIN, |received| received.at)
     }
 
-    /// The last report that counts, if it is this task's and later than that.
+    /// `Some` if the current report comes from this task and is later than `before`.
     pub fn task_reported_since(&self, task: &str, before: Timestamp) -> Option<()> {
         let received = self.received()?;
         (received.report.task == task && received.at > before).then_some(())
     }
 
-    /// From here on its looks at the Swarm fail; it answers as before.
+    /// From now on its looks at the Swarm fail; it still answers requests.
     pub fn blind(&self) {
         self.looks.abort();
     }

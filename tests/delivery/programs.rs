@@ -1,4 +1,4 @@
-//! The same as programs: the subcommands, their environment, signals and exit codes.
+//! The same as `tests/delivery.rs` with real programs: the subcommands, their environment, signals and exit codes.
 
 use std::fs;
 use std::process::Stdio;
@@ -18,7 +18,7 @@ use crate::{apps::App, eventually_healthy, tables::routes, traffic};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
 
-/// A boot snapshot with the addresses of now: enough for a proxy that starts alone.
+/// A boot snapshot with the current addresses, enough for a proxy that starts alone.
 fn snapshot(stage: &Stage, table: &RouteTable) -> Bundle {
     let layout = stage.layout();
     let bundle = swarmgate::render::render_in(table, swarmgate::render::Purpose::Live, &layout, &swarmgate::render::Materials::default());
@@ -108,7 +108,7 @@ async fn as_pid_1_the_proxy_program_collects_orphans() {
     }
     let outside = i32::try_from(child.id().unwrap()).unwrap();
     let [pid_1] = children_of(outside)[..] else { panic!("unshare has one child") };
-    // A shell whose child outlives it: an orphan that ends soon after.
+    // A shell whose child outlives it: the child becomes an orphan that ends soon after.
     let enter = format!("--target={pid_1}");
     let shell = ["nsenter", enter.as_str(), "--pid", "--mount", "--", "sh", "-c", "sleep 0.2 & exit 0"];
     assert!(Command::new(shell[0]).args(&shell[1..]).status().await.unwrap().success());

@@ -1,5 +1,5 @@
-//! What the engine refuses, or cannot be asked about: it is left out alone where that is possible, told with the engine's words, and
-//! tried again; traffic goes on with what was accepted before.
+//! What the engine refuses or cannot check: only the offending part is left out where possible, the refusal is reported in the
+//! engine's words, and the configuration is retried. Traffic continues with what was accepted before.
 
 use swarmgate::protocol::messages::ExtensionReport;
 use swarmgate::route::{LineList, Part};
@@ -17,7 +17,7 @@ async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_wor
     let proxy = stage.proxy();
     let good = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     stage.until_answer("app.example.org", "one").await;
-    // Nothing that could be left out alone.
+    // A setting that cannot be left out on its own.
     let mut table = routes(&stage, &[("app.example.org", &[&app]), ("new.example.org", &[&app])]);
     table.settings.max_connections = 1234;
     let bad = stage.publish(table);
@@ -62,7 +62,7 @@ async fn routes_that_the_engine_refuses_are_left_out_alone_and_tried_again_when_
     let stage = stage_or_skip!();
     let apps = [App::start("one").await, App::start("two").await, App::start("bad").await];
     let [one, two, bad] = &apps;
-    // Wherever an endpoint of the third stands, and wherever the fourth host is named.
+    // Matches every endpoint of the third application and every mention of the fourth host.
     let extension = stage.extension_that_spoils(&format!("server {}\\|spoilt", bad.address));
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("a.example.org", &[one])]));

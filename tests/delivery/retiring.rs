@@ -1,5 +1,5 @@
-//! What an engine holds beside its current workers: those of earlier configurations, and request bodies on the volume. Both are bounded
-//! by the agent; who is within the bounds is not disturbed.
+//! What an engine keeps besides its current workers: the workers of earlier configurations, and request bodies on the volume.
+//! The agent bounds both; connections within the bounds are not disturbed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::apps::App;
 use crate::stage::{Stage, eventually};
 use crate::tables::routes;
 
-/// A request whose body does not end: its worker has something to finish.
+/// Sends a request whose body does not end, so that its worker has something to finish.
 async fn open_upload(stage: &Stage, bytes: usize) -> TcpStream {
     let mut upload = TcpStream::connect(stage.http()).await.unwrap();
     let head = "POST / HTTP/1.1\r\nHost: app.example.org\r\nContent-Length: 900000000\r\n\r\n";
@@ -23,12 +23,12 @@ async fn open_upload(stage: &Stage, bytes: usize) -> TcpStream {
     upload
 }
 
-/// Whether the other side has closed or reset the connection, or does within some time.
+/// Whether the other side has closed or reset the connection, or does so within `patience`.
 async fn is_cut(connection: &mut TcpStream, patience: Duration) -> bool {
     timeout(patience, connection.read(&mut [0; 64])).await.is_ok_and(|read| read.unwrap_or(0) == 0)
 }
 
-/// One more host each time: another configuration.
+/// Adds one more host each round, so that the configuration changes.
 fn table(stage: &Stage, app: &App, round: usize, limits: &EdgeLimits) -> RouteTable {
     let more = format!("h{round}.example.org");
     let mut table = routes(stage, &[("app.example.org", &[app]), (&more, &[app])]);
@@ -41,7 +41,7 @@ fn load(stage: &Stage) -> Option<EngineLoad> {
     Some(stage.report()?.proxies.first()?.load)
 }
 
-/// Holds a connection over each of `rounds` reloads; gives which of them were cut, the oldest first.
+/// Holds a connection open over each of `rounds` reloads; returns whether each was cut, oldest first.
 async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: EdgeLimits) -> Vec<bool> {
     let app = App::start("one").await;
     let extension = stage.extension();
@@ -51,7 +51,7 @@ async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: EdgeL
     let mut held = Vec::new();
     for round in 1..=rounds {
         held.push(open_upload(stage, 10).await);
-        // The worker must have the request before it retires.
+        // The worker must have received the request before it retires.
         stage.until_answer("app.example.org", "one").await;
         let desired = stage.publish(table(stage, &app, round, &limits));
         stage.until_running(&desired).await;
@@ -75,7 +75,7 @@ async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: EdgeL
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_their_number_the_oldest_of_the_retiring_workers_ends_first() {
     let stage = stage_or_skip!();
-    // Workers that are ended do not leave their requests behind: the one address of this test is never refused.
+    // Workers that are ended release their connections, so the only address of this test is never refused.
     let limits = EdgeLimits { retiring_workers_max: Some(2), client_connections_max: 3, ..EdgeLimits::default() };
     let cut = cut_over_reloads(&stage, 5, 2, limits).await;
     assert_eq!(cut, [true, true, true, false, false, false]);

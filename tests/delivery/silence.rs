@@ -1,5 +1,5 @@
-//! The control plane falls silent, in every way in which it can: proxies go over to names before an address that nobody confirms
-//! can lead to somebody else's application, without a lost request, and return when it speaks again.
+//! The control plane falls silent, in every possible way: proxies switch to names before an unconfirmed address can lead to
+//! another service's application, lose no request, and switch back when the control plane returns.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,24 +21,25 @@ use crate::stage::{Stage, cluster, eventually};
 use crate::traffic::{SteadyLoad, Told, get};
 
 const HOST: &str = "app.example.org";
-/// How long the control plane may be silent on these stages: more than it is between two confirmations.
+/// How long the control plane may be silent on these stages. Longer than the interval between two confirmations.
 const LIMIT: Duration = Duration::from_secs(8);
-/// What a switch and the looks before it may take beyond the limit, on a busy machine.
+/// The extra time beyond the limit that a switch and the preceding checks may take on a busy machine.
 const SLACK: Duration = Duration::from_secs(8);
-/// The address of the task that the control plane knows, and that of the one that comes later.
+/// The address of the task that the control plane knows, and below it that of its replacement.
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// Of somebody else.
+/// The address of a foreign application.
 const THIRD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
-/// The service's tasks, as the engine asks for them.
+/// The name by which the engine asks for the service's tasks.
 const TASKS: &str = "tasks.app.net";
-/// Longer than a configuration may take to be tested before proxies would think that nobody confirms addresses.
+/// Longer than the limit, so that proxies would consider the addresses unconfirmed if the test of a configuration blocked
+/// confirmations.
 const SLOW: u64 = 20;
 const SLOW_HOST: &str = "slow.example.org";
-/// Longer than Docker may take for an answer while nobody waits for it.
+/// Longer than Docker may take for an answer before the client gives up.
 const SLOW_ANSWER: Duration = Duration::from_millis(800);
 
-/// A stage with a proxy that is served by the first task, and a name server that knows it.
+/// A stage with a proxy that the first task serves, and a name server that knows this task.
 struct Scene {
     stage: Stage,
     names: Names,
@@ -51,7 +52,7 @@ impl Scene {
         Self::with_answers_after(stage, Duration::ZERO).await
     }
 
-    /// The same with a name server that takes its time for each answer.
+    /// Like [`Self::new`], with a name server that delays each answer.
     async fn with_answers_after(stage: Stage, time: Duration) -> Self {
         let (resolver, names) = name_server(time).await;
         let port = ports::free_port();
@@ -67,7 +68,7 @@ impl Scene {
         self.names.lock().unwrap().insert(name.to_owned(), addresses.to_vec());
     }
 
-    /// A task of this service has the address, and nobody else.
+    /// Makes a task of this service the only holder of the address.
     fn set_holder(&self, service: &str, address: Ipv4Addr) {
         let mut names = self.names.lock().unwrap();
         names.retain(|name, addresses| name.starts_with("tasks.") || !addresses.contains(&address));
@@ -97,7 +98,7 @@ impl Scene {
         RouteTable { settings, hosts, ..RouteTable::empty(cluster(), Port::new(self.stage.http().port()).unwrap()) }
     }
 
-    /// The same table with another host, which takes its time to be tested.
+    /// The same table with another host whose configuration takes long to test.
     fn slow_table(&self, addresses: &[Ipv4Addr]) -> RouteTable {
         let mut table = self.table_with(LIMIT, addresses);
         let host = table.hosts.values().next().unwrap().clone();
@@ -110,7 +111,7 @@ impl Scene {
         words.split(['(', ')']).nth(1).unwrap_or_default().to_owned()
     }
 
-    /// How long it takes until the agent says so.
+    /// Waits until the agent reports this source; returns how long that took.
     async fn until_source(&self, source: &str, patience: Duration) -> Duration {
         let began = Instant::now();
         while self.source().await != source {
@@ -120,7 +121,7 @@ impl Scene {
         began.elapsed()
     }
 
-    /// A proxy has run, and nobody is there any more but the task and the name server.
+    /// Runs a proxy once, then leaves only the task and the name server running.
     async fn left_alone(mut self) -> Self {
         let (extension, proxy) = (self.stage.extension(), self.stage.proxy());
         self.stage.publish(self.table(LIMIT));
@@ -132,7 +133,7 @@ impl Scene {
         self
     }
 
-    /// The task ends, another one of the service comes elsewhere, and a stranger gets the old address.
+    /// The task ends, another task of the service starts elsewhere, and a stranger gets the old address.
     async fn replace_task_by_stranger(&self) -> (App, App) {
         let second = App::start_at("own", SocketAddr::from((SECOND, self.port))).await;
         self.set_name(TASKS, &[SECOND]);
@@ -141,7 +142,7 @@ impl Scene {
         (second, self.take_first_address().await)
     }
 
-    /// The first task ends, and a stranger listens where it was.
+    /// The first task ends, and a stranger listens at its address.
     async fn take_first_address(&self) -> App {
         self.first.stop();
         let freed = async {
@@ -157,7 +158,7 @@ impl Scene {
         App::start_at("a stranger", SocketAddr::from((FIRST, self.port))).await
     }
 
-    /// For as long as a slow test takes and what comes after it, the proxy stays on addresses, and nobody but the tasks answers.
+    /// While a slow table is tested and until it runs, the proxy keeps using addresses, and only the service's tasks answer.
     async fn check_slowness(&self, desired: &Digest) {
         let load = SteadyLoad::start(self.stage.http(), HOST, 2);
         let began = Instant::now();
@@ -172,25 +173,26 @@ impl Scene {
         check_answers(&load.finish().await);
     }
 
-    /// The same while somebody else has the name as well.
+    /// Like [`Self::check_silence`], while a stranger has the name as well.
     async fn check_silence_with_stranger(&self) {
         self.until_source("names", LIMIT + SLACK).await;
         self.check_answers_for(Duration::from_secs(4)).await;
     }
 
-    /// Nobody but its own tasks answers, and always.
+    /// Checks that every request is answered, and only by the service's own tasks.
     async fn check_answers_for(&self, time: Duration) {
         let load = SteadyLoad::start(self.stage.http(), HOST, 4);
         tokio::time::sleep(time).await;
         check_answers(&load.finish().await);
     }
 
-    /// The proxy goes over to names in time and without a loss; the stranger that then gets the address never answers.
+    /// Checks that the proxy switches to names in time and without a lost request; the stranger that then gets the address
+    /// never answers.
     async fn check_silence(&self) {
         let load = SteadyLoad::start(self.stage.http(), HOST, 4);
         let waited = self.until_source("names", LIMIT + SLACK).await;
         assert!(waited >= LIMIT / 4, "it went over to names at once: {waited:?}");
-        // Old workers have answered what kept connections asked them.
+        // By then the old workers have answered the requests on kept connections.
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         check_answers(&load.finish().await);
         let (_second, _stranger) = self.replace_task_by_stranger().await;
@@ -255,7 +257,7 @@ async fn without_an_extension_names_take_the_place_of_addresses() {
     proxy.drained().await.unwrap();
 }
 
-/// Passes connections on until it is told to pass nothing on any more, as a network that was cut without a word.
+/// Forwards connections until `cut` is set, and then silently drops everything, like a network that fails without notice.
 async fn cable(to: SocketAddr, cut: Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -299,7 +301,7 @@ async fn behind_a_cut_cable_names_take_the_place_of_addresses() {
 async fn a_pause_of_the_control_plane_reloads_nothing_and_neither_does_silence_without_a_limit() {
     let mut scene = Scene::new(stage_or_skip!()).await;
     let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
-    // As long as the restart of an operator takes, with the usual limit.
+    // As long as an operator takes to restart, with the usual limit.
     scene.stage.publish(scene.table(Duration::from_secs(30)));
     scene.stage.until_answer(HOST, "own").await;
     let reloads = scene.stage.reloads();
@@ -350,10 +352,10 @@ async fn who_takes_the_name_of_a_service_for_an_alias_never_answers_for_it() {
     scene.set_name("tasks.app", &[THIRD]);
     scene.stage.blind_operator();
     scene.check_silence_with_stranger().await;
-    // He hides the name on a network of his own: the task that was known is found nevertheless.
+    // The stranger hides the name on its own network: the known task is still found.
     scene.set_name(TASKS, &[THIRD]);
     scene.check_answers_for(Duration::from_secs(4)).await;
-    // The tasks are gone: nobody answers, and he least of all.
+    // The tasks are gone: no application answers, least of all the stranger.
     scene.set_name("somebody", &[FIRST]);
     scene.names.lock().unwrap().retain(|name, _| !name.starts_with("app."));
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -366,7 +368,7 @@ async fn who_takes_the_name_of_a_service_for_an_alias_never_answers_for_it() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let told = load.finish().await;
     assert_eq!((told.answered, told.failed.is_empty()), (0, false), "{told:?}");
-    // He goes and the control plane comes back at the same moment.
+    // The task has its address and name again.
     scene.set_holder("app", FIRST);
     scene.set_name(TASKS, &[FIRST]);
     scene.stage.until_answer(HOST, "own").await;
@@ -382,7 +384,7 @@ async fn a_proxy_that_starts_by_name_takes_requests_once_it_knows_whom_to_ask() 
     let began = Instant::now();
     let first = loop {
         match get(scene.stage.http(), HOST, "/").await {
-            // An engine that only tests a configuration listens for a moment as well.
+            // An engine that only tests a configuration also listens for a moment.
             Err(words) if words.contains("ConnectionRefused") || words.contains("ConnectionReset") => {
                 assert!(began.elapsed() < Duration::from_secs(30), "it never takes requests");
                 assert!(check(scene.stage.health()).await.is_err(), "it is healthy and takes no requests");
@@ -421,7 +423,8 @@ async fn a_proxy_that_has_just_started_alone_goes_over_to_names_without_a_loss()
     proxy.drained().await.unwrap();
 }
 
-/// A table that takes longer to test than addresses may be unconfirmed, with either of the two that test it being the slow one.
+/// Uses a table that takes longer to test than addresses may stay unconfirmed; either the extension or the proxy tests it
+/// slowly.
 async fn check_that_slow_is_not_silent(extension_is_slow: bool) {
     let scene = Scene::new(stage_or_skip!()).await;
     let (extension, proxy) = if extension_is_slow {
@@ -457,10 +460,10 @@ async fn an_address_that_a_task_leaves_while_a_table_is_tested_is_not_kept_until
     scene.stage.publish(scene.table_with(LIMIT, &[FIRST, SECOND]));
     scene.stage.until_answer(HOST, "own").await;
     scene.stage.publish(scene.slow_table(&[FIRST, SECOND]));
-    // The proxy is at work on it.
+    // By then the proxy is testing the table.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let desired = scene.stage.publish(scene.slow_table(&[SECOND]));
-    // Swarm keeps no address for a task that has ended; here it is given to somebody else as late as it may be used at most.
+    // Swarm frees the address of a task that has ended; here a stranger gets it as late as the proxy may still use it.
     tokio::time::sleep(LIMIT).await;
     let _stranger = scene.take_first_address().await;
     let load = SteadyLoad::start(scene.stage.http(), HOST, 2);

@@ -1,4 +1,4 @@
-//! A stage: one cluster's operator hub, extension and agent on free ports, with a directory of their own.
+//! A stage: the operator hub, extension and agent of one cluster on free ports, with their own directory.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ use crate::operator_end::{OperatorEnd, token, token_text};
 use crate::ports::free_port;
 use crate::traffic;
 
-/// A manager on which there is no operator.
+/// The URL of a manager without an operator.
 pub const NOBODY: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `probe` gives something.
+/// Waits until `probe` returns a value.
 pub async fn eventually<T>(what: &str, probe: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -70,11 +70,11 @@ fn free_ports() -> Ports {
 }
 
 impl Stage {
-    /// A stage with an operator, and nothing else yet.
+    /// A stage with only an operator.
     pub async fn new(nginx: PathBuf) -> Self {
         let ports = free_ports();
         let directory = tempfile::tempdir().unwrap();
-        // As root the engine's workers run as another user and must reach their directories.
+        // As root, the engine's workers run as another user and must be able to reach their directories.
         make_mode(directory.path(), 0o755);
         for name in ["volume", "extension-mounts", "proxy-mounts"] {
             std::fs::create_dir(directory.path().join(name)).unwrap();
@@ -84,7 +84,7 @@ impl Stage {
         Self { directory, nginx, operator, ports, authority, names: None }
     }
 
-    /// The same with a name server in Docker's place, which knows this name.
+    /// The same stage with a name server in place of Docker's, which knows this name.
     pub fn with_names(mut self, docker: SocketAddr, known: &str) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         self.names = Some(NameServer { listen, docker, known: known.to_owned() });
@@ -119,12 +119,12 @@ impl Stage {
         &self.authority
     }
 
-    /// What a task of this role starts with.
+    /// The bootstrap data with which a task of this role starts.
     pub fn bootstrap(&self, role: ChannelRole) -> Bootstrap {
         Bootstrap { role, cluster: cluster(), token: token(role), root: self.authority.root().clone() }
     }
 
-    /// The same as the file that its service mounts.
+    /// The bootstrap data in the file that the task's service mounts.
     pub fn bootstrap_file(&self, role: ChannelRole) -> PathBuf {
         let path = self.path("token");
         let text = bootstrap::encode(role, &cluster(), &token_text(role), &self.authority.root_pem());
@@ -132,7 +132,7 @@ impl Stage {
         path
     }
 
-    /// What an extension of the cluster signs, with this number.
+    /// The bundle, signed by an extension of the cluster with this generation.
     pub fn signed(&self, bundle: Bundle, generation: u64) -> Bundle {
         let now = Timestamp::now();
         let key = ChannelIdentity::issued_by(&self.authority, ChannelRole::Extension, &cluster(), "other", now).unwrap();
@@ -156,17 +156,17 @@ impl Stage {
         self.operator.report()
     }
 
-    /// When the operator last took a report.
+    /// When the operator last accepted a report.
     pub fn reports_taken(&self) -> Timestamp {
         self.operator.reports_taken()
     }
 
-    /// The last report that counts, if it is this task's and later than that.
+    /// `Some` if the current report comes from this task and is later than `before`.
     pub fn task_reported_since(&self, task: &str, before: Timestamp) -> Option<()> {
         self.operator.task_reported_since(task, before)
     }
 
-    /// The digest that the agent says it runs, as it shows it.
+    /// The digest that the agent reports as running, in its displayed form.
     pub async fn running_config(&self) -> String {
         let words = proxy::check(self.health()).await.unwrap();
         words.split_whitespace().nth(1).unwrap_or_default().to_owned()
@@ -176,12 +176,12 @@ impl Stage {
         self.report().and_then(|report| Some(report.proxies.first()?.reloads)).unwrap_or_default()
     }
 
-    /// Waits until the operator was told that the proxy runs what was rendered from this.
+    /// Waits until a report says that the proxy runs the configuration rendered from this.
     pub async fn until_running(&self, desired: &Digest) {
         eventually("the proxy runs the newest configuration", || self.runs(desired).then_some(())).await;
     }
 
-    /// Whether the proxy says that it runs what was made of this.
+    /// Whether the proxy reports that it runs the configuration rendered from this.
     pub fn runs(&self, desired: &Digest) -> bool {
         let Some(report) = self.report() else { return false };
         let accepted = report.accepted.filter(|accepted| accepted.desired_digest == *desired);
@@ -205,7 +205,7 @@ impl Stage {
         }
     }
 
-    /// From here on the operator's looks at the Swarm fail; it answers as before.
+    /// From now on the operator's looks at the Swarm fail; it still answers requests.
     pub fn blind_operator(&self) {
         self.operator.blind();
     }
@@ -222,8 +222,8 @@ impl Stage {
         self.extension_with(self.nginx.clone())
     }
 
-    /// An extension whose engine finds a directive that does not exist in every configuration in which this pattern is
-    /// found: the renderer itself writes nothing that nginx refuses.
+    /// An extension whose engine gets an unknown directive in every configuration that contains this pattern: the renderer
+    /// itself writes nothing that nginx refuses.
     pub fn extension_that_spoils(&self, pattern: &str) -> Extension {
         let script = self.directory.path().join("spoiling-nginx");
         let spoil = format!("if grep -q '{pattern}' \"$4\" 2>/dev/null; then echo 'spoilt on;' >> \"$4\"; fi");
@@ -232,7 +232,7 @@ impl Stage {
         self.extension_with(script)
     }
 
-    /// An engine that takes so many seconds for a test of each configuration in which this pattern is found.
+    /// An engine that takes this many seconds to test each configuration that contains the pattern.
     fn slow_engine(&self, name: &str, pattern: &str, seconds: u64) -> PathBuf {
         let script = self.directory.path().join(name);
         let slow = format!("case \" $* \" in *' -t '*) if grep -q '{pattern}' \"$4\" 2>/dev/null; then sleep {seconds}; fi;; esac");
@@ -241,18 +241,18 @@ impl Stage {
         script
     }
 
-    /// An extension whose engine takes so many seconds for each configuration in which this pattern is found.
+    /// An extension whose engine takes this many seconds to test each configuration that contains the pattern.
     pub fn extension_that_is_slow(&self, pattern: &str, seconds: u64) -> Extension {
         self.extension_with(self.slow_engine("slow-nginx", pattern, seconds))
     }
 
-    /// A proxy whose engine takes so many seconds to test each configuration in which this pattern is found.
+    /// A proxy whose engine takes this many seconds to test each configuration that contains the pattern.
     pub fn proxy_that_is_slow(&self, pattern: &str, seconds: u64) -> Proxy {
         let engine = self.slow_engine("slow-proxy-nginx", pattern, seconds);
         self.proxy_with(engine, Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
-    /// An extension whose engine can be taken away ([`Stage::take_engine`]) and given back.
+    /// An extension whose engine can be removed ([`Stage::take_engine`]) and restored.
     pub fn extension_with_an_engine_of_its_own(&self) -> Extension {
         self.give_engine_back();
         self.extension_with(self.path("own-nginx"))
@@ -266,7 +266,7 @@ impl Stage {
         std::os::unix::fs::symlink(&self.nginx, self.path("own-nginx")).unwrap();
     }
 
-    /// How this stage's proxy is laid out.
+    /// The layout of this stage's proxy.
     pub fn layout(&self) -> Layout {
         let usual = Layout::default();
         let resolver = self.names.as_ref().map_or(usual.resolver, |names| names.listen);
@@ -278,7 +278,7 @@ impl Stage {
         self.directory.path().join(name)
     }
 
-    /// Whether the agent says within some time that it serves.
+    /// Whether the agent reports within `patience` that it serves.
     pub async fn becomes_healthy(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
@@ -290,7 +290,7 @@ impl Stage {
         false
     }
 
-    /// An extension at another address than that of [`Stage::extension`].
+    /// An extension at a different address from that of [`Stage::extension`].
     pub fn extension_elsewhere(&self) -> Extension {
         self.extension_at(self.ports.elsewhere, self.nginx.clone())
     }
@@ -318,7 +318,7 @@ impl Stage {
         Extension { stop, task }
     }
 
-    /// Says that the extension is at its usual place, or elsewhere.
+    /// Announces the extension at its usual address, or at the other one.
     pub fn introduce(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
         let peers = Peers::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
@@ -329,12 +329,12 @@ impl Stage {
         self.proxy_that_follows(Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
-    /// A proxy that was told of these managers only.
+    /// A proxy that knows only these managers.
     pub fn proxy_that_asks(&self, operators: &str) -> Proxy {
         self.proxy_that_follows(Follow::Operator, operators)
     }
 
-    /// A proxy that was told of these operators and of whoever answers at this place as its extension.
+    /// A proxy that knows these operators, and this address as that of its extension.
     pub fn proxy_told_of(&self, extension: &str, operators: &str) -> Proxy {
         self.proxy_that_follows(Follow::Extension(extension.to_owned()), operators)
     }
@@ -377,7 +377,7 @@ impl Stage {
         std::fs::write(self.boot_file(), serde_json::to_vec(bundle).unwrap()).unwrap();
     }
 
-    /// Something, once the agent has saved its state.
+    /// `Some` once the agent has saved its state.
     pub fn saved_state(&self) -> Option<()> {
         self.volume().join("last-good.json").exists().then_some(())
     }
@@ -415,7 +415,7 @@ impl Stage {
     }
 }
 
-/// A test that failed leaves its engine behind: nobody drains it.
+/// Ends the engine that a failed test leaves behind, because nothing drains it.
 impl Drop for Stage {
     fn drop(&mut self) {
         let pid = std::fs::read_to_string(self.run_dir().join("nginx.pid")).ok().and_then(|text| text.trim().parse().ok());
@@ -429,7 +429,7 @@ impl Drop for Stage {
     }
 }
 
-/// Layouts hold static text; a test's directory is forgotten with its process.
+/// Leaks the path, because layouts hold static text; the memory is freed with the test's process.
 fn leaked(path: &Path) -> &'static str {
     Box::leak(path.to_str().unwrap().to_owned().into_boxed_str())
 }
@@ -445,7 +445,7 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// Tells it to stop, and checks that it does so within a second.
+    /// Stops the extension, and checks that it ends within a second.
     pub async fn stopped(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(1), self.task).await;
@@ -463,7 +463,7 @@ impl Proxy {
         self.signals.send(signal).await.unwrap();
     }
 
-    /// The agent is gone without a word, and its engine goes on.
+    /// The agent disappears without notice, and its engine continues.
     pub fn lost(self) {
         self.task.abort();
     }

@@ -1,5 +1,4 @@
-//! Certificates on their way: from where Swarm mounts them to what clients are shown, and what happens when one is not
-//! there yet, not good, or not there at all.
+//! Certificates from Swarm's mounts to clients, and what happens while one is not yet mounted, is invalid, or is missing.
 
 #[path = "tls_client.rs"]
 mod client;
@@ -18,7 +17,7 @@ use client::{Certificate, TlsLoad, certificate, certificate_after, certificate_f
 
 const APP: &str = "app.example.org";
 
-/// The table's hosts, each published by TLS with the object of this id.
+/// The table with each of these hosts published over TLS, using the object with this id.
 fn secured(stage: &Stage, mut table: RouteTable, hosts: &[(&str, &str)]) -> RouteTable {
     table.https_port = Some(Port::new(stage.https().port()).unwrap());
     for (name, id) in hosts {
@@ -38,7 +37,7 @@ fn mount(stage: &Stage, id: &str, certificate: &Certificate) {
     std::fs::write(stage.path("extension-mounts").join(id), &certificate.pem).unwrap();
 }
 
-/// What the extension says of an object.
+/// The state of an object as the extension reports it.
 fn state(stage: &Stage, id: &str) -> Option<MaterialState> {
     stage.report()?.material.iter().find(|report| report.certificate == id).map(|report| report.state)
 }
@@ -96,7 +95,7 @@ async fn a_renewed_certificate_fails_no_request_and_waits_for_its_mount() {
         eventually("the new one is awaited", || (state(&stage, id)? == MaterialState::Awaited).then_some(())).await;
         stage.until_running(&renewed).await;
         until_shown(&stage, APP, &old).await;
-        // The operator replaces the extension by one that mounts it; the old certificate is not mounted any more.
+        // The operator replaces the extension by one that mounts the new certificate; the old one is no longer mounted.
         extension.stopped().await;
         std::fs::remove_file(stage.path("extension-mounts").join(before)).unwrap();
         mount(&stage, id, &new);
@@ -119,7 +118,7 @@ async fn a_bad_object_costs_one_host_tls() {
     let good = certificate(APP);
     mount(&stage, "good", &good);
     std::fs::write(stage.path("extension-mounts").join("nonsense"), "nonsense").unwrap();
-    // Nothing that looks wrong to anybody but the engine.
+    // Material that only the engine rejects.
     let unknown_key = format!(
         "{}-----BEGIN PRIVATE KEY-----\nMBUCAQAwDQYHKoZIzj0CAQYCKgMEAQA=\n-----END PRIVATE KEY-----\n",
         certificate("b.example.org").chain
@@ -175,7 +174,7 @@ async fn a_certificate_that_is_not_valid_yet_is_used_as_soon_as_it_is() {
     let renewed = stage.publish(one_host(&stage, &app, "new"));
     eventually("it is too early", || (state(&stage, "new")? == MaterialState::NotYetValid).then_some(())).await;
     stage.until_running(&renewed).await;
-    // What ran before counts for nothing. Workers from before the reload may still take a connection.
+    // The previous certificate is not kept. Workers from before the reload may still accept a connection.
     while !is_refused(&stage, Some(APP)).await {
         assert_eq!(state(&stage, "new"), Some(MaterialState::NotYetValid), "nobody was refused before it became valid");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -201,7 +200,7 @@ async fn a_new_extension_that_lacks_a_certificate_says_nothing_to_proxies_for_a_
     extension.stopped().await;
 }
 
-/// The boot snapshot of a host with a certificate, and a plain one.
+/// The boot snapshot of one host with a certificate and one plain host.
 async fn boot_snapshot(stage: &Stage, app: &App, id: &str) -> Bundle {
     let extension = stage.extension();
     stage.publish(secured(stage, routes(stage, &[(APP, &[app]), ("plain.example.org", &[app])]), &[(APP, id)]));
@@ -220,7 +219,7 @@ async fn a_proxy_that_starts_alone_terminates_with_the_mounted_secrets() {
     std::fs::write(stage.path("proxy-mounts").join("good"), &good.pem).unwrap();
     let proxy = stage.proxy();
     eventually_healthy(&stage, "boot").await;
-    // The names of applications do not resolve here: the certificate is what is asked for.
+    // Application names do not resolve here: the test checks only the certificate.
     assert_eq!(client::handshake(stage.https(), Some(APP)).await.unwrap(), good.der);
     proxy.drained().await.unwrap();
 }
@@ -240,7 +239,7 @@ async fn a_proxy_that_starts_alone_without_its_secrets_serves_the_rest_and_compl
     eventually("the volume is written", || stage.saved_state()).await;
     proxy.drained().await.unwrap();
 
-    // The volume holds the same configuration that is offered later, and no key.
+    // The volume holds the same configuration that the extension offers later, but no key.
     extension.stopped().await;
     let proxy = stage.proxy();
     eventually_healthy(&stage, "volume").await;

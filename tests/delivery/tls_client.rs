@@ -1,4 +1,4 @@
-//! Certificates made for a test, and clients that look at what they are shown instead of trusting it.
+//! Certificates made for a test, and clients that record the certificate they are shown instead of verifying it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::traffic::{Told, exchange};
 
 /// A certificate with its key.
 pub struct Certificate {
-    /// Both, as one object holds them.
+    /// The certificate and the key, as one object holds them.
     pub pem: String,
     /// The certificate alone.
     pub chain: String,
-    /// What clients are shown.
+    /// The certificate that clients are shown, in DER.
     pub der: Vec<u8>,
 }
 
-/// One for a host that outlives every test.
+/// A certificate for a host that outlives every test.
 pub fn certificate(host: &str) -> Certificate {
     certificate_for(host, Duration::from_secs(365 * 24 * 3600))
 }
 
-/// One that is good for so long.
+/// A certificate that is valid for this long.
 pub fn certificate_for(host: &str, time: Duration) -> Certificate {
     made(host, |params, now| params.not_after = date_time_ymd(1970, 1, 1) + now + time)
 }
@@ -47,12 +47,12 @@ fn made(host: &str, set: impl FnOnce(&mut CertificateParams, Duration)) -> Certi
     Certificate { pem: format!("{chain}{}", key.serialize_pem()), chain, der: certificate.der().to_vec() }
 }
 
-/// One that is good only after so long.
+/// A certificate that becomes valid only after this time.
 pub fn certificate_after(host: &str, time: Duration) -> Certificate {
     made(host, |params, now| params.not_before = date_time_ymd(1970, 1, 1) + now + time)
 }
 
-/// The certificate that a client who names this host is shown.
+/// The certificate that the proxy shows to a client that names this host.
 pub async fn handshake(proxy: SocketAddr, host: Option<&str>) -> Result<Vec<u8>, String> {
     connect(proxy, host).await.map(|connection| leaf(&connection))
 }
@@ -70,7 +70,7 @@ fn leaf(connection: &TlsStream<TcpStream>) -> Vec<u8> {
 
 async fn connect(proxy: SocketAddr, host: Option<&str>) -> Result<TlsStream<TcpStream>, String> {
     let connection = TcpStream::connect(proxy).await.map_err(|error| format!("connecting: {error}"))?;
-    // Clients send no server name for an address.
+    // Clients send no server name if they connect to an address.
     let name = host.map_or_else(|| ServerName::from(proxy.ip()), |host| ServerName::try_from(host.to_owned()).unwrap());
     let connected = TlsConnector::from(config()).connect(name, connection).await;
     connected.map_err(|error| format!("the handshake failed: {error}"))
@@ -79,12 +79,12 @@ async fn connect(proxy: SocketAddr, host: Option<&str>) -> Result<TlsStream<TcpS
 fn config() -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth();
-    // Each handshake shows the certificate.
+    // Without resumption, each handshake shows the certificate.
     config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
     Arc::new(config)
 }
 
-/// Several clients over TLS that send one request after the other on connections that are kept.
+/// Several clients over TLS that send requests one after another on kept connections.
 pub struct TlsLoad {
     clients: JoinSet<Told>,
     stop: CancellationToken,
@@ -133,7 +133,7 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
     told
 }
 
-/// Accepts every certificate: what is shown is compared by the tests themselves.
+/// Accepts every certificate: the tests compare the certificates themselves.
 #[derive(Debug)]
 struct Anything;
 

@@ -1,4 +1,4 @@
-//! Clients of the proxy: single requests, and a steady load with connections that are kept.
+//! Clients of the proxy: single requests, and a steady load on kept connections.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,18 +27,18 @@ async fn request(client: &Client, proxy: SocketAddr, host: &str, path: &str) -> 
     if status.is_success() { Ok(body) } else { Err(format!("{status}: {body}")) }
 }
 
-/// What a load saw.
+/// The results of a load.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
-    /// Requests that were answered with 200.
+    /// The number of requests that were answered with 200.
     pub answered: usize,
-    /// All others, in words.
+    /// Descriptions of all other results.
     pub failed: Vec<String>,
-    /// How often each body came.
+    /// The number of answers with each body.
     pub bodies: BTreeMap<String, usize>,
 }
 
-/// Several clients that send one request after the other on connections that are kept.
+/// Several clients that send requests one after another on kept connections.
 pub struct SteadyLoad {
     clients: JoinSet<Told>,
     stop: CancellationToken,
@@ -52,7 +52,7 @@ impl SteadyLoad {
         Self { clients, stop }
     }
 
-    /// Ends the load and tells what it saw.
+    /// Ends the load and returns its results.
     pub async fn finish(self) -> Told {
         self.stop.cancel();
         let mut sum = Told::default();
@@ -65,12 +65,12 @@ impl SteadyLoad {
     }
 }
 
-/// A client that never repeats a request: what is not answered has failed. It only does what HTTP tells it to: it opens
-/// another connection when an answer said `Connection: close`.
+/// A client that never repeats a request: a request without an answer has failed. It only follows HTTP: it opens another
+/// connection after an answer with `Connection: close`.
 async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> Told {
     let mut told = Told::default();
     let mut connection = None;
-    // Some 100 requests a second and client, so that the load does not starve what is tested; never more than a minute.
+    // Some 100 requests per second and client, so that the load does not starve what is tested; at most one minute.
     for _ in 0..6000 {
         if stop.is_cancelled() {
             break;
@@ -89,7 +89,7 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
     told
 }
 
-/// One request; gives the body, and the connection if it may be used again.
+/// Sends one request; returns the body, and the connection if it can be reused.
 async fn ask(proxy: SocketAddr, host: &str, kept: Option<TcpStream>) -> Result<(String, Option<TcpStream>), String> {
     let is_fresh = kept.is_none();
     let mut connection = match kept {
@@ -104,7 +104,7 @@ fn words(what: &'static str) -> impl Fn(std::io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
-/// One request on a connection; gives the body, and whether the connection may be used again.
+/// Sends one request on a connection; returns the body, and whether the connection can be reused.
 pub async fn exchange(connection: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> Result<(String, bool), String> {
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
     connection.write_all(request.as_bytes()).await.map_err(words("writing"))?;
@@ -122,7 +122,7 @@ pub async fn exchange(connection: &mut (impl AsyncRead + AsyncWrite + Unpin), ho
     }
 }
 
-/// Head and body of a complete answer with a length.
+/// The head and body of a complete answer with a length.
 fn whole(answer: &[u8]) -> Option<(String, String)> {
     let text = std::str::from_utf8(answer).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;

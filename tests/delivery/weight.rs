@@ -1,5 +1,6 @@
-//! What is too heavy, and who does not follow: routes that no message can hold are left without their largest part, a proxy
-//! that cannot get what is offered says so, and one that says nothing is missed, all within ten seconds.
+//! Messages that are too large and proxies that do not follow: routes that no message can hold are published without their
+//! largest part, a proxy that cannot fetch what is offered reports so, and a silent proxy is reported as missing, all within
+//! ten seconds.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,9 +23,9 @@ use crate::apps::App;
 use crate::stage::{Stage, cluster, eventually};
 use crate::tables::routes;
 
-/// How soon the status must know.
+/// The time within which the status must show it.
 const SOON: Duration = Duration::from_secs(10);
-/// Tens of megabytes are written a few times by a debug build.
+/// A debug build writes tens of megabytes a few times.
 const RENDERING: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +40,7 @@ async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
     let socket = |number: usize| ContextPath::parse(&format!("/{}-{number:05}", "w".repeat(1000))).unwrap();
     table.hosts.get_mut(&heavy).unwrap().paths.get_mut(&ContextPath::root()).unwrap().websockets = (0..16_000).map(socket).collect();
     let desired = stage.publish(table);
-    // Everybody else's change is served, and the heavy one keeps its name.
+    // Changes of other services are served, and the heavy service keeps its name.
     let deadline = Instant::now() + RENDERING;
     while stage.answer("new.example.org").await.as_deref() != Ok("one") {
         assert!(Instant::now() < deadline, "the new host is never served");
@@ -74,7 +75,7 @@ async fn a_proxy_that_says_nothing_any_more_is_missed_within_ten_seconds() {
     extension.stopped().await;
 }
 
-/// Somebody who has the extension's certificate, offers more than anybody reads, and hears what proxies say.
+/// An impostor with the extension's certificate that offers more than any proxy reads, and records the proxies' reports.
 async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>, stop: CancellationToken) -> String {
     let credentials = Credentials::new(stage.authority().root().clone());
     let key = ChannelIdentity::issued_by(stage.authority(), ChannelRole::Extension, &cluster(), "extension", Timestamp::now()).unwrap();
