@@ -36,7 +36,7 @@ const TASKS: &str = "tasks.app.net";
 /// confirmations.
 const SLOW: u64 = 20;
 const SLOW_HOST: &str = "slow.example.org";
-/// Longer than Docker may take for an answer before the client gives up.
+/// Longer than the agent waits for an answer from Docker.
 const SLOW_ANSWER: Duration = Duration::from_millis(800);
 
 /// A stage with a proxy that the first task serves, and a name server that knows this task.
