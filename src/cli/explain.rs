@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::answer_source::{AnswerError, LookArgs};
+use super::query_target::{AnswerError, LookArgs};
 use super::{client_command, operator_client};
 use crate::api::routes::ExplainQuery;
 use crate::controller::queries;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::client_command::fail;
-use super::daemon::{LogArgs, on_runtime, stop_requested};
+use super::long_running::{LogArgs, on_runtime, stop_requested};
 use super::operator::ChannelArg;
 use crate::channel::read_bootstrap;
 use crate::extension::{self, ExtensionOptions};

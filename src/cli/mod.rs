@@ -1,15 +1,15 @@
 //! The command line: converts the arguments to checked values, then calls into the rooms. Makes no decisions of its own.
 
-mod answer_source;
 mod client_command;
-mod daemon;
 mod explain;
 mod extension;
+mod long_running;
 mod operator;
 mod operator_client;
 mod plan;
 mod privileges;
 mod proxy;
+mod query_target;
 mod render;
 pub mod schema;
 mod status;

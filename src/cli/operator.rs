@@ -11,11 +11,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client_command;
-use super::daemon::LogArgs;
+use super::long_running::LogArgs;
 use super::status_port_options::{StatusArgs, StatusArgsError};
 use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
 use crate::controller::options::OperatorOptions;
-use crate::declaration::files;
+use crate::declaration::spec_files;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
 use crate::pki::Seals;
@@ -173,7 +173,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn operate(args: Args) -> ExitCode {
-    let declaration = read_documents(&files::read(&args.spec));
+    let declaration = read_documents(&spec_files::read(&args.spec));
     if args.require_valid_spec && !declaration.is_sound() {
         eprint!("{}", visible_lines(&super::validate::describe(&declaration)));
         eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has mistakes");

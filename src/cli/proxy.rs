@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::client_command::{block_on, fail};
-use super::daemon::{LogArgs, on_runtime};
+use super::long_running::{LogArgs, on_runtime};
 use super::operator::ChannelArg;
 use crate::channel::{BootstrapError, read_bootstrap};
 use crate::pki::ChannelRole;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::explain::{Explanation, ServiceExplanation};
-use crate::intent::schema::{cluster_schema, message_schema};
+use crate::intent::json_schema::{cluster_schema, message_schema};
 use crate::report::StatusReport;
 
 /// Arguments of `swarmgate schema`.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::declaration::files;
+use crate::declaration::spec_files;
 use crate::intent::documents::{Declaration, DeclaredCluster, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
 use crate::types::visible_lines;
@@ -56,7 +56,7 @@ fn source_files(path: PathBuf) -> Vec<SourceFile> {
     if name == "-" {
         return vec![standard_input()];
     }
-    let found = files::read(&[path]);
+    let found = spec_files::read(&[path]);
     if found.is_empty() { vec![SourceFile::unreadable(name, "the folder holds no *.yaml or *.yml")] } else { found }
 }
 

@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::desired_state;
-use super::instance;
+use super::instance_overview;
 use super::label_damping::HeldLabels;
 use super::network_attachment;
 use super::pass_input::PassInput;
-use super::reconcile::ClusterMemory;
+use super::reconcile_pass::ClusterMemory;
 use super::self_check;
 use super::snapshot_cache::observe;
 use crate::api::routes::Answer;
@@ -48,7 +48,7 @@ pub struct PreviewInput {
 
 /// The plans of all clusters, declared and left over.
 pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, known: &PreviewInput, now: Timestamp) -> Answer {
-    let overview = instance::take(&context.instance, declared, snapshot);
+    let overview = instance_overview::take(&context.instance, declared, snapshot);
     let effective = known.held.applied_to(snapshot);
     let kept = declared.in_force().map(|cluster| {
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();

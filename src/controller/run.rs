@@ -15,15 +15,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Tokens};
-use super::instance;
-use super::notifications::{Notifications, Triggered};
+use super::instance_overview;
 use super::options::OperatorOptions;
-use super::reconcile::{ClusterMemory, PassRequest, PassResult, pass};
+use super::reconcile_pass::{ClusterMemory, PassRequest, PassResult, pass};
 use super::self_check;
 use super::snapshot_cache::{ObservedSnapshot, SnapshotCache};
 use super::status_port::{RunError, StatusPorts, listen};
 use super::status_store::StatusStore;
-use super::watcher;
+use super::swarm_watcher;
+use super::trigger_channels::{Notifications, Triggered};
 use super::work_queue::{DuePass, PassEnd, WorkQueue, WritePermission};
 use crate::api::routes;
 use crate::channel::{self, Hub};
@@ -80,12 +80,12 @@ pub async fn run(
     let status_store = Arc::new(status_store);
 
     let mut background = JoinSet::new();
-    background.spawn(watcher::follow_hints(swarm.clone(), notifications.clone()));
-    background.spawn(watcher::probe_tasks(swarm, notifications.clone()));
-    background.spawn(watcher::resync(snapshot_cache.clone(), notifications.clone(), settings.poll_interval));
-    background.spawn(watcher::follow_reports(hub.changes(), notifications.clone(), settings.poll_interval));
+    background.spawn(swarm_watcher::follow_hints(swarm.clone(), notifications.clone()));
+    background.spawn(swarm_watcher::probe_tasks(swarm, notifications.clone()));
+    background.spawn(swarm_watcher::resync(snapshot_cache.clone(), notifications.clone(), settings.poll_interval));
+    background.spawn(swarm_watcher::follow_reports(hub.changes(), notifications.clone(), settings.poll_interval));
     background.spawn(declaration::follow(SpecFiles::new(settings.spec.clone()), settings.spec_interval, declared_sender));
-    background.spawn(watcher::follow_documents(declared.clone(), notifications.clone()));
+    background.spawn(swarm_watcher::follow_documents(declared.clone(), notifications.clone()));
     ports.serve(&routes::router(status_store.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
     background.spawn(renew(authority.clone(), credentials));
     background.spawn(serve_channel(channel_socket, tls, hub.router(authority.clone()), stop.clone()));
@@ -312,7 +312,7 @@ async fn count(
     let Ok(ObservedSnapshot { snapshot, .. }) = snapshot_cache.snapshot(since).await else {
         return finished(PassEnd::Held, None);
     };
-    let overview = instance::take(&context.instance, declared, &snapshot);
+    let overview = instance_overview::take(&context.instance, declared, &snapshot);
     notifications.set_interest(overview.interest);
     notifications.settle(overview.unsettled, overview.routed);
     let own = self_check::findings(context.own_service.as_ref(), &context.channel, &snapshot);

@@ -4,10 +4,10 @@
 
 mod certificate_findings;
 mod conditions;
-mod engine;
+mod engine_version;
 mod lagging_proxies;
 mod message_size;
-mod networks;
+mod missing_networks;
 mod proxies;
 mod quarantine_findings;
 mod routes;
@@ -66,7 +66,7 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
     let mut routes = routes::list(seen, &proxies);
     certificate_findings::annotate(seen, &mut routes);
     quarantine_findings::annotate(seen, &mut routes);
-    networks::annotate(seen, &mut routes);
+    missing_networks::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     ClusterStatus {
@@ -189,7 +189,7 @@ fn findings(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &
     findings.extend(message_size::finding(seen));
     findings.extend(lagging_proxies::finding(seen, proxies));
     findings.extend(lagging_proxies::extension_silent(seen, previous));
-    findings.extend(engine::vulnerable(seen));
+    findings.extend(engine_version::vulnerable(seen));
     findings.extend(certificate_findings::findings(seen));
     findings.extend(quarantine_findings::findings(seen));
     findings.sort();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{StatusPort, TlsFiles};
-use crate::http_server::tls::{MaterialError, server_config};
+use crate::http_server::tls_config::{MaterialError, server_config};
 use crate::http_server::{Listener, ServerLimits, SocketError, bind_private, serve};
 use crate::pki::{AuthorityError, TlsError};
 

@@ -13,13 +13,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task;
 
 use super::context::Context;
-use super::notifications::Notifications;
 use super::preview;
 use super::queries;
 use super::query_snapshots::{QuerySnapshot, QuerySnapshots};
-use super::reconcile::ClusterMemory;
+use super::reconcile_pass::ClusterMemory;
 use super::snapshot_cache::{ObservationStatus, SnapshotCache};
 use super::status;
+use super::trigger_channels::Notifications;
 use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
 use crate::declaration::Declared;
 use crate::explain::Sources;

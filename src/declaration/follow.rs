@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
+use super::document_source::DocumentSource;
 use super::last_good::Declared;
-use super::source::DocumentSource;
 use crate::intent::documents::{SourceFile, read_documents};
 use crate::telemetry::finding_log;
 

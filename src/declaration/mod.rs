@@ -2,12 +2,12 @@
 //! each, and reports what is wrong with them. Independent of the Swarm and of routes; the meaning of a document is `intent`'s business.
 //! Imports `intent`, `report`, `telemetry`, `types`.
 
-pub(crate) mod files;
+mod document_source;
 mod follow;
 mod last_good;
-mod source;
+pub(crate) mod spec_files;
 
-pub use files::SpecFiles;
+pub use document_source::{DocumentSource, Watch};
 pub use follow::{follow, read_once};
 pub use last_good::{Declared, DeclaredCluster};
-pub use source::{DocumentSource, Watch};
+pub use spec_files::SpecFiles;

@@ -3,7 +3,6 @@
 //! object of another owner makes a list unreadable. Must never retry, never return a partial answer, and never hold more of the
 //! answers in memory than its budget allows.
 
-mod api;
 mod config_cache;
 mod config_events;
 mod connection;
@@ -15,6 +14,7 @@ mod memory_budget;
 mod network_filter;
 mod path_template;
 mod session;
+mod swarm_api;
 
-pub use api::{DockerSwarm, LOOK_MEMORY_MAX};
 pub use error::ConnectError;
+pub use swarm_api::{DockerSwarm, LOOK_MEMORY_MAX};

@@ -48,7 +48,7 @@ impl fmt::Display for ServiceExplanation {
                 writeln!(f, "      {}", super::printable_line(&finding_text(finding, Position::AtTheLabel)))?;
             }
         }
-        self.routes.iter().try_for_each(|route| super::backend::write_route(f, route))?;
+        self.routes.iter().try_for_each(|route| super::route_backend::write_route(f, route))?;
         self.findings.iter().try_for_each(|finding| line(f, "finding", &finding_text(finding, Position::Elsewhere)))?;
         let end_words = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
             (true, _, _) => "it has a route that is served",

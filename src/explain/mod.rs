@@ -2,8 +2,8 @@
 //! answer. Pure. Decides nothing itself: it uses the same translation, places and materials from which configurations are
 //! rendered, and `tests/nginx/explained.rs` compares it with the real engine.
 
-mod backend;
 mod client_identity;
+mod custom_template;
 mod damped_labels;
 mod explanation;
 mod explanation_text;
@@ -20,12 +20,12 @@ mod rendered_config;
 mod request;
 mod request_source;
 mod request_trace;
+mod route_backend;
 mod route_match;
 mod runtime_state;
 mod service;
 mod stale_endpoints;
-mod template;
-mod walk;
+mod trace_state;
 
 pub use client_identity::{Asked, admitted};
 pub use damped_labels::HeldBack;

@@ -1,8 +1,8 @@
 //! The end of a walk at a published host: a redirect, an application, or the exact reason why this path has none.
 
 use super::explanation::{About, Outcome};
-use super::walk::Walk;
-use super::{backend, step};
+use super::trace_state::Walk;
+use super::{route_backend, step};
 use crate::render::CutRequest;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, RouteKey, Scheme};
@@ -103,8 +103,8 @@ fn applied(
         walk.steps.push(step(About::Sees, format!("{}, exactly as it was asked", walk.request.target)));
         walk.request.target.clone()
     };
-    backend::manner(&route.backend, &walk.translation.table, &mut walk.steps);
-    backend::streams(application, &walk.translation.table.settings, &mut walk.steps);
+    route_backend::manner(&route.backend, &walk.translation.table, &mut walk.steps);
+    route_backend::streams(application, &walk.translation.table.settings, &mut walk.steps);
     note_plain(walk, host);
     Ok(Outcome::Application { services: walk.names_of(&route.backend), target: Some(target) })
 }

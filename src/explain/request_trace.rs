@@ -6,8 +6,10 @@ use super::client_identity::{self, Asked};
 use super::explanation::{About, ClusterWalk, Explanation, Outcome};
 use super::request::Request;
 use super::route_match::{Decision, Refusal, decide};
-use super::walk::Walk;
-use super::{Sources, Unknown, backend, damped_labels, findings, listener, path_outcome, printable, runtime_state, stale_endpoints, step};
+use super::trace_state::Walk;
+use super::{
+    Sources, Unknown, damped_labels, findings, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
+};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::{Behavior, Materials, behavior};
@@ -64,7 +66,7 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
     let Walk { steps, route, .. } = walk;
-    let caveat = super::template::caveat(sources, cluster, &translation);
+    let caveat = super::custom_template::caveat(sources, cluster, &translation);
     let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
     (listener::fit(cluster, request), walk)
 }
@@ -264,7 +266,7 @@ impl Walk<'_> {
             return Ok(path_outcome::to_https(self));
         }
         self.pool(&default.backend, "503")?;
-        backend::manner(&default.backend, &self.translation.table, &mut self.steps);
+        route_backend::manner(&default.backend, &self.translation.table, &mut self.steps);
         Ok(Outcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
     }
 }

@@ -5,7 +5,7 @@ use super::findings::of_no_cluster;
 use super::labels::Standpoint;
 use super::pool_membership::Standing;
 use super::published_labels::Effects;
-use super::{Sources, Unknown, damped_labels, labels, printable, runtime_state, template};
+use super::{Sources, Unknown, custom_template, damped_labels, labels, printable, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
@@ -33,7 +33,9 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     Ok(ServiceExplanation {
         service: service.name.clone(),
         served: routes.iter().any(|route| route.state == RouteState::Served),
-        caveat: world.filter(|_| !routes.is_empty()).and_then(|(cluster, translation)| template::caveat(sources, cluster, translation)),
+        caveat: world
+            .filter(|_| !routes.is_empty())
+            .and_then(|(cluster, translation)| custom_template::caveat(sources, cluster, translation)),
         cluster: cluster_words(sources, service, cluster, &read.reading),
         network: network_words(sources, service, translation.as_ref()),
         held_until: held.map(|held| held.until),

@@ -4,16 +4,16 @@
 
 mod address_tracker;
 mod bisect;
+mod bundle_signing;
 mod certificates;
-mod generation;
-mod material;
 #[doc(hidden)]
 pub mod material_probe;
 mod pipeline;
 mod proxy_registry;
-mod quarantine;
-mod reporter;
+mod report_sender;
+mod route_quarantine;
 mod server;
+mod tls_material;
 mod tls_test_tables;
 mod validator;
 mod worker_thread;
@@ -40,11 +40,11 @@ use crate::render::Layout;
 use crate::runtime::EngineError;
 use crate::types::{ClusterName, Digest, EngineKind};
 use address_tracker::AddressTracker;
-use generation::BundleSigner;
-use material::MaterialStore;
+use bundle_signing::BundleSigner;
 use pipeline::{Offer, Pipeline, PipelineResult};
 use proxy_registry::ProxyRegistry;
-use reporter::Reporter;
+use report_sender::Reporter;
+use tls_material::MaterialStore;
 use validator::Validator;
 
 /// The options of an extension.

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::address_tracker::AddressTracker;
-use super::generation::BundleSigner;
-use super::material::{MaterialStore, ResolvedTable};
-use super::quarantine::Quarantine;
+use super::bundle_signing::BundleSigner;
+use super::route_quarantine::Quarantine;
+use super::tls_material::{MaterialStore, ResolvedTable};
 use super::tls_test_tables::{self, Suspect};
 use super::validator::{RenderedTable, ValidationError, Validator};
 use crate::protocol::messages::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::bisect;
-use super::material::ResolvedTable;
+use super::tls_material::ResolvedTable;
 use super::tls_test_tables::{self, Suspect};
 use crate::protocol::messages::{Bundle, Contents, Delivery, Desired};
 use crate::protocol::size_limits::{self, TooLarge};

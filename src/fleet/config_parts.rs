@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::field::Role;
-use super::names;
+use super::object_names;
+use super::spec_field::Role;
 use crate::protocol::boot_snapshot;
 use crate::protocol::container_contract::{LABEL_PART_OF, LABEL_PARTS};
 use crate::swarm::{Config, Snapshot};
@@ -34,7 +34,7 @@ impl ConfigPart {
     pub(super) fn name(self, first: &str, role: Role, cluster: &ClusterName) -> String {
         match self.index {
             0 => first.to_owned(),
-            index => names::config_object(role, cluster, &Digest::of_bytes(format!("{first} {index}").as_bytes())),
+            index => object_names::config_object(role, cluster, &Digest::of_bytes(format!("{first} {index}").as_bytes())),
         }
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::field::{DesiredValue, Equivalence, Field, Role, want, whole};
+use super::spec_field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::{Logging, Resources, Workload};
 
 /// Memory at creation. Testing a configuration with 5,000 services by name takes nginx 0.4 GB, in addition to the

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{SECRET_FILE_MODE, user_parts};
-use super::field::Role;
-use super::names;
-use super::seals::{ObjectKind, SealedObject};
+use super::common_service_fields::{SECRET_FILE_MODE, user_parts};
+use super::object_names;
+use super::seal_contents::{ObjectKind, SealedObject};
+use super::spec_field::Role;
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::{ChannelRole, Seals};
@@ -38,16 +38,16 @@ pub(super) fn needed(input: &ShapeInput<'_>) -> Vec<TokenSecret> {
 
 fn secret(input: &ShapeInput<'_>, role: ChannelRole) -> TokenSecret {
     let (cluster, authority) = (&input.cluster.name, input.seals.authority());
-    let mut labels = names::owner_labels(input.instance, Some(cluster), names::token_role(role));
+    let mut labels = object_names::owner_labels(input.instance, Some(cluster), object_names::token_role(role));
     labels.insert(LABEL_AUTHORITY.to_owned(), authority.to_string());
-    TokenSecret { role, name: names::token_secret(role, cluster, authority), labels }
+    TokenSecret { role, name: object_names::token_secret(role, cluster, authority), labels }
 }
 
 /// The mount of the secret in the service of a role.
 pub(super) fn mount(input: &ShapeInput<'_>, role: ChannelRole) -> (String, Value) {
-    let name = names::token_secret(role, &input.cluster.name, input.seals.authority());
+    let name = object_names::token_secret(role, &input.cluster.name, input.seals.authority());
     let known = input.snapshot.secrets.values().find(|secret| secret.name == name);
-    let id = known.map_or_else(|| names::pending(&name), |secret| secret.id.0.clone());
+    let id = known.map_or_else(|| object_names::pending(&name), |secret| secret.id.0.clone());
     let (uid, gid) = user_parts();
     let file = json!({"Name": TOKEN_FILE, "UID": uid, "GID": gid, "Mode": SECRET_FILE_MODE});
     (TOKEN_FILE.to_owned(), json!({"File": file, "SecretID": id, "SecretName": name}))
@@ -69,7 +69,7 @@ pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Sn
         let found = snapshot.services.values().find(|service| service.name == service_name.as_str());
         let service = found.filter(|service| is_ours(ObjectKind::Service, service_role, &service.name, &service.labels));
         let Some(service) = service else { continue };
-        let sealed = |secret: &&Secret| is_ours(ObjectKind::Secret, names::token_role(role), &secret.name, &secret.labels);
+        let sealed = |secret: &&Secret| is_ours(ObjectKind::Secret, object_names::token_role(role), &secret.name, &secret.labels);
         let secrets = mounted_tokens(service, snapshot);
         let digests = secrets.into_iter().filter(sealed).filter_map(digest_of);
         admission.tokens.extend(digests.map(|sha256| AdmittedToken { role, sha256 }));

@@ -5,12 +5,12 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, ServiceNetworks};
+use super::common_service_fields::{self, ServiceNetworks};
 use super::container_limits::{self, Program};
 use super::enrolment_tokens;
-use super::field::{Equivalence, Field, Role, want, whole};
 use super::peers;
 use super::service_shape::ServiceShape;
+use super::spec_field::{Equivalence, Field, Role, want, whole};
 use super::tls_mounts;
 use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;
@@ -20,15 +20,15 @@ use crate::report::WaitingOn;
 /// The extension service of the cluster.
 pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
     let workload = &input.cluster.extension;
-    let (own, environment) = (common_fields::channel_env(input), peers::environment(input, workload));
+    let (own, environment) = (common_service_fields::channel_env(input), peers::environment(input, workload));
     let env: Vec<_> = own.iter().chain(&environment.now).cloned().collect();
-    let mut fields = common_fields::fields(input, workload, Role::Extension, &env);
+    let mut fields = common_service_fields::fields(input, workload, Role::Extension, &env);
     fields.extend([
-        common_fields::args(workload, Some("extension")),
-        common_fields::user(Some(USER)),
-        common_fields::read_only(Some(true)),
-        common_fields::mounts(vec![common_fields::tmpfs(RUN_DIR), common_fields::tmpfs("/tmp")]),
-        common_fields::networks(input, ServiceNetworks::Control, &[]),
+        common_service_fields::args(workload, Some("extension")),
+        common_service_fields::user(Some(USER)),
+        common_service_fields::read_only(Some(true)),
+        common_service_fields::mounts(vec![common_service_fields::tmpfs(RUN_DIR), common_service_fields::tmpfs("/tmp")]),
+        common_service_fields::networks(input, ServiceNetworks::Control, &[]),
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
         // Proxies find it as `tasks.NAME`; a VIP would only become stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
@@ -66,5 +66,5 @@ fn ports(input: &ShapeInput<'_>) -> Vec<Value> {
 /// messages.
 fn update() -> [Field; 1] {
     let policy = json!({"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
-    [whole("update", &["UpdateConfig"], super::field::DesiredValue::Free, policy)]
+    [whole("update", &["UpdateConfig"], super::spec_field::DesiredValue::Free, policy)]
 }

@@ -36,7 +36,7 @@ pub fn seals() -> Seals {
 
 /// The name of the secret with a role's token in cluster `dev`.
 pub fn token_name(role: ChannelRole) -> String {
-    super::names::token_secret(role, &cluster().name, seals().authority())
+    super::object_names::token_secret(role, &cluster().name, seals().authority())
 }
 
 /// A cluster `dev` that states no optional field.

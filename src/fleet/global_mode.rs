@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::field::{DesiredValue, Field, MAX_REPLICAS, REPLICAS, want, whole};
+use super::spec_field::{DesiredValue, Field, MAX_REPLICAS, REPLICAS, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::Mode;
 use crate::report::{Finding, FindingCode, Subject};

@@ -5,21 +5,21 @@
 //! Fields that the document leaves out are not managed: they have a default for the creation of the service and are free
 //! afterwards (see [`DesiredValue`]). `plan` compares the fleet with the existing objects.
 
-mod common_fields;
+mod common_service_fields;
 mod config_parts;
 mod container_limits;
 mod enrolment_tokens;
 mod extension;
-mod field;
 mod global_mode;
 pub(crate) mod host_port_conflicts;
 mod mounted_config;
-pub(crate) mod names;
 mod new_networks;
+pub(crate) mod object_names;
 mod peers;
 mod proxy;
-mod seals;
+mod seal_contents;
 mod service_shape;
+mod spec_field;
 mod tls_mounts;
 
 use jiff::Timestamp;
@@ -39,14 +39,14 @@ pub const ROLE_FORMER_TOKEN: &str = "token";
 
 pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
 pub use enrolment_tokens::{TokenSecret, admission};
-pub(crate) use field::without_ids;
-pub use field::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, WholeField};
 pub use host_port_conflicts::PortConflict;
 pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
-pub use names::{owned_by, pending_name};
+pub use object_names::{owned_by, pending_name};
 pub use peers::peers;
-pub use seals::{ObjectKind, SealedObject};
+pub use seal_contents::{ObjectKind, SealedObject};
 pub use service_shape::ServiceShape;
+pub(crate) use spec_field::without_ids;
+pub use spec_field::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, WholeField};
 
 pub use crate::intent::cluster_spec::Mode;
 
@@ -119,7 +119,7 @@ pub struct Fleet {
 /// Computes which objects must exist for the cluster.
 ///
 /// # Guarantees
-/// Total and deterministic. An id that does not exist yet is written as `names::pending`; the code that creates the object
+/// Total and deterministic. An id that does not exist yet is written as `object_names::pending`; the code that creates the object
 /// fills it in.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let (mut proxy, mut findings) = proxy::shape(input);
@@ -159,12 +159,12 @@ impl Fleet {
 
     /// The labels that every object of this cluster carries.
     pub fn labels(&self, role: Role) -> std::collections::BTreeMap<String, String> {
-        names::owner_labels(&self.instance, Some(&self.cluster), role)
+        object_names::owner_labels(&self.instance, Some(&self.cluster), role)
     }
 
     /// The labels of the control network, which belongs to no single cluster.
     pub fn network_labels(&self) -> std::collections::BTreeMap<String, String> {
-        names::owner_labels(&self.instance, None, Role::Network)
+        object_names::owner_labels(&self.instance, None, Role::Network)
     }
 
     /// Whether these labels mark an object of this instance, cluster and role.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::config_parts::{self, ConfigPart, OBJECT_BYTES_MAX, PARTS_MAX};
-use super::field::{Field, Role};
-use super::seals::{ObjectKind, SealedObject};
-use super::{common_fields, enrolment_tokens, names, tls_mounts};
+use super::seal_contents::{ObjectKind, SealedObject};
+use super::spec_field::{Field, Role};
+use super::{common_service_fields, enrolment_tokens, object_names, tls_mounts};
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::ChannelRole;
 use crate::protocol::boot_snapshot;
@@ -173,7 +173,7 @@ fn described<'a>(input: &ShapeInput<'a>, role: Role, name: &'a str) -> SealedObj
 }
 
 fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &'a Config> {
-    let wanted = names::owner_labels(input.instance, Some(&input.cluster.name), role);
+    let wanted = object_names::owner_labels(input.instance, Some(&input.cluster.name), role);
     let (snapshot, cluster) = (input.snapshot, &input.cluster.name);
     let ours = snapshot.configs.values().filter(move |config| wanted.iter().all(|(key, value)| config.labels.get(key) == Some(value)));
     // Another party may create a config with our labels that holds an old configuration.
@@ -190,8 +190,8 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     // also covers the material, because the same files may name a certificate that is now in another secret.
     let material = material_of(bundle);
     let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at, bundle.generation, &material));
-    let name = names::config_object(role, &input.cluster.name, &content);
-    let mut labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
+    let name = object_names::config_object(role, &input.cluster.name, &content);
+    let mut labels = object_names::owner_labels(input.instance, Some(&input.cluster.name), role);
     labels.insert(LABEL_CONTENT.to_owned(), bundle.digest.to_string());
     labels.extend((!material.is_empty()).then(|| (LABEL_MATERIAL.to_owned(), material)));
     Some(ConfigObject { name, role, labels, bundle: bundle.clone(), written: None })
@@ -207,7 +207,7 @@ fn id_of(input: &ShapeInput<'_>, role: Role, name: &str) -> String {
     // A config that this operator did not create is ignored: its name is then taken, which is reported.
     let sealed = |config: &&Config| described(input, role, &config.name).is_sealed(input.seals, &config.labels);
     let known = input.snapshot.configs.values().find(|config| config.name == name).filter(sealed);
-    known.map_or_else(|| names::pending(name), |config| config.id.0.clone())
+    known.map_or_else(|| object_names::pending(name), |config| config.id.0.clone())
 }
 
 /// Where the proxies' configuration is mounted.
@@ -235,5 +235,5 @@ fn fields(place: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeM
     let mounts = tls_mounts::mounts(input.snapshot, *service, granted, tls_mounts::reader(input, Role::Proxy));
     let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| enrolment_tokens::mount(input, ChannelRole::Proxy));
     let secrets = token.into_iter().chain(mounts.secrets).collect();
-    vec![common_fields::secrets(secrets), common_fields::configs(configs.chain(mounts.configs).collect())]
+    vec![common_service_fields::secrets(secrets), common_service_fields::configs(configs.chain(mounts.configs).collect())]
 }

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::ShapeInput;
-use super::common_fields;
-use super::field::Field;
-use super::names::owned_by;
+use super::common_service_fields;
+use super::object_names::owned_by;
+use super::spec_field::Field;
 use crate::intent::cluster::{Cluster, Workload};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
@@ -98,7 +98,7 @@ fn urls_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String
 /// The environment for replaced tasks, if it differs from that of the current tasks.
 pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], environment: &PeerEnvironment) -> Option<Field> {
     let newest: Vec<_> = own.iter().chain(&environment.when_replaced).cloned().collect();
-    (!environment.when_replaced.is_empty()).then(|| common_fields::env(workload, &newest))
+    (!environment.when_replaced.is_empty()).then(|| common_service_fields::env(workload, &newest))
 }
 
 /// Reports that containers could not find the operator.

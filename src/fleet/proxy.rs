@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, ServiceNetworks, nanos};
+use super::common_service_fields::{self, ServiceNetworks, nanos};
 use super::container_limits::{self, Program};
-use super::field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use super::global_mode::{self, ProxyCount};
 use super::mounted_config::{self, Mounted};
-use super::names;
 use super::new_networks;
+use super::object_names;
 use super::peers;
 use super::service_shape::ServiceShape;
+use super::spec_field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::Proxy;
 use crate::intent::cluster_spec::{FailureAction, PublishMode, Rollout, UpdateOrder};
 use crate::protocol::ChannelMode;
@@ -36,8 +36,8 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let (own, environment) = env(input);
     let env: Vec<_> = own.iter().chain(&environment.now).cloned().chain(new_networks::variable_before(existing)).collect();
     let newest: Vec<_> = own.iter().chain(environment.newest()).cloned().chain(new_networks::variable_now(input)).collect();
-    let newer_env = (newest != env).then(|| common_fields::env(&proxy.workload, &newest));
-    let mut fields = common_fields::fields(input, &proxy.workload, Role::Proxy, &env);
+    let newer_env = (newest != env).then(|| common_service_fields::env(&proxy.workload, &newest));
+    let mut fields = common_service_fields::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
     fields.extend(container_limits::privileges(
         input,
@@ -79,21 +79,21 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
     let healthcheck_path = &["TaskTemplate", "ContainerSpec", "Healthcheck"];
     match input.cluster.proxy.rollout {
         Rollout::Live => {
-            let volume = json!({"Type": "volume", "Source": names::state_volume(&input.cluster.name), "Target": STATE_DIR});
-            let mounts = vec![(STATE_DIR.to_owned(), volume), common_fields::tmpfs(RUN_DIR), common_fields::tmpfs("/tmp")];
+            let volume = json!({"Type": "volume", "Source": object_names::state_volume(&input.cluster.name), "Target": STATE_DIR});
+            let mounts = vec![(STATE_DIR.to_owned(), volume), common_service_fields::tmpfs(RUN_DIR), common_service_fields::tmpfs("/tmp")];
             vec![
-                common_fields::args(workload, Some("proxy")),
-                common_fields::user(Some(USER)),
-                common_fields::read_only(Some(true)),
-                common_fields::mounts(mounts),
+                common_service_fields::args(workload, Some("proxy")),
+                common_service_fields::user(Some(USER)),
+                common_service_fields::read_only(Some(true)),
+                common_service_fields::mounts(mounts),
                 whole("healthcheck", healthcheck_path, DesiredValue::Stated(healthcheck()), Value::Null),
             ]
         }
         Rollout::Replace => vec![
-            common_fields::args(workload, None),
-            common_fields::user(None),
-            common_fields::read_only(None),
-            common_fields::mounts(Vec::new()),
+            common_service_fields::args(workload, None),
+            common_service_fields::user(None),
+            common_service_fields::read_only(None),
+            common_service_fields::mounts(Vec::new()),
             whole("healthcheck", healthcheck_path, DesiredValue::Free, Value::Null),
         ],
     }
@@ -121,10 +121,10 @@ fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::PeerEnvir
         (Rollout::Live, ChannelMode::Overlay { .. }) => {
             let url = format!("https://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
             let operator = peers::environment(input, &input.cluster.proxy.workload).now;
-            (common_fields::channel_env(input), environment(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
+            (common_service_fields::channel_env(input), environment(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
         }
         (Rollout::Live, ChannelMode::Host { .. }) => {
-            (common_fields::channel_env(input), peers::environment(input, &input.cluster.proxy.workload))
+            (common_service_fields::channel_env(input), peers::environment(input, &input.cluster.proxy.workload))
         }
     }
 }
@@ -139,7 +139,7 @@ fn networks(input: &ShapeInput<'_>) -> Field {
         Rollout::Live => ServiceNetworks::Control,
         Rollout::Replace => ServiceNetworks::Applications,
     };
-    common_fields::networks(input, reach, &ids)
+    common_service_fields::networks(input, reach, &ids)
 }
 
 fn stop_signal(proxy: &Proxy) -> Field {

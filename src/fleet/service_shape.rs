@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::field::{Field, FieldValue, REPLICAS, Role};
 use super::mounted_config::ConfigObject;
+use super::spec_field::{Field, FieldValue, REPLICAS, Role};
 use crate::intent::cluster_spec::Mode;
 use crate::protocol::container_contract::BOOT_FILE;
 use crate::report::WaitingOn;

@@ -48,19 +48,20 @@ fn entries(shape: &ServiceShape, name: &str) -> Vec<(String, Value)> {
 fn object_names_fit_swarms_limits_for_every_cluster_name() {
     let long = cluster_named(&"c".repeat(40));
     for role in [Role::Boot, Role::Live] {
-        let name = names::config_object(role, &long.name, &Digest::of_bytes(b"x"));
+        let name = object_names::config_object(role, &long.name, &Digest::of_bytes(b"x"));
         assert!(name.len() <= 64, "{name}");
     }
     for role in [ChannelRole::Extension, ChannelRole::Proxy] {
-        assert!(names::token_secret(role, &long.name, &Digest::of_bytes(b"x")).len() <= 64);
+        assert!(object_names::token_secret(role, &long.name, &Digest::of_bytes(b"x")).len() <= 64);
     }
-    assert!(names::state_volume(&long.name).len() <= 64);
+    assert!(object_names::state_volume(&long.name).len() <= 64);
 }
 
 #[test]
 fn clusters_with_a_common_name_prefix_have_different_configs() {
-    let name =
-        |end: &str| names::config_object(Role::Live, &cluster_named(&format!("{}{end}", "c".repeat(39))).name, &Digest::of_bytes(b"x"));
+    let name = |end: &str| {
+        object_names::config_object(Role::Live, &cluster_named(&format!("{}{end}", "c".repeat(39))).name, &Digest::of_bytes(b"x"))
+    };
     assert_ne!(name("a"), name("b"));
 }
 
@@ -77,7 +78,7 @@ fn extension_and_proxy_find_the_token_the_operator_and_each_other() {
         assert_eq!((target.as_str(), secret["File"]["Mode"].as_u64()), ("/run/secrets/swarmgate-token", Some(0o400)));
         assert_eq!(
             pending_name(secret["SecretID"].as_str().unwrap()),
-            Some(names::token_secret(role, &cluster().name, seals().authority()).as_str())
+            Some(object_names::token_secret(role, &cluster().name, seals().authority()).as_str())
         );
     }
 }

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, SECRET_FILE_MODE};
-use super::field::{Field, Role};
+use super::common_service_fields::{self, SECRET_FILE_MODE};
+use super::spec_field::{Field, Role};
 use crate::intent::cluster_spec::Rollout;
 use crate::protocol::container_contract::material_file;
 use crate::swarm::{Service, Snapshot};
@@ -18,7 +18,7 @@ pub(super) type Reader = (&'static str, &'static str);
 pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> Reader {
     match (role, input.cluster.proxy.rollout) {
         (Role::Proxy, Rollout::Replace) => ("0", "0"),
-        _ => common_fields::user_parts(),
+        _ => common_service_fields::user_parts(),
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn of_the_routes(input: &ShapeInput<'_>, own: Vec<(String, Value)>) -
     let existing = input.snapshot.services.values().find(|service| service.name == name);
     let mounts = mounts(input.snapshot, existing, ids, reader(input, Role::Extension));
     let secrets = own.into_iter().chain(mounts.secrets).collect();
-    [common_fields::secrets(secrets), common_fields::configs(mounts.configs)]
+    [common_service_fields::secrets(secrets), common_service_fields::configs(mounts.configs)]
 }
 
 /// Mounts by file, as entries of the fields `secrets` and `configs`.

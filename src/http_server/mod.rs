@@ -7,7 +7,7 @@
 
 mod admission;
 mod connection;
-pub(crate) mod tls;
+pub(crate) mod tls_config;
 mod unix;
 
 #[cfg(test)]

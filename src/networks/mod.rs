@@ -8,10 +8,10 @@ mod attach_timing;
 mod crashing_proxies;
 mod findings;
 mod intervals;
+mod network_memory;
 mod observation;
 mod quarantine;
 mod rollout_health;
-mod state;
 mod task_errors;
 mod wanted_networks;
 
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use address_shortage::NetworkShortage;
-pub use state::{LastWords, NetworkMemory, NetworkTrial, QuarantinedNetwork, Visits};
+pub use network_memory::{LastWords, NetworkMemory, NetworkTrial, QuarantinedNetwork, Visits};
 
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::{Snapshot, Task};

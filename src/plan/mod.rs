@@ -3,30 +3,30 @@
 //! work that is held back states what it waits for. "Converged" means an empty plan with nothing waiting. Never touches an
 //! object without our labels.
 
-mod cluster_of;
 mod cluster_removal;
 mod display;
-mod draft;
-mod equivalence;
 mod json_path;
 mod lint;
 mod managed_fields;
+mod owning_cluster;
 mod patch;
+mod plan_builder;
+mod plan_memory;
 mod prune;
 mod references;
 mod rollout;
 mod service;
-mod state;
+mod spec_equivalence;
 mod step;
 mod task_impact;
 mod update_order;
 
 pub use cluster_removal::{leftover_clusters, plan_removal};
 pub use lint::{Violation, lint};
+pub use plan_memory::{Attempt, PlanMemory};
 pub use rollout::{
     ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
 };
-pub use state::{Attempt, PlanMemory};
 pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};
 pub use task_impact::{TaskEffect, task_effect, would_replace_tasks};
 
@@ -42,7 +42,7 @@ use crate::swarm::Snapshot;
 /// that does not exist yet comes after the step that creates it. No step touches a foreign object. A service has at
 /// most one step.
 pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &PlanMemory) -> Plan {
-    let mut draft = draft::Draft::new(fleet, snapshot, memory);
+    let mut draft = plan_builder::Draft::new(fleet, snapshot, memory);
     draft.network();
     draft.tokens();
     draft.services();

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::equivalence::{alike, contains, network_id};
 use super::json_path::{get, set};
 use super::managed_fields::Managed;
+use super::spec_equivalence::{alike, contains, network_id};
 use super::task_impact::endpoint_differs;
 use crate::fleet::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, Mode, ServiceShape, WholeField, without_ids};
 use crate::protocol::container_contract::LABEL_MANAGED;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::cluster_of::cluster_of;
-use super::draft::Draft;
+use super::owning_cluster::cluster_of;
+use super::plan_builder::Draft;
 use super::references::{self, ReferencedIds};
 use super::rollout;
 use super::step::Step;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::equivalence::network_id;
+use super::spec_equivalence::network_id;
 use crate::swarm::{Service, Snapshot};
 
 /// Replaces the name of a service that no label or document names: the status does not show names of other services.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::display::changes;
-use super::draft::Draft;
 use super::json_path::{get, strings};
 use super::patch::{self, Patched};
+use super::plan_builder::Draft;
 use super::rollout::{self, Gate};
 use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
 use super::task_impact::{TaskEffect, task_effect};

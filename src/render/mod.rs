@@ -18,23 +18,23 @@
 //! No changes in `translate`, `route` (otherwise), `fleet`, `plan`, `controller`, `channel` or `explain`:
 //! `tests/architecture` rejects an engine's name there.
 
-mod boot_view;
+mod boot_snapshot_view;
+mod config_size;
 mod engine;
-mod footprint;
 mod layout;
 mod nginx;
-mod security;
-mod table_parts;
+mod reload_parts;
 mod tls_files;
+mod vulnerability;
 
-pub use boot_view::is_found_by_name;
+pub use boot_snapshot_view::is_found_by_name;
+pub use config_size::{Measure, footprint};
 pub use engine::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, RetryRule, StatusCodes};
-pub use footprint::{Measure, footprint};
 pub use layout::Layout;
 pub use nginx::CONFIG_FILE;
-pub use security::Faults;
-pub use table_parts::parts;
+pub use reload_parts::parts;
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
+pub use vulnerability::Faults;
 
 use crate::protocol::agent_settings::{AGENT_SETTINGS_FILE, AgentSettings};
 use crate::protocol::container_contract;
@@ -88,7 +88,7 @@ pub fn render(table: &RouteTable, purpose: Purpose) -> Bundle {
 pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, materials: &Materials) -> Bundle {
     let named;
     let table = if purpose == Purpose::Boot {
-        named = boot_view::without_endpoints(table, |endpoint| endpoint.lasting);
+        named = boot_snapshot_view::without_endpoints(table, |endpoint| endpoint.lasting);
         &named
     } else {
         table
@@ -124,7 +124,7 @@ pub fn template_fault(bundle: &Bundle) -> Option<&str> {
 
 /// Whether requests are passed on to this backend when endpoints are resolved by name ([`Purpose::Boot`]).
 pub fn answers_by_name(engine: EngineKind, backend: &Backend) -> bool {
-    behavior(engine).has_named_servers(&boot_view::named(backend))
+    behavior(engine).has_named_servers(&boot_snapshot_view::named(backend))
 }
 
 /// The slot of the engine's host table that holds a host, whatever the table's size; `None`: it takes no room from other

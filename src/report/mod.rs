@@ -4,10 +4,10 @@
 mod condition;
 mod finding;
 mod finding_catalog;
-mod route_text;
+mod route_display;
 mod status;
 mod tls_state;
-mod waiting;
+mod waiting_reason;
 
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType};
 pub use finding::{Finding, Subject};
@@ -17,4 +17,4 @@ pub use status::{
     RouteReport, RouteState, ServiceReport, StatusReport, TlsReport,
 };
 pub use tls_state::TlsState;
-pub use waiting::WaitingOn;
+pub use waiting_reason::WaitingOn;

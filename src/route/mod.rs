@@ -2,8 +2,8 @@
 //! behaviour here is what follows from them for a single request (shares, places). Knows neither Docker nor any engine's
 //! syntax, and imports only `types` and `report`.
 
+mod client_limits;
 mod config_size;
-mod limits;
 mod nginx;
 mod path_rules;
 mod quarantine_unit;
@@ -13,8 +13,8 @@ mod table;
 mod tls;
 mod traffic_split;
 
+pub use client_limits::{BODY_SPOOL_MAX, EdgeLimits, SizeBytes};
 pub use config_size::{Dimension, Footprint};
-pub use limits::{BODY_SPOOL_MAX, EdgeLimits, SizeBytes};
 pub use path_rules::{Answer, Application, Place};
 pub use quarantine_unit::{LineList, Part};
 pub use scheme_rules::PlaceByScheme;

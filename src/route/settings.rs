@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{EdgeLimits, SizeBytes};
+use super::client_limits::{EdgeLimits, SizeBytes};
 use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
 /// Options of the proxy engine; every field has a default that serves well.

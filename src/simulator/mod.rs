@@ -11,14 +11,14 @@ mod inspect;
 mod model;
 mod options;
 mod orchestrator;
-mod port;
 mod scheduler;
 mod spec;
 mod store;
+mod swarm_impl;
 #[cfg(test)]
 mod tests;
 mod updater;
-mod users;
+mod user_actions;
 mod world;
 mod write_log;
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::copy_on_write::{CopyOnWrite, Services};
 use super::model::{Config, Network, Node, Secret, Task};
+use super::shared_collections::{CopyOnWrite, Services};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId, TaskId};
 
 /// The unmodified answers of the API in one complete observation. Can be written to a file and read again.

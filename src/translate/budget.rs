@@ -8,9 +8,9 @@
 //! second copy of the other services' places. So the sum is never less than what is written, and no service's charge grows
 //! because another service joins.
 
-mod balance;
 mod cost;
 mod findings;
+mod remaining_budget;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,8 +22,8 @@ use super::teams::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
 use crate::types::{ContextPath, HostPattern, RouteKey};
-use balance::Account;
 use cost::{Before, Costs, Price};
+use remaining_budget::Account;
 
 /// What the services of a cluster use, and which of them lose something.
 struct Ledger<'w, 'a> {

@@ -7,15 +7,15 @@
 //! passes over the same state decide the same.
 
 mod findings;
-mod holder;
-mod persisted;
+mod host_owner;
+mod persisted_owners;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holder::Claim;
-pub use holder::Holder;
+use host_owner::Claim;
+pub use host_owner::Holder;
 
 use super::World;
 use super::admission::{NotAdmitted, Refusal, is_for};
@@ -199,7 +199,7 @@ impl<'w, 'a> Court<'w, 'a> {
         }
         let default = self.wanting_default().map(|asking| decide(Case { place: None, asking, above: None }, &mut meetings).first);
         findings.extend(default.map(|first| self.report_default(first)).into_iter().flatten());
-        let label = persisted::label(self, world, &open, findings);
+        let label = persisted_owners::label(self, world, &open, findings);
         Judged { meetings, default_backend: default, ownership: Ownership { register, label } }
     }
 

@@ -3,11 +3,11 @@
 //! limits of the cluster or of its team are reached (then older services have precedence). Must never know an engine.
 
 mod address_capacity;
-mod address_exhaustion;
+mod address_exhaustion_cause;
 mod admission;
 mod budget;
 mod endpoints;
-mod hash_collisions;
+mod host_hash_collisions;
 mod host_ownership;
 mod host_register;
 mod host_settings;
@@ -101,7 +101,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
     let (services, not_admitted, host_ownership::Ownership { register, label }) =
         service_selection::published_services(&world, &mut findings);
     let references = services.iter().map(|one| (one.service.id.clone(), tls_references::references(&world, one))).collect();
-    let services = hash_collisions::keep_apart(&world, services, &mut findings);
+    let services = host_hash_collisions::keep_apart(&world, services, &mut findings);
     let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
     world.taken = node_ports::Taken::of(snapshot, &services);
     world.attachable = network_eligibility::Attachable::of(&world, &services);

@@ -2,12 +2,12 @@
 //! A leaf: imports no other room, does no I/O.
 
 mod address_range;
+mod config_line;
 mod config_source;
 mod config_template;
+mod config_text;
 mod digest;
 mod engine_kind;
-mod engine_line;
-mod engine_text;
 mod glob;
 mod host;
 mod json_size;
@@ -16,19 +16,19 @@ mod path;
 mod pem;
 mod port;
 mod route_key;
-mod shown;
+mod safe_display;
+mod string_enum;
 mod swarm_state;
 mod url;
-mod word_enums;
 
 pub use address_range::AddressRange;
+pub use config_line::EngineLine;
 pub use config_source::ConfigSource;
 pub use config_template::ConfigTemplate;
 pub(crate) use config_template::{TEMPLATE_FAULT, fault};
+pub use config_text::{LogFormat, LogTarget, TlsCiphers};
 pub use digest::Digest;
 pub use engine_kind::{EngineKind, UnknownEngine};
-pub use engine_line::EngineLine;
-pub use engine_text::{LogFormat, LogTarget, TlsCiphers};
 pub use glob::{HostGlob, ObjectGlob, ServiceGlob};
 pub use host::HostPattern;
 pub use json_size::json_size;
@@ -37,10 +37,10 @@ pub use path::ContextPath;
 pub use pem::{CERTIFICATE_LABEL, pem};
 pub use port::Port;
 pub use route_key::{HostKey, RouteKey};
-pub use shown::{excerpt, is_hidden, is_unseen, unseen, visible, visible_lines, without_private_key, without_unseen};
+pub use safe_display::{excerpt, is_hidden, is_unseen, unseen, visible, visible_lines, without_private_key, without_unseen};
+pub(crate) use string_enum::word_enum;
 pub use swarm_state::{TaskState, UpdateState};
 pub use url::{Scheme, SiteUrl};
-pub(crate) use word_enums::word_enum;
 
 /// Why a value was rejected: the required form. The caller adds the location and the value found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

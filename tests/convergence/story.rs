@@ -9,9 +9,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use swarmgate::channel::Moment;
 use swarmgate::controller::context::{Context, Tokens};
-use swarmgate::controller::instance;
+use swarmgate::controller::instance_overview;
 use swarmgate::controller::label_damping::LabelDamping;
-use swarmgate::controller::reconcile::{ClusterMemory, PassRequest, PassResult, pass};
+use swarmgate::controller::reconcile_pass::{ClusterMemory, PassRequest, PassResult, pass};
 use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
 use swarmgate::intent::documents::read_documents;
@@ -260,7 +260,7 @@ impl Story {
     fn round(&mut self, writing: f64) -> Vec<(ClusterName, PassResult)> {
         let seen = self.look();
         let leftover = match &seen {
-            Ok(seen) => instance::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
+            Ok(seen) => instance_overview::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
             Err(_) => BTreeSet::new(),
         };
         let names: BTreeSet<ClusterName> = self.operator.declared.clusters.keys().cloned().chain(leftover).collect();

@@ -10,7 +10,7 @@ use serde_json::json;
 use swarmgate::channel::{Hub, Moment, Received};
 use swarmgate::controller::context::{Context, ExtensionChannel};
 use swarmgate::controller::label_damping::LabelDamping;
-use swarmgate::controller::reconcile::{ClusterMemory, PassRequest, pass};
+use swarmgate::controller::reconcile_pass::{ClusterMemory, PassRequest, pass};
 use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
 use swarmgate::intent::documents::{SourceFile, read_documents};

@@ -1,7 +1,7 @@
 //! The operator's side of the channel: what each cluster's extension must render, and what it last reported. In memory only:
 //! after a restart of the operator it fills again from the next pass and the next heartbeats. Decides nothing.
 
-mod merge;
+mod report_merge;
 mod router;
 
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ impl Hub {
         let clusters = self.lock();
         let entry = clusters.get(cluster)?;
         let wanted = entry.published.borrow().as_ref().map(|published| published.desired.digest.clone());
-        merge::newest(&entry.reports, wanted.as_ref())
+        report_merge::newest(&entry.reports, wanted.as_ref())
     }
 
     /// A counter that increases whenever a report contains something new, but not for a mere heartbeat.
@@ -135,9 +135,9 @@ impl Hub {
         let entry = clusters.get_mut(&report.cluster).filter(|entry| entry.admission.has(ChannelRole::Extension, &report.task))?;
         report.proxies.retain(|proxy| entry.admission.has(ChannelRole::Proxy, &proxy.task));
         let previous = entry.reports.get(&report.task).map(|received| &received.report);
-        let Some(complete) = merge::completed(report, previous) else { return Some(Taken::NeedsBundles) };
-        let news = previous.is_none_or(|previous| merge::has_news(&complete, previous));
-        entry.reports.retain(|_, received| merge::is_recent(received, at));
+        let Some(complete) = report_merge::completed(report, previous) else { return Some(Taken::NeedsBundles) };
+        let news = previous.is_none_or(|previous| report_merge::has_news(&complete, previous));
+        entry.reports.retain(|_, received| report_merge::is_recent(received, at));
         entry.reports.insert(complete.task.clone(), Received { report: complete, at });
         drop(clusters);
         if news {

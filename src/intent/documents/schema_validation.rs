@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::cluster_spec::KIND;
 use super::super::formats::{FORMATS, Format};
-use super::super::schema::cluster_schema;
+use super::super::json_schema::cluster_schema;
 use super::super::suggest::nearest;
 use super::super::yaml::{Data, Node, escaped};
 use super::document_error::{Mistakes, path_of};

@@ -3,8 +3,8 @@
 
 use super::writer::{Word, Writer};
 use super::{
-    Purpose, Rendering, administrator_options, client_address, client_limits, path_escapes, proxying, request_headers, scheme_locations,
-    upstreams,
+    Purpose, Rendering, administrator_options, client_address, client_limits, path_escapes, proxy_directives, request_headers,
+    scheme_locations, upstreams,
 };
 use crate::protocol::container_contract;
 use crate::route::EngineSettings;
@@ -51,7 +51,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     write_proxying(http, rendering);
     write_request_headers(http, rendering);
     if rendering.table.backends().any(|backend| backend.protocol.http2) {
-        proxying::write_http2_defaults(http, rendering);
+        proxy_directives::write_http2_defaults(http, rendering);
     }
     if !settings.hide_info_headers {
         write_info_headers(http, settings);

@@ -11,7 +11,7 @@ mod hash_sizes;
 mod listeners;
 mod main_context;
 mod path_escapes;
-mod proxying;
+mod proxy_directives;
 mod request_headers;
 mod route_size;
 mod scheme_locations;

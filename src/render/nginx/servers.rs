@@ -1,7 +1,7 @@
 //! Hosts and paths: which server block a request reaches, and which location in it. The same routes are written for plain
 //! HTTP and for TLS; only redirects differ.
 
-use super::proxying::{self, Target};
+use super::proxy_directives::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, client_address, listeners, main_context, path_escapes, scheme_locations, tls};
@@ -70,7 +70,7 @@ pub fn write_default_location(server: &mut Writer, rendering: &Rendering<'_>, ba
 /// Writes the content of that location.
 pub fn write_default_backend(location: &mut Writer, rendering: &Rendering<'_>, backend: Option<&Backend>) {
     match backend.filter(|backend| is_served(backend, rendering)) {
-        Some(backend) => proxying::write(location, rendering, &Target::whole(backend, default_pool())),
+        Some(backend) => proxy_directives::write(location, rendering, &Target::whole(backend, default_pool())),
         None => location.directive("return", &["503".into()]),
     }
 }
@@ -169,5 +169,5 @@ fn write_application(
         let rest = at.as_str().strip_prefix(root.as_str()).unwrap_or_default();
         target.cut = Some((root, Word::join([Word::path(rest), if part == Part::Below { "/".into() } else { "".into() }])));
     }
-    proxying::write(location, rendering, &target);
+    proxy_directives::write(location, rendering, &target);
 }

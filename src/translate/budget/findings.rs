@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::balance::binds;
+use super::remaining_budget::binds;
 use super::{Beyond, Loss, Share};
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, FindingCode, Subject};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Meeting;
-use super::holder::{Claim, Holder};
+use super::host_owner::{Claim, Holder};
 use crate::intent::hosts::listed;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::{Finding, FindingCode, Severity};

@@ -1,8 +1,8 @@
 //! How nginx handles requests, for explanations: the behaviour that the rest of this folder configures, implemented as code.
 //! `tests/nginx` compares both with the real nginx.
 
-mod client_claims;
 mod forwarded;
+mod trusted_headers;
 mod uri_normalization;
 
 use super::{Nginx, main_context, request_headers, upstreams};
@@ -35,7 +35,7 @@ impl Behavior for Nginx {
     }
 
     fn client_claims(&self, settings: &EngineSettings, front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
-        client_claims::of(settings, front, request)
+        trusted_headers::of(settings, front, request)
     }
 
     fn retry_rule(&self, settings: &EngineSettings) -> RetryRule {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::client_identity::Asked;
 use super::explanation::{Outcome, Step};
 use super::request::Request;
-use super::{Sources, backend, findings, stale_endpoints};
+use super::{Sources, findings, route_backend, stale_endpoints};
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
@@ -43,7 +43,7 @@ impl Walk<'_> {
 
     /// Describes the pool's services and endpoints; the error is the outcome if none can answer.
     pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
-        backend::services(pool, self.route.as_ref(), &mut self.steps);
+        route_backend::services(pool, self.route.as_ref(), &mut self.steps);
         let status = (answer == "503").then_some(503);
         if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
             let reason = route.reason.clone().unwrap_or_else(|| "the application's certificate cannot be checked".to_owned());

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::notifications::Interest;
+use super::trigger_channels::Interest;
 use crate::declaration::Declared;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;

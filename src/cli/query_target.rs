@@ -10,7 +10,7 @@ use super::operator_client::{Client, ServerArgs, WebError};
 use super::{client_command, operator_client};
 use crate::api::routes::{Answer, Trouble};
 use crate::controller::snapshot_cache::observe;
-use crate::declaration::files;
+use crate::declaration::spec_files;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
 use crate::intent::documents::read_documents;
@@ -74,7 +74,7 @@ impl LookArgs {
 
     /// The valid documents; mistakes in others are printed and otherwise ignored.
     fn clusters(&self) -> Result<Vec<Cluster>, AnswerError> {
-        let declaration = read_documents(&files::read(&self.spec));
+        let declaration = read_documents(&spec_files::read(&self.spec));
         for finding in &declaration.findings {
             client_command::say(&finding.to_string());
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Materials;
-use super::boot_view::without_endpoints;
+use super::boot_snapshot_view::without_endpoints;
 use crate::route::RouteTable;
 use crate::types::{Digest, HostKey};
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-use super::source::{DocumentSource, Watch};
+use super::document_source::{DocumentSource, Watch};
 use crate::intent::documents::SourceFile;
 
 const NOTHING_THERE: &str =

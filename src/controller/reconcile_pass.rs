@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::desired_state::Routes;
-use super::execution::{PlanOutcome, execute_plan};
 use super::pass_input::PassInput;
+use super::plan_execution::{PlanOutcome, execute_plan};
 use super::snapshot_cache::ObservedSnapshot;
 use super::status::{self, StatusInput};
 use super::{desired_state, network_attachment};

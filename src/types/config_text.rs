@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::engine_line::{Part, parts};
+use super::config_line::{Part, parts};
 use super::{Refused, checked_string};
 
 /// Engines limit the length of an argument to 4 KiB, and every character may need an escape character.

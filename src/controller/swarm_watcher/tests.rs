@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{follow_hints, probe_tasks, resync};
-use crate::controller::notifications::{Notifications, Triggered};
 use crate::controller::poll_interval::PollIntervals;
 use crate::controller::snapshot_cache::SnapshotCache;
 use crate::controller::trigger::Trigger;
+use crate::controller::trigger_channels::{Notifications, Triggered};
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 

@@ -10,9 +10,9 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::notifications::{Interest, Notifications};
 use super::snapshot_cache::SnapshotCache;
 use super::trigger::Trigger;
+use super::trigger_channels::{Interest, Notifications};
 use crate::declaration::Declared;
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Snapshot, Swarm};

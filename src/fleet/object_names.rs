@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::field::Role;
+use super::spec_field::Role;
 use crate::pki::ChannelRole;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::types::{ClusterName, Digest};

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::container_limits;
-use super::field::{Args, DesiredValue, Equivalence, Field, FieldValue, KeyedBy, Role, WholeField, keyed, want, whole};
-use super::names;
-use super::seals::{ObjectKind, SealedObject};
+use super::object_names;
+use super::seal_contents::{ObjectKind, SealedObject};
+use super::spec_field::{Args, DesiredValue, Equivalence, Field, FieldValue, KeyedBy, Role, WholeField, keyed, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 use crate::protocol::container_contract::{
     ENV_CLUSTER, ENV_ENGINE, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
@@ -105,7 +105,7 @@ pub(super) fn configs(entries: Vec<(String, Value)>) -> Field {
 /// may not exist yet.
 pub(super) fn networks(input: &ShapeInput<'_>, reach: ServiceNetworks, others: &[String]) -> Field {
     let name = input.channel.network().filter(|_| reach == ServiceNetworks::Control);
-    let control = name.map(|name| control_network_id(input, name).unwrap_or_else(|| names::pending(name)));
+    let control = name.map(|name| control_network_id(input, name).unwrap_or_else(|| object_names::pending(name)));
     let others: Vec<&String> = others.iter().filter(|id| Some(*id) != control.as_ref()).collect();
     let targets = control.iter().chain(others.iter().copied()).map(|id| json!({"Target": id})).collect();
     let stand_ins = name.iter().map(|name| json!(name)).chain(others.iter().map(|id| json!(id))).collect();
@@ -147,7 +147,7 @@ fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     let existing = input.snapshot.services.values().find(|service| service.name == name);
     // A preview without the authority's key keeps an existing seal unchanged.
     all.extend(existing.and_then(|service| service.labels.get_key_value(LABEL_SEAL)).map(|(key, seal)| (key.clone(), seal.clone())));
-    all.extend(described.seal(input.seals, names::owner_labels(input.instance, Some(cluster), role)));
+    all.extend(described.seal(input.seals, object_names::owner_labels(input.instance, Some(cluster), role)));
     let (note, remembered) = match role {
         Role::Proxy => (LABEL_FAILED_NETWORKS, input.network_update.remembered.as_deref()),
         _ => (LABEL_HOST_HOLDERS, input.remembered_hosts),

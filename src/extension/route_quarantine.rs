@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bisect;
-use super::material::ResolvedTable;
+use super::tls_material::ResolvedTable;
 use super::validator::{RenderedTable, Validator};
 use crate::protocol::messages::{Desired, Quarantined};
 use crate::route::{EngineSettings, Part, RouteTable};
