@@ -1,5 +1,5 @@
-//! The bollard adapter against a manager that is only a unix socket with recorded answers: what Swarm and a bad
-//! connection can say, and what the port makes of it.
+//! The bollard adapter against a fake manager that is only a unix socket with recorded answers: what Swarm and a bad connection
+//! can return, and what the port makes of it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
@@ -16,18 +16,18 @@ use swarmgate::types::{ConfigId, ServiceId};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-/// What the fake manager does with a request whose line begins so.
+/// What the fake manager does with a request whose first line begins with a given text.
 #[derive(Clone)]
 enum Answer {
     Json(u16, Value),
-    /// Promises more than it sends, then hangs up.
+    /// Announces more bytes than it sends, then closes the connection.
     Cut(&'static str),
-    /// Sends these lines and hangs up.
+    /// Sends these lines and closes the connection.
     Stream(&'static str),
     Silence,
 }
 
-/// A fake manager; its socket goes with it.
+/// A fake manager, whose socket is removed when it is dropped.
 struct Manager {
     _folder: tempfile::TempDir,
     socket: PathBuf,
@@ -49,7 +49,7 @@ impl Manager {
         Self { _folder: folder, socket, seen }
     }
 
-    /// A manager that answers every list with nothing, except as said.
+    /// A manager that answers every list with an empty one, except for the given answers.
     fn quiet(answers: &[(&'static str, Answer)]) -> Self {
         let lists = ["services", "tasks", "nodes", "networks", "configs", "secrets"];
         let paths = lists.map(|l| &*Box::leak(format!("GET /v1.41/{l}").into_boxed_str()));
@@ -113,7 +113,7 @@ fn find(line: &str, answers: &[(&'static str, Answer)]) -> Answer {
     found.map_or_else(|| Answer::Json(404, json!({"message": format!("nothing recorded for {line}")})), |(_, a)| a.clone())
 }
 
-/// Sends an answer; says whether the connection goes on.
+/// Sends an answer; returns whether the connection stays open.
 async fn answer(stream: &mut BufReader<UnixStream>, answer: Answer) -> bool {
     let (text, goes_on) = match answer {
         Answer::Json(status, body) => {

@@ -1,5 +1,5 @@
-//! The published list of Docker API calls is what the adapter calls, neither less nor more: each method of the port is called
-//! once against a manager that writes down who asked for what.
+//! The published list of Docker API calls contains exactly the calls of the adapter: this test calls each method of the port
+//! once, against a manager that records the requests.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ fn published() -> BTreeSet<String> {
         .collect()
 }
 
-/// The call as the list writes it: without version and query, ids as `{id}`.
+/// The call in the form of the list: without version and query, with ids as `{id}`.
 fn call(request: &Request) -> String {
     let path = request.uri().path();
     let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && !part.starts_with("v1.")).collect();
@@ -60,7 +60,7 @@ fn call(request: &Request) -> String {
     named.fold(format!("{} ", request.method()), |call, part| call + "/" + part)
 }
 
-/// What a manager says that has nothing but a service that names a CA, and agrees to everything.
+/// The answers of a manager that has only a service that names a CA, and that accepts every request.
 fn answer(call: &str) -> Value {
     match call {
         "GET /version" => json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}),
@@ -71,7 +71,7 @@ fn answer(call: &str) -> Value {
     }
 }
 
-/// Everything that the adapter asks when each method of the port is called once.
+/// All requests of the adapter when each method of the port is called once.
 async fn called() -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");

@@ -1,5 +1,5 @@
 //! What config objects and labels make the operator download and hold: the adapter against a manager that finds configs as
-//! Docker does, and counts what it sends.
+//! Docker does and counts the bytes that it sends.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
@@ -19,7 +19,7 @@ use swarmgate::swarm::{Snapshot, Swarm, SwarmErrorKind};
 use swarmgate::types::ConfigId;
 
 const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
-/// As large as Swarm takes one, nearly.
+/// Just below the largest config that Swarm accepts.
 const LARGE: usize = 920_000;
 
 async fn look(swarm: &DockerSwarm) -> Snapshot {
@@ -37,7 +37,7 @@ fn service(id: &str, value: &str) -> Value {
     json!({"ID": id, "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": id, "Labels": {VERIFY: value}}})
 }
 
-/// A service of the operator's that mounts a config.
+/// One of the operator's services, which mounts a config.
 fn mounting(config: &Config) -> Value {
     let mount = json!({"ConfigID": config.id, "ConfigName": config.name, "File": {"Name": "/etc/swarmgate/boot.json"}});
     json!({"ID": "proxy", "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {
@@ -67,14 +67,14 @@ async fn a_config_that_docker_finds_otherwise_than_by_its_name_is_not_that_of_th
     manager.add(Config { id: "abc1".to_owned(), ..Config::new("one", &[], 10) });
     manager.add(Config { id: "xyz1".to_owned(), ..Config::new("two", &[], 10) });
     manager.add(Config { id: "xyz2".to_owned(), ..Config::new("three", &[], 10) });
-    // As an id, as the beginning of one and of two ids, and in another case.
+    // Found as an id, as the beginning of one id and of two, and with different capitalization.
     manager.set_services(["abc1", "abc", "xyz", "ONE", "four"].map(|value| service(value, value)).to_vec());
     assert_eq!(names(&look(&manager.swarm()).await), [""; 0]);
 }
 
 #[tokio::test]
 async fn large_configs_whose_ids_begin_like_a_name_do_not_stop_the_look() {
-    // Docker looks for all of them before it sees that there are several, and that is too much for it.
+    // Docker loads all of them before it notices that there are several, which exceeds the limit of one call.
     let manager = Manager::start();
     for n in 0..6 {
         manager.add(Config { id: format!("j{n}"), ..Config::new(&format!("large{n}"), &[], LARGE) });
@@ -153,7 +153,8 @@ async fn the_operators_own_writes_are_in_the_next_look() {
     assert_eq!(names(&look(&swarm).await), ["swarmgate-boot-dev-1"]);
     swarm.remove_config(&id).await.unwrap();
     assert_eq!(names(&look(&swarm).await), [""; 0]);
-    // One of another process, which is not listed again for that: the name that is taken tells of it.
+    // A config of another process. The operator does not list configs again to find it, but learns of it because the name is
+    // taken.
     manager.add(Config::new("swarmgate-boot-dev-2", &[("swarmgate.owner", "swarmgate")], 10));
     assert_eq!(names(&look(&swarm).await), [""; 0]);
     assert_eq!(swarm.create_config("swarmgate-boot-dev-2", &owner, b"x").await.unwrap_err().kind, SwarmErrorKind::NameTaken);
@@ -162,7 +163,7 @@ async fn the_operators_own_writes_are_in_the_next_look() {
 
 #[tokio::test]
 async fn what_an_operators_service_mounts_is_known_beside_any_number_of_look_alikes() {
-    // So many with labels so large that the list of them is not read to its end. The mounted one is the last.
+    // So many configs with such large labels that the adapter does not read the list to its end. The mounted config comes last.
     let manager = Manager::start();
     let large = "x".repeat(400_000);
     for n in 0..100 {

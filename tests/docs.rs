@@ -1,5 +1,5 @@
-//! Pages for users hold what they promise: every label has a section, every known problem of Interlock a test that exists, every
-//! command is one that the program knows, and every decision has a date, a status and a line in the index.
+//! Checks that the pages for users keep their promises: every label has a section, every known problem of Interlock has a test
+//! that exists, the program knows every command, and every decision has a date, a status and a line in the index.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read its page has failed")]
 
@@ -54,7 +54,7 @@ fn every_known_problem_of_interlock_is_held_by_something_that_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a row names and nobody has; a row must name something.
+/// The names in a row that do not exist in the code. A row must name at least one thing.
 fn dangling(cells: &[&str], code: &str) -> Vec<String> {
     let held_by: Vec<&str> = cells[4].split('`').filter(|word| word.contains(':')).collect();
     if held_by.is_empty() {
@@ -69,7 +69,7 @@ fn dangling(cells: &[&str], code: &str) -> Vec<String> {
     missing.map(|word| format!("{}: there is no {word}", cells[1])).collect()
 }
 
-/// The pages of users with commands in them.
+/// The pages for users that contain commands.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "charts/swarmgate/README.md"].iter().map(|name| root().join(name)).collect();
@@ -77,7 +77,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The pages in a folder, by name.
+/// The pages in a folder, sorted by name.
 fn markdown(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join(folder)).expect("the folder can be read").map(|entry| entry.expect("an entry").path());
     let mut pages: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
@@ -85,7 +85,7 @@ fn markdown(folder: &str) -> Vec<PathBuf> {
     pages
 }
 
-/// The arguments of `swarmgate` in a command, if it runs it: by itself, or in a container.
+/// The arguments of `swarmgate` in a command that runs it, directly or in a container.
 fn arguments(command: &str) -> Option<Vec<String>> {
     let words = shell_words::split(command).expect("a command that a shell can read");
     let program = match words.first()?.as_str() {
@@ -97,7 +97,7 @@ fn arguments(command: &str) -> Option<Vec<String>> {
     Some(ours.take_while(|word| !word.starts_with('>') && !word.starts_with('|')).collect())
 }
 
-/// Whether the program understands these arguments. It reads them up to `--help`, and does nothing else.
+/// Whether the program understands these arguments. It parses them up to `--help` and does nothing else.
 fn is_understood(arguments: &[String]) -> bool {
     let mut program = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
     program.args(arguments).arg("--help").env_clear().output().expect("the program runs").status.success()
@@ -126,7 +126,7 @@ fn the_commands_of_a_page_are_found() {
     assert_eq!(commands::blocks(page, "yaml"), ["x: y\n"]);
 }
 
-/// What a decision begins with: its title, then a line each.
+/// A field from the head of a decision, which begins with its title and has one field per line.
 fn head<'a>(page: &'a str, field: &str) -> Option<&'a str> {
     page.lines().take(6).find_map(|line| line.strip_prefix(field)).map(str::trim)
 }
@@ -178,7 +178,7 @@ fn every_decision_that_the_code_names_exists() {
     assert!(found > 5, "only {found} decisions are named");
 }
 
-/// All the code of the project.
+/// All of the project's code.
 fn code() -> String {
     let mut folders: Vec<PathBuf> = ["src", "tests", "e2e/tests", "e2e/src"].iter().map(|folder| root().join(folder)).collect();
     let mut code = String::new();

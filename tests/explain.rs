@@ -1,5 +1,5 @@
-//! Explanations as people read them: each folder of `tests/explain` holds a Swarm, perhaps a spec, and questions; the
-//! answers stand beside them. `BLESS=1 cargo test --test explain` writes them anew; a reviewer then reads what changed.
+//! Explanations as users read them: each folder of `tests/explain` holds a Swarm, optionally a spec, and questions together
+//! with their answers. `BLESS=1 cargo test --test explain` rewrites the answers; a reviewer then reads the changes.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its case has failed")]
 
@@ -19,9 +19,9 @@ use swarmgate::report::{Finding, FindingCode, StatusReport};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
 
-/// A stand-in for the files of a case that has no spec of its own.
+/// Replaces the files of a case that has no spec of its own.
 const DEFAULT_SPEC: &str = "tests/golden/default-spec.yaml";
-/// Fewer cases than this were not found where they should be.
+/// With fewer cases, the tests are looking in the wrong place.
 const CASES_MIN: usize = 8;
 
 fn cases() -> Vec<Case> {
@@ -91,7 +91,7 @@ fn every_question_gets_exactly_its_answer() {
 
 #[test]
 fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
-    // Every kind of object that a route can depend on is in one of them.
+    // Together these cases contain every kind of object on which a route can depend.
     for case in cases().into_iter().chain(golden_cases::all_cases()) {
         let (clusters, _) = case.clusters();
         let compact = golden_compact::yaml(&fs::read_to_string(case.folder.join("swarm.yaml")).unwrap());
@@ -108,7 +108,8 @@ fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
     }
 }
 
-/// Hints about what no label names: services that ask somebody else, and an object that was probably meant. Nothing follows from them.
+/// Removes hints about objects that no label names: services that use another proxy's labels, and the object that was probably
+/// meant. They do not affect routes.
 fn without_hints(mut finding: Finding) -> Option<Finding> {
     if let Some(("Did you mean", rest)) = finding.remedy.split_at_checked("Did you mean".len())
         && finding.code == FindingCode::SecretNotFound
@@ -118,7 +119,7 @@ fn without_hints(mut finding: Finding) -> Option<Finding> {
     (!matches!(finding.code, FindingCode::OtherProxyLabels | FindingCode::LabelOnContainer)).then_some(finding)
 }
 
-/// The one thing of a service without labels that a route depends on: it publishes the same port on its nodes.
+/// The only property of a service without labels on which a route depends: it publishes the same port on its nodes.
 #[test]
 fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
     let swarm = |port: u16| {
@@ -138,7 +139,7 @@ fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
     assert_ne!(routes(&swarm(8000)), routes(&swarm(9000)), "the port matters");
 }
 
-/// The configuration as a running operator tells it: certificates that are no good and refused routes are not in it.
+/// The configuration as a running operator reports it, without invalid certificates and refused routes.
 #[test]
 fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
     let case = cases().into_iter().find(|case| case.name == "running").unwrap();
@@ -153,7 +154,7 @@ fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
     assert_eq!(files(Some(&status)), (false, true, false));
 }
 
-/// Runs the program over a case's files, and gives its exit code and what it prints.
+/// Runs the program on a case's files; returns its exit code and output.
 fn run(case: &Case, words: &[&str]) -> (i32, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = case.folder.join("spec.yaml");

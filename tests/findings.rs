@@ -1,5 +1,5 @@
-//! Every finding has a stable code that is the same everywhere, and a section in `docs/findings.md` that says what it means
-//! and what to do. The table of that page is the catalogue itself: `BLESS=1 cargo test --test findings` writes it anew.
+//! Every finding has a stable code that is the same everywhere, and a section in `docs/findings.md` that says what it means and
+//! what to do. The table on that page is the catalogue itself: `BLESS=1 cargo test --test findings` rewrites it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its subject has failed")]
 
@@ -13,7 +13,7 @@ const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/findings.md")
 const BEGIN: &str = "<!-- generated from the catalogue: begin -->\n";
 const END: &str = "<!-- generated from the catalogue: end -->\n";
 
-/// The sections of the page by title.
+/// The page's sections by title.
 fn sections() -> BTreeMap<&'static str, &'static str> {
     let sections: Vec<_> = PAGE.split("\n### ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
     let by_title: BTreeMap<_, _> = sections.iter().copied().collect();

@@ -1,5 +1,5 @@
-//! gixy, a linter for mistakes in nginx configurations that open doors, finds nothing in the golden configurations. What it
-//! finds wrongly is excluded by name, with the reason. Needs gixy (`make setup`); without it these tests are skipped.
+//! gixy, a linter for security mistakes in nginx configurations, finds nothing in the golden configurations. False positives
+//! are excluded by name, with the reason. Needs gixy (`make setup`); without it these tests are skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its subject has failed")]
 
@@ -19,7 +19,7 @@ use serde_json::Value;
 use swarmgate::render::{CONFIG_FILE, Purpose, render};
 use swarmgate::translate::translate;
 
-/// What is found and is no mistake: the case's folder (none: any), the check, words of its reason, and why.
+/// Findings that are not mistakes: the case's folder (empty: any), the check, words of its reason, and the explanation.
 const EXCLUDED: &[(&str, &str, &str, &str)] = &[
     (
         "",
@@ -45,10 +45,10 @@ fn is_excluded(finding: &Value) -> bool {
     EXCLUDED.iter().any(|(case, check, reason, _)| holds("path", case) && holds("plugin", check) && holds("reason", reason))
 }
 
-/// It takes no escape in quotes for what it is, and loses count of brackets in these (`"\\["`).
+/// Cases that gixy cannot parse: it misreads escapes in quotes and loses count of brackets in these (`"\\["`).
 const UNREADABLE: &[&str] = &["front-forwarded"];
 
-/// Fewer configurations than this were not found where they should be.
+/// With fewer configurations, the tests are looking in the wrong place.
 const CONFIGS_MIN: usize = 40;
 
 fn gixy() -> Option<PathBuf> {
@@ -60,7 +60,7 @@ fn gixy() -> Option<PathBuf> {
     None
 }
 
-/// What it says about some files.
+/// gixy's findings about some files.
 fn findings(place: &Path, files: &[PathBuf]) -> Vec<Value> {
     let mut command = Command::new("python3");
     command.args(["-m", "gixy", "--format", "json"]).args(files).env("PYTHONPATH", place);
@@ -71,8 +71,8 @@ fn findings(place: &Path, files: &[PathBuf]) -> Vec<Value> {
     serde_json::from_str::<Vec<Value>>(&text).unwrap_or_else(|error| vec![Value::String(format!("{error}: {text}{words}"))])
 }
 
-/// The configurations of every golden case, whole (those in the cases' folders leave out what is the same in all), with
-/// the files that they include.
+/// Writes the complete configuration of every golden case (the files in the cases' folders leave out what all have in common),
+/// together with the files that it includes.
 fn write_golden_configs(directory: &Path) -> Vec<PathBuf> {
     let mut configs = Vec::new();
     for case in all_cases().into_iter().filter(|case| !UNREADABLE.contains(&case.name.as_str())) {
@@ -92,8 +92,8 @@ fn write_golden_configs(directory: &Path) -> Vec<PathBuf> {
     configs
 }
 
-/// Its reader of patterns ends with an error at possessive quantifiers, which keep a stranger's URI or header from costing time. What
-/// they match is the same without.
+/// Removes possessive quantifiers, which keep a stranger's URI or header from costing time: gixy's regex parser fails on them.
+/// The patterns match the same text without them.
 fn without_possession(text: &str) -> String {
     ["*", "+", "?", "}"].iter().fold(text.to_owned(), |text, kind| text.replace(&format!("{kind}+"), kind))
 }

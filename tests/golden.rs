@@ -1,5 +1,6 @@
-//! Golden cases: a spec and a Swarm in, everything that follows from them out. `BLESS=1 cargo test --test golden` writes
-//! the outputs anew; a reviewer then reads what changed. Knows no output by heart: see [`golden_outputs::outputs`].
+//! Golden cases: the input is a spec and a Swarm, the output is everything that follows from them. `BLESS=1 cargo test --test
+//! golden` rewrites the outputs; a reviewer then reads the changes. Knows no individual output: see
+//! [`golden_outputs::outputs`].
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot read its case has failed")]
 
@@ -21,7 +22,7 @@ use std::fs;
 use golden_cases::{Case, all_cases};
 use golden_outputs::{files, outputs};
 
-/// Fewer cases than this were not found where they should be.
+/// With fewer cases, the tests are looking in the wrong place.
 const CASES_MIN: usize = 80;
 
 #[test]

@@ -1,6 +1,5 @@
-//! Rendered configurations in the real nginx: what it accepts, and what it then answers. The engine is the one of
-//! `SWARMGATE_NGINX`, else the one that `make setup` installs; without either these tests are skipped.
-//! All traffic stays on the loopback.
+//! Rendered configurations in the real nginx: what it accepts, and how it then answers. The engine is `SWARMGATE_NGINX`, or the
+//! one that `make setup` installs; without either these tests are skipped. All traffic stays on loopback.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 

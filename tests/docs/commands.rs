@@ -1,5 +1,5 @@
-//! The blocks and commands that a page shows. Shared by the test that parses them and the end-to-end case that runs them. It must
-//! never skip a line of a block: a command that nobody tries is one that nobody knows to be broken.
+//! The blocks and commands that a page shows. Shared by the test that parses them and the end-to-end case that runs them. It
+//! must never skip a line of a block: nobody notices that an untested command is broken.
 
 /// The contents of all fenced blocks in this language, in order.
 pub fn blocks(page: &str, language: &str) -> Vec<String> {
@@ -19,13 +19,13 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// The commands of all `sh` blocks, in order: continued lines are joined, comments and empty lines removed.
+/// The commands of all `sh` blocks, in order, with continued lines joined and without comments and empty lines.
 pub fn commands(page: &str) -> Vec<String> {
     let joined = blocks(page, "sh").concat().replace("\\\n", " ");
     joined.lines().map(|line| without_comment(line).trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-/// A shell's comment begins with a `#` after a blank.
+/// A shell comment begins with a `#` after a space.
 fn without_comment(line: &str) -> &str {
     if line.starts_with('#') { "" } else { line.find(" #").map_or(line, |at| &line[..at]) }
 }

@@ -1,4 +1,4 @@
-//! Reads golden cases. Shared by the tests of their outputs and those with a real engine, which need less of it.
+//! Reads golden cases. Shared by the tests of their outputs and by those with a real engine, which use only part of it.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
@@ -13,10 +13,10 @@ use swarmgate::swarm::Snapshot;
 
 use crate::golden_compact::{expand, yaml};
 
-/// The input files of a case; all others are outputs. The `before` ones are there when a case is about a change: they say
-/// what was declared when the fleet came to be, and which Swarm that was.
+/// The input files of a case; all others are outputs. A case about a change also has the `before` files: the documents and the
+/// Swarm for which the fleet was created.
 pub const INPUTS: [&str; 5] = [SPEC, SWARM, SPEC_BEFORE, SWARM_BEFORE, REQUESTS];
-/// Which requests reach whom: held against the real engine.
+/// Which requests reach which service, checked against the real engine.
 pub const REQUESTS: &str = "requests.txt";
 const SPEC: &str = "spec.yaml";
 const SWARM: &str = "swarm.yaml";
@@ -24,7 +24,7 @@ const SPEC_BEFORE: &str = "spec-before.yaml";
 const SWARM_BEFORE: &str = "swarm-before.yaml";
 /// The case that shows what all others have in common.
 pub const COMMON: &str = "no-services";
-/// The spec of a case that has none of its own.
+/// The spec for cases without their own.
 const DEFAULT_SPEC: &str = "default-spec.yaml";
 
 /// One case: a folder below `tests/golden`.
@@ -35,7 +35,7 @@ pub struct Case {
     pub folder: PathBuf,
 }
 
-/// All cases, by name.
+/// All cases, sorted by name.
 pub fn all_cases() -> Vec<Case> {
     let entries = fs::read_dir(golden_folder()).expect("tests/golden exists").map(|entry| entry.expect("an entry can be read").path());
     let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
@@ -49,17 +49,17 @@ fn golden_folder() -> PathBuf {
 }
 
 impl Case {
-    /// The case of this name.
+    /// The case with this name.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), folder: golden_folder().join(name) }
     }
 
-    /// The clusters of the case's spec, and what its reader found.
+    /// The clusters of the case's spec, and the reader's findings.
     pub fn clusters(&self) -> (Vec<Cluster>, Vec<Finding>) {
         self.clusters_of(SPEC)
     }
 
-    /// The clusters and the Swarm of before, if the case is about a change. What did not change is not written twice.
+    /// The previous clusters and Swarm, if the case is about a change. Files that did not change exist only once.
     pub fn before(&self) -> Option<(Vec<Cluster>, Value)> {
         let changed = |name: &str| self.folder.join(name).exists();
         let (spec, swarm) = (changed(SPEC_BEFORE), changed(SWARM_BEFORE));
@@ -72,7 +72,7 @@ impl Case {
         read_snapshot(&self.raw())
     }
 
-    /// The case's Swarm, as the API gives it.
+    /// The case's Swarm in the API's format.
     pub fn raw(&self) -> Value {
         self.swarm(SWARM)
     }
@@ -85,7 +85,7 @@ impl Case {
         (declaration.valid().cloned().collect(), declaration.findings)
     }
 
-    /// A Swarm in the short form, or as `swarmgate` itself would write it down.
+    /// A Swarm, either in the short form or as `swarmgate` itself would save it.
     fn swarm(&self, name: &str) -> Value {
         let text = fs::read_to_string(self.folder.join(name)).expect("a case has a swarm.yaml");
         let value = yaml(&text);
@@ -93,7 +93,7 @@ impl Case {
     }
 }
 
-/// Reads what the API gave.
+/// Reads a Swarm in the API's format.
 pub fn read_snapshot(raw: &Value) -> Snapshot {
     Snapshot::from_raw(&serde_json::from_value(raw.clone()).expect("the case is a snapshot")).expect("the snapshot can be read")
 }

@@ -1,5 +1,5 @@
-//! A short form of a Swarm for cases that people read, and its expansion to the JSON of the Docker API. Shared by the
-//! golden cases and the tests of `translate`; knows no type of the project, so that only the real reader makes snapshots.
+//! A short form of a Swarm for cases that people read, and its expansion to the JSON of the Docker API. Shared by the golden
+//! cases and the tests of `translate`. Uses no type of the project, so that only the real reader creates snapshots.
 //!
 //! ```yaml
 //! networks: [shop_web, {name: mesh, routingMesh: true}, {name: bridge, driver: bridge}]    # the Nth has the subnet 10.N.0.0/16, unless
@@ -43,7 +43,7 @@ fn plain(node: &saphyr::Yaml<'_>) -> Value {
     node.as_bool().map(Value::from).or_else(number).or_else(|| node.as_str().map(Value::from)).unwrap_or(Value::Null)
 }
 
-/// Expands the short form to the answers of the API.
+/// Expands the short form to API answers.
 pub fn expand(compact: &Value) -> Value {
     let networks: Vec<_> = list(compact, "networks").iter().map(named).collect();
     let bridge = compact["gatewayBridge"].as_str().map(gateway_bridge);
@@ -65,7 +65,7 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// `x` stands for `{name: x}`.
+/// Treats `x` as `{name: x}`.
 fn named(value: &Value) -> Value {
     if value.is_string() { json!({ "name": value }) } else { value.clone() }
 }
@@ -111,7 +111,7 @@ fn network((at, network): (usize, &Value)) -> Value {
     })
 }
 
-/// The bridge of the manager that answers: `gatewayBridge: SUBNET`.
+/// The bridge of the manager that answers the request: `gatewayBridge: SUBNET`.
 fn gateway_bridge(subnet: &str) -> Value {
     json!({"Id": "id-gwbridge", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": {"Config": [{"Subnet": subnet}]}})
 }
@@ -178,7 +178,8 @@ impl Service<'_> {
             .collect()
     }
 
-    /// What a task bound on its node: as stated, else from 32768 on; twice, as the engine reports IPv4 and IPv6.
+    /// The ports that a task bound on its node: as stated, otherwise from 32768 upwards. Each appears twice, because the engine
+    /// reports IPv4 and IPv6.
     fn bound(&self, at: usize, task: &Value) -> Vec<Value> {
         let chosen = 32_768 + 100 * self.at as u64 + at as u64;
         let stated = list(task, "hostPorts").iter().filter_map(Value::as_u64);
@@ -198,7 +199,7 @@ impl Service<'_> {
         networks.map(|name| json!({"NetworkID": id(name), "Addr": format!("{}/16", self.address(name, 1))})).collect()
     }
 
-    /// `last` is 1 for the virtual IP, and counts from 2 for tasks.
+    /// `last` is 1 for the virtual IP; tasks count from 2.
     fn address(&self, network: &Value, last: usize) -> String {
         let position = self.networks.iter().position(|known| known["name"] == *network).expect("a network that the case lists");
         format!("10.{}.{}.{last}", position + 1, self.at + 1)

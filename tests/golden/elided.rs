@@ -1,13 +1,13 @@
-//! Cuts from an output what every case has: what stands in the case `no-services` as well is replaced by how much it is.
-//! Nothing is lost: what that case has and another does not is shown with `#-` in front.
+//! Removes from an output what every case has: text that is also in the case `no-services` is replaced by the number of its
+//! lines. Nothing is lost: lines that only that case has are shown with the prefix `#-`.
 
 use similar::{ChangeTag, TextDiff};
 
-/// Runs of equal lines up to this long are shorter than what would stand for them.
+/// Runs of equal lines up to this length are shorter than their replacement.
 const KEPT_MAX: usize = 2;
 
-/// `text` as it differs from `common`. Between the first and the last lines that belong to routes nothing is cut, so that
-/// what is left of a configuration reads as one.
+/// Shows how `text` differs from `common`. Does not cut between the first and the last lines that belong to routes, so that the
+/// rest of a configuration is readable as one piece.
 pub fn elided(text: &str, common: &str, comment: &str) -> String {
     let cut = |(part, common): (&str, &str)| elide(part, common, comment);
     let whole = |(part, common): (&str, &str)| if part == common { elide(part, common, comment) } else { part.to_owned() };
@@ -15,7 +15,7 @@ pub fn elided(text: &str, common: &str, comment: &str) -> String {
     cut(main) + &whole(stream) + &cut(http) + &whole(routes) + &cut(tail)
 }
 
-/// Where parts of a configuration begin: passthrough, HTTP, pools and servers, TLS. A plan is all one part.
+/// The beginnings of a configuration's parts: passthrough, HTTP, pools and servers, TLS. A plan is a single part.
 const BEGINNINGS: [&[&str]; 4] = [
     &["\nstream {", "\nhttp {"],
     &["\nhttp {"],

@@ -1,5 +1,5 @@
-//! The fleet of a case: what planning says from nothing, or, for a case about a change, from the fleet that stood before.
-//! Takes steps as a Swarm without faults would. Knows of no time but the case's own.
+//! The fleet of a case: what planning produces from nothing or, for a case about a change, from the existing fleet. Applies
+//! steps like a Swarm without faults. Knows no time other than the case's own.
 
 use serde_json::{Value, json};
 use swarmgate::fleet::{ShapeInput, shape};
@@ -17,7 +17,7 @@ use crate::golden_cases::read_snapshot;
 
 /// The operator of all cases.
 const INSTANCE: &str = "swarmgate";
-/// More passes than this are not needed while nothing changes.
+/// The maximum number of passes until nothing changes.
 const PASSES_MAX: usize = 4;
 
 /// The plan for `cluster` in a Swarm, as if its extension had just accepted the newest routes.
@@ -47,14 +47,14 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
     plan
 }
 
-/// Services that a case puts in the place of proxies (`proxyOf`) are there for their networks only.
+/// Removes services that a case uses in place of proxies (`proxyOf`), because they exist only for their networks.
 fn without_stand_ins(snapshot: &Snapshot) -> Snapshot {
     let mut ours = snapshot.clone();
     ours.services.retain(|_, service| service.labels.get(LABEL_OWNER).is_none_or(|owner| owner == INSTANCE));
     ours
 }
 
-/// Adds to the Swarm `after` the fleet that stood when the clusters were those of before, in the Swarm `before`.
+/// Adds to the Swarm `after` the fleet that the previous clusters had in the Swarm `before`.
 pub fn add_standing_fleet(after: &mut Value, clusters: &[Cluster], before: &Value) {
     let mut world = before.clone();
     let known: Vec<Value> = KINDS.iter().map(|kind| world[kind].clone()).collect();
@@ -73,7 +73,7 @@ pub fn add_standing_fleet(after: &mut Value, clusters: &[Cluster], before: &Valu
     }
 }
 
-/// The running tasks of a service of ours: whatever is wanted.
+/// The running tasks of one of our services: as many as desired.
 fn tasks(service: &Value) -> Vec<Value> {
     let spec = &service["Spec"];
     let networks = items(&spec["TaskTemplate"], "Networks")
@@ -100,13 +100,13 @@ fn items<'a>(world: &'a Value, kind: &str) -> &'a [Value] {
     world[kind].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// As the operator's own objects are. Which seal it is nobody here can tell.
+/// Adds a seal, as the operator's own objects have one. The value is a placeholder, because it cannot be known here.
 fn sealed(mut spec: Value) -> Value {
     spec["Labels"][LABEL_SEAL] = "0".repeat(64).into();
     spec
 }
 
-/// Ids are `id-NAME`, as everywhere in the cases.
+/// Applies a step. Ids are `id-NAME`, as everywhere in the cases.
 fn take(world: &mut Value, step: &Step) {
     let id = format!("id-{}", step.name());
     let stamped = |spec: Value| json!({"ID": id, "Version": {"Index": 1}, "CreatedAt": "2026-01-01T10:00:00Z", "Spec": spec});
@@ -124,7 +124,7 @@ fn take(world: &mut Value, step: &Step) {
         }
         Step::CreateConfig { name, labels, .. } => ("configs", stamped(sealed(json!({"Name": name, "Labels": labels})))),
         Step::CreateService { spec, .. } => ("services", stamped(sealed(with_ids(spec)))),
-        // It remembers the seal, which nobody here could tell beforehand.
+        // This update stores the seal, whose value cannot be known here beforehand.
         Step::UpdateService { name, spec, changes, .. } if changes.is_empty() => {
             let services = list_of(world, "services");
             services

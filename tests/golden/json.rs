@@ -1,10 +1,10 @@
-//! JSON for people: what fits on a line stands on one.
+//! JSON for human readers: what fits on a line is on one line.
 
 use serde_json::Value;
 
 const WIDTH: usize = 130;
 
-/// The value, without fields that are absent anyway (`null`, empty lists), on as few lines as are readable.
+/// The value without empty fields (`null`, empty lists), on as few lines as are readable.
 pub fn json(value: &Value) -> String {
     let mut text = String::new();
     write(&mut text, &without_nothing(value), 0);

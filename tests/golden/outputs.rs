@@ -1,5 +1,5 @@
-//! Computes the outputs of golden cases. To add one, add it to [`outputs`]: a map of file names, so that comparing and
-//! blessing need not know it.
+//! Computes the outputs of golden cases. To add an output, add it to [`outputs`]: because that is a map of file names,
+//! comparing and blessing need no change.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,18 +20,18 @@ use crate::golden_elided::elided;
 use crate::golden_fleet::{add_standing_fleet, plan_for};
 use crate::golden_json::json as written;
 
-/// Says the same as `nginx.conf` with names for addresses, so only cases that are about it have it: those that hold a
-/// file of this name already.
+/// Only cases whose folder already contains this file have this output. In all others it would repeat `nginx.conf` with names
+/// in place of addresses.
 const BOOT_CONFIG: &str = "boot.nginx.conf";
 
-/// The names of the outputs that the folder holds.
+/// The names of the outputs in the folder.
 pub fn files(case: &Case) -> Vec<String> {
     let entries = fs::read_dir(&case.folder).expect("a case can be read").map(|entry| entry.expect("an entry can be read"));
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| !INPUTS.contains(&name.as_str())).collect()
 }
 
-/// Every output, by file name. With several clusters each name carries its cluster.
+/// Every output by file name. If there are several clusters, each name includes its cluster.
 pub fn outputs(case: &Case) -> BTreeMap<String, String> {
     let (clusters, findings) = case.clusters();
     let snapshot = snapshot_with_fleet(case);
@@ -65,7 +65,7 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
     outputs
 }
 
-/// The case's Swarm; for a case about a change, with the fleet that stands.
+/// The case's Swarm. In a case about a change, it includes the existing fleet.
 fn snapshot_with_fleet(case: &Case) -> Snapshot {
     let mut raw = case.raw();
     if let Some((clusters, before)) = case.before() {
@@ -74,11 +74,11 @@ fn snapshot_with_fleet(case: &Case) -> Snapshot {
     read_snapshot(&raw)
 }
 
-/// The name of the cluster in the common case; what that says of it holds for a cluster of any name.
+/// The name of the cluster in the common case; its outputs apply to a cluster of any name.
 const COMMON_CLUSTER: &str = "default";
 static COMMON_OUTPUTS: LazyLock<Common> = LazyLock::new(Common::new);
 
-/// What every case has in common: the outputs of the case without services, whatever that says.
+/// What every case has in common: the outputs of the case without services.
 struct Common {
     live: String,
     boot: String,
@@ -96,7 +96,7 @@ impl Common {
     }
 }
 
-/// The table, without settings that say what the defaults say.
+/// The table, without settings that equal the defaults.
 fn routes(table: &RouteTable) -> Value {
     let mut value = serde_json::to_value(table).expect("a table is JSON");
     let defaults = serde_json::to_value(EngineSettings::default()).expect("settings are JSON");
@@ -105,14 +105,14 @@ fn routes(table: &RouteTable) -> Value {
     value
 }
 
-/// The part of the status that follows from declarations and the Swarm: what runs where is left to other tests.
+/// The part of the status that follows from declarations and the Swarm. Other tests cover what runs where.
 fn status(translation: &Translation, plan: &Plan, snapshot: &Snapshot) -> Value {
     let name = |id| snapshot.networks.get(id).map_or_else(String::new, |network| network.name.clone());
     let networks: Vec<_> = translation.networks.iter().map(name).collect();
     json!({"networks": networks, "routes": translation.routes, "waiting": plan.waiting})
 }
 
-/// The configuration, without the version that every release changes.
+/// The configuration without the version, which changes with every release.
 fn config(table: &RouteTable, purpose: Purpose) -> String {
     let ours = concat!("swarmgate/", env!("CARGO_PKG_VERSION"));
     let bundle = render(table, purpose);
@@ -121,7 +121,7 @@ fn config(table: &RouteTable, purpose: Purpose) -> String {
     std::iter::once(bundle.files[CONFIG_FILE].clone()).chain(others).collect::<String>().replace(ours, "swarmgate/VERSION")
 }
 
-/// The plan, without what changes whenever a configuration does: digests in names, sizes, what is remembered in labels.
+/// The plan without what changes with every configuration: digests in names, sizes, and state stored in labels.
 fn told_plan(plan: &Plan, snapshot: &Snapshot) -> String {
     let known = snapshot.configs.values().map(|config| (config.name.as_str(), "DIGEST-BEFORE"));
     let named = plan.steps.iter().map(|step| (step.name(), "DIGEST")).chain(known);

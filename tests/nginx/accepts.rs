@@ -1,4 +1,4 @@
-//! Whatever the routes are, the engine accepts them, without a warning.
+//! The engine accepts any routes without a warning.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use super::tables::{Path, backend, empty, route};
 fn check(about: &str, table: &RouteTable) {
     let Some(recent) = nginx() else { return };
     let place = Place::new();
-    // Tests do not bind the ports of the world.
+    // The test must not bind well-known ports.
     let table = RouteTable { http_port: Port::new(place.http).unwrap(), https_port: table.https_port.map(|_| port(1443)), ..table.clone() };
     for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
         assert_eq!(place.test(&recent, &table, purpose), Ok(String::new()), "{about}, {purpose:?}");
@@ -55,7 +55,7 @@ fn thousands_of_long_names_are_accepted_without_a_warning() {
     check("2000 hosts", &table);
 }
 
-/// So many of the longest as may be published.
+/// Uses as many of the longest lookalikes as may be published.
 #[test]
 fn hosts_that_are_the_same_to_its_tables_are_accepted_without_a_warning() {
     let mut table = empty(80);
@@ -81,7 +81,7 @@ fn a_pool_of_a_thousand_endpoints_fits_its_memory() {
 }
 
 fn settings() -> impl Strategy<Value = EngineSettings> {
-    // The ends of each range are what breaks; memory that is really reserved stays small.
+    // The ends of each range are the critical values; memory that is actually reserved stays small.
     let number = || prop_oneof![Just(0_u64), Just(1), Just(1500), Just(60_000), Just(u64::MAX)];
     let size = || prop_oneof![Just(0_u64), Just(1), Just(1025), Just(8 << 10)].prop_map(SizeBytes);
     let body = prop_oneof![Just(0_u64), Just(1 << 40), Just(u64::MAX)].prop_map(SizeBytes);
@@ -111,7 +111,7 @@ fn settings() -> impl Strategy<Value = EngineSettings> {
     )
 }
 
-/// Who may stand in front, from one address to everybody.
+/// The trusted addresses in front of the proxy, from a single address to all addresses.
 fn front() -> impl Strategy<Value = Option<ClientAddress>> {
     let ranges = ["10.0.0.0/8", "192.0.2.7", "0.0.0.0/0", "::/0", "2001:db8::/32", "255.255.255.254", "::1"];
     let trusted = prop::sample::subsequence(ranges.to_vec(), 1..=ranges.len());
@@ -124,10 +124,10 @@ fn front() -> impl Strategy<Value = Option<ClientAddress>> {
     prop::option::of(front)
 }
 
-/// What an administrator can choose besides numbers, each option with what likes to break it.
+/// Settings that an administrator can choose besides numbers, each with values that tend to break it.
 fn choices() -> impl Strategy<Value = EngineSettings> {
     use prop::sample::select;
-    // Variables that exist, and text that likes to be syntax.
+    // Variables that exist, mixed with text that resembles syntax.
     let format = "((\\$(status|reqid|\\{host\\})) |[a-z0-9;{}\"'\\\\#| \t-]){1,60}";
     let format = format.prop_filter_map("a format", |text| LogFormat::parse(&text).ok());
     let formats = prop::collection::vec(format, 2);
@@ -160,7 +160,7 @@ fn choices() -> impl Strategy<Value = EngineSettings> {
     })
 }
 
-/// Directives that stand once only and that we write, too; directives of any number; blocks.
+/// Directives that may appear only once and that we also write, directives that may repeat, and blocks.
 const HTTP_LINES: &[&str] = &[
     "proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;",
     "server_tokens off;",
@@ -177,7 +177,7 @@ fn engine_lines(lines: &[&str]) -> Vec<EngineLine> {
     lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect()
 }
 
-/// Any host and any path that the checked types let through, from text that likes to be syntax.
+/// Hosts and paths that the checked types accept, generated from text that resembles syntax.
 fn routes() -> impl Strategy<Value = Vec<(String, String, bool, bool)>> {
     let host = "(\\*\\.)?[a-zA-Z0-9_$;{}~\"\\\\.-]{1,70}".prop_filter("a host", |text| HostPattern::parse(text).is_ok());
     let path = "/([a-zA-Z0-9._~!&+,=:@/-]|[\"$;{}\\\\ ]){0,40}".prop_filter("a path", |text| ContextPath::parse(text).is_ok());

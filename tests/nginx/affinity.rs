@@ -1,4 +1,4 @@
-//! Which endpoint a client meets: spread, kept by a cookie or an address, shared by weights.
+//! Which endpoint answers a client: spread, kept by a cookie or an address, shared by weights.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ fn sticky(table: &mut RouteTable, affinity: &Affinity, addresses: &[SocketAddr])
     table.backends_mut().for_each(|backend| backend.affinity = affinity.clone());
 }
 
-/// Which application answers this client.
+/// The name of the application that answers this client.
 async fn met(engine: &Engine, cookie: Option<&str>) -> String {
     let header = cookie.map(|value| format!("Cookie: other=1; app-session.id={value}; last=2"));
     let answer = request(engine.http(), "GET", "h", "/", header.as_deref().as_slice()).await;
@@ -39,7 +39,7 @@ async fn a_cookie_keeps_its_client_and_clients_without_one_are_spread() {
     let Some(nginx) = nginx() else { return };
     let (place, addresses) = (Place::new(), applications(4).await);
     let mut table = empty(place.http);
-    // A name that no variable of the engine could have.
+    // A cookie name that cannot be the name of a variable in the engine.
     sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses);
     let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
     let mut homes = BTreeMap::new();
@@ -59,12 +59,12 @@ async fn a_cookie_keeps_its_client_and_clients_without_one_are_spread() {
     check_that_scaling_moves_few(&engine, &addresses, &homes).await;
 }
 
-/// With a fourth endpoint gone only its own clients move.
+/// When the fourth endpoint is removed, only its own clients move.
 async fn check_that_scaling_moves_few(engine: &Engine, addresses: &[SocketAddr], homes: &BTreeMap<String, String>) {
     let mut table = empty(engine.place.http);
     sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses[..3]);
     engine.reload(&table, Purpose::Live);
-    // Workers of before may still take connections: wait until a client of the endpoint that is gone has moved.
+    // Workers from before the reload may still accept connections: wait until a client of the removed endpoint has moved.
     let (mover, _) = homes.iter().find(|(_, home)| *home == "four").expect("somebody was there");
     while met(engine, Some(mover)).await == "four" {
         tokio::task::yield_now().await;
@@ -89,7 +89,7 @@ async fn an_address_keeps_its_client() {
     }
 }
 
-/// How many of `requests` each application of weighted services answers.
+/// The number of `requests` that the applications of each weighted service answer.
 async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize> {
     let Some(nginx) = nginx() else { return Vec::new() };
     let (place, addresses) = (Place::new(), applications(services.iter().map(|(_, count)| count).sum()).await);
@@ -115,7 +115,7 @@ async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize>
 
 #[tokio::test]
 async fn a_weight_is_a_share_of_the_requests_whatever_the_number_of_endpoints() {
-    // The engine takes turns by weight, so shares are exact over a whole round.
+    // The engine distributes requests in turn by weight, so shares are exact over a whole round.
     let expected = |counts: Vec<usize>, expected: &[usize]| assert!(counts.is_empty() || counts == expected, "{counts:?}");
     expected(shares(&[(None, 3), (Some(10), 1)], 100).await, &[30, 30, 30, 10]);
     expected(shares(&[(Some(75), 1), (Some(25), 3)], 120).await, &[90, 10, 10, 10]);

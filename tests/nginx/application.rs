@@ -1,4 +1,4 @@
-//! Small applications behind the engine: they say who they are and what reached them.
+//! Small applications behind the engine, which report their name and the request that reached them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,14 +11,14 @@ use tokio::net::TcpListener;
 
 use super::ports::free_port;
 
-/// Starts an application that answers every request with its own name, the method, the target and all headers.
-/// `/_status/CODE` answers with that status, `/_large` with a large header, `/_commands` with one that would have the engine ask
-/// for `/app/secret`.
+/// Starts an application that answers every request with its own name, the method, the target and all headers. `/_status/CODE`
+/// returns that status, `/_large` returns a large header, and `/_commands` returns a header that would make the engine request
+/// `/app/secret`.
 pub async fn start(name: &'static str) -> SocketAddr {
     start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), name).await
 }
 
-/// The same at an address.
+/// Like [`start`], at a given address.
 pub async fn start_at(address: SocketAddr, name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -47,7 +47,7 @@ fn answer(name: &'static str, request: &Request) -> Response {
     response
 }
 
-/// An application that upgrades every connection that asks for it and then repeats what it gets.
+/// An application that upgrades every connection on request and then echoes what it receives.
 pub async fn start_upgrading() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -73,7 +73,7 @@ pub async fn start_upgrading() -> SocketAddr {
     address
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 pub fn nobody() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }

@@ -1,5 +1,6 @@
-//! Real load balancers in front of the engine, configured as docs/behind-a-load-balancer.md says: HAProxy that ends TLS or
-//! passes connections on, and nginx that ends TLS. A balancer connects from an address of its own, which is believed.
+//! Real load balancers in front of the engine, configured as docs/behind-a-load-balancer.md describes: HAProxy that terminates
+//! TLS or passes connections through, and nginx that terminates TLS. A balancer connects from its own address, which the engine
+//! trusts.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,20 +20,20 @@ use super::tables::{Path, backend, empty, route};
 use super::tls::binding;
 use super::{application, certificates, peer};
 
-/// Where balancers connect from; where clients do.
+/// The address from which balancers connect, and below it that of clients.
 const FRONT: &str = "127.0.0.7";
 const CLIENT: &str = "127.0.0.9";
-/// No balancer takes longer to start.
+/// The maximum time that a balancer takes to start.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// The n-th block of the page in this language.
+/// The page's n-th block in this language.
 fn documented(language: &str, number: usize) -> String {
     let page = fs::read_to_string(FilePath::new(env!("CARGO_MANIFEST_DIR")).join("docs/behind-a-load-balancer.md")).unwrap();
     let block = page.split(&format!("```{language}\n")).nth(number + 1).expect("the page has the block");
     block.split("```").next().unwrap().to_owned()
 }
 
-/// A balancer; ends with the value.
+/// A balancer, which ends when the value is dropped.
 struct Balancer {
     process: Child,
     plain: u16,
@@ -41,7 +42,7 @@ struct Balancer {
 }
 
 impl Balancer {
-    /// Starts a program with a configuration of the page, at ports and with files of the test.
+    /// Starts a program with a configuration from the page, with the test's ports and files.
     async fn start(program: &FilePath, text: &str, around: impl FnOnce(String, &FilePath) -> String, args: &[&str]) -> Self {
         let (directory, plain, tls) = (tempfile::tempdir().unwrap(), free_port(), free_port());
         let (certificate, key) = certificates::leaf(&["a.test".to_owned()]);
@@ -81,7 +82,7 @@ impl Balancer {
         }
     }
 
-    /// What a client of the balancer gets.
+    /// The response to a client of the balancer.
     async fn ask(&self, url: &str, ca: &FilePath) -> Seen {
         let port = if url.starts_with("https") { self.tls } else { self.plain };
         let more = [
@@ -142,7 +143,7 @@ fn said(seen: &Seen, name: &str) -> String {
     seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned()
 }
 
-/// HAProxy wants times to be stated, and servers at our ports, reached from the balancer's address.
+/// Adapts the page's configuration: HAProxy requires timeouts, and reaches servers at our ports from the balancer's address.
 fn for_haproxy(behind: &Behind, sent: &str) -> impl FnOnce(String, &FilePath) -> String {
     let (http, https, sent) = (behind.engine.http().port(), behind.https, sent.to_owned());
     move |text, _| {
@@ -153,7 +154,7 @@ fn for_haproxy(behind: &Behind, sent: &str) -> impl FnOnce(String, &FilePath) ->
     }
 }
 
-/// `None` after the test was skipped.
+/// HAProxy, or `None` after skipping the test.
 fn haproxy() -> Option<PathBuf> {
     let places = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
     let found = places.iter().map(PathBuf::from).find(|path| path.is_file());
@@ -163,7 +164,7 @@ fn haproxy() -> Option<PathBuf> {
     found
 }
 
-/// What holds behind every balancer that ends TLS.
+/// Checks what holds behind every balancer that terminates TLS.
 async fn check_that_ends_tls(balancer: &Balancer, behind: &Behind) -> Seen {
     let secure = balancer.ask("https://a.test/x", &behind.ca).await;
     assert_eq!((secure.exit, secure.status), (0, 200), "no redirect by HTTPS: {secure:?} {}", behind.engine.words());
@@ -184,7 +185,7 @@ async fn haproxy_that_ends_tls_is_believed() {
     assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
 }
 
-/// The n-th nginx of the page in front of the engine.
+/// Starts the page's n-th nginx configuration in front of the engine.
 async fn nginx_in_front(behind: &Behind, number: usize) -> Balancer {
     let http = behind.engine.http().port();
     let around = |text: String, directory: &FilePath| {
@@ -224,7 +225,7 @@ async fn haproxy_that_passes_connections_on_is_believed_before_termination_and_p
         for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-for", CLIENT), ("x-forwarded-proto", "https"), ("forwarded", "")] {
             assert_eq!(said(&secure, name), value, "{sent}: {name}: {secure:?}");
         }
-        // Also where some other host is passed through.
+        // This also holds where another host is passed through.
         assert_eq!(said(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{sent}: {secure:?}");
         assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "{sent}");
         let passed = balancer.ask("https://pass.test/", &behind.ca).await;
@@ -239,7 +240,7 @@ async fn haproxy_that_passes_connections_on_is_believed_before_termination_and_p
             0,
             "{sent}: nobody is served without the protocol"
         );
-        // curl says its own address; it is a stranger here, whatever it says.
+        // curl sends its own address in the header. It is a stranger here, whatever address it sends.
         let stranger =
             ask(direct, &format!("https://a.test:{}/", behind.https), &behind.ca, &["--haproxy-protocol", "--interface", "127.0.0.10"])
                 .await;

@@ -1,5 +1,5 @@
-//! Real certificates for everything that a table names: one CA for a test run, and a leaf for each binding, made when it is
-//! first needed. The same name gives the same certificate, so that nothing changes between two writes of one table.
+//! Real certificates for everything that a table names: one CA per test run, and a leaf for each binding, created on first use.
+//! The same name always gives the same certificate, so that writing a table twice gives the same files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use swarmgate::render::{AuthorityFile, Layout, Materials, PairFiles, SecretFile, authorities};
 use swarmgate::route::{RouteTable, TlsBinding};
 
-/// What a table needs, as the extension would have found it.
+/// The material that a table needs, as the extension would have found it.
 #[derive(Default)]
 pub struct Made {
     pub materials: Materials,
@@ -26,12 +26,12 @@ static CA: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
 });
 static LEAVES: LazyLock<Mutex<BTreeMap<String, (String, String)>>> = LazyLock::new(Mutex::default);
 
-/// The CA's certificate.
+/// The certificate of the CA.
 pub fn ca() -> String {
     CA.pem()
 }
 
-/// Certificate and key for these names, signed by the CA of the test run.
+/// A certificate and key for these names, signed by the CA of the test run.
 pub fn leaf(names: &[String]) -> (String, String) {
     let mut leaves = LEAVES.lock().unwrap();
     leaves.entry(names.join(",")).or_insert_with(|| make_leaf(names)).clone()
@@ -44,7 +44,7 @@ fn make_leaf(names: &[String]) -> (String, String) {
     (params.signed_by(&key, &CA).unwrap().pem(), key.serialize_pem())
 }
 
-/// Makes everything that the table names. The system's roots are the CA of the test run.
+/// Makes all material that the table names. The system's roots are the CA of the test run.
 pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
     let mut made = Made::default();
     let exists = |binding: &TlsBinding| binding.objects().all(|object| object.id.is_some());
@@ -52,7 +52,7 @@ pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
         let (certificate, key) = leaf(&[host.pattern().map_or_else(|| "default.test".to_owned(), ToString::to_string)]);
         let file = |content: &str, id: &Option<String>| SecretFile::new(content, id.as_deref().unwrap_or_default());
         let files = PairFiles { certificate: file(&certificate, &binding.certificate.id), key: file(&key, &binding.key_object().id) };
-        // Beside the configuration, and where a stock image's mounts would be.
+        // Next to the configuration, and at the mount points of a stock image.
         let both = format!("{certificate}{key}");
         let in_one_secret = files.certificate.secret() == files.key.secret();
         for (file, content) in [(&files.certificate, certificate), (&files.key, key)] {

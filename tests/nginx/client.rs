@@ -1,4 +1,4 @@
-//! A client that sends exactly what a test writes: no library between the test and the wire.
+//! A client that sends exactly the bytes that a test writes: no library is between the test and the wire.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// No answer takes longer.
+/// The maximum time until an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// An answer.
@@ -24,13 +24,13 @@ impl Answer {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    /// A line that the application of these tests says.
+    /// The value of a line that the test application reports.
     pub fn said(&self, name: &str) -> &str {
         self.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default()
     }
 }
 
-/// Sends raw bytes and reads until the other side closes.
+/// Sends raw bytes and reads until the peer closes the connection.
 pub async fn raw(to: SocketAddr, request: &str) -> Answer {
     let exchange = async {
         let mut stream = TcpStream::connect(to).await.unwrap();
@@ -45,7 +45,7 @@ pub async fn raw(to: SocketAddr, request: &str) -> Answer {
     tokio::time::timeout(ANSWER_MAX, exchange).await.unwrap_or_else(|_| panic!("no answer to {request:?}"))
 }
 
-/// Sends raw bytes from an address of this machine. A connection that is closed without an answer has the status 0.
+/// Sends raw bytes from one of this machine's addresses. The status is 0 if the connection closes without an answer.
 pub async fn raw_bytes_from(from: IpAddr, to: SocketAddr, request: &[u8]) -> Answer {
     let exchange = async {
         let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
@@ -53,14 +53,14 @@ pub async fn raw_bytes_from(from: IpAddr, to: SocketAddr, request: &[u8]) -> Ans
         let mut stream = socket.connect(to).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
-        // A reset ends the answer as well.
+        // A reset also ends the answer.
         let _ = stream.read_to_end(&mut bytes).await;
         parse(&String::from_utf8_lossy(&bytes))
     };
     tokio::time::timeout(ANSWER_MAX, exchange).await.unwrap_or_else(|_| panic!("no answer to {:?}", String::from_utf8_lossy(request)))
 }
 
-/// One request with a host, a target and further header lines (`name: value`).
+/// Sends one request with a host, a target and further header lines (`name: value`).
 pub async fn request(to: SocketAddr, method: &str, host: &str, target: &str, headers: &[&str]) -> Answer {
     let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
     raw(to, &format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n")).await

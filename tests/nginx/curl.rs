@@ -1,12 +1,12 @@
-//! The client that people use: curl, for what a test does not want to speak itself (TLS, HTTP/2).
+//! curl, the client that people use, for protocols that a test does not implement itself (TLS, HTTP/2).
 
 use std::net::SocketAddr;
 use std::process::Command;
 
-/// What curl saw.
+/// What curl reported.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// curl's exit code: 0, 35 for a refused handshake, 52 for no answer, 60 for a certificate that does not fit.
+    /// curl's exit code: 0, 35 for a refused handshake, 52 for no answer, 60 for a certificate that does not match.
     pub exit: i32,
     /// 0 without an answer.
     pub status: u16,
@@ -15,7 +15,7 @@ pub struct Seen {
     pub body: String,
 }
 
-/// Asks `https://host:port/path` of an address, trusting the CA of the test run alone. `more`: further arguments.
+/// Requests `https://host:port/path` from an address, trusting only the CA of the test run. `more`: further arguments.
 pub async fn ask(at: SocketAddr, url: &str, ca: &std::path::Path, more: &[&str]) -> Seen {
     let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap().to_owned();
     let mut command = Command::new("curl");

@@ -16,10 +16,10 @@ use super::certificates;
 pub use super::nginx_binary::nginx;
 use super::ports::free_port;
 
-/// For how long an engine may take to start.
+/// The maximum time that an engine takes to start.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// A place for one engine: its directory and free ports.
+/// The place of one engine: its directory and free ports.
 pub struct Place {
     directory: TempDir,
     pub http: u16,
@@ -31,17 +31,17 @@ impl Place {
         Self::with_resolver(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
     }
 
-    /// A place whose engine asks this name server.
+    /// A place whose engine uses this name server.
     pub fn with_resolver(resolver: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // The layout holds static text only; a few bytes per test are well spent on that.
+        // Layouts hold only static text, so each test leaks a few bytes.
         let run_dir = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
         let roots = Box::leak(directory.path().join("roots.pem").to_str().unwrap().to_owned().into_boxed_str());
         let layout = Layout { run_dir, status_port: free_port(), resolver, system_roots: roots, material_dir: run_dir };
         Self { directory, http: free_port(), layout }
     }
 
-    /// The configuration, bound to the loopback: a test must not be reachable from elsewhere.
+    /// Writes the configuration, bound to loopback: a test must not be reachable from elsewhere.
     pub fn write(&self, table: &RouteTable, purpose: Purpose) -> PathBuf {
         let made = certificates::make(table, self.directory.path(), &self.layout);
         let bundle = render_in(table, purpose, &self.layout, &made.materials);
@@ -63,7 +63,7 @@ impl Place {
         command
     }
 
-    /// What the engine says about a table: `Ok` with its warnings, or its refusal.
+    /// The engine's verdict on a table: `Ok` with its warnings, or its refusal.
     pub fn test(&self, nginx: &Path, table: &RouteTable, purpose: Purpose) -> Result<String, String> {
         let config = self.write(table, purpose);
         let output = self.command(nginx, &config).arg("-t").output().unwrap();
@@ -74,7 +74,7 @@ impl Place {
 }
 
 impl Place {
-    /// What the engine says about a table with any text as a line of its own in `http`.
+    /// The engine's verdict on a table with an arbitrary additional line in `http`.
     pub fn test_with_line(&self, nginx: &Path, table: &RouteTable, line: &str) -> Result<(), String> {
         let config = self.write(table, Purpose::Live);
         let text = fs::read_to_string(&config).unwrap();
@@ -84,7 +84,7 @@ impl Place {
     }
 }
 
-/// The same configuration, with this port bound to the loopback only.
+/// The same configuration with this port bound to loopback only.
 fn on_loopback(text: &str, port: Port) -> String {
     let families = [(format!("{port}"), format!("127.0.0.1:{port}")), (format!("[::]:{port}"), format!("[::1]:{port}"))];
     families.iter().fold(text.to_owned(), |text, (open, bound)| {
@@ -93,7 +93,7 @@ fn on_loopback(text: &str, port: Port) -> String {
     })
 }
 
-/// A running engine; ends with the value.
+/// A running engine, which ends when the value is dropped.
 pub struct Engine {
     master: Child,
     pub place: Place,
@@ -104,7 +104,7 @@ impl Engine {
     pub async fn start(nginx: &Path, place: Place, table: &RouteTable, purpose: Purpose) -> Self {
         let config = place.write(table, purpose);
         let (log, errors) = (fs::File::create(place.directory.path().join("access.log")), fs::File::create(place.errors()));
-        // As root the workers would become somebody who cannot enter the directory of the test.
+        // As root, the workers would switch to a user who cannot enter the test's directory.
         let ours = fs::metadata(place.directory.path()).unwrap().uid();
         let globals = if ours == 0 { "daemon off; user root;" } else { "daemon off;" };
         let mut command = place.command(nginx, &config);
@@ -114,7 +114,7 @@ impl Engine {
         engine
     }
 
-    /// Until it has its listeners, which it says by writing its pid file: whoever answers at a port may be somebody else.
+    /// Waits until the engine has its listeners, which its pid file shows: whatever answers at a port may be another program.
     async fn wait_until_it_serves(&mut self) {
         let deadline = tokio::time::Instant::now() + START_MAX;
         while !self.place.directory.path().join("nginx.pid").exists() {
@@ -125,7 +125,7 @@ impl Engine {
         }
     }
 
-    /// Makes the engine read another table, as the agent does.
+    /// Makes the engine load another table, as the agent does.
     pub fn reload(&self, table: &RouteTable, purpose: Purpose) {
         self.place.write(table, purpose);
         nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGHUP).unwrap();
@@ -135,7 +135,7 @@ impl Engine {
         nix::unistd::Pid::from_raw(i32::try_from(self.master.id()).unwrap())
     }
 
-    /// The memory of its workers together.
+    /// The total memory of its workers.
     pub fn memory_kib(&self) -> u64 {
         let master = self.pid();
         let workers = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
@@ -152,7 +152,7 @@ impl Engine {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.layout.status_port))
     }
 
-    /// The lines of its access log, once there are as many; a line is written after its answer.
+    /// The lines of its access log, once there are this many. A line is written after its answer.
     pub async fn log(&self, lines: usize) -> Vec<String> {
         let deadline = tokio::time::Instant::now() + START_MAX;
         loop {
@@ -165,7 +165,7 @@ impl Engine {
         }
     }
 
-    /// What it wrote to its error log.
+    /// The content of its error log.
     pub fn words(&self) -> String {
         fs::read_to_string(self.place.errors()).unwrap_or_default()
     }
@@ -179,7 +179,7 @@ impl Place {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // The master ends its workers on this signal; a kill would leave them.
+        // On this signal the master ends its workers; a kill would leave them running.
         let _ = nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM);
         let _ = self.master.wait();
     }

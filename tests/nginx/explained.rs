@@ -1,5 +1,5 @@
-//! `explain` against the real engine: over generated labels, whatever it says about a request is what nginx then does. The
-//! whole way is compared: labels → translation → configuration → nginx, and labels → explanation.
+//! `explain` against the real engine: over generated labels, nginx does exactly what `explain` says about a request. Compares
+//! the whole paths: labels → translation → configuration → nginx, and labels → explanation.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -77,7 +77,7 @@ const SEGMENTS: &[&str] = &[
     "..%2fapp",
 ];
 const NAMES: &[&str] = &["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
-/// Tables, and requests to each of them.
+/// The number of tables; each of them gets several requests.
 const TABLES: u64 = 8;
 const PLAIN_REQUESTS: usize = 60;
 const TLS_REQUESTS: usize = 15;
@@ -94,7 +94,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// `None` when there is no engine.
+    /// Starts the scene. Returns `None` if there is no engine.
     pub async fn start(services: &[Value], ports: &[u16]) -> Option<Self> {
         let (nginx, place, https) = (nginx()?, Place::new(), free_port());
         let http = place.http;
@@ -107,20 +107,20 @@ impl Scene {
         Some(Self { engine, http, https, ca, cluster, snapshot, _directory: directory })
     }
 
-    /// What `explain` says.
+    /// The answer of `explain`.
     fn told(&self, request: &Request) -> (Outcome, String) {
         let clusters = std::slice::from_ref(&self.cluster);
         let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, request, None).unwrap();
         (explanation.clusters[0].outcome.clone(), explanation.to_string())
     }
 
-    /// The outcome, in a word, after nginx was seen to do it.
+    /// Checks that nginx does what `explain` says; returns the outcome in one word.
     async fn check_plain(&self, host: &str, target: &str) -> String {
         let sent = Request::parse(&format!("http://{host}{target}")).unwrap();
         word("http", &self.check_sent(host, &sent).await)
     }
 
-    /// What nginx was seen to do with exactly this request.
+    /// What nginx did with exactly this request.
     pub async fn check_sent(&self, host: &str, sent: &Request) -> Outcome {
         let (outcome, text) = self.told(sent);
         let answer = request(self.engine.http(), "GET", host, &sent.target, &[]).await;
@@ -136,13 +136,13 @@ impl Scene {
         outcome
     }
 
-    /// The same by TLS.
+    /// Like [`Self::check_plain`], over TLS.
     async fn check_tls(&self, host: &str, target: &str) -> String {
         let sent = Request::parse(&format!("https://{host}:{}{target}", self.https)).unwrap();
         let (outcome, text) = self.told(&sent);
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, self.https));
         let url = format!("https://{host}:{}{}", self.https, sent.target);
-        // Whose certificate is shown is the business of the tests of TLS; some of these names stand below wildcards in capitals.
+        // The tests of TLS check which certificate is shown; some of these names are below wildcards written in capitals.
         let seen = curl::ask(at, &url, &self.ca, &["--insecure"]).await;
         let said = |name: &str| seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
         let fits = match &outcome {
@@ -178,7 +178,7 @@ fn cluster(http: u16, https: u16) -> Cluster {
     declaration.valid().next().cloned().unwrap_or_else(|| panic!("{:?}", declaration.findings))
 }
 
-/// The Swarm of some services in the short form, whose tasks listen on the loopback.
+/// A Swarm with some services in the short form, whose tasks listen on loopback.
 fn snapshot(services: &[Value], ports: &[u16]) -> Snapshot {
     let mut services = services.to_vec();
     for (service, port) in services.iter_mut().zip(ports) {
@@ -192,7 +192,7 @@ fn snapshot(services: &[Value], ports: &[u16]) -> Snapshot {
     Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap()
 }
 
-/// Labels as people might write them, all of one generator.
+/// Labels as people might write them, drawn from one generator.
 fn labels(random: &mut StdRng) -> Value {
     let hosts: Vec<&str> = (0..random.random_range(1..3)).map(|_| *HOSTS.choose(random).unwrap()).collect();
     let mut labels = json!({"hosts": hosts.join(",")});
@@ -226,7 +226,7 @@ fn target(random: &mut StdRng) -> String {
     format!("{path}{query}")
 }
 
-/// One table's services. The last but one is passed through now and then, the last the default backend.
+/// The services of one table. The last but one is sometimes passed through, and the last is the default backend.
 fn services(random: &mut StdRng) -> Vec<Value> {
     let mut services: Vec<Value> =
         NAMES.iter().map(|name| json!({"name": name, "networks": ["web"], "tasks": 1, "labels": labels(random)})).collect();
@@ -272,7 +272,7 @@ async fn nginx_does_what_explain_says() {
             *seen.entry(scene.check_tls(ASKED_HOSTS.choose(random).unwrap(), &target(random)).await).or_default() += 1;
         }
     }
-    // Every way to end was among them, or the generator has become too tame.
+    // Every outcome must have occurred; otherwise the generator is too tame.
     for end in ["application", "301", "302", "400", "404", "503"] {
         assert!(seen.contains_key(&format!("http {end}")), "{end}: {seen:?}");
     }

@@ -1,4 +1,4 @@
-//! What clients get when applications fail, are gone, or were never there.
+//! The responses that clients get when applications fail, have gone, or never existed.
 
 use super::application;
 use super::client::{get, request};

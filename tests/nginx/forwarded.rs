@@ -1,10 +1,11 @@
-//! `Forwarded` (RFC 7239) of somebody in front who is believed, as the engine reads it, and of a stranger.
+//! `Forwarded` (RFC 7239) from a trusted peer in front, as the engine reads it, and from a stranger.
 
 use swarmgate::route::ClientAddressSource;
 
 use super::fronts::{CLIENT, FRONT, STRANGER, ask, check, engine};
 
-/// What was sent, and the client, scheme and host that are believed, and what is passed on before our own element.
+/// The header that was sent; the client, scheme and host that the engine believes; and what it passes on before our own
+/// element.
 pub type Said<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, &'a str);
 pub const FORWARDED: &[Said<'static>] = &[
     ("nothing", &[], "127.0.0.7", "http", "h", ""),
@@ -141,7 +142,7 @@ async fn forwarded_of_a_believed_peer_is_read_from_its_end() {
         ask(&engine, FRONT, "/", &["Forwarded: for=203.0.113.9, for=198.51.100.3", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"])
             .await;
     check("both", &answer, &[("x-forwarded-for", "203.0.113.9, 198.51.100.3, 127.0.0.7"), ("x-forwarded-proto", "http")]);
-    // A client's own word takes the engine no time to speak of, however it is put: what it gives up on it says.
+    // A client's own header costs the engine no noticeable time, in whatever form: the engine logs a match that it gives up.
     for blanks in ["; ", ";\t", " ; "] {
         let long = format!("Forwarded: {}", format!("a=b{blanks}").repeat(200));
         for behind in ["", ", for=198.51.100.3;proto=https", ", for=_x;proto=https", ", for=\"6.6.6.6:x\""] {

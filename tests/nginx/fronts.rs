@@ -1,5 +1,5 @@
-//! Who stands in front: what a load balancer says about clients is believed, from its own addresses alone, and what anybody
-//! else says is never passed on.
+//! Peers in front of the proxy: the engine believes what a load balancer says about clients, but only from the balancer's own
+//! addresses, and never passes on such claims from anyone else.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -14,7 +14,7 @@ use super::skip::skip;
 use super::tables::{Path, empty, route};
 use super::{application, proxy_protocol};
 
-/// A peer that the tables of these tests believe, and one that they do not.
+/// A peer that the tables of these tests trust, and below it one that they do not.
 pub const FRONT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 pub const CLIENT: &str = "203.0.113.9";
@@ -27,7 +27,7 @@ pub fn believed(from: ClientAddressSource) -> ClientAddress {
     ClientAddress { trusted: ranges(&["127.0.0.7", "127.0.0.8", "198.51.100.0/24", "2001:db8:7::/48"]), from }
 }
 
-/// One application for the host `h`, and balancers in front of it.
+/// An engine with one application for the host `h`, and balancers in front.
 pub async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut RouteTable)) -> Option<Engine> {
     let nginx = nginx()?;
     let place = Place::new();
@@ -39,7 +39,7 @@ pub async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut 
     Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
 }
 
-/// A request of a peer, with further header lines.
+/// A request from a peer, with further header lines.
 pub async fn ask(engine: &Engine, peer: IpAddr, target: &str, headers: &[&str]) -> Answer {
     ask_with(engine, peer, b"", target, headers).await
 }
@@ -57,7 +57,7 @@ pub fn check(about: &str, answer: &Answer, expected: &[(&str, &str)]) {
     }
 }
 
-/// Everything that frameworks read something about a client from, as a stranger would send it.
+/// All headers from which frameworks read something about a client, as a stranger would send them.
 const FORGED: &[&str] = &[
     "Forwarded: for=6.6.6.6;proto=https;host=evil.test",
     "X-Forwarded-For: 6.6.6.6",
@@ -115,7 +115,7 @@ async fn names_with_underscores_that_a_raw_line_lets_in_are_dropped_as_well() {
     assert_eq!(ask(&engine, STRANGER, "/", &["Other_Name: kept"]).await.said("other_name"), "kept");
 }
 
-/// The engine cannot tell one spelling from the other, and whoever stands in front may know of one alone.
+/// The engine cannot tell the two spellings apart, and a peer in front may know only one of them.
 #[tokio::test]
 async fn where_names_with_underscores_are_let_in_nobody_in_front_is_believed_for_what_a_client_may_have_written() {
     for (from, said, real) in [
@@ -278,7 +278,7 @@ async fn redirects_end_where_somebody_in_front_ends_tls() {
     }
     assert_eq!(told(FRONT, "POST", "secure.test", "/", "http").await, (308, "https://secure.test/".to_owned()));
     assert_eq!(told(FRONT, "POST", "secure.test", "/", "https").await.0, 200);
-    // Our own port is for those who reach ours.
+    // Only peers that connect to our own port are redirected to our own port.
     assert_eq!(told(STRANGER, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test:8443/".to_owned()));
     assert_eq!(told(FRONT, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test/".to_owned()));
     let renamed = ["Host: secure.test", "X-Forwarded-Host: www.test:8080"];

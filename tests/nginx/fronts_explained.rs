@@ -1,5 +1,5 @@
-//! What `explain` believes of a described request is what nginx believes of it: over everything that the tests of `fronts` send, and
-//! over headers put together by chance from what could begin, end or hide something in one.
+//! `explain` believes the same parts of a described request as nginx: over everything that the tests of `fronts` send, and over
+//! headers composed at random from text that could begin, end or hide something in a header.
 
 use std::net::IpAddr;
 
@@ -71,7 +71,7 @@ fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Optio
     Asked::of(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
 }
 
-/// What nginx told the application, as what is believed.
+/// Compares what `explain` believes with what nginx told the application.
 fn check(about: &str, asked: &Asked, answer: &super::client::Answer) {
     let client = asked.client.map(|client| client.to_string());
     let host = answer.said("x-forwarded-host");
@@ -81,7 +81,7 @@ fn check(about: &str, asked: &Asked, answer: &super::client::Answer) {
     assert_eq!(&host[..port.unwrap_or(host.len())], asked.host, "{about}: {answer:?}");
 }
 
-/// Elements as a balancer writes them, and one thing too much in some.
+/// Elements as a balancer writes them, some with one thing too many.
 fn forwarded(random: &mut StdRng) -> String {
     let element = |random: &mut StdRng| {
         let parameters: Vec<&str> = (0..random.random_range(1..4)).map(|_| *PARAMETERS.choose(random).unwrap()).collect();
@@ -161,7 +161,7 @@ async fn the_proxy_protocol_is_believed_alike() {
     check("unknown", &asked(from, FRONT, &[], Some("PROXY UNKNOWN")), &unknown);
 }
 
-/// A PROXY header that is missing closes the connection; one that nobody expects is no request.
+/// A missing PROXY header closes the connection; an unexpected one is a bad request.
 #[tokio::test]
 async fn a_connection_is_taken_alike() {
     for (from, proxy, status) in [
@@ -177,7 +177,7 @@ async fn a_connection_is_taken_alike() {
     }
 }
 
-/// The status of what is decided about a request that an application takes with 200.
+/// The status of the decision about a request that an application answers with 200.
 fn status(table: &RouteTable, request: &Request) -> u16 {
     let scheme = Asked::of(table.engine, &table.settings, request).scheme;
     let secure = scheme == swarmgate::types::Scheme::Https;

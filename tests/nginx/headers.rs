@@ -1,4 +1,4 @@
-//! What applications and clients are told about the way between them.
+//! What applications and clients learn about the way between them.
 
 use super::client::{get, raw, request};
 use super::engine::{Engine, Place, nginx};
@@ -7,7 +7,7 @@ use super::{application, client};
 use swarmgate::render::Purpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// One application for the host `h`, and a table that may be changed before the start.
+/// An engine with one application for the host `h`, and a table that the test may change before the start.
 async fn engine(change: impl FnOnce(&mut swarmgate::route::RouteTable)) -> Option<Engine> {
     let nginx = nginx()?;
     let place = Place::new();

@@ -7,7 +7,7 @@ use super::{application, tables};
 use swarmgate::render::Purpose;
 use swarmgate::route::DefaultBackend;
 
-/// Starts an engine with one application per route, named after it. `None` when there is no engine.
+/// Starts an engine with one application per route, named after it. Returns `None` if there is no engine.
 async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'static str>) -> Option<Engine> {
     let nginx = nginx()?;
     let place = Place::new();
@@ -21,7 +21,7 @@ async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'s
     Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
 }
 
-/// Asks and compares: the name of the application, or the status without one.
+/// Sends a request and compares the answer: the name of the application, or the status if there is none.
 async fn check(engine: &Engine, host: &str, target: &str, expected: &str) {
     let answer = get(engine.http(), host, target).await;
     let got = if answer.status == 200 { answer.said("app").to_owned() } else { answer.status.to_string() };
@@ -141,7 +141,7 @@ async fn rewriting_cuts_the_path_off_and_adds_the_slash_to_the_context_root_only
     assert_eq!(get(engine.http(), "r", "/any").await.said("target"), "/any");
 }
 
-/// Somebody may read each of them as a path outside of the application's own.
+/// Paths that some reader may interpret as leading out of the application's own path.
 const LEADING_OUT: [&str; 47] = [
     "/app/..;/admin",
     "/app/..;x=1/admin",
@@ -192,7 +192,8 @@ const LEADING_OUT: [&str; 47] = [
     "/rest/..;/app",
 ];
 
-/// What nginx itself takes for a step up it has counted before it chose; what only applications may take for one is refused.
+/// nginx resolves what it interprets as a step up before it chooses a location; it refuses what only applications may interpret
+/// as one.
 #[tokio::test]
 async fn no_path_leads_an_application_out_of_its_own() {
     let routes = [

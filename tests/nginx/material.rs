@@ -1,6 +1,6 @@
-//! The extension's reader of certificates and keys against the engine's own: for texts as people store them both say the same,
-//! and the engine shows clients exactly the certificates that the reader wrote anew. Where the reader says no and the engine
-//! yes, the reason stands beside it.
+//! The extension's reader of certificates and keys compared with the engine's own: for texts as people store them, both give
+//! the same verdict, and the engine shows clients exactly the certificates that the reader rewrote. Where the reader refuses
+//! what the engine accepts, the case states the reason.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, Signature
 use super::engine::nginx;
 use super::ports::free_port;
 
-/// A certificate, that of the CA which signed it, its key, and another key.
+/// A certificate, the certificate of the CA that signed it, its key, and another key.
 struct Texts {
     leaf: String,
     between: String,
@@ -40,14 +40,14 @@ fn texts() -> Texts {
     Texts { leaf: leaf.pem(), between: between.pem(), key: key.serialize_pem(), other_key: other_key.serialize_pem() }
 }
 
-/// The bytes of the only block.
+/// The content of the only block.
 fn der(text: &str) -> Vec<u8> {
     let certificate = CertificateDer::from_pem_slice(text.as_bytes());
     let key = |_| PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap().secret_der().to_vec();
     certificate.map_or_else(key, |der| der.to_vec())
 }
 
-/// The text with its lines between the first and the last made anew.
+/// The text with the lines between the first and the last replaced.
 fn with_body(text: &str, body: impl Fn(Vec<&str>) -> Vec<String>) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let inner = body(lines[1..lines.len() - 1].to_vec());
@@ -59,7 +59,7 @@ fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// What people do to any text in PEM.
+/// Typical damage to PEM text.
 fn spoilt(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let label = text.lines().next().unwrap().trim_matches('-').trim_start_matches("BEGIN ").to_owned();
     let mark: &[u8] = b"\xef\xbb\xbf";
@@ -156,7 +156,7 @@ fn certificates(texts: &Texts) -> Vec<(&'static str, Vec<u8>)> {
 fn keys(texts: &Texts) -> Vec<(&'static str, Vec<u8>)> {
     let Texts { leaf, key, other_key, .. } = texts;
     let whole = der(key);
-    // SEC 1 is what PKCS#8 has last, with the curve between the key and its public half.
+    // SEC 1 is the last part of PKCS#8, plus the curve between the key and its public half.
     let inner = &whole[whole.len() - 107..];
     let curve = [0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
     let sec1 = pem("EC PRIVATE KEY", &[&[0x30, 0x77], &inner[..37], &curve, &inner[37..]].concat());
@@ -191,7 +191,7 @@ fn keys(texts: &Texts) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-/// A configuration for each question, in a directory of its own.
+/// Tests one configuration per question, in its own directory.
 struct Bench {
     nginx: PathBuf,
     folder: tempfile::TempDir,
@@ -212,7 +212,7 @@ impl Bench {
         fs::write(self.folder.path().join(name), content).unwrap();
     }
 
-    /// Whether the engine takes a configuration with these lines in `http`.
+    /// Whether the engine accepts a configuration with these lines in `http`.
     fn takes(&self, lines: &str) -> bool {
         self.write("nginx.conf", format!("pid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{lines}\n}}\n"));
         self.command().arg("-t").output().unwrap().status.success()
@@ -229,7 +229,7 @@ impl Bench {
         self.takes("server { location / { proxy_pass https://127.0.0.1:9; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; } }")
     }
 
-    /// Complains where reader and engine differ, and gives what both take: the text as stored, and as written anew.
+    /// Adds a complaint if reader and engine differ; returns the text that both accept, as stored and as rewritten.
     fn compare(&self, name: &str, certificate: &[u8], key: &[u8], complaints: &mut Vec<String>) -> Option<material_probe::Pair> {
         let (read, taken) = (material_probe::pair(certificate, key), self.takes_pair(certificate, key));
         match read {
@@ -289,7 +289,7 @@ fn a_key_of_another_kind_is_a_mismatch_although_the_engine_takes_it() {
     assert_eq!(refused.state, swarmgate::protocol::messages::MaterialState::Mismatch);
 }
 
-/// One engine with a server for each text that both take, as it was stored.
+/// One engine with a server for each text that both accept, in its stored form.
 struct Served {
     master: Child,
     address: SocketAddr,
@@ -361,7 +361,8 @@ fn client() -> Arc<ClientConfig> {
     Arc::new(builder.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth())
 }
 
-/// Looks instead of trusting; the handshake itself still proves that the engine has the certificate's key.
+/// Records the certificate instead of verifying it; the handshake itself still proves that the engine has the certificate's
+/// key.
 #[derive(Debug)]
 struct Anything;
 

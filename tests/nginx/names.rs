@@ -1,4 +1,4 @@
-//! Boot snapshots with a name server: names that are known, unknown, and known later.
+//! Boot snapshots with a name server: names that resolve, do not resolve, and resolve later.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::engine::{Engine, Place, nginx};
 use super::name_server::name_server;
 use super::tables::{empty, route_by_name};
 
-/// For how long the engine may take to learn a name.
+/// The maximum time until the engine learns a name.
 const LEARN_MAX: Duration = Duration::from_secs(15);
 
 async fn wait_for(engine: &Engine, host: &str, expected: &str) {

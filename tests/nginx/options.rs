@@ -1,4 +1,4 @@
-//! What an administrator chose is what the engine does.
+//! The engine does what the administrator chose.
 
 use serde_json::{Value, json};
 use swarmgate::render::Purpose;
@@ -10,7 +10,7 @@ use super::client::{get, raw, request};
 use super::engine::{Engine, Place, nginx};
 use super::tables::{Path, empty, route};
 
-/// One application for the host `h`; its connection test is the first line of the log.
+/// An engine with one application for the host `h`; the first line of the log belongs to the connection test.
 async fn engine(change: impl FnOnce(&mut EngineSettings)) -> Option<Engine> {
     let nginx = nginx()?;
     let place = Place::new();
@@ -24,7 +24,7 @@ fn lines(lines: &[&str]) -> Vec<EngineLine> {
     lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect()
 }
 
-/// The last line of the log about a request, as JSON.
+/// The last log line about a request, as JSON.
 async fn logged(engine: &Engine, count: usize) -> Value {
     let line = engine.log(count).await.pop().unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))

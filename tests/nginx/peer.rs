@@ -1,4 +1,4 @@
-//! Applications that speak TLS or HTTP/2 themselves, and say what they saw.
+//! Applications that speak TLS or HTTP/2 themselves and report what they saw.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::certificates;
 
-/// Starts an application that speaks TLS with a certificate for this host, in HTTP/1.1 and HTTP/2.
+/// Starts an application that speaks TLS with a certificate for this host, over HTTP/1.1 and HTTP/2.
 pub async fn start(host: &str) -> SocketAddr {
     let acceptor = TlsAcceptor::from(Arc::new(server_config(host)));
     let (listener, address) = listen().await;
@@ -27,7 +27,7 @@ pub async fn start(host: &str) -> SocketAddr {
             let (stream, _) = listener.accept().await.unwrap();
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not like the certificate goes away: that is its right.
+                // A client may reject the certificate and disconnect.
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let sni = stream.get_ref().1.server_name().unwrap_or_default().to_owned();
                 serve(stream, sni).await;
@@ -76,6 +76,6 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sni
         );
         std::future::ready(Ok::<_, Infallible>(Response::new(text)))
     });
-    // A connection that breaks off ends its own task only.
+    // A broken connection ends only its own task.
     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
 }

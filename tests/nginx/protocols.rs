@@ -1,4 +1,4 @@
-//! How applications are spoken to: TLS with and without checks, HTTP/2, long-lived connections.
+//! Protocols towards applications: TLS with and without verification, HTTP/2, long-lived connections.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ fn authority() -> Verification {
     Verification::Authority(MaterialRef { kind: MaterialKind::Config, name, id: Some("idca".to_owned()) })
 }
 
-/// What a client of `host` gets from an application over this protocol.
+/// The response that a client of `host` gets from an application over this protocol.
 async fn answer(host: &str, path: (&str, Path), protocol: BackendProtocol, application: SocketAddr, target: &str) -> Option<(u16, String)> {
     let (nginx, place) = (nginx()?, Place::new());
     let mut table = empty(place.http);

@@ -1,4 +1,4 @@
-//! The PROXY protocol, as HAProxy's specification has it: what a load balancer sends before a connection of its client.
+//! The PROXY protocol as defined by HAProxy's specification: what a load balancer sends before its client's data.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,20 +16,20 @@ pub fn v1(from: &str, from_port: u16, to: &str, to_port: u16) -> Vec<u8> {
     format!("PROXY {family} {from} {to} {from_port} {to_port}\r\n").into_bytes()
 }
 
-/// Version 2; `tls`: with the word that the client came by TLS.
+/// Version 2. `tls`: includes the information that the client connected over TLS.
 pub fn v2(from: &str, from_port: u16, to: &str, to_port: u16, tls: bool) -> Vec<u8> {
     let ends = [(from, from_port), (to, to_port)].map(|(address, port)| SocketAddr::new(address.parse().unwrap(), port));
     let mut body: Vec<u8> = ends.iter().flat_map(|end| bytes(end.ip())).collect();
     body.extend(ends.iter().flat_map(|end| end.port().to_be_bytes()));
     if tls {
         let version = tlv(SSL_VERSION, b"TLSv1.3");
-        // The client came by TLS (1), and its certificate was not asked for (verify is not 0).
+        // The client connected over TLS (1), without a certificate being requested (verify is not 0).
         body.extend(tlv(SSL, &[&[1, 0, 0, 0, 1], version.as_slice()].concat()));
     }
     header(PROXY, if ends[0].is_ipv4() { TCP4 } else { TCP6 }, &body)
 }
 
-/// Version 2 of a connection that the balancer makes for itself.
+/// Version 2 for a connection that the balancer opens for itself.
 pub fn v2_local() -> Vec<u8> {
     header(LOCAL, 0, &[])
 }

@@ -1,4 +1,4 @@
-//! Requests that are answered by a redirect, and those beside them that are not.
+//! Requests that are answered with a redirect, and similar ones that are not.
 
 use super::application;
 use super::client::{get, request};

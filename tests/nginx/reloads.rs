@@ -1,4 +1,4 @@
-//! A reload loses no request, neither of clients that keep their connections nor of those that do not.
+//! A reload loses no request, whether clients keep their connections or not.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::application;
 use super::engine::{Engine, Place, nginx};
 use super::tables::{Path, empty, route};
 
-/// A client that sends one request after the other on one connection and opens another only when it was told that this
-/// one ends. Returns how many requests had no whole answer.
+/// A client that sends requests one after another on one connection, and opens another only after being told that this one
+/// ends. Returns the number of requests without a complete answer.
 async fn keep_asking(to: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicUsize>) -> usize {
     let (mut failed, mut connection) = (0, None);
     while !stop.load(Ordering::Relaxed) {
@@ -32,7 +32,7 @@ async fn keep_asking(to: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicUsiz
     failed
 }
 
-/// The connection after a whole answer with status 200, and whether it stays open.
+/// The connection after a complete answer with status 200, and whether it stays open.
 async fn ask(mut stream: TcpStream) -> Option<(TcpStream, bool)> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.ok()?;
     let (mut answer, mut buffer) = (String::new(), [0; 4096]);

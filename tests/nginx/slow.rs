@@ -1,5 +1,5 @@
-//! Slow clients: thousands of connections from one address that never finish what they begin. Others are answered, at once.
-//! `cargo test --test nginx slow -- --nocapture --test-threads 1` prints what each kind takes.
+//! Slow clients: thousands of connections from one address that never finish what they begin. Other clients are answered at
+//! once. `cargo test --test nginx slow -- --nocapture --test-threads 1` prints the cost of each kind.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,15 +24,16 @@ use super::tables::{Path, backend, empty, route};
 use super::tls::binding;
 
 const SLOW: usize = 4000;
-/// Connections that are begun together: the engine's queue has room for 511.
+/// The number of connections that are opened at a time: the engine's queue has room for 511.
 const TOGETHER: usize = 200;
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
-/// Answers that nobody takes: more than fits the buffers on the way.
+/// The size of answers that clients do not read: more than the buffers on the way can hold.
 const LARGE: usize = 256 << 10;
-/// How long an answer to others may take, on a machine that does much else.
+/// The maximum time for an answer to another client, on a busy machine.
 const QUICK: Duration = Duration::from_secs(5);
 
-/// How many slow clients this process may hold: each takes a file here, and some another one at the application.
+/// The number of slow clients that this process can hold: each needs a file descriptor here, and some need another one at the
+/// application.
 fn slow_clients() -> usize {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     if soft < hard {
@@ -45,11 +46,11 @@ fn slow_clients() -> usize {
     most.min(SLOW)
 }
 
-/// An application that says its name, or very much.
+/// An application that returns its name, or a very large answer.
 async fn start_application() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    // One text for all of them: thousands of copies would be this machine's trouble and not the engine's.
+    // All answers share one text, because thousands of copies would strain this machine rather than the engine.
     let text = Bytes::from(vec![b'x'; LARGE]);
     let large = move || std::future::ready(text.clone());
     let app = Router::new().route("/large", axum::routing::get(large)).fallback(|| std::future::ready("app: good\n"));
@@ -57,7 +58,7 @@ async fn start_application() -> SocketAddr {
     address
 }
 
-/// A host in plain HTTP and by TLS, with the limits that a document in host mode has by default.
+/// A host over plain HTTP and TLS, with the default limits of a document in host mode.
 async fn site(https: u16, change: impl FnOnce(&mut RouteTable, SocketAddr)) -> Option<Engine> {
     let (nginx, place) = (nginx()?, Place::new());
     let mut table = empty(place.http);
@@ -70,10 +71,10 @@ async fn site(https: u16, change: impl FnOnce(&mut RouteTable, SocketAddr)) -> O
     Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
 }
 
-/// A connection from the attacker's address, after it has sent this.
+/// A connection from the attacker's address that has sent these bytes.
 async fn slow(to: SocketAddr, first: &[u8]) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // A window that is soon full, and the segments of a real network: the kernel would take the answer otherwise.
+    // A receive window that fills quickly, and segments as in a real network; otherwise the kernel would buffer the answer.
     socket.set_recv_buffer_size(4096)?;
     setsockopt(&socket, sockopt::TcpMaxSeg, &1400)?;
     socket.bind(SocketAddr::from((ATTACKER, 0)))?;
@@ -91,7 +92,7 @@ async fn many_slow(count: usize, to: SocketAddr, first: &[u8]) -> Vec<TcpStream>
     held
 }
 
-/// The longest of some answers to a client from elsewhere.
+/// The longest wait of several requests by a client from elsewhere.
 async fn others_wait(engine: &Engine) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..20 {
@@ -103,9 +104,9 @@ async fn others_wait(engine: &Engine) -> Duration {
     longest
 }
 
-/// Others are answered while the slow ones are there, and the slow ones are still there after that.
+/// Other clients are answered while the slow ones are connected, and the slow ones stay connected after that.
 async fn check(what: &str, first: &[u8], by_tls: bool) {
-    /// Four times as many would be more than a process may open.
+    /// Four of these tests at a time would open more files than a process may.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let _alone = ONE_AT_A_TIME.lock().await;
     let https = free_port();
@@ -115,7 +116,7 @@ async fn check(what: &str, first: &[u8], by_tls: bool) {
     let began = Instant::now();
     let mut held = many_slow(count, to, first).await;
     let arrived = began.elapsed();
-    // The engine has met them all: the last ones as well.
+    // By then the engine has accepted all of them, including the last.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let longest = others_wait(&engine).await;
     let line = format!(
@@ -131,7 +132,7 @@ async fn check(what: &str, first: &[u8], by_tls: bool) {
     for slow in &mut held {
         open += usize::from(slow.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     }
-    // Else they would have been turned away, and the test would prove something else. Readers have something to read.
+    // If the connections had been closed, the test would prove something else. Clients of `/large` have data to read.
     assert!(first.starts_with(b"GET /large") || open * 10 > count * 9, "{open} of {count} {what} are held");
 }
 
@@ -173,7 +174,7 @@ async fn what_is_too_slow_ends() {
         (by_tls, "\u{16}\u{3}\u{1}"),
     ] {
         let mut connection = slow(to, first.as_bytes()).await.unwrap();
-        // A byte now and then does not help a head: its time counts as a whole.
+        // Sending a byte now and then does not extend the time for a head, which is limited as a whole.
         let drips = first.starts_with("GET");
         let end = async {
             let (mut read, mut write) = connection.split();
@@ -195,7 +196,7 @@ async fn what_is_too_slow_ends() {
     assert!(seen.len() < LARGE, "all of it came");
 }
 
-/// One address has its limit, and no other one is concerned. 429 says who is meant.
+/// The limit of one address does not affect other addresses. Status 429 tells which address exceeded it.
 #[tokio::test]
 async fn one_address_gets_no_more_than_its_part() {
     let Some(engine) = site(free_port(), |table, _| table.settings.limits.client_connections_max = 5).await else { return };
@@ -214,7 +215,7 @@ async fn one_address_gets_no_more_than_its_part() {
     assert_eq!(get(engine.http(), "h", "/").await.status, 200, "another address");
 }
 
-/// The same where TLS is passed through: whoever has too many is not even asked for a name.
+/// The same where TLS is passed through: a connection above the limit closes before the engine reads a server name.
 #[tokio::test]
 async fn one_address_gets_no_more_than_its_part_of_what_is_passed_through() {
     let https = free_port();
@@ -235,7 +236,7 @@ async fn one_address_gets_no_more_than_its_part_of_what_is_passed_through() {
     assert!(is_held(elsewhere).await, "another address");
 }
 
-/// A load balancer in front brings many clients' connections; which of them are whose is seen only inside.
+/// A load balancer in front carries the connections of many clients; only their content shows which belongs to which client.
 #[tokio::test]
 async fn who_is_believed_about_clients_is_not_counted_as_one() {
     let https = free_port();
@@ -253,8 +254,8 @@ async fn who_is_believed_about_clients_is_not_counted_as_one() {
     }
 }
 
-/// Of IPv6 a client has a whole network; an IPv4 address may come as one of IPv6 and is one client all the same. The
-/// addresses are what a line of the administrator makes of a header.
+/// An IPv6 client is a whole network. An IPv4 address may be written as an IPv6 address and is still a single client. A line of
+/// the administrator's takes the addresses from a header.
 #[tokio::test]
 async fn a_client_is_an_address_or_a_network_of_ipv6() {
     let change = |table: &mut RouteTable, _| {

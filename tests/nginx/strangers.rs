@@ -1,5 +1,6 @@
-//! Paths as a stranger writes them, of everything that somebody may take for a dot, a separator, parameters or white space:
-//! `explain` says what nginx then does, and no application is asked for what some reader takes for another's.
+//! Paths as a stranger writes them, composed of everything that some reader may interpret as a dot, a separator, parameters or
+//! white space: nginx does what `explain` says, and no application receives a path that some reader interprets as another
+//! application's.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use swarmgate::explain::{Outcome, Request};
 use super::application;
 use super::explained::Scene;
 
-/// What paths are made of, and what the most generous reader takes it for. An escaped slash is one for some only.
+/// The pieces of paths, and how the most generous reader interprets each. Only some readers interpret an escaped slash as a
+/// slash.
 const PIECES: &[(&str, &str)] = &[
     ("%2f", "%2f"),
     ("%252f", "/"),
@@ -50,11 +52,11 @@ const PIECES: &[(&str, &str)] = &[
     ("%cd", "c"),
     ("%e3%80", "c"),
 ];
-/// What stands among them most of the time.
+/// The plain pieces, which make up most of a path.
 const PLAIN: &[&str] = &["/", "/../", "/..", "..", ".", "x", "/app/", "x%2fy/../"];
 const REQUESTS: usize = 3000;
 
-/// What is sent, and how the most generous reader spells it.
+/// A path as sent, and as the most generous reader spells it.
 fn path(random: &mut StdRng) -> (String, String) {
     let (mut sent, mut generous) = ("/app/".to_owned(), "/app/".to_owned());
     for _ in 0..random.random_range(1..7) {
@@ -70,7 +72,7 @@ fn path(random: &mut StdRng) -> (String, String) {
     (sent, generous)
 }
 
-/// Where a path leads who knows parameters and drops white space around dots.
+/// Where a path leads for a reader that knows parameters and drops white space around dots.
 fn leads_to(path: &str, folds: bool) -> String {
     let mut kept = Vec::new();
     for segment in path.split('/').skip(1) {
@@ -85,7 +87,8 @@ fn leads_to(path: &str, folds: bool) -> String {
     format!("/{}/", kept.join("/"))
 }
 
-/// Whether readers know an escaped slash and parameters, and whether they fold slashes: all of them must stay.
+/// Checks that the path stays below `/app/` for every reader, whether or not it interprets escaped slashes and parameters, and
+/// whether or not it merges slashes.
 fn stays_below_app(sent: &str, generous: &str) {
     for read in [generous, &generous.replace("%2f", "/"), sent, &sent.replace("%2f", "/")] {
         for folds in [true, false] {

@@ -1,5 +1,5 @@
-//! What flows for long: gRPC, upgraded connections, event streams, uploads to paths of long-lived connections. The limits that are made
-//! for forms are a few hundred milliseconds and bytes here, and do not hold for any of them; for forms they do.
+//! Long-running streams: gRPC, upgraded connections, event streams, and uploads to paths of long-lived connections. The limits
+//! for forms are a few hundred milliseconds and bytes here; they apply to forms, but not to streams.
 
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,15 +20,15 @@ use super::client::raw;
 use super::engine::{Engine, Place, nginx};
 use super::tables::{Path, backend, empty, route};
 
-/// What holds for forms.
+/// The time limit for forms.
 const FORM_MS: u64 = 400;
-/// Longer than that by far, also on a busy machine.
+/// Much longer than that limit, even on a busy machine.
 const SILENCE: Duration = Duration::from_millis(1600);
-/// What must come at once, comes within this time.
+/// The time within which something must arrive that is sent at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
 const LARGE: usize = 2 << 20;
 
-/// A table whose forms are small and quick; streams may be silent for as long as stated.
+/// A table with small, quick forms; streams may be silent for the given time.
 fn table(place: &Place, idle: Duration) -> RouteTable {
     let mut table = empty(place.http);
     let settings = &mut table.settings;
@@ -39,7 +39,7 @@ fn table(place: &Place, idle: Duration) -> RouteTable {
     table
 }
 
-/// An application in HTTP/2 that gives back what it gets, as it comes, however long that takes.
+/// An application that echoes what it receives over HTTP/2 as it arrives, for any length of time.
 async fn start_echo() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -69,7 +69,7 @@ async fn echo(mut from: RecvStream, mut to: SendStream<Bytes>) {
     let _ = to.send_data(Bytes::new(), true);
 }
 
-/// Sends as the other side takes it; none: it has ended the stream.
+/// Sends as fast as the peer accepts data. `None`: the peer has ended the stream.
 async fn send(to: &mut SendStream<Bytes>, mut bytes: Bytes) -> Option<()> {
     while !bytes.is_empty() {
         to.reserve_capacity(bytes.len());
@@ -79,7 +79,7 @@ async fn send(to: &mut SendStream<Bytes>, mut bytes: Bytes) -> Option<()> {
     Some(())
 }
 
-/// Reads as many bytes; none: the stream ended before.
+/// Reads this many bytes. `None`: the stream ended before that.
 async fn receive(from: &mut RecvStream, mut count: usize) -> Option<()> {
     while count > 0 {
         let bytes = timeout(AT_ONCE, from.data()).await.ok()??.ok()?;
@@ -89,7 +89,7 @@ async fn receive(from: &mut RecvStream, mut count: usize) -> Option<()> {
     Some(())
 }
 
-/// A client's stream in both directions, in HTTP/2 from end to end.
+/// A client's bidirectional stream over HTTP/2 from end to end.
 struct Call {
     to: SendStream<Bytes>,
     from: RecvStream,
@@ -111,7 +111,7 @@ impl Call {
 
     async fn say(&mut self, bytes: usize) -> Option<()> {
         let (to, from) = (&mut self.to, &mut self.from);
-        // Both at a time: who sends much without reading stops the other side.
+        // Both at the same time: a client that sends much without reading blocks the peer.
         let (sent, heard) = tokio::join!(send(to, Bytes::from(vec![b'x'; bytes])), receive(from, bytes));
         sent.and(heard)
     }
@@ -152,7 +152,7 @@ async fn a_call_that_is_silent_for_longer_than_streams_may_be_ends() {
     assert!(end.is_none_or(|data| data.is_err()), "nothing was said, and something came");
 }
 
-/// An application for the path `/ws`, and the rest of its host.
+/// An engine with an application for the path `/ws` and the rest of its host.
 async fn engine_with_long_lived(application: SocketAddr) -> Option<Engine> {
     let (nginx, place) = (nginx()?, Place::new());
     let mut table = table(&place, Duration::from_secs(60));
@@ -171,7 +171,7 @@ async fn upgraded(at: SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
-/// Reads up to these bytes; none: they did not come at once, or never.
+/// Reads up to and including these bytes. `None`: they did not arrive in time, or not at all.
 async fn until(stream: &mut TcpStream, end: &[u8]) -> Option<String> {
     let mut seen = Vec::new();
     while !seen.windows(end.len()).any(|window| window == end) {
@@ -196,7 +196,7 @@ async fn an_upgraded_connection_may_be_silent_where_connections_live_long() {
     assert_eq!(timeout(AT_ONCE, elsewhere.read(&mut [0])).await.expect("the answers' own limit holds there").unwrap_or(0), 0);
 }
 
-/// An application that answers by what `answer` does with the connection; all that it was sent comes out of the channel.
+/// An application that answers every connection with `answer`; the channel receives all that it was sent.
 async fn start_raw(answer: &'static [u8], holds: Duration) -> (SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -221,7 +221,7 @@ async fn start_raw(answer: &'static [u8], holds: Duration) -> (SocketAddr, mpsc:
     (address, receiver)
 }
 
-/// Some of these end with the connection, which stays open for long: nobody knows that more will come.
+/// Some of these answers end with the connection, which stays open for long: nothing shows that more data will follow.
 #[tokio::test]
 async fn an_event_comes_when_it_is_sent_whatever_ends_the_answer() {
     for answer in [

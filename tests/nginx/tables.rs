@@ -1,11 +1,11 @@
-//! Route tables for tests, in a few words.
+//! Concise route tables for tests.
 
 use std::net::SocketAddr;
 
 use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable};
 use swarmgate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName};
 
-/// Whether a route's path is cut off.
+/// Whether a route cuts off its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     Kept,
@@ -18,14 +18,14 @@ pub fn empty(http: u16) -> RouteTable {
     RouteTable { settings, ..RouteTable::empty(ClusterName::parse("test").unwrap(), Port::new(http).unwrap()) }
 }
 
-/// The pool of some addresses.
+/// A pool of these addresses.
 pub fn backend(addresses: &[SocketAddr]) -> Backend {
     let endpoint =
         |address: &SocketAddr| Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None, lasting: false };
     Backend::of(vec![service("some_app", 80, addresses.iter().map(endpoint).collect())])
 }
 
-/// A service of a pool.
+/// One service of a pool.
 pub fn service(name: &str, port: u16, endpoints: Vec<Endpoint>) -> BackendService {
     BackendService::new(ServiceId(format!("id-{name}")), ServiceName::parse(name).unwrap(), Port::new(port).unwrap(), endpoints)
 }

@@ -1,4 +1,4 @@
-//! TLS towards clients: who is shown which certificate, and what is passed through.
+//! TLS towards clients: which certificate each host shows, and what is passed through.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use swarmgate::render::Purpose;
 use swarmgate::route::{DefaultBackend, MaterialKind, MaterialRef, RouteTable, TlsBinding};
 use swarmgate::types::{HostPattern, ObjectName, Port};
 
-/// A certificate and key in secrets of this name.
+/// A certificate and key in secrets with this name.
 pub fn binding(name: &str) -> TlsBinding {
     let secret = |suffix: &str| MaterialRef {
         kind: MaterialKind::Secret,
@@ -26,7 +26,7 @@ fn host(name: &str) -> HostPattern {
     HostPattern::parse(name).unwrap()
 }
 
-/// One engine with TLS, and the clients that ask it.
+/// One engine with TLS, and its clients.
 struct Site {
     engine: Engine,
     port: u16,
@@ -35,7 +35,7 @@ struct Site {
 }
 
 impl Site {
-    /// `None` when there is no engine.
+    /// Starts the site. Returns `None` if there is no engine.
     async fn start(purpose: Purpose, fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<Self> {
         let (nginx, place, port) = (nginx()?, Place::new(), free_port());
         let mut table = empty(place.http);
@@ -52,7 +52,7 @@ impl Site {
         ask(at, &format!("https://{name}:{}{path}", self.port), &self.ca, more).await
     }
 
-    /// Which application answers a request of this name, with a certificate that fits it.
+    /// The application that answers a request for this name, with a valid certificate for it.
     async fn app(&self, name: &str, more: &[&str]) -> String {
         let seen = self.ask(name, "/", more).await;
         assert_eq!((seen.exit, seen.status), (0, 200), "{name}: {seen:?}, {}", self.engine.words());
@@ -186,13 +186,13 @@ async fn termination_beside_passthrough_keeps_the_clients_address() {
 #[tokio::test]
 async fn passthrough_can_come_and_go_without_a_restart() {
     let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
-    // A signal that comes before nginx waits for signals is lost: an answer shows that it does.
+    // A signal that arrives before nginx waits for signals is lost: an answer shows that nginx is ready.
     assert_eq!(site.app("a.test", &[]).await, "a.test");
     let mut table = empty(site.engine.place.http);
     table.https_port = Port::new(site.port).ok();
     with_tls(&mut table, "a.test").await;
     site.engine.reload(&table, Purpose::Live);
-    // Until the new workers alone take connections, the host that left may still be passed through.
+    // The removed host may still be passed through until only the new workers accept connections.
     while site.ask("pass.test", "/", &[]).await.exit == 0 {
         tokio::task::yield_now().await;
     }

@@ -1,9 +1,9 @@
-//! The golden cases that say which requests reach whom (`requests.txt`): asked of the real nginx.
+//! The golden cases that say which requests reach which service (`requests.txt`), sent to the real nginx.
 //!
 //! ```text
 //! http://app.example.org/x -> app                  the service that answers
 //! http://app.example.org/cut/x -> app as /x        and the target that it sees
-//! http://nobody.example.org/ -> 503                or a status, with the place that a redirect sends to
+//! http://nobody.example.org/ -> 503                or a status, with the target of a redirect
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use super::client::{Answer, get};
 use super::engine::{Engine, Place, nginx};
 use super::golden_cases::{Case, REQUESTS, all_cases};
 
-/// Fewer cases with requests were not found where they should be.
+/// With fewer cases that have requests, the test is looking in the wrong place.
 const CASES_MIN: usize = 20;
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn the_requests_of_golden_cases_reach_whom_they_should() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What happened instead, if it is not what is expected.
+/// What happened instead, if it differs from what is expected.
 async fn check(engine: &Engine, line: &str) -> Option<String> {
     let (url, expected) = line.split_once(" -> ").expect("URL -> who answers");
     let rest = url.strip_prefix("http://").expect("requests of cases are plain HTTP");
@@ -59,7 +59,7 @@ fn told(answer: &Answer, seen: bool) -> String {
     }
 }
 
-/// The case's table, with one application for each service in the place of its tasks.
+/// The case's table, with one application in place of each service's tasks.
 async fn table(case: &Case, http: u16) -> RouteTable {
     let clusters = case.clusters().0;
     let cluster = clusters.first().expect("the case has a cluster");
