@@ -1,5 +1,5 @@
-//! The operator as a whole, in this process: the loop, the files, the two servers, over a simulated Swarm. What single
-//! passes do is the business of `convergence`; here it is that they happen, and that everything is told.
+//! The whole operator in this process: the loop, the files and both servers, over a simulated Swarm. `convergence` tests what
+//! individual passes do; this file tests that they run and that everything is reported.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start its subject has failed")]
 
 #[path = "support/ports.rs"]
@@ -33,14 +33,14 @@ spec:
   extension: {image: proxy}
   proxy: {image: proxy}
 ";
-/// No condition that is waited for takes longer on any machine.
+/// No condition takes longer than this on any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn authority() -> Arc<Authority> {
     Arc::new(Authority::create(jiff::Timestamp::now()).unwrap())
 }
 
-/// A running operator and its world.
+/// A running operator and its environment.
 struct Scene {
     swarm: SimSwarm,
     folder: tempfile::TempDir,
@@ -78,7 +78,7 @@ impl Scene {
         serde_json::from_str(&self.get("/status").await?.1).ok()
     }
 
-    /// Waits until the status is as wanted, while time passes in the simulated world, too.
+    /// Waits until the status satisfies `wanted`, while time also passes in the simulated world.
     async fn until(&self, what: &str, wanted: impl Fn(&StatusReport) -> bool) -> StatusReport {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut last = None;
@@ -190,7 +190,7 @@ async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
     scene.end().await;
 }
 
-/// What proxies are given is what people are told, while a service flaps: by all three questions, and why.
+/// While a service flaps, all three ways of asking give the configuration that proxies get, with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
     let scene = Scene::start();

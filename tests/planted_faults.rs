@@ -1,6 +1,7 @@
-//! Whether the checks of `tests/any_input` and of the fuzz targets would find what they are for: the renderer's configurations are
-//! damaged as a fault of it would damage them, and some of the first few inputs that the grammar draws must give it away. A fault that
-//! once got past them is planted here first, and the grammar or the checks are extended until it is found. Needs no engine.
+//! Tests whether the checks of `tests/any_input` and of the fuzz targets find the faults that they are meant to find. Each test
+//! damages the renderer's configurations as a fault in the renderer would, and some of the first inputs that the grammar draws
+//! must reveal it. When a fault gets past the checks, it is planted here first; then the grammar or the checks are extended
+//! until they find it. Needs no engine.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
@@ -38,10 +39,10 @@ use swarmgate::types::HostPattern;
 
 use parser::Directive;
 
-/// In as many inputs each fault must be found: as many as `tests/any_input` tries with the engine.
+/// The number of inputs within which each fault must be found: as many as `tests/any_input` tries with the engine.
 const INPUTS: usize = 100;
 
-/// A way in which the renderer could be wrong: its name, and what it would have written instead of `config`.
+/// A way in which the renderer could be wrong: its name, and the change that turns `config` into the wrong output.
 type Fault = (&'static str, fn(&mut Vec<Directive>, &RouteTable));
 
 const FAULTS: &[Fault] = &[
@@ -108,7 +109,7 @@ fn every_planted_fault_is_found() {
     assert_eq!(missed, Vec::<&str>::new(), "nothing was found in {INPUTS} inputs");
 }
 
-/// The first inputs that the grammar draws, always the same ones.
+/// The first inputs that the grammar draws, which are always the same.
 fn inputs() -> Vec<RouteTable> {
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     drawn(&grammar::services(&names), INPUTS)
@@ -134,7 +135,7 @@ fn is_found(table: &RouteTable, plant: fn(&mut Vec<Directive>, &RouteTable)) -> 
     })
 }
 
-/// The block of this name; one that nobody looks into if there is none.
+/// The block with this name, or a comment that no check reads if there is none.
 fn block<'a>(config: &'a mut Vec<Directive>, name: &str) -> &'a mut Directive {
     if !config.iter().any(|directive| directive.name == name) {
         let (name, args) = ("#".to_owned(), Vec::new());
@@ -160,7 +161,7 @@ fn longest<'a>(hosts: impl Iterator<Item = &'a HostPattern>) -> usize {
     hosts.map(|host| host.as_str().len()).max().unwrap_or(0)
 }
 
-/// The size of buckets for names of this length, as it was computed when the first of these faults was there.
+/// Sets the bucket size for names of this length as the renderer computed it when the first of these faults occurred.
 fn set_bucket(block: &mut Directive, longest: usize) {
     let size = (longest + 32).next_multiple_of(64).max(128);
     for directive in inner(block).iter_mut().filter(|directive| directive.name == "server_names_hash_bucket_size") {

@@ -1,5 +1,5 @@
-//! Root is given up before anything else, completely, and the group of the Docker socket is all that stays. As root these
-//! are real changes of real processes; without root only what a process may ask of itself can be seen, and is.
+//! The program gives up root first and completely, and keeps only the group of the Docker socket. As root these tests make real
+//! changes in real processes; without root they check only what a process may request for itself.
 #![expect(clippy::unwrap_used, reason = "a test that cannot start its subject has failed")]
 
 use std::fs;
@@ -23,10 +23,10 @@ spec:
   extension: {image: proxy}
   proxy: {image: proxy}
 ";
-/// The group that may use the socket: no group of this machine's.
+/// The group that may use the socket. No group of this machine has this id.
 const SOCKET_GROUP: u32 = 64_242;
 
-/// A folder with a spec and a Docker socket at which nobody answers.
+/// A folder with a spec, and a Docker socket that nothing answers.
 struct Place {
     folder: tempfile::TempDir,
     _listener: UnixListener,
@@ -70,7 +70,7 @@ fn is_root() -> bool {
     nix::unistd::Uid::effective().is_root()
 }
 
-/// A process that ends with the test.
+/// A process that is killed when the test ends.
 struct Running(Child);
 
 impl Drop for Running {
@@ -81,7 +81,8 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// What `/proc` says of it once its other threads are there, which come after everything was given up.
+    /// The process's status from `/proc`, read once its other threads exist, because they start after it has given up
+    /// everything.
     async fn status(&mut self) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         let file = format!("/proc/{}/status", self.0.id());
@@ -134,12 +135,12 @@ async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
         assert_eq!(output.status.code(), Some(1));
         assert!(words(&output).contains("SWARMGATE_RUN_AS=0:0"), "{}", words(&output));
     } else {
-        // It is nobody else's to give up, so nothing is refused.
+        // There is nothing to give up, so nothing is refused.
         assert_eq!(line(&start(&mut place.operator("65532:65532")).status().await, "NoNewPrivs"), "1");
     }
 }
 
-/// `SWARMGATE_USER=65532:65532` where the socket has another group: Swarm sees the task fail and rolls the update back.
+/// `SWARMGATE_USER=65532:65532` where the socket has another group: Swarm sees the failed task and rolls the update back.
 #[test]
 fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
     let place = Place::with_socket_mode(0o060);
@@ -162,7 +163,8 @@ async fn root_that_is_asked_for_stays_and_gets_no_more() {
 
 #[test]
 fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
-    // As `docker exec` runs it: as root, and a root without the capability to read everything is refused what is another's.
+    // Run as `docker exec` does: as root, but without the capability to read everything, so other users' files are
+    // inaccessible.
     let place = Place::with_socket_mode(0o660);
     let spec = place.folder.path().join("spec.yaml");
     fs::set_permissions(&spec, fs::Permissions::from_mode(0o400)).unwrap();
@@ -181,7 +183,7 @@ fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
 
 #[tokio::test]
 async fn extension_and_proxy_forbid_new_privileges_by_themselves() {
-    // Where the engine does not (before Docker 25 Swarm has no word for it), the program does: seen in the child that it starts.
+    // Where the engine does not set it (Swarm has no option for it before Docker 25), the program does. Observed in its child.
     let folder = tempfile::tempdir().unwrap();
     let (engine, seen, token) = (folder.path().join("nginx"), folder.path().join("seen"), folder.path().join("token"));
     let authority = Authority::create(jiff::Timestamp::now()).unwrap().root_pem();

@@ -1,6 +1,6 @@
-//! Nothing that leaves the extension for anywhere but the memory of proxies holds any of a private key: not words, reports,
-//! bundles, config objects, volume, status, page, explanations, logs. Keys of every sort, spoilt in every way, go in where
-//! labels name material; everything that comes out is searched. The search itself is proven by planting what it must find.
+//! Nothing that leaves the extension, except into the memory of proxies, contains any part of a private key: messages, reports,
+//! bundles, config objects, volume, status, page, explanations, logs. The tests put keys of every kind, damaged in every way,
+//! where labels name material, and search everything that comes out. Planted secrets prove that the search works.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
@@ -40,11 +40,11 @@ use search::{RUN, Secret};
 use swarmgate::extension::material_probe;
 use swarmgate::protocol::messages::MaterialState;
 
-/// What all hosts of a test are called below.
+/// The world whose certificate covers the domain of all hosts in these tests.
 static WORLD: LazyLock<World> = LazyLock::new(|| World::new("*.example.org"));
 static KEYS: LazyLock<Secret> = LazyLock::new(|| WORLD.keys());
 
-/// Whatever comes out must hold nothing of these objects but certificates, and of keys nothing at all.
+/// Checks that outputs contain nothing of these objects except certificates, and no part of a key.
 fn check(objects: &[Vec<u8>], outputs: &[Output]) {
     let stored = WORLD.stored(objects);
     assert!(KEYS.len() > 1000, "there is something to find");
@@ -55,7 +55,7 @@ fn check(objects: &[Vec<u8>], outputs: &[Output]) {
     }
 }
 
-/// What the reader says of an object in the place of each label, and what of it would be published.
+/// The reader's messages about an object in the place of each label, and what it would publish.
 fn said_of(object: &[u8]) -> Vec<Output> {
     let (certificate, key) = (WORLD.certificate.as_bytes(), WORLD.key.as_bytes());
     let refused = |fault: material_probe::Refused| format!("{fault:?}");
@@ -135,7 +135,7 @@ async fn nothing_that_leaves_the_extension_holds_any_of_a_key() {
     site.end().await;
 }
 
-/// What the search must find, planted among words as each form.
+/// What the search must find: secrets planted in text, in each form.
 #[test]
 fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
     use base64::Engine as _;
@@ -168,7 +168,7 @@ fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
     }
 }
 
-/// The check of this file must fail when anything leaks: a word of an error, a file of a bundle.
+/// The check of this file must fail if anything leaks, such as part of an error message or a file of a bundle.
 #[test]
 fn a_planted_leak_fails_the_check() {
     let object = WORLD.key.replace('\n', "\\n").into_bytes();
@@ -183,7 +183,7 @@ fn a_planted_leak_fails_the_check() {
     check(&[object], &[harmless]);
 }
 
-/// What used to be shown.
+/// The error message that used to be shown.
 fn rustls_pki_types_error(content: &[u8]) -> String {
     use rustls_pki_types::pem::PemObject as _;
     rustls_pki_types::PrivateKeyDer::from_pem_slice(content).unwrap_err().to_string()

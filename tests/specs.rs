@@ -1,5 +1,5 @@
-//! The folder `crd-like-specs/` is true: its schemas are the generated ones, its examples pass, its illegal documents give
-//! exactly the findings beside them. `BLESS=1` rewrites what is generated.
+//! Checks the folder `crd-like-specs/`: its schemas are the generated ones, its examples are valid, and its invalid documents
+//! give exactly the findings stored next to them. `BLESS=1` rewrites the generated files.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read its subject has failed")]
 
@@ -25,7 +25,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// The file under its plain name, so that findings do not depend on where the project lies.
+/// The file under its bare name, so that findings do not depend on the project's location.
 fn source(path: &Path) -> SourceFile {
     let name = path.file_name().expect("a name").to_string_lossy();
     SourceFile::new(name, fs::read_to_string(path).expect("a readable document"))
@@ -81,7 +81,7 @@ fn every_findings_file_belongs_to_a_document() {
     }
 }
 
-/// The paths of all fields that a schema names, with the position of the nearest list or free mapping left out.
+/// The paths of all fields that a schema names, without the position of the nearest list or free-form map.
 fn fields_of(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
@@ -101,7 +101,7 @@ fn everything_yaml_has_every_field_there_is() {
     assert!(fields.len() > 60 && missing.is_empty(), "of {} fields, these are missing: {missing:?}", fields.len());
 }
 
-/// The paths of all fields of a YAML text, by saphyr's own tree: an eye other than the reader's.
+/// The paths of all fields of a YAML text, from saphyr's own tree, independently of the reader.
 fn paths_of(text: &str) -> BTreeSet<String> {
     fn walk(node: &saphyr::Yaml<'_>, path: &str, found: &mut BTreeSet<String>) {
         for (key, value) in node.as_mapping().into_iter().flatten() {

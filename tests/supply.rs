@@ -1,4 +1,4 @@
-//! What others made and we build from is named by its digest, everywhere.
+//! Everything from other parties that the build uses is pinned by digest, everywhere.
 #![expect(clippy::expect_used, reason = "a test that cannot read its file has failed")]
 
 use std::fs;
@@ -12,7 +12,7 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// Base images of a Dockerfile that have no digest. A stage of the same file needs none.
+/// Base images of a Dockerfile without a digest. A stage of the same file needs none.
 fn unpinned(dockerfile: &str) -> Vec<&str> {
     let mut stages = Vec::new();
     let mut found = Vec::new();
@@ -28,7 +28,7 @@ fn unpinned(dockerfile: &str) -> Vec<&str> {
                 }
                 stages.extend(words.get(2));
             }
-            // An image may be copied from, too.
+            // `COPY` can also refer to an image.
             Some("COPY") => {
                 let source = words.find_map(|word| word.strip_prefix("--from="));
                 found.extend(source.filter(|source| !stages.contains(source) && !source.contains("@sha256:")));

@@ -1,6 +1,6 @@
-//! How a Swarm behaves, held against the simulator and, where `SWARMGATE_TEST_DOCKER=unix:///path` names a real
-//! manager, against that one: whatever the simulator gets wrong would make its two thousand histories worthless.
-//! `SWARMGATE_TEST_IMAGE` names an image that its nodes have and that runs until it is stopped.
+//! Compares a Swarm's behaviour with the simulator and, if `SWARMGATE_TEST_DOCKER=unix:///path` names a real manager, with that
+//! manager: any error in the simulator would make its two thousand histories worthless. `SWARMGATE_TEST_IMAGE` names an image
+//! that the manager's nodes have and that runs until it is stopped.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
@@ -11,7 +11,7 @@ mod skip;
 use behaviour::bench::Bench;
 use behaviour::{calls, networks, rollout, scheduling};
 
-/// Each case twice: simulated and real.
+/// Runs each case twice: simulated and real.
 macro_rules! on_both {
     ($($room:ident :: $case:ident),+ $(,)?) => {
         mod simulated {

@@ -1,5 +1,5 @@
-//! The templates of docs/template.md do what the page says: they give configurations for every golden case and purpose,
-//! which the real nginx accepts. Without an nginx (`make setup`) the second half is skipped.
+//! The templates of docs/template.md do what the page says: for every golden case and purpose they give configurations that the
+//! real nginx accepts. Without an nginx (`make setup`) the second half is skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot do its work has failed")]
 
@@ -28,14 +28,14 @@ use swarmgate::types::{ConfigTemplate, HostPattern, Port};
 
 const PURPOSES: [Purpose; 3] = [Purpose::Live, Purpose::Boot, Purpose::Stock];
 
-/// The examples of the page.
+/// The examples on the page.
 fn examples() -> Vec<ConfigTemplate> {
     let page = include_str!("../docs/template.md");
     let blocks = page.split("```jinja\n").skip(1).map(|rest| rest.split_once("```").expect("a block ends").0);
     blocks.map(|text| ConfigTemplate::parse(text).unwrap()).collect()
 }
 
-/// The tables of all golden cases, with a template.
+/// The tables of all golden cases, each with a template.
 fn tables(template: &ConfigTemplate) -> Vec<(String, RouteTable)> {
     let of_case = |case: golden_cases::Case| {
         let snapshot = case.snapshot();
@@ -82,7 +82,7 @@ fn the_engine_accepts_what_the_examples_give() {
     let directory = tempfile::tempdir().unwrap();
     let run_dir: &'static str = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
     let layout = Layout { run_dir, status_port: free_port(), ..Layout::default() };
-    // The engine's test binds what it is to listen on; the ports of the world are not ours.
+    // The engine's test binds the listening ports, so it must not use well-known ones.
     let (http, https) = (Port::new(free_port()).unwrap(), Port::new(free_port()).unwrap());
     for (case, table) in examples().iter().flat_map(tables) {
         let table = RouteTable { http_port: http, https_port: table.https_port.map(|_| https), ..table };

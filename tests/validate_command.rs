@@ -1,4 +1,4 @@
-//! `swarmgate validate` and `swarmgate schema` as a person or a pipeline runs them: what is printed, and the exit code.
+//! `swarmgate validate` and `swarmgate schema` as a user or a pipeline runs them: their output and exit code.
 
 #![expect(clippy::expect_used, reason = "a test whose tools fail has failed")]
 
@@ -14,12 +14,12 @@ fn swarmgate(args: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
     let piped = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().expect("the program starts");
-    // A program that refuses its arguments does not read.
+    // A program that refuses its arguments does not read its input.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     child.wait_with_output().expect("the program ends")
 }
 
-/// Runs `validate` and compares exit code and a part of what it prints.
+/// Runs `validate` and compares the exit code and part of the output.
 fn check(args: &[&str], input: &str, code: i32, printed: &str) {
     let output = swarmgate(&[&["validate"], args].concat(), input);
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

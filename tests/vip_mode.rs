@@ -1,5 +1,5 @@
-//! `backend_mode=vip` against the simulated Swarm: what happens to a service behind its virtual IP changes no byte of the
-//! proxies' configurations, and at no moment on the way.
+//! `backend_mode=vip` against the simulated Swarm: changes to a service behind its virtual IP never change a byte of the
+//! proxies' configurations, not even temporarily.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be built has failed")]
 
@@ -18,7 +18,7 @@ use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::translate::{Translation, translate};
 
 const APP: &str = "web";
-/// Longer than any rollout of the simulated Swarm.
+/// Longer than any rollout in the simulated Swarm.
 const A_WHILE: Duration = Duration::from_secs(90);
 
 fn cluster() -> Cluster {
@@ -26,7 +26,7 @@ fn cluster() -> Cluster {
     read_documents(&[SourceFile::new("spec.yaml", text.to_owned())]).valid().next().unwrap().clone()
 }
 
-/// A Swarm with one service in VIP mode, all of whose tasks run.
+/// A Swarm with one service in VIP mode whose tasks all run.
 fn swarm() -> SimSwarm {
     let swarm = SimSwarm::new(SimOptions { seed: 7, ..SimOptions::default() });
     let networks = ["apps", "more"].map(|name| swarm.user_creates_network(&json!({"Name": name, "Driver": "overlay"})).unwrap());
@@ -61,7 +61,7 @@ fn config(swarm: &SimSwarm) -> String {
     [Purpose::Live, Purpose::Stock, Purpose::Boot].map(|purpose| render(&table, purpose).files[CONFIG_FILE].clone()).join("\n")
 }
 
-/// Lets something happen and looks on, ten times a second, until all is long over.
+/// Triggers a change and checks the configuration ten times a second until the change is long complete.
 fn check_unchanged(what: &str, happens: impl FnOnce(&SimSwarm)) {
     let swarm = swarm();
     let before = config(&swarm);

@@ -1,4 +1,4 @@
-//! The status port of a running operator: who gets in, what is shown, and what it costs the Swarm.
+//! The status port of a running operator: who has access, what it shows, and its cost to the Swarm.
 
 use std::path::Path;
 use std::process::Output;
@@ -15,7 +15,7 @@ use super::*;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Tests ask over loopback, so they are strangers only where loopback is none.
+/// Tests connect over loopback, so they count as strangers only if loopback is not trusted.
 fn for_strangers(settings: &mut OperatorOptions) {
     settings.status.access.token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     settings.status.access.trust_loopback = false;
@@ -46,7 +46,7 @@ impl Scene {
     }
 }
 
-/// Runs the program as a person would, who has nothing of it in the environment.
+/// Runs the program like a user who has none of its variables in the environment.
 async fn swarmgate(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
     command.args(words).env_remove("SWARMGATE_STATUS_TOKEN_FILE").env_remove("SWARMGATE_SERVER");
@@ -150,7 +150,7 @@ async fn what_is_nobodys_business_is_named_nowhere() {
     swarm.user_creates_secret("foreign-secret", &others, b"s3cret").unwrap();
     swarm.user_creates_secret("web.cert", &others, b"s3cret").unwrap();
     swarm.user_creates_config("foreign-config", &others, b"s3cret").unwrap();
-    // Its name is like one that is asked for.
+    // The name resembles one that is requested.
     let foreign = json!({
         "Name": "foreign-service",
         "Labels": {"org.example.owner": "foreign-label"},
@@ -267,7 +267,7 @@ async fn the_port_speaks_tls_with_the_files_that_are_given() {
     scene.end().await;
 }
 
-/// What `openssl req -x509` makes by default is a CA's certificate, which TLS refuses as a server's.
+/// By default `openssl req -x509` creates a CA certificate, which TLS refuses as a server certificate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_of_a_ca_is_told_in_words_that_help() {
     let folder = tempfile::tempdir().unwrap();

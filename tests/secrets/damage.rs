@@ -1,5 +1,5 @@
-//! Objects as people spoil them: keys of every sort, cut, encoded twice, with wrong lines around them, several in one, beside
-//! certificates, in every order. Each knows what in it is secret and what is not.
+//! Objects with typical damage: keys of every kind, truncated, encoded twice, with wrong lines around them, several in one
+//! object, next to certificates, in every order. Each object knows which of its parts are secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::search::Secret;
 
-/// A certificate and keys, with what is secret in them.
+/// A certificate and keys, and which of their parts are secret.
 pub struct World {
     pub certificate: String,
     certificate_der: Vec<u8>,
@@ -43,7 +43,7 @@ impl World {
         let rsa = [&[0x30, 0x82, 2, 7, 2, 1, 0, 2, 0x82, 1, 1][..], &noise(2, 508)].concat();
         let ssh = [&b"openssh-key-v1\0"[..], &noise(3, 300)].concat();
         let sort = |label: &str, der: &[u8]| Sort { text: swarmgate::types::pem(label, der), der: der.to_vec() };
-        // SEC 1 is what PKCS#8 has last, with the curve between the key and its public half.
+        // SEC 1 is the last part of PKCS#8, plus the curve between the key and its public half.
         let inner = &own[own.len() - 107..];
         let sec1 = [&[0x30, 0x77], &inner[..37], &[0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7], &inner[37..]].concat();
         let encrypted = sort("RSA PRIVATE KEY", &noise(4, 400));
@@ -68,13 +68,13 @@ impl World {
         Self { certificate: certificate.pem(), certificate_der: certificate.der().to_vec(), key: key.serialize_pem(), keys, public_der }
     }
 
-    /// The keys, which must be found nowhere.
+    /// The keys, which must not appear anywhere.
     pub fn keys(&self) -> Secret {
         let texts = self.keys.iter().flat_map(|key| lines(key.text.as_bytes()));
         self.secret(&texts.chain(self.keys.iter().map(|key| key.der.as_slice())).collect::<Vec<_>>())
     }
 
-    /// What else is in these objects and not in the certificate.
+    /// Everything else in these objects that is not in the certificate.
     pub fn stored(&self, objects: &[Vec<u8>]) -> Secret {
         self.secret(&objects.iter().flat_map(|object| lines(object)).collect::<Vec<_>>())
     }
@@ -87,12 +87,12 @@ impl World {
         Secret::new(secrets, &public)
     }
 
-    /// The text of the key of each sort.
+    /// The text of each kind of key.
     pub fn sorts(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.text.as_str())
     }
 
-    /// Each common mistake with each sort of key.
+    /// Each common mistake with each kind of key.
     pub fn common(&self) -> Vec<Vec<u8>> {
         let with_certificate = |key: &str| [format!("{}{key}", self.certificate), format!("{key}{}", self.certificate)];
         let texts = self.sorts().flat_map(|key| with_certificate(key).into_iter().chain([key.to_owned()]));
@@ -100,7 +100,7 @@ impl World {
         spoilt.chain(self.keys.iter().map(|key| key.der.clone())).collect()
     }
 
-    /// Any parts in any order, spoilt in up to three ways.
+    /// Arbitrary parts in arbitrary order, damaged in up to three ways.
     pub fn any(&self) -> impl Strategy<Value = Vec<u8>> + use<> {
         let mut parts: Vec<String> = self.sorts().map(str::to_owned).collect();
         parts.extend([self.certificate.clone(), self.certificate.clone(), "some words\n".to_owned(), String::new()]);
@@ -112,12 +112,12 @@ impl World {
     }
 }
 
-/// A leak would show a part of one.
+/// The lines of a text. A leak would show part of a line.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| matches!(byte, b'\n' | b'\\'))
 }
 
-/// First and last lines of blocks are no secret: words about blocks name them.
+/// The first and last lines of blocks are not secret, because messages about blocks name them.
 fn borders() -> Vec<String> {
     let labels = [
         "CERTIFICATE",
@@ -133,7 +133,7 @@ fn borders() -> Vec<String> {
     labels.iter().flat_map(|label| [format!("-----BEGIN {label}-----"), format!("-----END {label}-----"), format!(" {label} ")]).collect()
 }
 
-/// One way to spoil a text.
+/// One way to damage a text.
 #[derive(Debug, Clone)]
 pub enum Spoil {
     Not,
@@ -163,7 +163,7 @@ pub enum Spoil {
 }
 
 impl Spoil {
-    /// Those that need no place.
+    /// All ways that need no position.
     fn all() -> Vec<Self> {
         vec![
             Self::Not,
@@ -235,7 +235,7 @@ impl Spoil {
     }
 }
 
-/// The first block in binary form, if there is one that can be read.
+/// The first block in binary form, if one can be decoded.
 fn decoded(content: &[u8]) -> Vec<u8> {
     use rustls_pki_types::pem::SectionKind;
     <(SectionKind, Vec<u8>)>::from_pem_slice(content).map_or_else(|_| content.to_vec(), |(_, der)| der)

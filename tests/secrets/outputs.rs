@@ -1,5 +1,5 @@
-//! Everything that comes out when the real extension, proxy and engine work on objects that labels name: what is sent, written,
-//! shown and logged.
+//! Everything that the real extension, proxy and engine output while they process objects that labels name: what they send,
+//! write, show and log.
 
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::damage::World;
 use crate::golden_compact::expand;
 use crate::stage::{Extension, Proxy, Stage, eventually, nginx};
 
-/// Something that came out.
+/// One output.
 pub struct Output {
     pub name: String,
     pub content: Vec<u8>,
@@ -37,7 +37,7 @@ impl Output {
     }
 }
 
-/// A stage on which everything runs.
+/// A stage that runs all parts.
 pub struct Site {
     stage: Stage,
     extension: Extension,
@@ -45,7 +45,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// `None` after the test was skipped for lack of an engine.
+    /// Starts the stage. Returns `None` after skipping the test if there is no engine.
     pub async fn start() -> Option<Self> {
         let stage = Stage::new(nginx()?).await;
         let (extension, proxy) = (stage.extension(), stage.proxy());
@@ -57,11 +57,11 @@ impl Site {
         self.extension.stopped().await;
     }
 
-    /// Publishes services that name these objects in every label, and gathers what comes of it.
+    /// Publishes services that name these objects in every label, and collects all outputs.
     pub async fn run(&self, world: &World, objects: &[Vec<u8>]) -> Vec<Output> {
         let mounts = self.stage.path("extension-mounts");
         let mount = |id: String, content: &[u8]| std::fs::write(mounts.join(id), content).unwrap();
-        // Swarm never gives an id twice, and a content never changes.
+        // Swarm never reuses an id, and content never changes.
         let batch = std::fs::read_dir(&mounts).unwrap().count();
         let ids: Vec<String> = (0..objects.len()).map(|at| format!("{batch}x{at}")).collect();
         for (id, object) in ids.iter().zip(objects) {
@@ -105,7 +105,7 @@ impl Site {
         outputs
     }
 
-    /// The files of the configuration that the proxy runs, which lie in memory only.
+    /// The files of the configuration that the proxy runs, which exist only in memory.
     pub fn memory_of_proxies(&self) -> Vec<u8> {
         let mut folders = vec![self.stage.run_dir()];
         let mut all = Vec::new();
@@ -134,7 +134,7 @@ impl Site {
     }
 }
 
-/// Five services for each object, one for each label that may name it; and a good one.
+/// Five services for each object, one for each label that may name it, and a valid one.
 fn snapshot(ids: &[String]) -> Snapshot {
     let service = |name: String, labels: Value| {
         let mut labels = labels;
@@ -168,7 +168,7 @@ fn nothing_to_do() -> Plan {
     Plan { instance, cluster, steps: Vec::new(), waiting: Vec::new(), findings: Vec::new(), rollouts: Vec::new() }
 }
 
-/// What the extension sends to the operator, and what that makes config objects of.
+/// What the extension sends to the operator, and the config objects made from it.
 fn of_report(report: &ExtensionReport) -> Vec<Output> {
     let (boot_bundle, stock) = (report.boot.as_ref().expect("a boot snapshot"), report.live.as_ref().expect("a bundle to mount"));
     let states: Vec<_> = report.material.iter().map(|material| material.state).collect();
@@ -178,7 +178,7 @@ fn of_report(report: &ExtensionReport) -> Vec<Output> {
         Output::new("report, as Debug", format!("{report:?}")),
         Output::new("boot", json(boot_bundle)),
         Output::new("stock", json(stock)),
-        // Large ones are packed: what was packed is searched as "boot".
+        // Large ones are compressed; their uncompressed content is searched as "boot".
         Output::new("config object", boot_snapshot::encode(boot_bundle).unwrap()),
         Output::new(
             "config object, read again",
@@ -191,7 +191,7 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).unwrap()
 }
 
-/// What people are shown.
+/// The outputs that users see.
 fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<Output> {
     let status = StatusReport {
         api_version: "swarmgate/v1".to_owned(),
@@ -226,7 +226,7 @@ fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> 
     ]
 }
 
-/// A text without its blocks that hold a certificate and nothing else, whether line breaks are breaks or `\n`.
+/// A text without the blocks that contain only a certificate, whether its line breaks are real or `\n`.
 pub fn without_certificates(content: &[u8]) -> Vec<u8> {
     const FIRST: &str = "-----BEGIN CERTIFICATE-----";
     const LAST: &str = "-----END CERTIFICATE-----";
@@ -254,7 +254,7 @@ fn is_certificate(body: &str) -> bool {
     der.is_ok_and(|der| X509Certificate::from_der(&der).is_ok_and(|(rest, _)| rest.is_empty()))
 }
 
-/// Everything that is logged in this process, however quiet.
+/// Everything that this process logs, at every level.
 #[derive(Clone, Default)]
 pub struct Logs(Arc<Mutex<Vec<u8>>>);
 
@@ -268,7 +268,7 @@ impl Logs {
         logs
     }
 
-    /// What came since this was last asked.
+    /// The log since the previous call.
     pub fn take(&self) -> Output {
         Output::new("logs", std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }

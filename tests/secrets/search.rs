@@ -1,17 +1,17 @@
-//! Finds a secret in a text, however it may have got there: as it is, in base64 at any alignment and over line breaks, in
-//! hexadecimal, as numbers. Shared with the fuzz target.
+//! Finds a secret in a text in any form: raw, in base64 at any alignment and across line breaks, in hexadecimal, or as numbers.
+//! Shared with the fuzz target.
 
 use std::collections::HashSet;
 
-/// So many bytes of a secret in a row are a leak.
+/// The number of consecutive bytes of a secret that are a leak.
 pub const RUN: usize = 16;
-/// Runs of fewer different bytes than this (padding, ruled lines) say nothing.
+/// Runs with fewer distinct bytes than this (padding, ruled lines) prove nothing.
 const DIFFERENT_MIN: usize = 6;
 
-/// All runs of some secrets that are nowhere in what is public beside them.
+/// All runs of some secrets that do not also occur in the public text next to them.
 pub struct Secret {
     runs: HashSet<[u8; RUN]>,
-    /// Which three bytes begin a run, a bit for each: most of what is searched is told apart by it.
+    /// One bit for each three bytes that begin a run: this rules out most of the searched text.
     beginnings: Vec<u64>,
 }
 
@@ -40,12 +40,12 @@ impl Secret {
         self.beginnings[word] & (1 << bit) != 0 && self.runs.contains(run)
     }
 
-    /// How many runs there are to be found: none would make every search succeed.
+    /// The number of runs to find. With none, every search would succeed.
     pub fn len(&self) -> usize {
         self.runs.len()
     }
 
-    /// The first form in which a run stands in an output.
+    /// The first form in which an output contains a run.
     pub fn find_in(&self, output: &[u8]) -> Option<Leak> {
         let forms = [
             ("raw", vec![output.to_vec()]),
@@ -71,7 +71,7 @@ fn is_telling(run: &[u8; RUN]) -> bool {
     run.iter().collect::<HashSet<_>>().len() >= DIFFERENT_MIN
 }
 
-/// Line breaks and white space between characters count for nothing, written as such or in words.
+/// Removes line breaks and white space between characters, whether real or escaped.
 fn squeezed(output: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(output.len());
     let mut rest = output;
@@ -88,7 +88,7 @@ fn squeezed(output: &[u8]) -> Vec<u8> {
     text
 }
 
-/// What stands there in base64, at each alignment.
+/// The decoded base64 in the output, at each alignment.
 fn base64(output: &[u8]) -> Vec<Vec<u8>> {
     let digits: Vec<Option<u8>> = squeezed(output).into_iter().map(base64_digit).collect();
     let words = digits.split(Option::is_none).filter(|word| word.len() >= RUN);
@@ -112,14 +112,14 @@ fn of_base64(digits: &[u8]) -> [u8; 3] {
     bytes
 }
 
-/// What stands there in hexadecimal, whatever is between the digits, at both alignments.
+/// The decoded hexadecimal in the output, with anything between the digits, at both alignments.
 fn hexadecimal(output: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(output).replace("0x", " ").replace("\\u00", " ");
     let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).filter_map(|digit| u8::try_from(digit).ok()).collect();
     (0..2).map(|skipped| digits.get(skipped..).unwrap_or_default().chunks_exact(2).map(|pair| (pair[0] << 4) | pair[1]).collect()).collect()
 }
 
-/// The decimal numbers that stand there, as bytes.
+/// The decimal numbers in the output, as bytes.
 fn numbers(output: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(output);
     let numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).map(|number| number.parse::<u8>().ok());

@@ -1,5 +1,5 @@
-//! A manager of which only what is about configs is alive: it keeps them, finds them as Docker does (moby's
-//! `daemon/cluster/helpers.go` and swarmkit's `manager/controlapi/config.go`), and counts what it sends.
+//! A manager that implements only the calls about configs: it stores them, finds them as Docker does (moby's
+//! `daemon/cluster/helpers.go` and swarmkit's `manager/controlapi/config.go`), and counts the bytes that it sends.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use swarmgate::docker::DockerSwarm;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-/// What one call between managers carries at most, unless it is a list.
+/// The size limit of one call between managers, unless the call returns a list.
 const CALL_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub struct Config {
     pub name: String,
     pub version: u64,
     pub labels: BTreeMap<String, String>,
-    /// Of its content only the size is kept.
+    /// Only the size of the content is kept.
     pub bytes: usize,
 }
 
@@ -42,20 +42,20 @@ impl Config {
         Self { id, name: name.to_owned(), version: 1, labels, bytes }
     }
 
-    /// As Docker writes it, in pieces.
+    /// The config in Docker's format, in pieces.
     fn pieces(self) -> impl Iterator<Item = Bytes> {
         let (id, version, name, labels) = (self.id, self.version, self.name, json!(self.labels));
         let head = format!(
             r#"{{"ID":"{id}","Version":{{"Index":{version}}},"CreatedAt":"2026-01-01T00:00:00Z","Spec":{{"Name":"{name}","Labels":{labels},"Data":""#
         );
-        // 48 KiB of content at a time, which are 64 KiB of text.
+        // 48 KiB of content at a time, which becomes 64 KiB of text.
         let sizes = (0..self.bytes.div_ceil(48 << 10)).map(move |n| (self.bytes - n * (48 << 10)).min(48 << 10));
         let contents = sizes.map(|size| Bytes::from(STANDARD.encode(vec![b'x'; size])));
         std::iter::once(Bytes::from(head)).chain(contents).chain(std::iter::once(Bytes::from_static(b"\"}}")))
     }
 }
 
-/// Makes the items of a list, one by one.
+/// Makes one item of a list.
 type Make = Arc<dyn Fn(usize) -> Value + Send + Sync>;
 
 #[derive(Default)]
@@ -68,7 +68,7 @@ struct State {
     endless: bool,
 }
 
-/// The manager; its socket goes with it.
+/// The manager, whose socket is removed when it is dropped.
 pub struct Manager {
     _folder: tempfile::TempDir,
     socket: PathBuf,
@@ -92,7 +92,7 @@ impl Manager {
     }
 
     pub fn swarm(&self) -> DockerSwarm {
-        // A debug build makes and reads lists slowly.
+        // A debug build is slow at writing and reading lists.
         let deadline = Duration::from_secs(120);
         DockerSwarm::connect_with_deadline(&format!("unix://{}", self.socket.display()), deadline).unwrap()
     }
@@ -120,33 +120,33 @@ impl Manager {
         self.state().services = services;
     }
 
-    /// A list of that path which is made as it is sent.
+    /// Sets a list for this path, which is generated while it is sent.
     pub fn set_list(&self, path: &str, count: usize, make: impl Fn(usize) -> Value + Send + Sync + 'static) {
         self.state().lists.insert(path.to_owned(), (count, Arc::new(make)));
     }
 
-    /// From now on every removal is refused in words without end.
+    /// From now on every removal is refused with an endless message.
     pub fn set_endless(&self) {
         self.state().endless = true;
     }
 
-    /// An event, also for whoever asks for events later.
+    /// Sends an event, also to clients that subscribe later.
     pub fn tell(&self, kind: &str, action: &str, id: &str, name: &str) {
         let event = json!({"Type": kind, "Action": action, "Actor": {"ID": id, "Attributes": {"name": name}}});
         self.events.send_modify(|events| events.push(format!("{event}\n")));
     }
 
-    /// Calls with the status of the answer.
+    /// The calls, with the status of each answer.
     pub fn requests(&self) -> Vec<(String, u16)> {
         self.state().requests.clone()
     }
 
-    /// How many bytes of bodies were sent.
+    /// The number of bytes sent in bodies.
     pub fn sent(&self) -> usize {
         self.state().sent.values().sum()
     }
 
-    /// How many of them were about configs.
+    /// The part of them that was sent for configs.
     pub fn sent_of_configs(&self) -> usize {
         self.state().sent.iter().filter(|(path, _)| path.starts_with("/configs")).map(|(_, bytes)| bytes).sum()
     }
@@ -224,7 +224,7 @@ fn create(state: &mut State, spec: &Value) -> (StatusCode, Pieces) {
     (StatusCode::CREATED, all(&json!({"ID": id})))
 }
 
-/// Names and ids of filters are beginnings, any of which will do; labels must all be there.
+/// Filters: names and ids match by prefix, and one match suffices; all labels must match.
 fn filtered(configs: &[Config], query: &str) -> Vec<Config> {
     let filters: Value = query.strip_prefix("filters=").map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
     let words = |key: &str| -> Vec<String> { serde_json::from_value(filters[key].clone()).unwrap_or_default() };
@@ -253,7 +253,7 @@ fn list<P: Iterator<Item = Bytes> + Send + 'static>(items: impl Iterator<Item = 
     Box::pin(stream::iter(all))
 }
 
-/// Docker takes what it is asked for as an id, then as a name in any case, then as the beginning of an id.
+/// Docker looks up a reference as an id, then as a name regardless of case, then as the prefix of an id.
 fn one(configs: &[Config], asked: &str) -> (StatusCode, Pieces) {
     let exact = configs.iter().find(|config| config.id == asked);
     let named = exact.or_else(|| configs.iter().find(|config| config.name.eq_ignore_ascii_case(asked)));

@@ -1,8 +1,8 @@
-//! Services and tasks as `GET /services` and `GET /tasks` give them, as large as people make them.
+//! Services and tasks in the format of `GET /services` and `GET /tasks`, as large as in practice.
 
 use serde_json::{Value, json};
 
-/// A task template as people write them, with that many variables.
+/// A realistic task template with this many variables.
 fn template(n: usize, variables: usize) -> Value {
     let env: Vec<String> = (0..variables).map(|v| format!("SOME_VARIABLE_{v}=some value of {v} for {n}")).collect();
     json!({
@@ -17,7 +17,7 @@ fn template(n: usize, variables: usize) -> Value {
     })
 }
 
-/// A service that is published, with that many variables.
+/// A published service with this many variables.
 pub fn routed(n: usize, variables: usize) -> Value {
     let labels = json!({"com.docker.lb.hosts": format!("app{n}.example.org"), "com.docker.lb.port": "8080", "com.docker.stack.namespace": format!("stack{n}")});
     let name = format!("stack{n}_app");

@@ -1,4 +1,4 @@
-//! A name server that stands in for Docker's own, with names and addresses that a test knows.
+//! A name server in place of Docker's own, with names and addresses that a test sets.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,16 +10,16 @@ use hickory_proto::rr::rdata::PTR;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
-/// What it knows: each name's addresses. Of which container an address is, it tells by a name without `tasks.`: that is a container's.
+/// The addresses of each name. A name without `tasks.` is a container's; reverse lookups of its address return that name.
 pub type Names = Arc<Mutex<BTreeMap<String, Vec<Ipv4Addr>>>>;
 
-/// The id of a task, as Swarm gives them, by a number.
+/// The id of a task in Swarm's format, made from a number.
 pub fn task_id(number: usize) -> String {
     format!("{number:025}")
 }
 
-/// A name server that knows what is in the map, and says of everything else that it does not exist. It takes its time for each answer.
-/// Without anything in the map it is silent.
+/// A name server that knows the names in the map and answers that all others do not exist. Delays each answer by `time`. While
+/// the map is empty, it does not answer.
 pub async fn name_server(time: Duration) -> (SocketAddr, Names) {
     let (socket, names) = (Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()), Names::default());
     let (address, known) = (socket.local_addr().unwrap(), names.clone());
@@ -34,7 +34,7 @@ pub async fn name_server(time: Duration) -> (SocketAddr, Names) {
             let socket = Arc::clone(&socket);
             tokio::spawn(async move {
                 tokio::time::sleep(time).await;
-                // Whoever asked may have gone.
+                // The client may have gone.
                 let _ = socket.send_to(&answer, from).await;
             });
         }
@@ -42,7 +42,7 @@ pub async fn name_server(time: Duration) -> (SocketAddr, Names) {
     (address, names)
 }
 
-/// As Docker answers, with a time to live of ten minutes.
+/// Docker's answer, with a time to live of ten minutes.
 fn answer(query: &[u8], known: &BTreeMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
     let question = Message::from_vec(query).unwrap();
     let asked = question.queries[0].clone();

