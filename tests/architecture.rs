@@ -151,7 +151,7 @@ fn every_metric_is_described_in_one_place() {
     check_allows(rule, "controller/run.rs", "metrics::counter!(metrics::A).increment(1); metrics::gauge!(*name, labels).set(0.0);");
 }
 
-/// The rooms in the order of ARCHITECTURE.md's map; two that share a row stand one after the other.
+/// The rooms in the order of ARCHITECTURE.md's map. Rooms that share a row follow one another.
 fn rooms_of_the_map() -> Vec<String> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
     let map = page.split("\n## The map\n").nth(1).unwrap().split("\n## ").next().unwrap();

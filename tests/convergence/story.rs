@@ -56,7 +56,7 @@ pub struct Story {
 /// The focus of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Everything.
+    /// All kinds of events.
     Mixed,
     /// Routes that keep changing, with proxies that are replaced for each change: generations of configs come and go.
     Generations,
@@ -111,7 +111,7 @@ fn channel_of(seed: u64) -> ChannelMode {
 }
 
 impl Story {
-    /// Sets the scene.
+    /// Creates the world from a seed.
     pub fn new(seed: u64, loud: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let swarm =

@@ -173,7 +173,7 @@ impl Scene {
         check_answers(&load.finish().await);
     }
 
-    /// Like [`Self::check_silence`], while a stranger has the name as well.
+    /// Checks that the proxy switches to names, and that only the service's own tasks answer while a stranger has the name as well.
     async fn check_silence_with_stranger(&self) {
         self.until_source("names", LIMIT + SLACK).await;
         self.check_answers_for(Duration::from_secs(4)).await;

@@ -273,7 +273,7 @@ impl Stage {
         Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), resolver, ..usual }
     }
 
-    /// A file of this stage.
+    /// The path of a file of this stage.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

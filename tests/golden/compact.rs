@@ -2,20 +2,21 @@
 //! cases and the tests of `translate`. Uses no type of the project, so that only the real reader creates snapshots.
 //!
 //! ```yaml
-//! networks: [shop_web, {name: mesh, routingMesh: true}, {name: bridge, driver: bridge}]    # the Nth has the subnet 10.N.0.0/16, unless
-//!                                                  # it says `subnet: ...` (or a list); also `range`, `gateway`, `created: MINUTE`, `internal`
+//! networks: [shop_web, {name: mesh, routingMesh: true}, {name: bridge, driver: bridge}]
+//!                             # the Nth has the subnet 10.N.0.0/16 unless `subnet: ...` (or a list) is given;
+//!                             # also `range`, `gateway`, `created: MINUTE`, `internal`
 //! services:
-//!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
+//!   - name: shop_app            # created one minute after the previous service, unless `created: MINUTE` is given
 //!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
 //!     networks: [shop_web]      # ids are `id-NAME`; the service's virtual IP on the Nth network is 10.N.S.1
 //!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ..., hostPorts: [30001]}, or
-//!                               # {desired: shutdown} for one that is told to stop
-//!     replicas: 2               # the number of tasks unless stated; `global: true`; `dnsrr: true`; `vips: false`
+//!                               # {desired: shutdown} for one that should stop
+//!     replicas: 2               # default: the number of tasks; `global: true`; `dnsrr: true`; `vips: false`
 //!     hostPorts: [8080]         # target ports published in host mode; or {target: 8080, published: 80, protocol: udp}
 //!     updateOrder: start-first
-//!     job: true                 # a replicated job: its tasks are wanted `complete`
-//!     hostNetwork: true         # on its nodes' own network
-//!     stack: shop               # the stack that it was deployed with
+//!     job: true                 # a replicated job: the desired state of its tasks is `complete`
+//!     hostNetwork: true         # on the host network of its nodes
+//!     stack: shop               # the stack to which it belongs
 //!     containerLabels: {...}    # labels on the container, where they do not belong
 //!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
 //! secrets: [cert, {name: shop_cert, stack: shop, labels: {swarmgate.use-by: anyone}}]    # ids are `id-NAME`; configs likewise

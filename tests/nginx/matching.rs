@@ -1,4 +1,4 @@
-//! Which application answers for which host and path, and what it sees of the path.
+//! Which application answers for each host and path, and the path that it sees.
 
 use super::client::{get, raw};
 use super::engine::{Engine, Place, nginx};

@@ -30,7 +30,6 @@ pub fn service(name: &str, port: u16, endpoints: Vec<Endpoint>) -> BackendServic
     BackendService::new(ServiceId(format!("id-{name}")), ServiceName::parse(name).unwrap(), Port::new(port).unwrap(), endpoints)
 }
 
-/// Adds a route.
 pub fn route(table: &mut RouteTable, host: &str, path: &str, kept: Path, addresses: &[SocketAddr]) {
     let route = PathRoute { rewrite: kept == Path::Cut, ..PathRoute::to(backend(addresses)) };
     let host = table.hosts.entry(HostPattern::parse(host).unwrap()).or_default();
