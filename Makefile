@@ -1,27 +1,27 @@
-# What a person or a CI machine runs. Every target can be run again at any time; each brings what it needs itself.
+# Targets for people and CI machines. Each target can be run again at any time and sets up what it needs itself.
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# `make images` bakes what one ships. The demo and the tests bake the build that the tests need anyway, so that nothing is compiled twice;
-# `make demo PROFILE=release` looks at what one ships.
+# `make images` bakes the release build. The demo and the tests bake the build that the tests need anyway, so that nothing is
+# compiled twice; `make demo PROFILE=release` demonstrates the release build.
 PROFILE ?= release
 demo test: PROFILE := dev
 BUILT = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
-# Cargo compiles a dependency once for each set of its features, and which set that is depends on the packages that a command names. So
-# whatever is built beside the tests names these two, as `scripts/test` does.
+# Cargo compiles a dependency once for each set of its features, and that set depends on the packages that a command names. So
+# every build that accompanies the tests names these two, as `scripts/test` does.
 BOTH := --package swarmgate --package swarmgate-e2e
 # What the images and a Swarm for them need.
 LAB := --bin bake --bin demo-app --bin swarmlab
 TOOLS := target/debug
 IMAGES := target/images
-# Symbols would make images three times as large, and every node loads every image.
+# Symbols would triple the size of the images, and every node loads every image.
 STRIPPED := target/images/programs
 NGINX = $$(scripts/nginx-path)
 
 .PHONY: help setup tools images demo demo-down test lint bench
 
 help:
-	@echo 'make setup      install what the tests need (Debian packages, a recent nginx); quick when it is there'
+	@echo 'make setup      install what the tests need (Debian packages, a recent nginx); quick if already installed'
 	@echo 'make images     build swarmgate and bake all images into $(IMAGES), with a CycloneDX document about each of our own'
 	@echo 'make demo       a real three-node Swarm with Swarmgate and demo applications; make demo-down removes it'
 	@echo 'make test       unit tests, then end-to-end tests on real Swarms'
@@ -34,7 +34,7 @@ setup:
 setup-demo:
 	@scripts/setup demo
 
-# Every program, also `measure`.
+# Every program, including `measure`.
 tools:
 	cargo build --locked $(BOTH) --bins
 
