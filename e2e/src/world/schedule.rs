@@ -1,4 +1,4 @@
-//! Decides which case runs next on which lab, and what may run beside it. It must never let two cases disturb each other that
+//! Decides which case runs next on which lab, and what may run alongside. It must never let two cases disturb each other that
 //! declare they do not tolerate it, nor leave a case waiting while nothing stands in its way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +7,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// What a case demands of the machine while it runs (its world exists all the time).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// It waits for changes; another lab beside it at most slows it down.
+    /// It waits for changes; another lab alongside at most slows it down.
     Light,
     /// It counts the lost requests of a steady stream; a busy machine loses some by itself.
     Traffic,
-    /// Nothing may run beside it.
+    /// Nothing may run alongside it.
     Alone,
     /// A new world is being built: engines start and unpack images.
     Raise,

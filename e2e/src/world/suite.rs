@@ -86,7 +86,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// A case that tolerates anything running beside it.
+    /// A case that tolerates anything running alongside it.
     pub fn new(name: &'static str, setting: Setting, check: fn(&World) -> Result<()>) -> Self {
         Self { name, setting, check, demand: Demand::Light }
     }
@@ -97,7 +97,7 @@ impl Case {
         Self { demand: Demand::Traffic, ..self }
     }
 
-    /// Tolerates nothing running beside it.
+    /// Tolerates nothing running alongside it.
     #[must_use]
     pub fn alone(self) -> Self {
         Self { demand: Demand::Alone, ..self }

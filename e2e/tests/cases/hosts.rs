@@ -64,8 +64,8 @@ fn settle(world: &World) -> Result<()> {
     no_network_lingers(world)
 }
 
-/// Waits until the proxies have left networks that only the case before needed: to leave one replaces them, which on node ports costs
-/// connections of whatever goes on then.
+/// Waits until the proxies have left networks that only the previous case needed: leaving one replaces the proxies, which on node
+/// ports costs connections that are open at that time.
 fn no_network_lingers(world: &World) -> Result<()> {
     eventually(SLOW, "the proxies have left the networks that no route needs", || {
         let status = world.status()?;
@@ -206,7 +206,7 @@ fn operator_moves(world: &World) -> Result<()> {
     news_arrive(world, "after-the-move")?;
     world.await_converged("default")?;
     let (lost, after) = (traffic.stop_without_loss(), proxies(world)?);
-    // Whatever came of it: with the constraint the operator could not go anywhere in the cases that follow.
+    // Removed in any case: with the constraint, the operator could not move in later cases.
     world.update("swarmgate_operator", &["--constraint-rm", &there])?;
     world.await_alive("swarmgate_operator", 1)?;
     lost?;
