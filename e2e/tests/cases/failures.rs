@@ -212,8 +212,7 @@ fn told_while_frozen(world: &World, task: &Value, code: &str, check: impl FnOnce
     world.await_converged("default").map(drop)
 }
 
-/// The application and the loaded proxies are on nodes whose engines keep running; so are all the managers' decisions about
-/// them.
+/// The application and the loaded proxies are on nodes whose engines keep running; so are all decisions about them.
 fn api_hangs(world: &World) -> Result<()> {
     App::new("lasts").on_node(2).create(world)?;
     let traffic = traffic_beside_the_manager(world)?;

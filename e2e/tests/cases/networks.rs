@@ -25,8 +25,7 @@ struct Bad {
     /// Its name; the service on it has the same name with the prefix `on-`.
     name: &'static str,
     /// The arguments of `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses,
-    /// `GWBRIDGE` for the subnet of the manager's gateway bridge, `APPS` for that of a network to which the proxies are
-    /// attached.
+    /// `GWBRIDGE` for the subnet of the manager's gateway bridge, `APPS` for that of a network that the proxies are attached to.
     words: &'static [&'static str],
     /// The finding about the service.
     code: &'static str,

@@ -94,7 +94,7 @@ fn page(world: &World) -> Result<()> {
     let script = "<script>document.title='theirs'</script><img src=x onerror=\"document.title='theirs'\">";
     App::new("paged").label("hots", script).create(world)?;
     world.await_finding("default", "UnknownLabel", "paged")?;
-    // A new one each time: a killed browser leaves a lock in its profile.
+    // A new profile each time: a killed browser leaves a lock in its profile.
     let home = tempfile::tempdir()?;
     let profile = format!("--user-data-dir={}", home.path().display());
     let mut browser = Command::new("timeout");

@@ -18,7 +18,7 @@ use super::ground::{DEFAULT, GATE, STOCK};
 
 /// Where the cluster `default` serves TLS.
 pub(super) const TLS: u16 = 8444;
-/// Where `stock` does.
+/// Where the cluster `stock` serves TLS.
 const STOCK_TLS: u16 = 8447;
 /// Fewer requests prove nothing.
 const REQUESTS_MIN: usize = 20;

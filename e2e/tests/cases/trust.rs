@@ -103,8 +103,7 @@ fn forged_token(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// A stack that may mount the secret of the extension of cluster dev runs its own extension with it: for dev, and for another
-/// cluster.
+/// A service that mounts the secret of cluster dev's extension runs its own extension with it: for dev, and for another cluster.
 fn stolen_token(world: &World) -> Result<()> {
     let spec = world.service("swarmgate-extension-dev")?["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"].take();
     let mounts = spec.as_array().cloned().unwrap_or_default();

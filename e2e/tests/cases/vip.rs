@@ -39,7 +39,7 @@ fn tasks_change(world: &World) -> Result<()> {
     world.update("virtual", &["--replicas", "2", "--image", "demo-app:v2", "--env-add", "COLOUR=red"])?;
     world.await_rollout("virtual", "completed")?;
     world.await_answer(&address, "virtual.test", "/", "v2")?;
-    // The last poll may lie one interval back.
+    // The operator's last observation may be up to one poll interval old.
     throughout(std::time::Duration::from_secs(4), "the proxies have the same configuration", || {
         let now = proxies(&world.cluster("default")?);
         ensure!(now == before, "{before} became {now}");
