@@ -119,7 +119,7 @@ impl State {
     /// Gives every free place the case that suits it best, if there is one. Returns whether it gave any.
     fn grant(&mut self) -> bool {
         let before = self.granted.len();
-        for place in 0..self.places.len() {
+        for place in self.those_that_need_a_world_first() {
             if self.missing > 0 || self.places[place].busy {
                 continue;
             }
@@ -130,6 +130,14 @@ impl State {
             self.granted.insert(case, place);
         }
         self.granted.len() > before
+    }
+
+    /// All places. No world is built beside a steady stream, so a lab that needs one comes before a lab that would begin the next
+    /// stream; otherwise it would stay idle until the last stream has ended.
+    fn those_that_need_a_world_first(&self) -> Vec<usize> {
+        let has_cases = |place: &usize| self.waiting.values().any(|case| case.setting == self.places[*place].setting);
+        let (at_home, without): (Vec<_>, Vec<_>) = (0..self.places.len()).partition(has_cases);
+        without.into_iter().chain(at_home).collect()
     }
 
     fn is_borne(&self, demand: Demand) -> bool {
@@ -171,6 +179,18 @@ mod tests {
     fn grant(state: &mut State) -> BTreeMap<usize, usize> {
         state.grant();
         std::mem::take(&mut state.granted)
+    }
+
+    #[test]
+    fn between_two_streams_an_idle_lab_gets_its_world() {
+        let mut state = state(2, &[("streams", Demand::Traffic), ("other", Demand::Light), ("streams", Demand::Traffic)]);
+        state.places[0].setting = "streams";
+        state.places[1].setting = "done";
+        let first = state.waiting.remove(&0).unwrap();
+        state.places[0] = Place { setting: "streams", busy: true, demand: Some(first.demand) };
+        assert_eq!(grant(&mut state), BTreeMap::new(), "no world is built beside a stream");
+        state.places[0] = Place { setting: "streams", busy: false, demand: None };
+        assert_eq!(grant(&mut state), BTreeMap::from([(1, 1)]), "the world is built before the next stream begins");
     }
 
     #[test]
