@@ -16,7 +16,7 @@ use crate::types::{ClusterName, EngineKind, Port, ServiceName};
 
 /// The only version of the document there is.
 pub const API_VERSION: &str = "swarmgate/v1";
-/// The only kind of document there is.
+/// The kind of these documents.
 pub const KIND: &str = "ServiceCluster";
 
 /// A fleet of proxies that publishes the services of one label value.

@@ -2,7 +2,7 @@
 
 use super::document_error::Mistakes;
 use super::edge_limits::publish_mode;
-use super::field_dependencies::Look;
+use super::fields::Fields;
 use crate::intent::settings_spec::ClientAddress as Spec;
 use crate::route::ClientAddress;
 use crate::types::{AddressRange, EngineLine, Refused};
@@ -24,22 +24,22 @@ pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, Refused> {
 }
 
 /// Reports lists that trust no one, or arbitrary clients.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = format!("{POINTER}/trusted");
-    if look.any(&pointer).is_some_and(serde_json::Value::is_array) && look.list(&pointer).is_empty() {
+    if fields.any(&pointer).is_some_and(serde_json::Value::is_array) && fields.list(&pointer).is_empty() {
         let message = "an empty list: there is nobody who could be believed";
         mistakes.impossible(&pointer, message, "Name the addresses of the load balancers, or remove clientAddress.");
     }
-    for (at, range) in look.list(&pointer).iter().enumerate() {
+    for (at, range) in fields.list(&pointer).iter().enumerate() {
         let range = range.as_str().and_then(|text| AddressRange::parse(text).ok());
         if let Some(message) = range.and_then(too_wide) {
             let remedy = "Name the addresses of the load balancers only.";
             mistakes.doubtful(&format!("{pointer}/{at}"), message, remedy);
         }
     }
-    if look.any(POINTER).is_some() {
-        behind_the_mesh(look, mistakes);
-        said_twice(look, mistakes);
+    if fields.any(POINTER).is_some() {
+        behind_the_mesh(fields, mistakes);
+        said_twice(fields, mistakes);
     }
 }
 
@@ -55,17 +55,17 @@ fn too_wide(range: AddressRange) -> Option<&'static str> {
 }
 
 /// The routing mesh, which is the default, gives every connection one of its own addresses.
-fn behind_the_mesh(look: &Look<'_>, mistakes: &mut Mistakes) {
-    if publish_mode(look) == Some("ingress") {
+fn behind_the_mesh(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    if publish_mode(fields) == Some("ingress") {
         let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers: either nobody is \
                        believed, or everybody";
         mistakes.doubtful(POINTER, message, "Write publish.mode: host, or remove clientAddress.");
     }
 }
 
-fn said_twice(look: &Look<'_>, mistakes: &mut Mistakes) {
+fn said_twice(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = "/spec/settings/httpOptions";
-    for (at, line) in look.list(pointer).iter().enumerate() {
+    for (at, line) in fields.list(pointer).iter().enumerate() {
         let names = line.as_str().and_then(|text| EngineLine::parse(text).ok()).map(|line| line.directives()).unwrap_or_default();
         if let Some(name) = names.iter().find(|name| SAME.contains(&name.as_str())) {
             let message = format!("{name} and clientAddress both say whom to believe, and the line takes the place of Swarmgate's");

@@ -4,25 +4,65 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::super::constraint::Constraint;
 use super::{Document, SourceFile};
 use crate::report::{FindingCode, Severity};
 
-/// Something that only one document may have.
+/// What only one document may have, in the words of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClaimType {
+    pub severity: Severity,
+    /// What the other documents do, for one and for several of them.
+    pub verbs: (&'static str, &'static str),
+    /// To what they do it; `{}` is the value claimed, or the ports.
+    pub object: &'static str,
+    pub remedy: &'static str,
+}
+
+/// The name of a Swarm service.
+pub(super) const SWARM_SERVICE: ClaimType = ClaimType {
+    severity: Severity::Error,
+    verbs: ("has", "have"),
+    object: "a Swarm service {}, too",
+    remedy: "Give one of them another serviceName.",
+};
+
+/// A port of the routing mesh.
+pub(super) const MESH_PORT: ClaimType = ClaimType {
+    severity: Severity::Error,
+    verbs: PUBLISH,
+    object: "port{} of the routing mesh, too",
+    remedy: "Give one of them another published port, or publish.mode: host.",
+};
+
+/// A port of the nodes that fit the constraints, which are the value.
+pub(super) const HOST_PORT: ClaimType = ClaimType {
+    severity: Severity::Warning,
+    verbs: PUBLISH,
+    object: "host port{} on nodes with the same constraints, too: one node cannot have both",
+    remedy: "Constrain them to different nodes, or give one of them another port.",
+};
+
+/// The verb of documents that publish something.
+pub(super) const PUBLISH: (&str, &str) = ("publishes", "publish");
+
+/// Something that only one document may have. Documents of all kinds are compared by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Claim {
-    /// `metadata.name`.
-    Name(String),
-    /// The label value; empty for services without the label.
-    Label(String),
-    /// The name of a Swarm service.
-    Service(String),
-    /// A port of the routing mesh.
-    MeshPort(u64),
-    /// A port of the nodes that fit these constraints.
-    HostPort(u64, Vec<String>),
+pub(super) struct Claim {
+    what: ClaimType,
+    port: Option<u64>,
+    value: String,
+}
+
+impl Claim {
+    /// A claim to this value.
+    pub fn new(what: ClaimType, value: impl Into<String>) -> Self {
+        Self { what, port: None, value: value.into() }
+    }
+
+    /// A claim to a port; `value` tells ports of one number apart.
+    pub fn port(what: ClaimType, port: u64, value: impl Into<String>) -> Self {
+        Self { what, port: Some(port), value: value.into() }
+    }
 }
 
 /// The document that claims something, and the field that does.
@@ -35,18 +75,21 @@ struct Claimant {
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     let mut claims: BTreeMap<Claim, Vec<Claimant>> = BTreeMap::new();
     for (at, document) in documents.iter().enumerate() {
-        let name = Claim::Name(document.value["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+        let name = Claim::new(document.kind.name_claim, document.value["metadata"]["name"].as_str().unwrap_or_default());
         let name_taken = claims.contains_key(&name);
-        for (claim, pointer) in claims_of(&document.value) {
+        let stated = document.value.pointer("/metadata/name").is_some_and(serde_json::Value::is_string);
+        let named = stated.then(|| (name, "/metadata/name".to_owned()));
+        for (claim, pointer) in named.into_iter().chain((document.kind.claims)(&document.value)) {
             // For two documents with one name that finding is enough; conflicts that follow from the name are omitted.
-            if name_taken && matches!(claim, Claim::Service(_)) && document.value.pointer(&pointer).is_none() {
+            if name_taken && claim.what == SWARM_SERVICE && document.value.pointer(&pointer).is_none() {
                 continue;
             }
             claims.entry(claim).or_default().push(Claimant { document: at, pointer });
         }
     }
     for (note, ports) in notes(&claims, files, documents) {
-        let (severity, message, remedy) = words(&note.claim, &ports, &note.others);
+        let ClaimType { severity, remedy, .. } = note.claim.what;
+        let message = message(&note.claim, &ports, &note.others);
         documents[note.document].mistakes.add_as(severity, FindingCode::DuplicateDeclaration, &note.pointer, message, remedy);
     }
     note_mesh_against_host(&claims, files, documents);
@@ -69,7 +112,7 @@ fn notes(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], document
         for (at, claimant) in claimants.iter().enumerate() {
             // A port that two fields of one document claim is reported elsewhere.
             let same_document = claimants.iter().all(|other| other.document == claimant.document);
-            if same_document && !matches!(claim, Claim::Service(_)) {
+            if same_document && claim.what != SWARM_SERVICE {
                 continue;
             }
             let others = Others::of(&places, at);
@@ -84,11 +127,7 @@ fn notes(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], document
 impl Claim {
     /// The claim without its port, and the port.
     fn split(&self) -> (Self, Option<u64>) {
-        match self {
-            Self::MeshPort(port) => (Self::MeshPort(0), Some(*port)),
-            Self::HostPort(port, constraints) => (Self::HostPort(0, constraints.clone()), Some(*port)),
-            Self::Name(_) | Self::Label(_) | Self::Service(_) => (self.clone(), None),
-        }
+        (Self { port: None, ..self.clone() }, self.port)
     }
 }
 
@@ -127,99 +166,18 @@ fn and<T: ToString>(items: &[T]) -> String {
     }
 }
 
-fn claims_of(value: &Value) -> Vec<(Claim, String)> {
-    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
-    let mut claims = Vec::new();
-    let name = text("/metadata/name");
-    if let Some(name) = name {
-        claims.push((Claim::Name(name.to_owned()), "/metadata/name".to_owned()));
-    }
-    if !value["spec"].is_object() {
-        return claims;
-    }
-    match value.pointer("/spec/serviceCluster") {
-        None => claims.push((Claim::Label(String::new()), "/spec/serviceCluster".to_owned())),
-        Some(Value::String(label)) => claims.push((Claim::Label(label.trim().to_owned()), "/spec/serviceCluster".to_owned())),
-        Some(_) => {}
-    }
-    for workload in ["extension", "proxy"] {
-        let stated = format!("/spec/{workload}/serviceName");
-        if let Some(service) = text(&stated) {
-            claims.push((Claim::Service(service.to_owned()), stated));
-        } else if let (Some(name), true) = (name, value["spec"][workload].is_object()) {
-            claims.push((Claim::Service(format!("swarmgate-{workload}-{name}")), stated));
-        }
-    }
-    claims.extend(port_claims(value));
-    claims
-}
-
-fn port_claims(value: &Value) -> Vec<(Claim, String)> {
-    let proxy = &value["spec"]["proxy"];
-    let Some(publish) = proxy.get("publish") else {
-        // The default for a document that states none.
-        let whole = proxy.is_object().then_some([80, 443]);
-        return whole.into_iter().flatten().map(|port| (Claim::MeshPort(port), "/spec/proxy/publish".to_owned())).collect();
-    };
-    let mut constraints: Vec<String> =
-        proxy["constraints"].as_array().into_iter().flatten().filter_map(Value::as_str).map(canonical).collect();
-    constraints.sort();
-    let ports = ["http", "https"].iter().filter_map(|side| Some((publish[side]["published"].as_u64()?, side)));
-    let claim = |port| match publish["mode"].as_str() {
-        Some("ingress") => Some(Claim::MeshPort(port)),
-        Some("host") => Some(Claim::HostPort(port, constraints.clone())),
-        _ => None,
-    };
-    ports.filter_map(|(port, side)| Some((claim(port)?, format!("/spec/proxy/publish/{side}/published")))).collect()
-}
-
-fn canonical(constraint: &str) -> String {
-    Constraint::parse(constraint).map_or_else(|_| constraint.to_owned(), |constraint| constraint.to_swarm())
-}
-
-fn words(claim: &Claim, ports: &[u64], others: &Others) -> (Severity, String, &'static str) {
-    let publish = others.do_the_same("publishes", "publish");
-    match claim {
-        Claim::Name(name) => (
-            Severity::Error,
-            format!("{} a cluster {name}, too", others.do_the_same("declares", "declare")),
-            "Give one of them another name.",
-        ),
-        Claim::Label(label) if label.is_empty() => {
-            (Severity::Error, format!("{publish} the services without a service_cluster label, too"), "Give one of them a serviceCluster.")
-        }
-        Claim::Label(label) => (
-            Severity::Error,
-            format!("{publish} the services with the label value {label}, too"),
-            "Give one of them another serviceCluster.",
-        ),
-        Claim::Service(name) => (
-            Severity::Error,
-            format!("{} a Swarm service {name}, too", others.do_the_same("has", "have")),
-            "Give one of them another serviceName.",
-        ),
-        Claim::MeshPort(_) => (
-            Severity::Error,
-            format!("{publish} {} of the routing mesh, too", ports_words("port", ports)),
-            "Give one of them another published port, or publish.mode: host.",
-        ),
-        Claim::HostPort(..) => (
-            Severity::Warning,
-            format!("{publish} {} on nodes with the same constraints, too: one node cannot have both", ports_words("host port", ports)),
-            "Constrain them to different nodes, or give one of them another port.",
-        ),
-    }
-}
-
-fn ports_words(what: &str, ports: &[u64]) -> String {
-    format!("{what}{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports))
+/// What is wrong, for one of the claimants.
+fn message(claim: &Claim, ports: &[u64], others: &Others) -> String {
+    let filled = if ports.is_empty() { claim.value.clone() } else { format!("{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports)) };
+    let ClaimType { verbs: (once, several), object, .. } = claim.what;
+    format!("{} {}", others.do_the_same(once, several), object.replacen("{}", &filled, 1))
 }
 
 /// The routing mesh occupies its ports on every node, including those where a proxy publishes the same port itself.
 fn note_mesh_against_host(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], documents: &mut [Document]) {
     for (claim, claimants) in claims {
-        let Claim::HostPort(port, _) = claim else { continue };
-        let Some(mesh) = claims.get(&Claim::MeshPort(*port)).and_then(|mesh| mesh.first()) else { continue };
+        let (HOST_PORT, Some(port)) = (claim.what, claim.port) else { continue };
+        let Some(mesh) = claims.get(&Claim::port(MESH_PORT, port, "")).and_then(|mesh| mesh.first()) else { continue };
         let message = format!("{} publishes port {port} of the routing mesh, which holds it on every node", place(mesh, files, documents));
         for claimant in claimants {
             let (severity, code) = (Severity::Warning, FindingCode::DuplicateDeclaration);

@@ -54,6 +54,16 @@ impl Mistakes {
         self.list.push(Mistake { line, pointer, severity, code, value, message: message.into(), remedy: remedy.into() });
     }
 
+    /// Adds fields that exclude or require each other.
+    pub fn impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
+        self.add(FindingCode::ImpossibleCombination, pointer, message, remedy);
+    }
+
+    /// Adds a warning about a value that Swarm accepts but that makes no sense.
+    pub fn doubtful(&mut self, pointer: &str, message: &str, remedy: &str) {
+        self.add_as(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
+    }
+
     /// Adds a mistake that concerns no field.
     pub fn add_bare(&mut self, severity: Severity, code: FindingCode, line: usize, message: &str, remedy: &str) {
         let (message, remedy) = (message.to_owned(), remedy.to_owned());

@@ -2,8 +2,8 @@
 //! another and on how the proxies are published.
 
 use super::document_error::Mistakes;
-use super::field_dependencies::Look;
-use super::settings::or;
+use super::fields::Fields;
+use super::optional::or;
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{engine_duration, timeout};
 use crate::intent::quantity::parse_size;
@@ -53,31 +53,31 @@ fn usual_silence(spec: &Settings, default: &EdgeLimits) -> Result<u64, Refused> 
 }
 
 /// Invalid values.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
-    one_client(look, mistakes);
-    one_body(look, mistakes);
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    one_client(fields, mistakes);
+    one_body(fields, mistakes);
 }
 
 /// How the proxies are published, as far as known: `publish` requires `mode`, and a missing one is reported on its own.
-pub(super) fn publish_mode<'a>(look: &Look<'a>) -> Option<&'a str> {
-    let default = || look.any("/spec/proxy/publish").is_none().then_some("ingress");
-    look.text("/spec/proxy/publish/mode").or_else(default)
+pub(super) fn publish_mode<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+    let default = || fields.any("/spec/proxy/publish").is_none().then_some("ingress");
+    fields.text("/spec/proxy/publish/mode").or_else(default)
 }
 
-fn one_client(look: &Look<'_>, mistakes: &mut Mistakes) {
+fn one_client(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let at = "/spec/settings/maxConnectionsPerClient";
-    let mode = publish_mode(look);
-    if mode == Some("ingress") && look.number(at).is_some_and(|most| most > 0) {
+    let mode = publish_mode(fields);
+    if mode == Some("ingress") && fields.number(at).is_some_and(|most| most > 0) {
         mistakes.doubtful(
             at,
             "behind the routing mesh all clients of a node have one address, so this is a limit for all of them together",
             "Leave it out, or publish the proxies in host mode.",
         );
     }
-    let files = look.number("/spec/settings/openFiles").unwrap_or(u64::MAX);
+    let files = fields.number("/spec/settings/openFiles").unwrap_or(u64::MAX);
     let of_worker =
-        look.number("/spec/settings/maxConnections").unwrap_or_else(|| u64::from(EngineSettings::default().max_connections).min(files));
-    if mode == Some("host") && look.number(at).is_some_and(|most| most >= of_worker) {
+        fields.number("/spec/settings/maxConnections").unwrap_or_else(|| u64::from(EngineSettings::default().max_connections).min(files));
+    if mode == Some("host") && fields.number(at).is_some_and(|most| most >= of_worker) {
         let message = format!("one client may take all {of_worker} connections of a worker (maxConnections), and others wait");
         mistakes.doubtful(at, &message, "Make it a part of maxConnections, or leave it out: the default is a quarter.");
     }
@@ -85,12 +85,12 @@ fn one_client(look: &Look<'_>, mistakes: &mut Mistakes) {
 
 /// A body larger than the total for all bodies interrupts the uploads of others, and never arrives itself. Defaults alone are
 /// not reported: they do not ask for such bodies. Without an agent (a stock image) nothing limits them.
-fn one_body(look: &Look<'_>, mistakes: &mut Mistakes) {
+fn one_body(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let (spool, body) = ("/spec/settings/requestBodySpoolMax", "/spec/settings/clientMaxBodySize");
-    let bytes = |pointer: &str| look.text(pointer).and_then(|text| parse_size(text).ok());
-    let most = bytes(spool).or_else(|| look.any(spool).is_none().then_some(BODY_SPOOL_MAX.0));
-    let Some(most) = most.filter(|most| *most > 0 && look.text("/spec/proxy/rollout") != Some("replace")) else { return };
-    let is_stated = look.any(spool).is_some();
+    let bytes = |pointer: &str| fields.text(pointer).and_then(|text| parse_size(text).ok());
+    let most = bytes(spool).or_else(|| fields.any(spool).is_none().then_some(BODY_SPOOL_MAX.0));
+    let Some(most) = most.filter(|most| *most > 0 && fields.text("/spec/proxy/rollout") != Some("replace")) else { return };
+    let is_stated = fields.any(spool).is_some();
     let largest = bytes(body).unwrap_or(EngineSettings::default().client_max_body_size.0);
     if largest == 0 && is_stated {
         let message =

@@ -1,7 +1,7 @@
 //! `spec.hosts`: converts it to rules, and reports lists that admit no service.
 
 use super::document_error::Mistakes;
-use super::field_dependencies::Look;
+use super::fields::Fields;
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
 use crate::types::{HostGlob, Refused, ServiceGlob};
@@ -26,14 +26,14 @@ fn services(patterns: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, R
 }
 
 /// An empty list is still a list: it admits no service, which is rarely intended.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/hosts/allow";
-    let is_empty = |pointer: &str| look.any(pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
+    let is_empty = |pointer: &str| fields.any(pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
     if is_empty(allow) {
         mistakes.doubtful(allow, "an empty list: no service of this cluster may publish any host", "Name hosts, or leave the field out.");
     }
-    note_sharing_without_names(look, mistakes);
-    for at in 0..look.list(allow).len() {
+    note_sharing_without_names(fields, mistakes);
+    for at in 0..fields.list(allow).len() {
         for pointer in ["services", "networks"].map(|name| format!("{allow}/{at}/{name}")) {
             if is_empty(&pointer) {
                 mistakes.doubtful(&pointer, "an empty list: no service is admitted by this entry", "Name some, or leave the field out.");
@@ -43,11 +43,11 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
 }
 
 /// `sharing: allowed` admits the services that entries name: without entries it is the same as `sameStack`.
-fn note_sharing_without_names(look: &Look<'_>, mistakes: &mut Mistakes) {
+fn note_sharing_without_names(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let sharing = "/spec/hosts/sharing";
-    let is_allowed = look.any(sharing).and_then(serde_json::Value::as_str) == Some("allowed");
+    let is_allowed = fields.any(sharing).and_then(serde_json::Value::as_str) == Some("allowed");
     let names = |entry: &serde_json::Value| entry.get("services").is_some() || entry.get("networks").is_some();
-    let entries = look.any("/spec/hosts/allow").and_then(serde_json::Value::as_array);
+    let entries = fields.any("/spec/hosts/allow").and_then(serde_json::Value::as_array);
     if is_allowed && !entries.is_some_and(|entries| entries.iter().any(names)) {
         let message = "no entry of spec.hosts.allow names services or networks, so no host is shared";
         mistakes.doubtful(sharing, message, "Add an entry with host and services, or leave the field out.");

@@ -1,7 +1,7 @@
 //! `spec.limits`: converts it to numbers, with the defaults of [`Limits`], and reports limits that make no sense.
 
 use super::document_error::Mistakes;
-use super::field_dependencies::Look;
+use super::fields::Fields;
 use crate::intent::limits::{LabelUpdates, Limits, share_of_team, three_quarters};
 use crate::intent::limits_spec::{LabelUpdatesSpec, LimitsSpec};
 use crate::intent::quantity::parse_size;
@@ -42,15 +42,15 @@ const BYTES_LEAST: u64 = 4096;
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// Reports parts that may use more than the whole, and limits within which nothing fits.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for scope in ["service", "team", "cluster"] {
         let pointer = format!("/spec/limits/{scope}/bytes");
-        if stated(look, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
+        if stated(fields, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
             mistakes.doubtful(&pointer, "hardly any route fits; a number without unit is bytes", "Write for example 4m.");
         }
     }
     let of_cluster = "/spec/limits/cluster/bytes";
-    if stated(look, of_cluster).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX) {
+    if stated(fields, of_cluster).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX) {
         let message = "a message that brings a configuration to the proxies may have 64 MiB at most, so that nothing of it would be handed out \
                        (MessageTooLarge) before this limit stops anybody";
         let remedy = "Make it at most 24m, because a message holds two configurations, or leave it out: the default is 16m.";
@@ -58,16 +58,16 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     }
     let default = Limits::default().cluster;
     for dimension in Dimension::ALL {
-        narrower(look, dimension, dimension.of(&default), mistakes);
+        narrower(fields, dimension, dimension.of(&default), mistakes);
     }
 }
 
 /// A service may use less than a team, and a team less than the cluster; limits that are not stated have their defaults.
-fn narrower(look: &Look<'_>, dimension: Dimension, default: u64, mistakes: &mut Mistakes) {
+fn narrower(fields: &Fields<'_>, dimension: Dimension, default: u64, mistakes: &mut Mistakes) {
     let [service, team, cluster] = ["service", "team", "cluster"].map(|scope| format!("/spec/limits/{scope}/{dimension}"));
-    let of_cluster = stated(look, &cluster).unwrap_or(default);
-    let of_team = stated(look, &team).unwrap_or(three_quarters(of_cluster));
-    let is_more = |pointer: &str, all: u64| stated(look, pointer).is_some_and(|one| one > all);
+    let of_cluster = stated(fields, &cluster).unwrap_or(default);
+    let of_team = stated(fields, &team).unwrap_or(three_quarters(of_cluster));
+    let is_more = |pointer: &str, all: u64| stated(fields, pointer).is_some_and(|one| one > all);
     if is_more(&service, of_cluster) {
         let message = "one service may take more than all services of the cluster together, so this limit has no effect";
         mistakes.doubtful(&service, message, "Make it at most the cluster's.");
@@ -81,8 +81,8 @@ fn narrower(look: &Look<'_>, dimension: Dimension, default: u64, mistakes: &mut 
     }
 }
 
-fn stated(look: &Look<'_>, pointer: &str) -> Option<u64> {
-    look.text(pointer).and_then(|text| parse_size(text).ok()).or_else(|| look.number(pointer))
+fn stated(fields: &Fields<'_>, pointer: &str) -> Option<u64> {
+    fields.text(pointer).and_then(|text| parse_size(text).ok()).or_else(|| fields.number(pointer))
 }
 
 #[cfg(test)]

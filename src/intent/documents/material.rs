@@ -1,7 +1,7 @@
 //! `spec.material`: converts it to rules, and reports lists that open nothing.
 
 use super::document_error::Mistakes;
-use super::field_dependencies::Look;
+use super::fields::Fields;
 use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::intent::material_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
 use crate::types::{ObjectGlob, Refused, ServiceGlob};
@@ -36,16 +36,16 @@ fn patterns(texts: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refu
 
 /// An empty list is still a list: it opens nothing, which is rarely intended. The same applies to an access label that no
 /// service can have.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/material/allow";
-    for at in 0..look.list(allow).len() {
+    for at in 0..fields.list(allow).len() {
         for pointer in ["services", "stacks", "accessLabels"].map(|name| format!("{allow}/{at}/{name}")) {
-            if look.any(&pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty) {
+            if fields.any(&pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty) {
                 mistakes.doubtful(&pointer, "an empty list: this entry opens nothing", "Name some, or leave the field out.");
             }
         }
         let labels = format!("{allow}/{at}/accessLabels");
-        for (item, label) in look.list(&labels).iter().enumerate() {
+        for (item, label) in fields.list(&labels).iter().enumerate() {
             if label.as_str().is_some_and(|label| label.trim().is_empty()) {
                 let remedy = "Write the value of com.docker.ucp.access.label, for example /Shared/shop.";
                 mistakes.doubtful(&format!("{labels}/{item}"), "no service has an empty access label", remedy);

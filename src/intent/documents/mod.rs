@@ -11,21 +11,23 @@ mod conversion;
 mod document_error;
 mod edge_limits;
 mod field_dependencies;
+mod fields;
 mod hosts;
+mod kinds;
 mod limits;
 mod material;
 mod networks;
+mod optional;
 mod schema_validation;
 mod settings;
-
-use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use self::document_error::Mistakes;
+use self::fields::Fields;
+use self::kinds::{FALLBACK, KINDS, Kind, Parsed};
 use super::cluster::Cluster;
-use super::cluster_spec::{KIND, ServiceCluster};
-use super::yaml::{self, YamlDocument};
+use super::yaml::{self, Data, Node, YamlDocument};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::types::ClusterName;
 
@@ -109,11 +111,16 @@ impl DeclaredCluster {
 /// Reads all documents of all files. Total and deterministic; the order of the files affects only the order of the
 /// findings.
 pub fn read_documents(files: &[SourceFile]) -> Declaration {
+    read_kinds(KINDS, files)
+}
+
+/// Reads documents of these kinds.
+fn read_kinds(kinds: &[&'static Kind], files: &[SourceFile]) -> Declaration {
     let mut declaration = Declaration::default();
     let mut documents = Vec::new();
     for (at, file) in files.iter().enumerate() {
-        match read_file(file) {
-            Ok(parts) => documents.extend(parts.into_iter().map(|part| Document::read(at, part))),
+        match read_file(file, kinds) {
+            Ok(parts) => documents.extend(parts.into_iter().map(|part| Document::read(at, part, kinds))),
             Err(mistakes) => {
                 declaration.incomplete = true;
                 documents.push(Document::unreadable(at, mistakes));
@@ -122,19 +129,17 @@ pub fn read_documents(files: &[SourceFile]) -> Declaration {
     }
     conflicts::check(files, &mut documents);
     declaration.documents = documents.len();
-    let mut clusters = BTreeMap::new();
     for mut document in documents {
         let file = &files[document.file].name;
         declaration.incomplete |= document.hides_names();
-        document.declare(&mut clusters);
+        document.declare(&mut declaration);
         declaration.findings.extend(document.mistakes.into_findings(file));
     }
-    declaration.clusters = clusters.into_values().collect();
     declaration
 }
 
 /// The YAML documents of a file; at least one.
-fn read_file(file: &SourceFile) -> Result<Vec<YamlDocument>, Mistakes> {
+fn read_file(file: &SourceFile, kinds: &[&Kind]) -> Result<Vec<YamlDocument>, Mistakes> {
     let unreadable = |severity, message: &str, remedy: &str| {
         let mut mistakes = Mistakes::default();
         mistakes.add_bare(severity, FindingCode::UnreadableDocument, 0, message, remedy);
@@ -150,16 +155,23 @@ fn read_file(file: &SourceFile) -> Result<Vec<YamlDocument>, Mistakes> {
     let documents = yaml::read(text);
     if documents.is_empty() {
         // An empty file is more often one that is being written than a wish to remove everything.
-        let remedy = "Write a ServiceCluster document into it, or remove the file.";
-        return Err(unreadable(Severity::Warning, "the file holds no document; nothing is removed for that", remedy));
+        let remedy = format!("Write a {} document into it, or remove the file.", names(kinds).join(" or "));
+        return Err(unreadable(Severity::Warning, "the file holds no document; nothing is removed for that", &remedy));
     }
     Ok(documents)
 }
 
-/// One document on its way from text to a cluster.
+fn names(kinds: &[&Kind]) -> Vec<String> {
+    kinds.iter().map(|kind| kind.name.to_owned()).collect()
+}
+
+/// One document on its way from text to what it declares.
 struct Document {
     /// The index of its file.
     file: usize,
+    kind: &'static Kind,
+    /// Whether it states a kind that does not exist.
+    foreign: bool,
     /// As plain values, with numbers already as text where the field is a text; `null` if there is nothing.
     value: Value,
     /// Whether the YAML was read completely.
@@ -168,24 +180,40 @@ struct Document {
 }
 
 impl Document {
-    fn read(file: usize, part: YamlDocument) -> Self {
+    fn read(file: usize, part: YamlDocument, kinds: &[&'static Kind]) -> Self {
         let whole = part.complete && part.mistakes.is_empty();
         let mut mistakes = Mistakes::of(part.root);
         for slip in part.mistakes {
             mistakes.add_yaml(slip);
         }
-        let value = mistakes.tree().map(schema_validation::plain).unwrap_or_default();
+        let stated = mistakes.tree().and_then(stated_kind);
+        let known = kinds.iter().copied().find(|kind| stated.as_deref() == Some(kind.name));
+        let kind = known.unwrap_or(FALLBACK);
+        let value = mistakes.tree().map(|tree| (kind.schema)().plain(tree)).unwrap_or_default();
         mistakes.value = value.clone();
+        let unknown = stated.filter(|_| known.is_none());
+        let mut document = Self { file, kind, foreign: unknown.is_some(), value, whole, mistakes };
         // After a syntax error most fields are missing, which is not reported as a separate mistake.
         if part.complete {
-            schema_validation::check(&value, &mut mistakes);
-            field_dependencies::check(&value, &mut mistakes);
+            document.check(unknown.as_deref(), kinds);
         }
-        Self { file, value, whole, mistakes }
+        document
     }
 
     fn unreadable(file: usize, mistakes: Mistakes) -> Self {
-        Self { file, value: Value::Null, whole: true, mistakes }
+        Self { file, kind: FALLBACK, foreign: false, value: Value::Null, whole: true, mistakes }
+    }
+
+    /// Checks the document by itself.
+    fn check(&mut self, unknown_kind: Option<&str>, kinds: &[&Kind]) {
+        match unknown_kind {
+            Some(unknown) => schema_validation::note_unknown_kind(unknown, &names(kinds), &mut self.mistakes),
+            None => (self.kind.schema)().check(&self.value, &mut self.mistakes),
+        }
+        schema_validation::note_nul(&self.value, "", &mut self.mistakes);
+        for check in self.kind.checks {
+            check(&Fields(&self.value), &mut self.mistakes);
+        }
     }
 
     /// The name, if it is valid for a cluster.
@@ -193,48 +221,28 @@ impl Document {
         self.value.pointer("/metadata/name").and_then(Value::as_str).and_then(|name| ClusterName::parse(name).ok())
     }
 
-    /// Whether it may contain cluster names that could not be read.
+    /// Whether it may contain names that could not be read.
     fn hides_names(&self) -> bool {
-        let foreign = self.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != KIND);
-        !self.whole || (self.name().is_none() && !foreign)
+        !self.whole || (self.name().is_none() && !self.foreign)
     }
 
-    /// Records the cluster, or that its document is broken. Two documents with one name are both broken, so the second
-    /// entry changes nothing.
-    fn declare(&mut self, clusters: &mut BTreeMap<ClusterName, DeclaredCluster>) {
+    /// Records what it declares, or that it is broken.
+    fn declare(&mut self, declaration: &mut Declaration) {
         let Some(name) = self.name() else { return };
-        let declared = if self.mistakes.has_errors() { None } else { self.convert() };
-        let broken = || DeclaredCluster::Broken { name: name.clone(), label: self.label() };
-        clusters.entry(name.clone()).or_insert_with(|| declared.unwrap_or_else(broken));
-    }
-
-    /// The label value of the services that it is for, if readable.
-    fn label(&self) -> Option<String> {
-        match self.value.get("spec")?.as_object()?.get("serviceCluster") {
-            Some(Value::String(label)) => Some(label.trim().to_owned()),
-            Some(_) => None,
-            // It may have been in the part that a syntax error cut off.
-            None => self.whole.then(String::new),
-        }
-    }
-
-    /// The checked cluster. The schema has already reported everything; should the types ever disagree with it, that is
-    /// reported as a mistake in the document like any other.
-    fn convert(&mut self) -> Option<DeclaredCluster> {
-        let read = ServiceCluster::deserialize_value(&self.value);
-        match read.and_then(|document| conversion::cluster(document).map_err(|refused| refused.0)) {
-            Ok(cluster) => Some(DeclaredCluster::Valid(Box::new(cluster))),
-            Err(why) => {
-                self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
-                None
-            }
+        let valid = !self.mistakes.has_errors();
+        let parsed = Parsed { name: &name, value: &self.value, whole: self.whole, valid };
+        if let Err(why) = (self.kind.declare)(&parsed, declaration) {
+            self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
         }
     }
 }
 
-impl ServiceCluster {
-    fn deserialize_value(value: &Value) -> Result<Self, String> {
-        serde::Deserialize::deserialize(value).map_err(|error: serde_json::Error| error.to_string())
+/// The text of the field `kind`, before it is known which schema the fields follow.
+fn stated_kind(tree: &Node) -> Option<String> {
+    let Data::Mapping(entries) = &tree.data else { return None };
+    match &entries.get("kind")?.node.data {
+        Data::Scalar { value, .. } => value.as_str().map(str::to_owned),
+        Data::Sequence(_) | Data::Mapping(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
 use super::document_error::Mistakes;
-use super::field_dependencies::Look;
+use super::fields::Fields;
 use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
 use crate::types::{AddressRange, NetworkName, Refused};
@@ -35,39 +35,39 @@ fn sorted(mut names: Vec<NetworkName>) -> Vec<NetworkName> {
 }
 
 /// An empty closed list reaches no service, a duplicate name is a mistake, and preferred networks must be possible.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let field = "/spec/networks";
-    let only = if look.any(field).is_some_and(Value::is_array) { field.to_owned() } else { format!("{field}/only") };
+    let only = if fields.any(field).is_some_and(Value::is_array) { field.to_owned() } else { format!("{field}/only") };
     let (preferred, reserved) = (format!("{field}/preferred"), format!("{field}/reserved"));
-    if look.any(&only).is_some_and(|names| names.as_array().is_some_and(Vec::is_empty)) {
+    if fields.any(&only).is_some_and(|names| names.as_array().is_some_and(Vec::is_empty)) {
         let message = "a closed list without networks: the proxies reach no service by overlay";
         mistakes.doubtful(&only, message, "Name networks, or leave the field out.");
     }
-    named_twice(look, &only, "the network is named twice", mistakes);
-    named_twice(look, &preferred, "the network is named twice", mistakes);
-    named_twice(look, &reserved, "the range is named twice", mistakes);
-    outside_the_list(look, &only, &preferred, mistakes);
-    not_for_applications(look, &only, mistakes);
-    not_for_applications(look, &preferred, mistakes);
-    everything_reserved(look, &reserved, mistakes);
+    named_twice(fields, &only, "the network is named twice", mistakes);
+    named_twice(fields, &preferred, "the network is named twice", mistakes);
+    named_twice(fields, &reserved, "the range is named twice", mistakes);
+    outside_the_list(fields, &only, &preferred, mistakes);
+    not_for_applications(fields, &only, mistakes);
+    not_for_applications(fields, &preferred, mistakes);
+    everything_reserved(fields, &reserved, mistakes);
 }
 
-fn named_twice(look: &Look<'_>, pointer: &str, message: &str, mistakes: &mut Mistakes) {
+fn named_twice(fields: &Fields<'_>, pointer: &str, message: &str, mistakes: &mut Mistakes) {
     let mut seen = std::collections::BTreeSet::new();
-    for (at, name) in look.list(pointer).iter().enumerate() {
+    for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| !seen.insert(name)) {
             mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove one.");
         }
     }
 }
 
-fn outside_the_list(look: &Look<'_>, only: &str, preferred: &str, mistakes: &mut Mistakes) {
-    if look.any(only).is_none() {
+fn outside_the_list(fields: &Fields<'_>, only: &str, preferred: &str, mistakes: &mut Mistakes) {
+    if fields.any(only).is_none() {
         return;
     }
-    for (at, name) in look.list(preferred).iter().enumerate() {
+    for (at, name) in fields.list(preferred).iter().enumerate() {
         let is_name = name.as_str().is_some_and(|name| NetworkName::parse(name).is_ok());
-        if is_name && !look.list(only).contains(name) {
+        if is_name && !fields.list(only).contains(name) {
             let message = "the closed list does not have this network, so no service is ever reached over it";
             mistakes.impossible(&format!("{preferred}/{at}"), message, "Add it to only, or remove it here.");
         }
@@ -75,8 +75,8 @@ fn outside_the_list(look: &Look<'_>, only: &str, preferred: &str, mistakes: &mut
 }
 
 /// Docker's own networks carry no application traffic.
-fn not_for_applications(look: &Look<'_>, pointer: &str, mistakes: &mut Mistakes) {
-    for (at, name) in look.list(pointer).iter().enumerate() {
+fn not_for_applications(fields: &Fields<'_>, pointer: &str, mistakes: &mut Mistakes) {
+    for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| DOCKERS_OWN.contains(&name)) {
             let message = "this is a network of Docker's own and not one for applications: the proxies are never attached to it";
             mistakes.doubtful(
@@ -89,8 +89,8 @@ fn not_for_applications(look: &Look<'_>, pointer: &str, mistakes: &mut Mistakes)
 }
 
 /// A range that contains every address that applications have, or get by default, leaves no usable network.
-fn everything_reserved(look: &Look<'_>, reserved: &str, mistakes: &mut Mistakes) {
-    for (at, text) in look.list(reserved).iter().enumerate() {
+fn everything_reserved(fields: &Fields<'_>, reserved: &str, mistakes: &mut Mistakes) {
+    for (at, text) in fields.list(reserved).iter().enumerate() {
         let Some(range) = text.as_str().and_then(|text| AddressRange::parse(text).ok()) else { continue };
         let field = format!("{reserved}/{at}");
         if range.is_everybody() {

@@ -1,36 +1,51 @@
 //! The shape of a document: fields, types, ranges and grammars, checked against the generated schema. The same schema
 //! serves editors, third parties and the operator; this file turns its errors into useful messages.
 
-use std::sync::LazyLock;
-
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::super::cluster_spec::KIND;
 use super::super::formats::{FORMATS, Format};
-use super::super::json_schema::cluster_schema;
 use super::super::suggest::nearest;
 use super::super::yaml::{Data, Node, escaped};
 use super::document_error::{Mistakes, path_of};
 use crate::report::FindingCode;
 use crate::types::{ClusterName, NetworkName, ServiceName};
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(cluster_schema);
-static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
-    let options = FORMATS.iter().fold(jsonschema::options(), |options, format| {
-        let check = format.check;
-        options.with_format(format.name, move |text: &str| check(text).is_ok())
-    });
-    options.should_validate_formats(true).build(&SCHEMA).map_err(|error| error.to_string())
-});
-
 const MERGE_KEYS: &str = "Merge keys are not read; write the fields out.";
 
-/// The tree as plain values. Numbers and booleans become text as written where the field is a text: `cpus: 0.5`, `PORT:
-/// 8080` and `tag: 1.10` mean what they look like.
-pub(super) fn plain(tree: &Node) -> Value {
-    plain_as(tree, &SCHEMA)
+/// The schema of one kind of document.
+pub(super) struct Schema {
+    root: Value,
+    validator: Result<Validator, String>,
+}
+
+impl Schema {
+    /// Ready to validate; that a schema is broken is reported for each document.
+    pub fn new(root: Value) -> Self {
+        let options = FORMATS.iter().fold(jsonschema::options(), |options, format| {
+            let check = format.check;
+            options.with_format(format.name, move |text: &str| check(text).is_ok())
+        });
+        let validator = options.should_validate_formats(true).build(&root).map_err(|error| error.to_string());
+        Self { root, validator }
+    }
+
+    /// The tree as plain values. Numbers and booleans become text as written where the field is a text: `cpus: 0.5`, `PORT:
+    /// 8080` and `tag: 1.10` mean what they look like.
+    pub fn plain(&self, tree: &Node) -> Value {
+        plain_as(tree, &self.root)
+    }
+
+    /// Checks the document against the schema.
+    pub fn check(&self, value: &Value, mistakes: &mut Mistakes) {
+        match &self.validator {
+            Ok(validator) => validator.iter_errors(value).for_each(|error| note(&error, &self.root, mistakes)),
+            Err(why) => {
+                mistakes.add(FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
+            }
+        }
+    }
 }
 
 fn plain_as(node: &Node, schema: &Value) -> Value {
@@ -51,24 +66,13 @@ fn is_text(value: &Value, schema: &Value) -> bool {
     takes("string") && ((value.is_number() && (takes("number") || takes("integer"))) || (value.is_boolean() && takes("boolean")))
 }
 
-/// Checks the document against the schema.
-pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
-    let foreign = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != KIND);
-    match &*VALIDATOR {
-        // In another kind of document every field would be unknown; reporting the kind is enough.
-        Ok(validator) => validator
-            .iter_errors(value)
-            .filter(|error| !foreign || error.instance_path().as_str() == "/kind")
-            .for_each(|error| note(&error, mistakes)),
-        Err(why) => {
-            mistakes.add(FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
-        }
-    }
-    note_nul(value, "", mistakes);
+/// Reports a kind that does not exist. In such a document every field would be unknown; reporting the kind is enough.
+pub(super) fn note_unknown_kind(found: &str, kinds: &[String], mistakes: &mut Mistakes) {
+    note_options("/kind", Some(found), kinds, mistakes);
 }
 
 /// No string that reaches Swarm or an engine may contain a NUL: C programs would read a different string.
-fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
+pub(super) fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     match value {
         Value::String(text) if text.contains('\0') => {
             mistakes.add(FindingCode::InvalidValue, pointer, "a text holds no NUL character", "Remove it.");
@@ -80,25 +84,22 @@ fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
 }
 
 /// One validator error in readable words.
-fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
+fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
     let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
     let keyword = error.schema_path().as_str();
-    let schema = keyword.rsplit_once('/').and_then(|(schema, _)| SCHEMA.pointer(schema)).unwrap_or(&Value::Null);
+    let schema = keyword.rsplit_once('/').and_then(|(schema, _)| root.pointer(schema)).unwrap_or(&Value::Null);
     let mut invalid = |message: String, remedy: String| mistakes.add(FindingCode::InvalidValue, pointer, message, remedy);
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             for key in unexpected {
-                note_unknown(pointer, key, schema, mistakes);
+                note_unknown(pointer, key, (schema, root), mistakes);
             }
         }
         Kind::Required { property } => note_missing(pointer, property.as_str().unwrap_or_default(), schema, mistakes),
         Kind::PropertyNames { error } => note_name(pointer, error, mistakes),
         _ if found.is_null() => invalid("the field has no value".to_owned(), "Write a value, or leave the field out.".to_owned()),
         Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
-            let options = options_of(schema);
-            let remedy = found.as_str().and_then(|text| nearest(text, options.iter().map(String::as_str)));
-            let remedy = remedy.map_or_else(|| format!("Write {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
-            invalid(format!("this must be {}", options.join(" or ")), remedy);
+            note_options(pointer, found.as_str(), &options_of(schema), mistakes);
         }
         Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found)),
         Kind::Format { format } => {
@@ -112,9 +113,15 @@ fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-fn note_unknown(pointer: &str, key: &str, schema: &Value, mistakes: &mut Mistakes) {
+fn note_options(pointer: &str, found: Option<&str>, options: &[String], mistakes: &mut Mistakes) {
+    let meant = found.and_then(|text| nearest(text, options.iter().map(String::as_str)));
+    let remedy = meant.map_or_else(|| format!("Write {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
+    mistakes.add(FindingCode::InvalidValue, pointer, format!("this must be {}", options.join(" or ")), remedy);
+}
+
+fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mistakes: &mut Mistakes) {
     let known: Vec<&str> = schema["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
-    let elsewhere = places_of(key);
+    let elsewhere = places_of(root, key);
     let remedy = if key == "<<" {
         MERGE_KEYS.to_owned()
     } else if let Some(meant) = nearest(key, known.iter().copied()) {
@@ -131,7 +138,7 @@ fn note_unknown(pointer: &str, key: &str, schema: &Value, mistakes: &mut Mistake
 }
 
 /// Where in the document a field of exactly this name belongs.
-fn places_of(key: &str) -> Vec<String> {
+fn places_of(root: &Value, key: &str) -> Vec<String> {
     fn walk(schema: &Value, pointer: &str, key: &str, found: &mut Vec<String>) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             let pointer = format!("{pointer}/{name}");
@@ -142,7 +149,7 @@ fn places_of(key: &str) -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    walk(&SCHEMA, "", key, &mut found);
+    walk(root, "", key, &mut found);
     found
 }
 

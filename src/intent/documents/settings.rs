@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::client_address;
 use super::document_error::Mistakes;
 use super::edge_limits;
-use super::field_dependencies::Look;
+use super::fields::Fields;
+use super::optional::{or, some};
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
@@ -83,28 +84,18 @@ fn raw(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refus
     })
 }
 
-/// An optional text, checked.
-fn some<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>) -> Result<Option<T>, Refused> {
-    text.map(parse).transpose()
-}
-
-/// The value of an optional text.
-pub(super) fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>, default: T) -> Result<T, Refused> {
-    text.map_or(Ok(default), parse)
-}
-
 /// Reports settings that exclude each other, and values that make no sense.
-pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
-    timing(look, mistakes);
-    edge_limits::check(look, mistakes);
-    client_address::check(look, mistakes);
-    unused_logs(look, mistakes);
-    unshown_address(look, mistakes);
-    protocols(look, mistakes);
+pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    timing(fields, mistakes);
+    edge_limits::check(fields, mistakes);
+    client_address::check(fields, mistakes);
+    unused_logs(fields, mistakes);
+    unshown_address(fields, mistakes);
+    protocols(fields, mistakes);
 }
 
-fn timing(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let millis = |name: &str| look.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
+fn timing(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    let millis = |name: &str| fields.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
     let minimum = "/spec/settings/keepaliveMinTimeout";
     if millis("keepaliveMinTimeout") == Some(0) {
         mistakes.doubtful(minimum, "without it a reload cuts off clients whose connections are idle", "Leave it out, or write 5s.");
@@ -117,46 +108,46 @@ fn timing(look: &Look<'_>, mistakes: &mut Mistakes) {
             "Make it at most keepaliveTimeout.",
         );
     }
-    files(look, mistakes);
+    files(fields, mistakes);
     let body = "/spec/settings/clientMaxBodySize";
-    if look.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
+    if fields.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
         mistakes.doubtful(body, "request bodies of a kilobyte are refused; a number without unit is bytes", "Write for example 32m.");
     }
 }
 
-fn files(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let (at, stated) = ("/spec/settings/maxConnections", look.number("/spec/settings/openFiles"));
+fn files(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    let (at, stated) = ("/spec/settings/maxConnections", fields.number("/spec/settings/openFiles"));
     let files = stated.unwrap_or_else(|| u64::from(EngineSettings::default().open_files_max));
-    if look.number(at).is_some_and(|connections| connections > files) {
+    if fields.number(at).is_some_and(|connections| connections > files) {
         let whose = if stated.is_some() { "" } else { ", the default" };
         let message = format!("every connection needs a file, and it is larger than openFiles ({files}{whose})");
         mistakes.doubtful(at, &message, "Make openFiles at least as large.");
     }
 }
 
-fn unused_logs(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let off = look.any("/spec/settings/accessLog").and_then(Value::as_bool) == Some(false);
+fn unused_logs(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    let off = fields.any("/spec/settings/accessLog").and_then(Value::as_bool) == Some(false);
     for name in ["accessLogPath", "accessLogFormat"] {
         let pointer = format!("/spec/settings/{name}");
-        if off && look.any(&pointer).is_some() {
+        if off && fields.any(&pointer).is_some() {
             mistakes.doubtful(&pointer, "it has no effect, because accessLog is false", "Remove one of the two.");
         }
     }
 }
 
 /// One hides what the other shows.
-fn unshown_address(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let is_on = |name: &str| look.any(&format!("/spec/settings/{name}")).and_then(Value::as_bool) == Some(true);
+fn unshown_address(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+    let is_on = |name: &str| fields.any(&format!("/spec/settings/{name}")).and_then(Value::as_bool) == Some(true);
     if is_on("upstreamAddressHeader") && is_on("hideInfoHeaders") {
         let message = "it has no effect: hideInfoHeaders is used, so answers have none of these headers, x-upstream-addr among them";
         mistakes.doubtful("/spec/settings/upstreamAddressHeader", message, "Remove one of the two.");
     }
 }
 
-fn protocols(look: &Look<'_>, mistakes: &mut Mistakes) {
+fn protocols(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = "/spec/settings/tlsProtocols";
-    let stated = look.list(pointer);
-    if look.any(pointer).is_some_and(Value::is_array) && stated.is_empty() {
+    let stated = fields.list(pointer);
+    if fields.any(pointer).is_some_and(Value::is_array) && stated.is_empty() {
         mistakes.impossible(pointer, "without a protocol nobody can speak TLS", "Name protocols, or leave the field out.");
     }
     for (at, _) in stated.iter().enumerate().filter(|(_, name)| *name == "TLSv1" || *name == "TLSv1.1") {

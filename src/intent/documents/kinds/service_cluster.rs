@@ -1,0 +1,126 @@
+//! ServiceCluster documents: what they claim, and how they become clusters. Their fields are described in `cluster_spec`, and
+//! checked and converted in the files beside this folder.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::{Kind, Parsed};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::{KIND, ServiceCluster};
+use crate::intent::constraint::Constraint;
+use crate::intent::documents::conflicts::{Claim, ClaimType, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
+use crate::intent::documents::schema_validation::Schema;
+use crate::intent::documents::{Declaration, DeclaredCluster, conversion, field_dependencies};
+use crate::intent::json_schema::cluster_schema;
+use crate::report::Severity;
+
+/// Its row in the table.
+pub(super) static ROW: Kind = Kind { name: KIND, name_claim: CLUSTER_NAME, schema, checks: field_dependencies::CHECKS, claims, declare };
+
+/// A cluster's name.
+const CLUSTER_NAME: ClaimType = ClaimType {
+    severity: Severity::Error,
+    verbs: ("declares", "declare"),
+    object: "a cluster {}, too",
+    remedy: "Give one of them another name.",
+};
+
+/// The services with a label value.
+const LABEL: ClaimType = ClaimType {
+    severity: Severity::Error,
+    verbs: PUBLISH,
+    object: "the services with the label value {}, too",
+    remedy: "Give one of them another serviceCluster.",
+};
+
+/// The services without the label, or with an empty one.
+const UNLABELLED: ClaimType =
+    ClaimType { object: "the services without a service_cluster label, too", remedy: "Give one of them a serviceCluster.", ..LABEL };
+
+fn schema() -> &'static Schema {
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(cluster_schema()));
+    &SCHEMA
+}
+
+fn claims(value: &Value) -> Vec<(Claim, String)> {
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+    let mut claims = Vec::new();
+    if !value["spec"].is_object() {
+        return claims;
+    }
+    match value.pointer("/spec/serviceCluster") {
+        None => claims.push((Claim::new(UNLABELLED, ""), "/spec/serviceCluster".to_owned())),
+        Some(Value::String(label)) => claims.push((label_claim(label.trim()), "/spec/serviceCluster".to_owned())),
+        Some(_) => {}
+    }
+    for workload in ["extension", "proxy"] {
+        let stated = format!("/spec/{workload}/serviceName");
+        if let Some(service) = text(&stated) {
+            claims.push((Claim::new(SWARM_SERVICE, service), stated));
+        } else if let (Some(name), true) = (text("/metadata/name"), value["spec"][workload].is_object()) {
+            claims.push((Claim::new(SWARM_SERVICE, format!("swarmgate-{workload}-{name}")), stated));
+        }
+    }
+    claims.extend(port_claims(value));
+    claims
+}
+
+fn label_claim(label: &str) -> Claim {
+    if label.is_empty() { Claim::new(UNLABELLED, "") } else { Claim::new(LABEL, label) }
+}
+
+fn port_claims(value: &Value) -> Vec<(Claim, String)> {
+    let proxy = &value["spec"]["proxy"];
+    let Some(publish) = proxy.get("publish") else {
+        // The default for a document that states none.
+        let whole = proxy.is_object().then_some([80, 443]);
+        return whole.into_iter().flatten().map(|port| (Claim::port(MESH_PORT, port, ""), "/spec/proxy/publish".to_owned())).collect();
+    };
+    let mut constraints: Vec<String> =
+        proxy["constraints"].as_array().into_iter().flatten().filter_map(Value::as_str).map(canonical).collect();
+    constraints.sort();
+    let nodes = Value::from(constraints).to_string();
+    let ports = ["http", "https"].iter().filter_map(|side| Some((publish[side]["published"].as_u64()?, side)));
+    let claim = |port| match publish["mode"].as_str() {
+        Some("ingress") => Some(Claim::port(MESH_PORT, port, "")),
+        Some("host") => Some(Claim::port(HOST_PORT, port, nodes.clone())),
+        _ => None,
+    };
+    ports.filter_map(|(port, side)| Some((claim(port)?, format!("/spec/proxy/publish/{side}/published")))).collect()
+}
+
+fn canonical(constraint: &str) -> String {
+    Constraint::parse(constraint).map_or_else(|_| constraint.to_owned(), |constraint| constraint.to_swarm())
+}
+
+/// Two documents with one name are both broken, so the second entry changes nothing.
+fn declare(document: &Parsed<'_>, declaration: &mut Declaration) -> Result<(), String> {
+    let cluster = document.valid.then(|| cluster(document.value)).transpose();
+    let declared = match &cluster {
+        Ok(Some(cluster)) => DeclaredCluster::Valid(Box::new(cluster.clone())),
+        _ => DeclaredCluster::Broken { name: document.name.clone(), label: label(document) },
+    };
+    if let Err(at) = declaration.clusters.binary_search_by(|other| other.name().cmp(document.name)) {
+        declaration.clusters.insert(at, declared);
+    }
+    cluster.map(|_| ())
+}
+
+/// The label value of the services that it is for, if readable.
+fn label(document: &Parsed<'_>) -> Option<String> {
+    match document.value.get("spec")?.as_object()?.get("serviceCluster") {
+        Some(Value::String(label)) => Some(label.trim().to_owned()),
+        Some(_) => None,
+        // It may have been in the part that a syntax error cut off.
+        None => document.whole.then(String::new),
+    }
+}
+
+/// The checked cluster. The schema has already reported everything; should the types ever disagree with it, that is an error
+/// like any other.
+fn cluster(value: &Value) -> Result<Cluster, String> {
+    let read = ServiceCluster::deserialize(value).map_err(|error| error.to_string())?;
+    conversion::cluster(read).map_err(|refused| refused.0)
+}
