@@ -230,7 +230,7 @@ mod tests {
                 let (schedule, turns) = (&schedule, &turns);
                 scope.spawn(move || {
                     let setting = ["a", "b", "c"][case % 3];
-                    let demand = [Demand::Light, Demand::Traffic, Demand::Light, Demand::Alone][case % 4];
+                    let demand = [Demand::Light, Demand::Traffic, Demand::Light, Demand::Traffic][case % 4];
                     let place = schedule.enter(case, setting, demand);
                     schedule.begin(place, demand);
                     turns.lock().unwrap().push(case);
@@ -241,16 +241,5 @@ mod tests {
         let mut turns = turns.into_inner().unwrap();
         turns.sort_unstable();
         assert_eq!(turns, (0..40).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_case_that_must_be_alone_is() {
-        let mut state = state(2, &[("a", Demand::Alone), ("a", Demand::Light)]);
-        for place in &mut state.places {
-            place.setting = "a";
-        }
-        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0)]));
-        state.places[0] = Place { setting: "a", ..Place::default() };
-        assert_eq!(grant(&mut state), BTreeMap::from([(1, 0)]));
     }
 }

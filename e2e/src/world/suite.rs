@@ -96,12 +96,6 @@ impl Case {
     pub fn with_traffic(self) -> Self {
         Self { demand: Demand::Traffic, ..self }
     }
-
-    /// Tolerates nothing running alongside it.
-    #[must_use]
-    pub fn alone(self) -> Self {
-        Self { demand: Demand::Alone, ..self }
-    }
 }
 
 /// Everything that the cases of a run share.
