@@ -150,7 +150,7 @@ fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
     }
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    assert!(words(&output).contains("start it as root"), "{}", words(&output));
+    assert!(words(&output).contains("start the operator as root"), "{}", words(&output));
 }
 
 #[tokio::test]

@@ -254,8 +254,8 @@ fn newest(proxy: &ProxyTaskReport) -> (Styled, Option<String>) {
     match (proxy.up_to_date, proxy.seen_at) {
         (Some(true), _) => (Styled::new("good", "yes"), None),
         (Some(false), _) => (Styled::new("bad", "no"), None),
-        (None, Some(at)) => (Styled::new("meh", "unknown"), Some(format!("last heard of at {at:.0}"))),
-        (None, None) => (Styled::new("meh", "unknown"), Some("not heard of".to_owned())),
+        (None, Some(at)) => (Styled::new("meh", "unknown"), Some(format!("last report at {at:.0}"))),
+        (None, None) => (Styled::new("meh", "unknown"), Some("no report yet".to_owned())),
     }
 }
 

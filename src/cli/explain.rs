@@ -10,33 +10,33 @@ use crate::api::routes::ExplainQuery;
 use crate::controller::queries;
 use crate::explain::{Explanation, ServiceExplanation};
 
-/// Arguments of `swarmgate explain`. The exit code is 0 when the request reaches an application or a redirect (or the
-/// service has a route that is served), 1 when not, 2 when the question cannot be meant.
+/// Arguments of `swarmgate explain`. The exit code is 0 if the request reaches an application or a redirect (or if the
+/// service has a route that is served), 1 if it does not, and 2 if the arguments are invalid.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The request to follow
+    /// The URL of the request to explain
     #[arg(required_unless_present = "service", conflicts_with = "service")]
     url: Option<String>,
-    /// In this cluster only [default: all that listen for it]
+    /// Explain the request in this cluster only [default: in all clusters that listen for it]
     #[arg(long, conflicts_with = "service")]
     cluster: Option<String>,
-    /// The address from which the connection to a proxy comes. With it the URL's scheme and port are that connection's, and
-    /// settings.clientAddress decides what is believed of the rest [default: a load balancer in front, if the cluster has one, says
-    /// what the URL says]
+    /// The source address of the connection to the proxy. If set, the scheme and port of the URL are those of that connection,
+    /// and settings.clientAddress decides which headers are trusted [default: a load balancer in front, if the cluster has one,
+    /// reports what the URL says]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "service")]
     from: Option<String>,
-    /// With --from: a header of the request, such as 'X-Forwarded-Proto: https' or 'Forwarded: for=192.0.2.1;proto=https'
+    /// With --from: a request header, such as 'X-Forwarded-Proto: https' or 'Forwarded: for=192.0.2.1;proto=https'
     #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "from")]
     header: Vec<String>,
-    /// With --from: the PROXY header with which the connection begins, such as 'PROXY TCP4 203.0.113.9 10.0.0.5 51000 443'
+    /// With --from: the PROXY header at the start of the connection, such as 'PROXY TCP4 203.0.113.9 10.0.0.5 51000 443'
     #[arg(long, value_name = "LINE", requires = "from")]
     proxy_protocol: Option<String>,
-    /// Say what became of the labels of this service instead
+    /// Explain the labels of this service instead of a request
     #[arg(long)]
     service: Option<String>,
     #[command(flatten)]
     pub(super) look: LookArgs,
-    /// How to write the answer
+    /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

@@ -25,28 +25,28 @@ pub struct Args {
     /// The id of this task
     #[arg(long, env = container_contract::ENV_TASK, default_value = "local")]
     task: String,
-    /// Where the operator's channel is; several places are comma-separated
+    /// The address of the operator's channel; separate several addresses by commas
     #[arg(long, env = container_contract::ENV_OPERATOR_URL, value_name = "URL")]
     operator_url: String,
-    /// How the operator is reached: over the control network, or on whichever manager it is
+    /// How to reach the operator: over the control network, or on the manager that it runs on
     #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = ChannelArg::Overlay)]
     channel: ChannelArg,
-    /// The file with the operator's certificate authority and the token for the first certificate
+    /// The file with the operator's certificate authority and the token that requests the first certificate
     #[arg(long, env = container_contract::ENV_TOKEN_FILE, default_value = container_contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
     /// The engine
     #[arg(long, env = container_contract::ENV_ENGINE, default_value_t)]
     engine: EngineKind,
-    /// The engine's program
+    /// The engine's executable
     #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
     nginx: PathBuf,
     /// A memory-backed directory for configurations under test
     #[arg(long, default_value = container_contract::RUN_DIR, value_name = "DIR")]
     run_dir: PathBuf,
-    /// Where secrets and configs with certificates, keys and CAs are mounted, each under its id
+    /// The directory in which secrets and configs with certificates, keys, and CAs are mounted, each under its id
     #[arg(long, default_value = container_contract::MATERIAL_DIR, value_name = "DIR")]
     material_dir: PathBuf,
-    /// Where proxies ask
+    /// The address on which to listen for proxies
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, container_contract::EXTENSION_PORT)), value_name = "ADDRESS")]
     listen: SocketAddr,
     #[command(flatten)]

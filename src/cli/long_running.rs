@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::client_command::fail;
 use crate::telemetry::logs::{self, Format, LogsError};
 
-/// How logs look.
+/// The format and level of logs.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, env = "SWARMGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     log_format: LogFormat,
-    /// What is logged: a level, or levels per part ('swarmgate=debug,info')
+    /// What to log: a level, or a level for each module ('swarmgate=debug,info')
     #[arg(long, env = "SWARMGATE_LOG", default_value = "info")]
     log: String,
 }
@@ -64,7 +64,7 @@ pub async fn stop_requested(token: CancellationToken) {
             _ = quit.recv() => {}
         }
     } else {
-        tracing::error!("signals cannot be received; ending");
+        tracing::error!("Cannot receive signals; stopping");
     }
     token.cancel();
 }

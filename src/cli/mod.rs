@@ -28,8 +28,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 #[derive(Debug, Parser)]
 #[command(name = "swarmgate", version, max_term_width = 100)]
 struct Cli {
-    /// Give up root for this user and group before doing anything, and keep the group that may use the Docker socket. The
-    /// charts set it to 65532:65532
+    /// Switch from root to this user and group before doing anything else, and keep the group that may use the Docker socket.
+    /// The charts set it to 65532:65532
     #[arg(long, global = true, env = "SWARMGATE_RUN_AS", value_name = "USER[:GROUP]")]
     run_as: Option<privileges::Identity>,
     #[command(subcommand)]
@@ -38,25 +38,25 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the operator: observe, plan and act on a Swarm until told to stop
+    /// Run the operator, which watches a Swarm and manages its service clusters until it is stopped
     Operator(operator::Args),
-    /// Run the extension of a cluster: render and test configurations (started by the operator)
+    /// Run the extension of a cluster, which renders and tests configurations (started by the operator)
     Extension(extension::Args),
     /// Run the agent of a proxy container (started by the operator)
     Proxy(proxy::Args),
-    /// Check ServiceCluster documents and print every mistake
+    /// Check ServiceCluster documents and print every error
     Validate(validate::Args),
     /// Print the JSON Schema of a document or message
     Schema(schema::Args),
-    /// Show what is true, what is not yet true, and why
+    /// Show the state of the clusters, what is not ready yet, and why
     Status(status::Args),
-    /// Print the token with which the operator's status is asked for (in the operator's own container)
+    /// Print the token for the operator's status port (run it in the operator's container)
     Token(token::Args),
-    /// Print what the next pass would do; change nothing
+    /// Print what the next pass would do, without changing anything
     Plan(plan::Args),
-    /// Follow one request, or one service's labels: who answers, or exactly why nobody does
+    /// Explain which service answers a request, or exactly why none does; or explain what the labels of a service do
     Explain(explain::Args),
-    /// Print the engine's configuration of a cluster
+    /// Print the engine configuration of a cluster
     Render(render::Args),
 }
 

@@ -27,19 +27,19 @@ use crate::types::{Digest, Port, ServiceId, visible_lines};
 /// Arguments of `swarmgate operator`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A file with ServiceCluster documents, or a folder of *.yaml and *.yml files; read again when it changes
+    /// A file with ServiceCluster documents, or a folder with *.yaml and *.yml files. The operator reads it again when it changes
     #[arg(long, env = "SWARMGATE_SPEC", value_delimiter = ',', required = true)]
     spec: Vec<PathBuf>,
-    /// End with an error at the start if any document is not valid, so that an update that brought a mistake fails and is
-    /// rolled back. Files that change later never end the operator
+    /// Exit with an error at startup if any document is invalid, so that Swarm rolls back an update with a broken spec. Files
+    /// that change later never stop the operator
     #[arg(long, env = "SWARMGATE_REQUIRE_VALID_SPEC")]
     require_valid_spec: bool,
     #[command(flatten)]
     pub(super) swarm: SwarmArgs,
-    /// Where status, page and metrics are served
+    /// The address on which to serve the status, the page, and the metrics
     #[arg(long, env = "SWARMGATE_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// Where extensions reach the operator
+    /// The address on which to listen for extensions
     #[arg(long, env = "SWARMGATE_CHANNEL_LISTEN", default_value = "0.0.0.0:8081")]
     channel_listen: SocketAddr,
     #[command(flatten)]
@@ -52,15 +52,15 @@ pub struct Args {
     logs: LogArgs,
 }
 
-/// Where the operator's certificate authority is kept.
+/// The location of the operator's certificate authority.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AuthorityArgs {
-    /// The operator's certificate authority: the Swarm secret that its own service mounts. Outside of a Swarm service a file,
-    /// which is created when it is not there
+    /// The operator's certificate authority: the Swarm secret that its own service mounts. Outside a Swarm service, a file, which
+    /// is created if it does not exist
     #[arg(long, env = "SWARMGATE_AUTHORITY_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
     authority_file: PathBuf,
-    /// The id of the operator's own service, by Swarm's template `{{.Service.ID}}`: the operator creates the secret with its
-    /// certificate authority and has this service mount it
+    /// The id of the operator's own service, from Swarm's template `{{.Service.ID}}`. The operator creates the secret with its
+    /// certificate authority and mounts it into this service
     #[arg(long, env = "SWARMGATE_SERVICE", value_name = "ID")]
     service: Option<String>,
 }
@@ -72,76 +72,76 @@ impl AuthorityArgs {
     }
 }
 
-/// Which Swarm, and under which names.
+/// The Swarm to manage, and the names to use in it.
 #[derive(Debug, clap::Args)]
 pub struct SwarmArgs {
-    /// The Docker API of a manager, as `unix:///path` or `tcp://host:port` [default: the environment's `DOCKER_HOST`, then
-    /// `unix:///var/run/docker.sock`]
+    /// The Docker API of a manager, as `unix:///path` or `tcp://host:port` [default: the environment variable `DOCKER_HOST`,
+    /// otherwise `unix:///var/run/docker.sock`]
     #[arg(long = "docker-url", visible_alias = "docker", env = "SWARMGATE_DOCKER_URL")]
     docker_url: Option<String>,
-    /// As the docker command reads it
+    /// The same, as the docker command reads it
     #[arg(long, env = "DOCKER_HOST", hide = true)]
     docker_host: Option<String>,
-    /// The memory that the lists of one look at the Swarm may take: services, tasks, networks, nodes and secrets together. Where
-    /// they take more, the look does not count and everything stays as it is. The operator needs about two and a half times as much
+    /// The maximum memory for the lists of one snapshot of the Swarm: services, tasks, networks, nodes, and secrets together. If
+    /// they need more, the operator discards the snapshot and changes nothing. The operator needs about 2.5 times this memory
     #[arg(long, env = "SWARMGATE_LOOK_MEMORY_MAX", default_value = "768m", value_parser = size)]
     look_memory_max: u64,
-    /// The operator's name on everything that it creates; two operators of one Swarm need two
+    /// The operator's name on everything that it creates. Two operators in one Swarm need different names
     #[arg(long, env = "SWARMGATE_INSTANCE", default_value = "swarmgate")]
     instance: String,
-    /// The overlay network between operator, extensions and proxies; created when it does not exist
+    /// The overlay network between operator, extensions, and proxies; created if it does not exist
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK", default_value = CONTROL_NETWORK)]
     control_network: String,
-    /// Create that network encrypted, by ESP between the nodes. Every node's kernel must be able to: where one is not, nothing
-    /// gets through between it and the others
+    /// Encrypt that network (ESP between the nodes) when it is created. The kernel of every node must support this: a node
+    /// without support cannot communicate with the others
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK_ENCRYPTED", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     control_network_encrypted: bool,
-    /// The operator's channel as extensions reach it, on the control network
+    /// The address of the operator's channel on the control network, as extensions reach it
     #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "https://swarmgate-operator:8081")]
     operator_url: String,
-    /// How operator, extensions and proxies reach each other: over the control network, or without any overlay network at
-    /// their nodes' addresses
+    /// How operator, extensions, and proxies reach each other: over the control network, or at the addresses of their nodes
+    /// without any overlay network
     #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = ChannelArg::Overlay)]
     channel: ChannelArg,
-    /// With `--channel host`: the port at which the operator's channel is published on its node
+    /// With `--channel host`: the port on which the operator's node publishes the channel
     #[arg(long, env = "SWARMGATE_CHANNEL_PORT", default_value_t = OPERATOR_CHANNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     channel_port: u16,
 }
 
-/// Over which network the channel goes.
+/// The network that the channel uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ChannelArg {
-    /// Over an overlay network of their own
+    /// Over the control network, an overlay network
     Overlay,
-    /// At node addresses and ports published there
+    /// At the addresses of nodes, on published ports
     Host,
 }
 
-/// How often to look. Events and quick looks notice changes earlier.
+/// How often to read the Swarm. Events and task polls notice changes earlier.
 #[derive(Debug, clap::Args)]
 struct PeriodArgs {
-    /// The time from one complete look at the Swarm to the next, at most
+    /// The maximum time between two complete snapshots of the Swarm
     #[arg(long, env = "SWARMGATE_POLL_INTERVAL", default_value = "3s", value_parser = duration)]
     poll_interval: Duration,
-    /// The time from one quick look at the tasks to the next, while services are routed
+    /// The time between two polls of the tasks while any service has a route
     #[arg(long, env = "SWARMGATE_TASK_POLL_INTERVAL", default_value = "1s", value_parser = duration)]
     task_poll_interval: Duration,
-    /// The same while something moves
+    /// The time between two polls of the tasks while something changes
     #[arg(long, env = "SWARMGATE_TASK_POLL_INTERVAL_FAST", default_value = "100ms", value_parser = duration)]
     task_poll_interval_fast: Duration,
-    /// The same while nothing is routed
+    /// The time between two polls of the tasks while no service has a route
     #[arg(long, env = "SWARMGATE_TASK_POLL_INTERVAL_IDLE", default_value = "5s", value_parser = duration)]
     task_poll_interval_idle: Duration,
-    /// The time from one reading of the spec files to the next, at most
+    /// The maximum time between two readings of the spec files
     #[arg(long, env = "SWARMGATE_SPEC_INTERVAL", default_value = "5s", value_parser = duration)]
     spec_interval: Duration,
-    /// The least time from one look at the Swarm for questions (plan, explain, render, snapshot) to the next
+    /// The minimum time between two snapshots of the Swarm for queries (plan, explain, render, snapshot)
     #[arg(long, env = "SWARMGATE_QUESTION_INTERVAL", default_value = "1s", value_parser = duration)]
     question_interval: Duration,
-    /// For how long reasons for a pass are held together
+    /// How long to wait for further changes before a pass, so that one pass handles them together
     #[arg(long, env = "SWARMGATE_DEBOUNCE", default_value = "50ms", value_parser = duration)]
     debounce: Duration,
-    /// The longest time that a reason for a pass is held
+    /// The maximum time that a change waits for a pass
     #[arg(long, env = "SWARMGATE_DEBOUNCE_MAX", default_value = "500ms", value_parser = duration)]
     debounce_max: Duration,
 }
@@ -156,8 +156,8 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 3s or 250ms"))?;
-    if parsed < PERIOD_MIN { Err(format!("it is shorter than {PERIOD_MIN:?}")) } else { Ok(parsed) }
+    let parsed = humantime::parse_duration(text).map_err(|error| format!("{error}; use a format such as 3s or 250ms"))?;
+    if parsed < PERIOD_MIN { Err(format!("the minimum is {PERIOD_MIN:?}")) } else { Ok(parsed) }
 }
 
 /// Runs it.
@@ -176,7 +176,7 @@ async fn operate(args: Args) -> ExitCode {
     let declaration = read_documents(&spec_files::read(&args.spec));
     if args.require_valid_spec && !declaration.is_sound() {
         eprint!("{}", visible_lines(&super::validate::describe(&declaration)));
-        eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has mistakes");
+        eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has errors");
         return ExitCode::FAILURE;
     }
     let docker = args.swarm.connect();

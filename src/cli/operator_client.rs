@@ -33,20 +33,20 @@ pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 /// A plan needs a complete look at the Swarm, whose own deadline is 20 s, and may have to wait in a queue.
 const DEADLINE: Duration = Duration::from_secs(40);
 
-/// Which operator is asked, and with what.
+/// The operator to query, and the credentials.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerArgs {
-    /// Where the operator answers: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:///PATH` of its socket
+    /// The address of the operator: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:///PATH` for its socket
     #[arg(long, env = "SWARMGATE_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
-    /// The operator's socket, as its own container's environment has it
+    /// The operator's socket, from the environment of its own container
     #[arg(long, env = "SWARMGATE_STATUS_SOCKET", hide = true)]
     status_socket: Option<PathBuf>,
-    /// A file with the operator's token, which `swarmgate token` in its container prints [default:
-    /// /run/secrets/swarmgate-status-token if it is there]
+    /// A file with the operator's token; `swarmgate token` prints the token in the operator's container [default:
+    /// /run/secrets/swarmgate-status-token if it exists]
     #[arg(long, env = ENV_TOKEN_FILE)]
     token_file: Option<PathBuf>,
-    /// With https: the certificates (PEM) that the operator's must come from [default: those that the system trusts]
+    /// With https: a file with the CA certificates (PEM) to trust [default: those that the system trusts]
     #[arg(long, env = "SWARMGATE_CA_FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ type Cause = Box<dyn Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
     /// The address is invalid.
-    #[error("--server {0} is no address of an operator: write http://HOST:PORT, https://HOST:PORT or unix:///PATH")]
+    #[error("--server {0} is not a valid address; use http://HOST:PORT, https://HOST:PORT, or unix:///PATH")]
     Address(String),
     /// The token cannot be read.
     #[error(transparent)]
@@ -76,15 +76,16 @@ pub enum WebError {
     Trust(String),
     /// The operator's certificate is that of a CA.
     #[error(
-        "the operator at {url} shows a certificate of a CA (`openssl req -x509` makes such): give it one with basicConstraints CA:FALSE, made \
-         with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE ...` or signed by your CA"
+        "the operator at {url} uses a CA certificate as its own certificate (`openssl req -x509` creates one by default); give the \
+         operator a certificate with basicConstraints CA:FALSE, either signed by your CA or created with \
+         `openssl req -x509 -addext basicConstraints=critical,CA:FALSE ...`"
     )]
     CaCertificate {
         /// The URL.
         url: String,
     },
     /// The server does not speak HTTP.
-    #[error("{url} does not answer in HTTP: if the operator's status port has TLS, ask with --server https://NAME:PORT and --ca-file FILE")]
+    #[error("{url} does not speak HTTP; if the operator's status port uses TLS, set --server https://NAME:PORT and --ca-file FILE")]
     NotHttp {
         /// The URL.
         url: String,
@@ -92,7 +93,7 @@ pub enum WebError {
         source: Cause,
     },
     /// There was no answer.
-    #[error("asking the operator at {url} (is it running, and is --server right?)")]
+    #[error("cannot reach the operator at {url} (is it running, and is --server correct?)")]
     Unreachable {
         /// The URL.
         url: String,
@@ -101,9 +102,9 @@ pub enum WebError {
     },
     /// The operator requires a token, or rejects the one sent.
     #[error(
-        "the operator at {url} {}. `docker exec CONTAINER swarmgate token` on its node prints its token: put that into a \
-         file and give it with --token-file ({ENV_TOKEN_FILE})",
-        if *.sent { "refuses this token" } else { "wants a token" }
+        "the operator at {url} {}. To get the token, run `docker exec CONTAINER swarmgate token` on its node. Save it in a file and pass \
+         the file with --token-file ({ENV_TOKEN_FILE})",
+        if *.sent { "rejects this token" } else { "requires a token" }
     )]
     Token401 {
         /// The URL.
@@ -122,7 +123,7 @@ pub enum WebError {
         body: String,
     },
     /// Another server answered, or an operator of another version.
-    #[error("the answer of {url} is not what this version of swarmgate understands")]
+    #[error("this version of swarmgate does not understand the answer of {url}")]
     Strange {
         /// The URL.
         url: String,
@@ -164,8 +165,8 @@ impl Client {
         });
         if authorization.is_some() && place.is_overheard() {
             eprintln!(
-                "swarmgate: warning: the token goes to {server} unencrypted; give the operator TLS (--status-tls-cert) and ask by https, \
-                 or ask on its node"
+                "swarmgate: warning: the token is sent to {server} unencrypted; set up TLS on the operator (--status-tls-cert) and use \
+                 https, or run this command on the operator's node"
             );
         }
         let roots = if place.is_tls() { Some(trusted(args)?) } else { None };
@@ -195,12 +196,12 @@ impl Client {
         if let Some(path) = &self.place.socket {
             return self.speak(UnixStream::connect(path).await?, url).await;
         }
-        let name = match url.host().ok_or("there is no host in the address")? {
+        let name = match url.host().ok_or("the address has no host")? {
             Host::Domain(name) => name.to_owned(),
             Host::Ipv4(ip) => ip.to_string(),
             Host::Ipv6(ip) => ip.to_string(),
         };
-        let port = url.port_or_known_default().ok_or("there is no port in the address")?;
+        let port = url.port_or_known_default().ok_or("the address has no port")?;
         let stream = TcpStream::connect((name.as_str(), port)).await?;
         match &self.roots {
             None => self.speak(stream, url).await,
@@ -309,12 +310,12 @@ fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
         let text = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
         let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
         if roots.add_parsable_certificates(found).0 == 0 {
-            return Err(named("it holds no certificate (PEM)"));
+            return Err(named("the file contains no certificate (PEM)"));
         }
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            return Err(WebError::Trust("this system trusts no certificate: say which with --ca-file".to_owned()));
+            return Err(WebError::Trust("this system trusts no CA certificates; set --ca-file".to_owned()));
         }
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
@@ -337,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_port_or_a_socket() {
+    fn an_address_is_a_url_or_a_socket() {
         assert_eq!(ServerAddress::parse("unix:///run/x.sock").unwrap().socket, Some("/run/x.sock".into()));
         for bad in ["unix://run/x.sock", "ftp://x", "x", "http://", "http://user:word@x", ""] {
             assert_eq!(ServerAddress::parse(bad), None, "{bad}");
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_overheard_is_known() {
+    fn unencrypted_connections_to_other_machines_are_detected() {
         for (server, heard) in [
             ("http://192.0.2.1:8080", true),
             ("http://manager:8080", true),

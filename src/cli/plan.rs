@@ -12,17 +12,17 @@ use super::operator_client::{Client, ServerArgs};
 use crate::api::routes::Answer;
 use crate::controller::preview::preview_offline;
 
-/// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 when the plan could be made, whatever it says.
+/// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 if the plan could be computed, whatever it contains.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
-    /// Work the plan out without an operator, from these files or folders and the Docker API
+    /// Compute the plan without an operator, from these files or folders and the Docker API
     #[arg(long, value_delimiter = ',')]
     spec: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) swarm: SwarmArgs,
-    /// How to write the plan
+    /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

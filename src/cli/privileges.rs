@@ -31,7 +31,7 @@ impl FromStr for Identity {
         let number = |part: &str| part.parse().ok().filter(|number| *number < u32::MAX);
         match (number(user), number(group)) {
             (Some(uid), Some(gid)) => Ok(Self { uid, gid }),
-            _ => Err("write numbers, USER or USER:GROUP, such as 65532:65532".to_owned()),
+            _ => Err("use numbers, as USER or USER:GROUP, such as 65532:65532".to_owned()),
         }
     }
 }
@@ -41,7 +41,7 @@ impl FromStr for Identity {
 pub enum RetainedPrivileges {
     /// The kernel refused a step.
     #[error(
-        "cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to give root up (SWARMGATE_RUN_AS=0:0 keeps it)"
+        "cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to drop root (SWARMGATE_RUN_AS=0:0 keeps root)"
     )]
     Refused {
         /// The step.
@@ -50,7 +50,7 @@ pub enum RetainedPrivileges {
         source: Errno,
     },
     /// A file in `/proc` cannot be read.
-    #[error("cannot read {path} to see what is left: {source}")]
+    #[error("cannot read {path} to check the remaining privileges: {source}")]
     Unreadable {
         /// The file.
         path: &'static str,
@@ -58,15 +58,15 @@ pub enum RetainedPrivileges {
         source: io::Error,
     },
     /// All privileges were dropped, yet some are still there.
-    #[error("root was given up and something of it is left ({0}); not going on")]
+    #[error("root was dropped, but the process still has {0}; stopping")]
     Left(&'static str),
     /// Other threads would keep the privileges that this one drops.
-    #[error("{0} threads run already; root can be given up by the first one only")]
+    #[error("cannot drop root: {0} threads are running, and only a process with one thread can drop it")]
     Threads(usize),
     /// This process cannot use the socket, and may not switch to a user who can.
     #[error(
-        "user {user} may not use {} (owner {owner}, group {group}, mode {mode:o}): start it as root, which it gives up, or with the socket's \
-         group (SWARMGATE_USER={user}:{group})",
+        "user {user} may not use {} (owner {owner}, group {group}, mode {mode:o}); start the operator as root, which it then drops, or with \
+         the socket's group (SWARMGATE_USER={user}:{group})",
         path.display()
     )]
     SocketRefused {
@@ -83,7 +83,8 @@ pub enum RetainedPrivileges {
     },
     /// Only root can use the socket.
     #[error(
-        "only its owner may use {} (owner {owner}, group {group}, mode {mode:o}): let its group use it (chmod g+rw, or dockerd --group), or set SWARMGATE_RUN_AS=0:0 to stay root",
+        "only the owner may use {} (owner {owner}, group {group}, mode {mode:o}); let its group use it (chmod g+rw, or dockerd --group), \
+         or set SWARMGATE_RUN_AS=0:0 to stay root",
         path.display()
     )]
     SocketClosed {
@@ -130,7 +131,7 @@ fn may_use(path: &Path, about: &Metadata) -> Result<(), RetainedPrivileges> {
 
 /// Nothing that this process starts gains privileges, whatever file it executes.
 pub fn forbid_new() -> Result<(), RetainedPrivileges> {
-    prctl::set_no_new_privs().map_err(|source| RetainedPrivileges::Refused { step: "forbid new privileges", source })
+    prctl::set_no_new_privs().map_err(|source| RetainedPrivileges::Refused { step: "set no_new_privs", source })
 }
 
 /// The socket of an API that has one. If it does not exist yet, no group is needed yet.
@@ -169,21 +170,21 @@ fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
 
 /// Verifies the result instead of trusting it.
 fn nothing_is_left(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
-    let refused = |source| RetainedPrivileges::Refused { step: "ask who this process is", source };
+    let refused = |source| RetainedPrivileges::Refused { step: "get the identity of this process", source };
     let (users, own) = (getresuid().map_err(refused)?, getresgid().map_err(refused)?);
     let status =
         fs::read_to_string("/proc/self/status").map_err(|source| RetainedPrivileges::Unreadable { path: "/proc/self/status", source })?;
     let capabilities = |set: &str| status.lines().find_map(|line| line.strip_prefix(set)).map_or("unknown", str::trim);
     if [users.real, users.effective, users.saved] != [uid; 3] {
-        Err(RetainedPrivileges::Left("a user"))
+        Err(RetainedPrivileges::Left("another user id"))
     } else if [own.real, own.effective, own.saved] != [gid; 3] {
-        Err(RetainedPrivileges::Left("a group"))
+        Err(RetainedPrivileges::Left("another group id"))
     } else if getgroups().map_err(refused)? != groups {
-        Err(RetainedPrivileges::Left("a supplementary group"))
+        Err(RetainedPrivileges::Left("other supplementary groups"))
     } else if ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| !capabilities(set).trim_matches('0').is_empty()) {
         Err(RetainedPrivileges::Left("capabilities"))
     } else if setuid(Uid::from_raw(0)).is_ok() {
-        Err(RetainedPrivileges::Left("the way back"))
+        Err(RetainedPrivileges::Left("the ability to become root again"))
     } else {
         Ok(())
     }
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_two_numbers_or_one_for_both() {
+    fn an_identity_is_one_number_or_two() {
         for (text, expected) in [
             ("65532", Some((65532, 65532))),
             ("65532:999", Some((65532, 999))),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_gives_its_group_only_where_that_is_what_opens_it() {
+    fn the_group_of_the_socket_is_added_only_if_it_grants_access() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("docker.sock");
         fs::write(&path, "").unwrap();
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(groups(0o666, stranger), Ok(vec![]));
         assert_eq!(groups(0o600, Identity { uid: owner, gid: 1 }), Ok(vec![]));
         assert!(groups(0o600, stranger).unwrap_err().contains("SWARMGATE_RUN_AS=0:0"));
-        assert!(groups(0o640, stranger).is_err(), "connecting needs both");
+        assert!(groups(0o640, stranger).is_err(), "connecting needs read and write access");
         assert!(socket_of("tcp://manager:2375").is_none());
         assert!(socket_of("unix:///there/is/none").is_none());
     }

@@ -21,7 +21,7 @@ use crate::types::{ClusterName, EngineKind};
 /// Arguments of `swarmgate proxy`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ask the agent of this container whether it serves; exit with 0 or 1
+    /// Check whether the agent of this container serves; exit with 0 or 1
     #[arg(long)]
     check: bool,
     /// The cluster to serve
@@ -33,50 +33,50 @@ pub struct Args {
     /// The host name of the node
     #[arg(long, env = container_contract::ENV_NODE, default_value = "local")]
     node: String,
-    /// How the extension is found: over the control network, or by asking the operator
+    /// How to find the extension: over the control network, or by asking the operator
     #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = ChannelArg::Overlay)]
     channel: ChannelArg,
-    /// With `--channel overlay`: where the extension is
+    /// With `--channel overlay`: the address of the extension
     #[arg(long, env = container_contract::ENV_EXTENSION_URL, value_name = "URL")]
     extension_url: Option<String>,
-    /// Where the operator's channel is; several places are comma-separated
+    /// The address of the operator's channel; separate several addresses by commas
     #[arg(long, env = container_contract::ENV_OPERATOR_URL, value_name = "URLS", required_unless_present = "check")]
     operator_url: Option<String>,
-    /// The file with the operator's certificate authority and the token for the first certificate
+    /// The file with the operator's certificate authority and the token that requests the first certificate
     #[arg(long, env = container_contract::ENV_TOKEN_FILE, default_value = container_contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
     /// The engine
     #[arg(long, env = container_contract::ENV_ENGINE, default_value_t)]
     engine: EngineKind,
-    /// The engine's program
+    /// The engine's executable
     #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
     nginx: PathBuf,
-    /// A memory-backed directory for configurations and what the engine writes
+    /// A memory-backed directory for configurations and the engine's own files
     #[arg(long, default_value = container_contract::RUN_DIR, value_name = "DIR")]
     run_dir: PathBuf,
-    /// The volume for the last good state
+    /// The volume that keeps the last good state
     #[arg(long, default_value = container_contract::STATE_DIR, value_name = "DIR")]
     state_dir: PathBuf,
     /// The mounted boot snapshot
     #[arg(long, default_value = container_contract::BOOT_FILE, value_name = "FILE")]
     boot_file: PathBuf,
-    /// Where the secrets that the boot snapshot names are mounted, each under its id
+    /// The directory in which the secrets that the boot snapshot names are mounted, each under its id
     #[arg(long, default_value = container_contract::MATERIAL_DIR, value_name = "DIR")]
     material_dir: PathBuf,
-    /// Where the agent answers health checks
+    /// The address on which the agent answers health checks
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, container_contract::AGENT_PORT)), value_name = "ADDRESS")]
     health: SocketAddr,
     /// Networks that are new to this proxy, as the operator writes them
     #[arg(long, env = container_contract::ENV_NEW_NETWORKS, value_name = "NETWORKS", hide = true)]
     new_networks: Option<String>,
-    /// The least time between two reloads, in milliseconds
+    /// The minimum time between two reloads, in milliseconds
     #[arg(long, default_value_t = 300, value_name = "MS")]
     reload_distance_ms: u64,
     #[command(flatten)]
     logs: LogArgs,
 }
 
-/// Runs it until the engine ended, or asks how it is.
+/// Runs it until the engine exits, or runs the health check.
 pub fn run(args: Args) -> ExitCode {
     if args.check {
         return block_on(check(args.health));
@@ -151,7 +151,7 @@ async fn check(address: SocketAddr) -> ExitCode {
 async fn pass_signals(sender: mpsc::Sender<ProxySignal>) {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()];
     let [Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup)] = kinds.map(signal) else {
-        tracing::error!("signals cannot be received; ending");
+        tracing::error!("Cannot receive signals; stopping");
         let _ = sender.send(ProxySignal::Drain).await;
         return;
     };

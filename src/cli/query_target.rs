@@ -16,7 +16,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::documents::read_documents;
 use crate::swarm::{RawSnapshot, Snapshot, Swarm as _};
 
-/// Who is asked.
+/// The source of the answer.
 #[derive(Debug, clap::Args)]
 pub struct LookArgs {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct LookArgs {
     /// Answer without an operator, from these files or folders
     #[arg(long, value_delimiter = ',', num_args = 1..)]
     spec: Vec<PathBuf>,
-    /// With --spec: the Swarm as `swarmgate status --snapshot` wrote it down [default: the Docker API]
+    /// With --spec: a snapshot of the Swarm, as written by `swarmgate status --snapshot` [default: read the Docker API]
     #[arg(long, requires = "spec")]
     snapshot: Option<PathBuf>,
     #[command(flatten)]
@@ -90,7 +90,7 @@ impl LookArgs {
             let stopping = swarm.stopping_tasks().await.map_err(|error| unreadable(error.to_string()))?;
             return seen.as_ref().clone().with_stopping(&stopping).map_err(|error| unreadable(error.to_string()));
         };
-        let named = |error: &dyn std::fmt::Display| unreadable(format!("reading the snapshot {}: {error}", path.display()));
+        let named = |error: &dyn std::fmt::Display| unreadable(format!("cannot read the snapshot {}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
         let raw: RawSnapshot = serde_json::from_str(&text).map_err(|error| named(&error))?;
         Snapshot::from_raw(&raw).map_err(|error| named(&error))

@@ -13,10 +13,10 @@ use crate::explain::Configuration;
 /// Arguments of `swarmgate render`. Certificates and keys are named, never printed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Of this cluster [default: the only one]
+    /// The cluster whose configuration is printed [default: the only one]
     #[arg(long)]
     cluster: Option<String>,
-    /// For whom it is written [default: for the proxies of the cluster]
+    /// The purpose of the configuration [default: what the proxies of the cluster run]
     #[arg(long, value_enum)]
     purpose: Option<Purpose>,
     #[command(flatten)]
@@ -25,11 +25,11 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Purpose {
-    /// What running proxies are given: with addresses. Names of certificate files are stand-ins: only the extension reads secrets
+    /// For running proxies, with addresses. Names of certificate files are placeholders, because only the extension reads secrets
     Live,
-    /// What a proxy starts with when nobody answers: with names
+    /// For a proxy that starts while neither operator nor extension answers, with names
     Boot,
-    /// What a stock image is given (`rollout: replace`)
+    /// For a stock image (`rollout: replace`)
     Stock,
 }
 

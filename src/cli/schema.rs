@@ -13,19 +13,19 @@ use crate::report::StatusReport;
 /// Arguments of `swarmgate schema`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Args {
-    /// What to describe
+    /// The document or message to describe
     #[arg(value_enum, default_value_t = Subject::Cluster)]
     subject: Subject,
 }
 
-/// What there is a schema of.
+/// What a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
     /// ServiceCluster documents
     Cluster,
     /// The status report (GET /status)
     Status,
-    /// Every message between operator, extension and proxy
+    /// Every message between operator, extension, and proxy
     Wire,
     /// The explanation of a request (GET /explain?url=...)
     Explanation,

@@ -10,19 +10,19 @@ use super::operator_client::{self, Client, ServerArgs, WebError};
 use super::tables;
 use crate::report::{Phase, StatusReport};
 
-/// Arguments of `swarmgate status`. The exit code is 0 when every cluster is Ready, 1 otherwise.
+/// Arguments of `swarmgate status`. The exit code is 0 if every cluster is Ready, otherwise 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
-    /// How to write the answer
+    /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// Ask again every two seconds until interrupted
+    /// Repeat the query every two seconds until interrupted
     #[arg(long, short)]
     watch: bool,
-    /// Write down what of the Swarm routes are made from instead, for `explain` and `render` elsewhere. Holds labels, names
-    /// and addresses, but no environment, no command and no content
+    /// Print the Swarm objects from which routes are computed instead, for `explain` and `render` elsewhere. The output contains
+    /// labels, names, and addresses, but no environments, commands, or contents
     #[arg(long, conflicts_with_all = ["watch", "output"])]
     snapshot: bool,
 }
@@ -31,7 +31,7 @@ pub struct Args {
 enum Output {
     /// For people
     Table,
-    /// The operator's answer as it came
+    /// The operator's answer, unchanged
     Json,
 }
 

@@ -14,30 +14,30 @@ use crate::types::Digest;
 /// Shorter tokens can be guessed by brute force.
 const TOKEN_MIN: usize = 16;
 
-/// To whom status, page and questions are shown.
+/// Access to the status, the page, and queries.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
-    /// Paths of the status port that need no token; an empty value: none
+    /// Paths of the status port that need no token. An empty value: every path needs it
     #[arg(long = "status-open", env = "SWARMGATE_STATUS_OPEN", value_delimiter = ',', default_values_t = OPEN_BY_DEFAULT.map(str::to_owned), value_parser = open_path)]
     open: Vec<String>,
-    /// A file with the token that opens the other paths (a Swarm secret of at least 16 characters)
+    /// A file with the token for the other paths (a Swarm secret of at least 16 characters)
     #[arg(long = "status-token-file", env = ENV_TOKEN_FILE)]
     token_file: Option<PathBuf>,
-    /// Ask for the token on loopback, too: for an operator that runs in the network of its node, where a reverse proxy or
-    /// another user would be taken for somebody who may
+    /// Require the token on loopback, too. Use it if the operator runs in the network of its node, where a reverse proxy or
+    /// another user could otherwise connect without the token
     #[arg(long = "status-token-always", env = "SWARMGATE_STATUS_TOKEN_ALWAYS")]
     token_always: bool,
-    /// A name by which the status port may be asked, beside `localhost`, all addresses and the operator's own name on the
-    /// control network; may be given several times
+    /// A host name that requests to the status port may use, in addition to `localhost`, all addresses, and the operator's own
+    /// name on the control network; may be repeated
     #[arg(long = "status-host", env = "SWARMGATE_STATUS_HOST", value_delimiter = ',', value_parser = host_name)]
     hosts: Vec<String>,
-    /// Serve the same on a Unix socket that only the operator's own user can open; no token is asked for there
+    /// Serve the same on a Unix socket that only the operator's own user can open; it needs no token
     #[arg(long = "status-socket", env = "SWARMGATE_STATUS_SOCKET")]
     socket: Option<PathBuf>,
-    /// Serve the port by TLS with this certificate (PEM, with those that signed it)
+    /// Serve the status port over TLS with this certificate (PEM, followed by its chain)
     #[arg(long = "status-tls-cert", env = "SWARMGATE_STATUS_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// Its key (PEM)
+    /// The key of that certificate (PEM)
     #[arg(long = "status-tls-key", env = "SWARMGATE_STATUS_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub enum StatusArgsError {
     #[error(transparent)]
     Token(#[from] TokenFileError),
     /// The token is too short.
-    #[error("the status token in {path} has fewer than {TOKEN_MIN} characters; make one with: openssl rand -hex 32")]
+    #[error("the status token in {path} has fewer than {TOKEN_MIN} characters; create one with: openssl rand -hex 32")]
     Short {
         /// The file.
         path: PathBuf,
@@ -85,7 +85,7 @@ fn own_names(channel: &ChannelMode) -> BTreeSet<String> {
 
 fn open_path(text: &str) -> Result<String, String> {
     let known = text.is_empty() || PATHS.contains(&text);
-    if known { Ok(text.to_owned()) } else { Err(format!("the paths are {}", PATHS.join(", "))) }
+    if known { Ok(text.to_owned()) } else { Err(format!("the valid paths are {}", PATHS.join(", "))) }
 }
 
 /// A host name as in a request, without a port.
@@ -93,7 +93,7 @@ fn host_name(text: &str) -> Result<String, String> {
     let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
     // Any plausible name of a node is accepted; only what is obviously not a name is rejected.
     let wrong = name.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ':' | '*' | '@'));
-    if wrong { Err("write a host name alone, such as status.example.org".to_owned()) } else { Ok(name) }
+    if wrong { Err("use only a host name, such as status.example.org".to_owned()) } else { Ok(name) }
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn monitoring_is_open_by_default_and_its_own_name_is_known() {
+    fn by_default_monitoring_needs_no_token_and_the_operators_own_name_is_accepted() {
         let port = parsed(&[]).unwrap();
         assert_eq!(port.access.open, OPEN_BY_DEFAULT.map(str::to_owned).into());
         assert_eq!(port.access.hosts, ["swarmgate-operator".to_owned()].into());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_checked() {
+    fn options_are_validated() {
         let port =
             parsed(&["--status-open", "/healthz", "--status-host", "Status.Example.org.", "--status-host=b", "--status-token-always"]);
         let access = port.unwrap().access;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_can_be_guessed_is_refused() {
+    fn a_short_token_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         std::fs::write(file.path(), "0123456789abcde\n").unwrap();

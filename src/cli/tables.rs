@@ -13,7 +13,7 @@ pub fn status(status: &StatusReport) -> String {
     for (name, cluster) in &status.clusters {
         parts.extend(cluster_parts(name, cluster));
     }
-    parts.push(findings("FINDINGS outside of clusters", &status.findings));
+    parts.push(findings("FINDINGS outside clusters", &status.findings));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }
@@ -25,7 +25,7 @@ fn operator(status: &StatusReport) -> String {
         (None, Some(at)) => format!("read at {at:.0}"),
         (None, None) => "not read yet".to_owned(),
     };
-    let events = if operator.events_alive { "alive" } else { "lost, polling carries on" };
+    let events = if operator.events_alive { "alive" } else { "lost, polling continues" };
     clean(&format!(
         "swarmgate {}  instance {}  swarm {swarm}  events {events}  writes {}",
         operator.version, operator.instance, operator.writes_total
@@ -57,7 +57,7 @@ fn conditions(cluster: &ClusterStatus) -> String {
 fn cluster_parts(name: &str, cluster: &ClusterStatus) -> Vec<String> {
     let waiting = cluster.waiting.iter().map(|waiting| vec![waiting.to_string()]);
     let error = cluster.error.iter().map(|error| {
-        let retry = cluster.next_retry_at.map_or_else(String::new, |at| format!(" (tried again at {at:.0})"));
+        let retry = cluster.next_retry_at.map_or_else(String::new, |at| format!(" (next attempt at {at:.0})"));
         vec![format!("{error}{retry}")]
     });
     vec![
@@ -111,8 +111,8 @@ fn newest(proxy: &ProxyTaskReport) -> String {
     match (proxy.up_to_date, proxy.seen_at) {
         (Some(true), _) => "yes".to_owned(),
         (Some(false), _) => "no".to_owned(),
-        (None, Some(at)) => format!("unknown, last heard of at {at:.0}"),
-        (None, None) => "unknown, not heard of".to_owned(),
+        (None, Some(at)) => format!("unknown, last report at {at:.0}"),
+        (None, None) => "unknown, no report yet".to_owned(),
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_sees_is_shown_as_what_it_is() {
+    fn invisible_characters_are_escaped() {
         let text = table("T\u{202e}", &["HEAD"], std::iter::once(vec!["app\u{200b}\u{3164}\u{1b}[31m\nnext\u{9b}2J".to_owned()]));
         assert!(text.contains("T\\u{202e}") && text.contains("app\\u{200b}\\u{3164}\\u{1b}[31m"), "{text}");
         assert!(text.lines().any(|line| line.trim() == "next\\u{9b}2J"), "{text}");

@@ -14,10 +14,10 @@ use crate::protocol::container_contract::AUTHORITY_FILE;
 /// Arguments of `swarmgate token`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The operator's certificate authority
+    /// The file with the operator's certificate authority
     #[arg(long, env = "SWARMGATE_AUTHORITY_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
     authority_file: PathBuf,
-    /// The token that the operator was given, if it was given one
+    /// The file with the operator's token, if you set one
     #[arg(long, env = ENV_TOKEN_FILE, value_name = "FILE")]
     status_token_file: Option<PathBuf>,
 }
@@ -25,7 +25,7 @@ pub struct Args {
 /// There is no authority here.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0} does not exist here; run this in the operator's container: docker exec CONTAINER swarmgate token. Services read the token \
+    "{0} does not exist; run this command in the operator's container: docker exec CONTAINER swarmgate token. Services read the token \
      from the secret with the label swarmgate.role=status-token"
 )]
 struct NoAuthority(String);

@@ -13,7 +13,7 @@ pub const DEFAULT_TOKEN_FILE: &str = "/run/secrets/swarmgate-status-token";
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// It cannot be read.
-    #[error("reading the status token from {path}")]
+    #[error("cannot read the status token from {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum TokenFileError {
         source: std::io::Error,
     },
     /// The file does not contain a token.
-    #[error("the status token in {path} is empty, or not one word of printable ASCII")]
+    #[error("the status token in {path} is invalid; it must be one word of printable ASCII characters")]
     NoToken {
         /// The file.
         path: PathBuf,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_trimmed_and_never_quoted() {
+    fn the_content_is_trimmed_and_never_shown_in_errors() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let read_as = |content: &[u8]| {
             std::fs::write(file.path(), content).unwrap();

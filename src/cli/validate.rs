@@ -17,10 +17,10 @@ use crate::types::visible_lines;
 /// Arguments of `swarmgate validate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files, folders (their *.yaml and *.yml), or - for standard input
+    /// Files, folders (their *.yaml and *.yml files), or - for standard input
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// How to print
+    /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -34,7 +34,7 @@ pub enum Output {
     Json,
 }
 
-/// Runs it: 0 when every document is valid, 1 when one is not or a path names nothing to read.
+/// Runs it. The exit code is 0 if every document is valid, and 1 if one is invalid or a path has no files.
 pub fn run(args: Args) -> ExitCode {
     let Args { paths, output } = args;
     let mut files: Vec<SourceFile> = paths.into_iter().flat_map(source_files).collect();
@@ -57,7 +57,7 @@ fn source_files(path: PathBuf) -> Vec<SourceFile> {
         return vec![standard_input()];
     }
     let found = spec_files::read(&[path]);
-    if found.is_empty() { vec![SourceFile::unreadable(name, "the folder holds no *.yaml or *.yml")] } else { found }
+    if found.is_empty() { vec![SourceFile::unreadable(name, "the folder contains no *.yaml or *.yml file")] } else { found }
 }
 
 fn standard_input() -> SourceFile {

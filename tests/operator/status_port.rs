@@ -205,7 +205,7 @@ async fn the_command_line_brings_the_token() {
     let file = file.to_str().unwrap();
     give("another-another-another");
     let refused = swarmgate(&["plan", "--server", &server, "--token-file", file]).await;
-    assert!(errors(&refused).contains("refuses this token") && !errors(&refused).contains("another"), "{}", errors(&refused));
+    assert!(errors(&refused).contains("rejects this token") && !errors(&refused).contains("another"), "{}", errors(&refused));
     give(&format!("{TOKEN}\n"));
     for words in [&["plan"][..], &["status", "--snapshot"], &["render"], &["explain", "http://x.example.org/"]] {
         let told = swarmgate(&[words, &["--server", &server, "--token-file", file]].concat()).await;
