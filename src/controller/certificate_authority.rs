@@ -55,8 +55,8 @@ pub enum Established {
 pub enum EstablishError {
     /// The file cannot be read or created.
     #[error(
-        "{path} cannot be used for the operator's certificate authority; in a Swarm service set SWARMGATE_SERVICE={{{{.Service.ID}}}} \
-         and the operator mounts it by itself, elsewhere name a file in a folder that lasts with --authority-file"
+        "cannot use {path} for the operator's certificate authority; in a Swarm service, set SWARMGATE_SERVICE={{{{.Service.ID}}}} \
+         and the operator mounts the authority itself; elsewhere, name a file in a persistent directory with --authority-file"
     )]
     File {
         /// Which file.
@@ -65,7 +65,7 @@ pub enum EstablishError {
         source: io::Error,
     },
     /// The file does not contain an authority.
-    #[error("{path} is not the operator's certificate authority")]
+    #[error("{path} does not contain the operator's certificate authority")]
     Content {
         /// Which file.
         path: String,
@@ -73,7 +73,7 @@ pub enum EstablishError {
         source: AuthorityError,
     },
     /// There is no authority yet, and none could be created.
-    #[error("making a certificate authority")]
+    #[error("creating a certificate authority")]
     Create(#[from] AuthorityError),
 }
 
@@ -112,7 +112,7 @@ pub async fn establish(swarm: &dyn Swarm, source: &AuthoritySource, instance: &s
         match mounting.step().await {
             Ok(()) => return Ok(Established::Remounted),
             Err(MountError::Create(error)) => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "the operator's service does not mount its certificate authority yet; trying again"),
+            Err(error) => tracing::warn!(%error, "the operator's service does not mount its certificate authority yet; retrying"),
         }
         tokio::time::sleep(retry.next()).await;
     }
@@ -125,7 +125,7 @@ fn create_file(file: &Path) -> Result<Authority, EstablishError> {
         opened.sync_all()
     });
     written.map_err(|source| EstablishError::File { path: file.display().to_string(), source })?;
-    tracing::info!(file = %file.display(), "a new certificate authority");
+    tracing::info!(file = %file.display(), "created a new certificate authority");
     Ok(authority)
 }
 
@@ -142,9 +142,9 @@ struct Mounting<'a> {
 enum MountError {
     #[error(transparent)]
     Swarm(#[from] SwarmError),
-    #[error("the Swarm could not be read: {0}")]
+    #[error("cannot read the Swarm: {0}")]
     Read(String),
-    #[error("the Swarm has no service {0}, which SWARMGATE_SERVICE names as the operator's own")]
+    #[error("service {0}, which SWARMGATE_SERVICE names as the operator's own service, does not exist in the Swarm")]
     NoService(ServiceId),
     #[error(transparent)]
     Create(#[from] AuthorityError),
@@ -164,7 +164,7 @@ impl Mounting<'_> {
         };
         let spec = with_mount(&service.spec, &id, &name);
         self.swarm.update_service(self.service, service.version, &spec).await?;
-        tracing::info!(secret = name, "the operator's service mounts its certificate authority; Swarm replaces this task");
+        tracing::info!(secret = name, "the operator's service now mounts its certificate authority; Swarm replaces this task");
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Mounting<'_> {
         let name = format!("{NAME_PREFIX}{}", authority.root().fingerprint().short());
         let labels = labels(&authority, self.instance, ROLE_AUTHORITY, &name);
         let id = self.swarm.create_secret(&name, &labels, authority.to_pem().as_bytes()).await?;
-        tracing::info!(secret = name, "a new certificate authority");
+        tracing::info!(secret = name, "created a new certificate authority");
         Ok(self.made.insert((id, name)).clone())
     }
 }
@@ -245,7 +245,7 @@ fn bound_processes(spec: &mut Value) {
 /// secrets of other authorities unless a service mounts them. Failed writes are logged; the operator works without them.
 pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) {
     if let Err(error) = try_tidy(swarm, authority, instance, own_token).await {
-        tracing::warn!(%error, "the secret with the token for the status could not be brought up to date");
+        tracing::warn!(%error, "cannot update the secrets of the certificate authority and of the status token");
     }
 }
 
@@ -262,7 +262,7 @@ async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_
     let of_others = |secret: &&Secret| is(secret, LABEL_OWNER, instance) && has_role(secret) && !is(secret, LABEL_AUTHORITY, &fingerprint);
     for secret in snapshot.secrets.values().filter(of_others) {
         match swarm.remove_secret(&secret.id).await {
-            Ok(()) => tracing::info!(secret = secret.name, "removed: it belongs to an authority that this operator does not use"),
+            Ok(()) => tracing::info!(secret = secret.name, "removed a secret of a certificate authority that this operator does not use"),
             // Still needed by a service that mounts it, or for a rollback.
             Err(error) if matches!(error.kind, SwarmErrorKind::Invalid | SwarmErrorKind::InUse | SwarmErrorKind::NotFound) => {}
             Err(error) => return Err(error.into()),

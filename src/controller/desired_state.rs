@@ -103,7 +103,7 @@ pub fn fleet_plan(
 /// Why the extension withholds the newest routes from the proxies, if it does.
 pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<WaitingOn> {
     let waits = |detail: &str| Some(WaitingOn::Acceptance { detail: detail.to_owned() });
-    let Some(Received { report, .. }) = report else { return waits("nothing was heard of it yet") };
+    let Some(Received { report, .. }) = report else { return waits("it has not reported yet") };
     if report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest) {
         return None;
     }
@@ -111,7 +111,7 @@ pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<Waitin
         Some(refusal) if refusal.undecided => waits(&refusal.words),
         Some(refusal) if refusal.too_large => waits("the configuration is too large for proxies to read"),
         Some(_) => waits("the engine refused them"),
-        None => waits("it renders and tests them"),
+        None => waits("it is rendering and testing them"),
     }
 }
 

@@ -61,8 +61,12 @@ fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) ->
     let told = |finding: Finding| match finding.code {
         FindingCode::UnknownServiceCluster => Finding {
             severity: Severity::Info,
-            message: "No cluster of this operator publishes the service; another operator in this Swarm may.".to_owned(),
-            remedy: format!("Nothing, if the operator {} publishes it. Else: {}", excerpt(other, NAME_CHARS_MAX), finding.remedy),
+            message: "No cluster of this operator publishes the service, but another operator in this Swarm may publish it.".to_owned(),
+            remedy: format!(
+                "No action is needed if operator {} publishes it. Otherwise: {}",
+                excerpt(other, NAME_CHARS_MAX),
+                finding.remedy
+            ),
             ..finding
         },
         _ => finding,

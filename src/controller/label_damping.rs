@@ -286,14 +286,14 @@ fn is_usable(labels: &Labels) -> bool {
 fn finding_for(service: &Service, hold: &LabelHold) -> Finding {
     let closed = closing(&hold.labels).next().is_some();
     let (severity, counts) = match (hold.nothing_counts, hold.labels.is_empty()) {
-        (true, _) => (Severity::Error, "nothing of it is published"),
-        (false, true) => (Severity::Warning, "it is not published"),
-        (false, false) if closed => (Severity::Warning, "the last settled ones count, and those that close its routes"),
-        (false, false) => (Severity::Warning, "the last settled ones count"),
+        (true, _) => (Severity::Error, "the service publishes nothing"),
+        (false, true) => (Severity::Warning, "the service is not published"),
+        (false, false) if closed => (Severity::Warning, "the last stable labels are used, as well as new labels that close its routes"),
+        (false, false) => (Severity::Warning, "the last stable labels are used"),
     };
     let message = format!(
-        "the labels change more often than {} times in quick succession and {} times a minute after that: since {:.0} {counts}, until they have \
-         not changed for {} s; tasks are followed as ever",
+        "the labels change more often than {} times in quick succession and {} times a minute after that: since {:.0} {counts}, until the \
+         labels have not changed for {} s; changes of tasks still take effect",
         hold.limits.burst,
         hold.limits.per_minute,
         hold.since,

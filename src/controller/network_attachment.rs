@@ -128,7 +128,7 @@ pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, me
     match context.swarm.tasks_of_briefly(&service.id).await {
         Ok(tasks) => Some(tasks.iter().filter_map(|task| Task::from_api(task).ok()).filter(Task::has_ended).collect()),
         Err(error) => {
-            tracing::debug!(cluster = %cluster.name, %error, "what proxies ended with cannot be read");
+            tracing::debug!(cluster = %cluster.name, %error, "cannot read why proxies ended");
             None
         }
     }

@@ -48,7 +48,7 @@ pub async fn execute_plan(context: &Context, plan: &Plan) -> PlanOutcome {
 fn without_users(words: &str) -> String {
     const HELD: &str = " in use by ";
     match words.find(HELD) {
-        Some(at) => format!("{}{HELD}something else, which the operator's log names", &words[..at]),
+        Some(at) => format!("{}{HELD}another object, which the operator's log names", &words[..at]),
         None => words.to_owned(),
     }
 }

@@ -119,7 +119,7 @@ fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {
     let mut text: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     text.extend(findings.iter().map(|finding| format!("{finding:#}")));
     if clusters.is_empty() {
-        text.insert(0, "no cluster is declared and none has left anything".to_owned());
+        text.insert(0, "no cluster is declared, and no objects of earlier clusters are left".to_owned());
     }
     let converged = clusters.iter().all(Plan::is_converged);
     let preview = Preview { converged, clusters, findings };

@@ -12,7 +12,7 @@ pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {
     match (&query.url, &query.service) {
         (Some(url), None) => asked(url, query).map(drop),
         (None, Some(_)) => Ok(()),
-        _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
+        _ => Err(Trouble::Wrong("explain needs either url=http://host/path (with an optional cluster=NAME) or service=NAME".to_owned())),
     }
 }
 
@@ -24,7 +24,7 @@ pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, 
             Ok(answer(&explain(sources, &request, query.cluster.as_deref()).map_err(|none| unknown(&none))?))
         }
         (None, Some(service)) => Ok(answer(&explain_service(sources, service).map_err(|none| unknown(&none))?)),
-        _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
+        _ => Err(Trouble::Wrong("explain needs either url=http://host/path (with an optional cluster=NAME) or service=NAME".to_owned())),
     }
 }
 
@@ -42,7 +42,7 @@ pub fn rendered(sources: &Sources<'_>, query: &RenderQuery) -> Result<Answer, Tr
         Some("live") => Some(Purpose::Live),
         Some("boot") => Some(Purpose::Boot),
         Some("stock") => Some(Purpose::Stock),
-        Some(_) => return Err(Trouble::Wrong("a purpose is live, boot or stock".to_owned())),
+        Some(_) => return Err(Trouble::Wrong("purpose must be live, boot or stock".to_owned())),
     };
     let told = configuration(sources, query.cluster.as_deref(), purpose).map_err(|none| match none {
         NoConfiguration::Unknown(none) => unknown(&none),

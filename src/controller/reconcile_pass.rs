@@ -199,7 +199,7 @@ async fn execute_checked(
     match &mut outcome {
         PlanOutcome::Held => {}
         PlanOutcome::Refused(why) => {
-            tracing::error!(cluster = %request.name, why, "a plan of ours is wrong and is not carried out");
+            tracing::error!(cluster = %request.name, why, "the plan is invalid and is not executed; this is a bug in Swarmgate");
             memory.failure = Some(why.clone());
         }
         PlanOutcome::Through { applied, error } => {
@@ -214,7 +214,9 @@ async fn execute_checked(
 }
 
 fn in_vain(service: &str) -> String {
-    format!("the service {service} is updated again and again and does not stay so; trying ever more slowly. Something else may undo it.")
+    format!(
+        "service {service} is updated repeatedly, but the updates do not last; retrying with increasing delays. Something else may be undoing them."
+    )
 }
 
 fn verdict(plan: &Plan, outcome: &PlanOutcome) -> PassResult {

@@ -118,7 +118,7 @@ async fn renew(authority: Arc<Authority>, credentials: Credentials) {
         tokio::time::sleep(RENEW_EVERY).await;
         match authority.own(Timestamp::now()) {
             Ok(key) => credentials.replace(key),
-            Err(error) => tracing::error!(%error, "the operator's own certificate could not be renewed; trying again"),
+            Err(error) => tracing::error!(%error, "cannot renew the operator's own certificate; retrying"),
         }
     }
 }
@@ -139,7 +139,7 @@ fn new_context(swarm: Arc<dyn Swarm>, hub: Hub, authority: &Arc<Authority>, sett
 
 async fn serve_channel(socket: TcpListener, tls: Arc<ServerConfig>, router: axum::Router, stop: CancellationToken) {
     if let Err(error) = channel::serve(socket, tls, router, stop).await {
-        tracing::error!(%error, "the channel's server ended");
+        tracing::error!(%error, "the channel server stopped");
     }
 }
 
@@ -229,7 +229,7 @@ impl ControlLoop {
                 self.finished(finished);
             }
             Err(error) => {
-                tracing::error!(%error, "a pass broke off");
+                tracing::error!(%error, "a pass ended unexpectedly");
                 if let Some(key) = self.running.remove(&error.id()) {
                     self.queue.finished(&key, Instant::now(), PassEnd::Failed);
                 }
@@ -265,7 +265,7 @@ impl ControlLoop {
     async fn stop(mut self) {
         let finish = async { while self.passes.join_next().await.is_some() {} };
         if timeout(STOP_DEADLINE, finish).await.is_err() {
-            tracing::warn!("a pass did not end in time; the next start carries on from what it left");
+            tracing::warn!("a pass did not finish in time; the next start continues from where it stopped");
         }
     }
 }
@@ -333,8 +333,8 @@ pub async fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
-        _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+        _ = terminate.recv() => tracing::info!("received SIGTERM; stopping"),
+        _ = interrupt.recv() => tracing::info!("received SIGINT; stopping"),
     }
     stop.cancel();
     Ok(())

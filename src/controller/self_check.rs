@@ -31,8 +31,8 @@ fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &
         return None;
     }
     let message = format!(
-        "The operator's service is not on the control network {network}, so no extension reaches it: routes stay as they are, and new proxies \
-         do not start."
+        "The operator's service is not attached to the control network {network}, so extensions cannot reach it: routes are not updated, \
+         and new proxies do not start."
     );
     let subject = Subject::Service(service.name.clone());
     Some(Finding::new(FindingCode::ControlNetworkNotAttached, subject, message).at("networks", network))

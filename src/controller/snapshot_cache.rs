@@ -145,7 +145,7 @@ impl SnapshotCache {
                 metrics::counter!(OBSERVE_FAILURES_TOTAL).increment(1);
                 // Logged once per kind of failure, not once per attempt.
                 if before.error.as_ref() != Some(error) {
-                    tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
+                    tracing::warn!(error, "cannot read the Swarm completely; nothing is changed");
                 }
                 self.observation_status.send_modify(|observation_status| {
                     (observation_status.error, observation_status.reading_since) = (Some(error.clone()), None);

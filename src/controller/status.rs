@@ -96,7 +96,7 @@ pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&
         _ => Condition {
             status: ConditionStatus::Unknown,
             reason: ConditionReason::SwarmUnreadable,
-            message: format!("The Swarm cannot be read, and everything is kept as it is: {why}"),
+            message: format!("The Swarm cannot be read, so nothing is changed: {why}"),
             ..condition.clone()
         },
     };
@@ -209,7 +209,7 @@ fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
             FindingCode::EngineUnavailable,
             subject,
             format!(
-                "The newest configuration could not be tested ({}); it is tried again, and the last good one stays in force.",
+                "The newest configuration could not be tested ({}); the test is retried, and the last good configuration stays in use.",
                 refusal.words.trim()
             ),
         ));
@@ -217,7 +217,7 @@ fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
     Some(Finding::new(
         FindingCode::EngineRefused,
         subject,
-        format!("The engine refused the newest configuration, so the last good one stays in force: {}", refusal.words.trim()),
+        format!("The engine refused the newest configuration, so the last good one stays in use: {}", refusal.words.trim()),
     ))
 }
 

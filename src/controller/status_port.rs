@@ -20,7 +20,7 @@ use crate::pki::{AuthorityError, TlsError};
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The operator has no certificate of its own.
-    #[error("making the operator's own certificate")]
+    #[error("creating the operator's own certificate")]
     Certificate(#[from] AuthorityError),
     /// The channel cannot be served over TLS.
     #[error(transparent)]
@@ -36,7 +36,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The socket cannot be created.
-    #[error("listening on the socket {path} for status")]
+    #[error("listening on the status socket {path}")]
     Socket {
         /// Where.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum RunError {
         source: SocketError,
     },
     /// A file for the status port's TLS cannot be read.
-    #[error("reading {path} for the TLS of the status port")]
+    #[error("reading {path} for TLS on the status port")]
     TlsFile {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The files are readable but not usable.
-    #[error("preparing the TLS of the status port from {certificate} and {key}")]
+    #[error("setting up TLS on the status port from {certificate} and {key}")]
     Tls {
         /// The certificate's file.
         certificate: PathBuf,
@@ -88,7 +88,7 @@ impl StatusPorts {
             let (router, stop) = (router.clone(), stop.clone());
             background.spawn(async move {
                 if let Err(error) = serve(listener, tls, router, ServerLimits::default(), stop).await {
-                    tracing::error!(%error, "a server of the status ended");
+                    tracing::error!(%error, "a status server stopped");
                 }
             });
         };

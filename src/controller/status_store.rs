@@ -130,7 +130,7 @@ impl StatusStore {
 
     fn events_lost(&self) -> Option<Finding> {
         let subject = Subject::Object("event stream of the Docker API".to_owned());
-        let message = "The stream is broken or silent; changes are noticed by polling.";
+        let message = "The stream is broken or silent; the operator detects changes by polling.";
         let lost = !self.notifications.events_alive() && self.snapshot_cache.observation_status().last_snapshot_at.is_some();
         lost.then(|| Finding::new(FindingCode::EventsLost, subject, message))
     }
@@ -143,7 +143,7 @@ impl StatusStore {
             let _permit = permit;
             think()
         });
-        made.await.map_err(|error| format!("working out the answer broke off: {error}"))
+        made.await.map_err(|error| format!("computing the answer failed: {error}"))
     }
 
     /// Computes an answer from a look, the declaration, and the status.
@@ -176,7 +176,7 @@ impl StatusStore {
 fn overdue_read(observation_status: &ObservationStatus, now: Timestamp) -> Option<(Timestamp, String)> {
     let asked = observation_status.reading_since?;
     let since = asked.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
-    (since <= now).then(|| (since, format!("the Docker API has been asked since {asked:.0} and has not answered")))
+    (since <= now).then(|| (since, format!("the Docker API was queried at {asked:.0} and has not answered")))
 }
 
 /// The last known status of clusters whose current state is unknown.
@@ -217,11 +217,11 @@ impl Source for StatusStore {
     fn ready(&self) -> Result<(), String> {
         let inner = self.lock();
         if inner.unclaimed.is_none() {
-            return Err("the Swarm was not read completely yet".to_owned());
+            return Err("the Swarm has not been read completely yet".to_owned());
         }
         let declared = self.declared.borrow();
         let waiting = declared.clusters.keys().find(|name| inner.memories.get(*name).is_none_or(|memory| memory.status.is_none()));
-        waiting.map_or(Ok(()), |name| Err(format!("cluster {name} had no pass yet")))
+        waiting.map_or(Ok(()), |name| Err(format!("cluster {name} has not been reconciled yet")))
     }
 
     async fn plan(&self) -> Result<Answer, String> {

@@ -45,7 +45,7 @@ pub async fn follow_hints(swarm: Arc<dyn Swarm>, notifications: Arc<Notification
         }
         notifications.set_events_alive(false);
         let wait = retry.next();
-        tracing::warn!(why, ?wait, "the event stream is lost; polling carries on");
+        tracing::warn!(why, ?wait, "lost the event stream; the operator continues by polling");
         sleep(wait).await;
         // Changes in the meantime left no hint.
         notifications.trigger(Trigger::SwarmHint).await;
@@ -104,7 +104,7 @@ pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications
             }
             Err(error) => {
                 metrics::counter!(TASK_PROBES_TOTAL, "result" => "failed").increment(1);
-                tracing::debug!(error, "the tasks cannot be read");
+                tracing::debug!(error, "cannot read the tasks");
                 failing = true;
             }
         }

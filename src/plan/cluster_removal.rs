@@ -32,7 +32,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
     let owned = |labels: &BTreeMap<String, String>| owned_by(labels, instance, cluster.as_str()) && has_fleet_role(labels);
     let ours = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels);
     let services = snapshot.services.values().filter(|service| ours(&service.labels) && cluster_of(service) == Some(cluster.as_str()));
-    let reason = "the cluster left the declaration";
+    let reason = "the cluster was removed from the declaration";
     let mut steps: Vec<Step> = services
         .map(|service| Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason: reason.to_owned() })
         .collect();

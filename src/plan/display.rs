@@ -73,7 +73,7 @@ fn short(value: &Value) -> String {
 impl fmt::Display for TaskEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Keeps => "tasks go on",
+            Self::Keeps => "tasks keep running",
             Self::MovesMisplaced => "replaces tasks whose node no longer fits",
             Self::Replaces => "replaces tasks",
         })
@@ -94,7 +94,7 @@ impl fmt::Display for Step {
                 let why = match reason {
                     UpdateReason::Differs => return update(f, name, *tasks, changes),
                     UpdateReason::Resume => "resumes its paused rollout",
-                    UpdateReason::Settle => "ends a rollout that Swarm does not end itself",
+                    UpdateReason::Settle => "ends a rollout that Swarm does not finish by itself",
                 };
                 write!(f, "~ service {name} ({why})")
             }

@@ -40,7 +40,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
         say(without_placement(step));
         say(needs_missing(step, &created));
         if matches!(step, Step::UpdateService { .. } | Step::CreateService { .. } | Step::RemoveService { .. }) {
-            say((!written.insert(step.name())).then_some("a service has at most one step"));
+            say((!written.insert(step.name())).then_some("a service may have at most one step"));
         }
         created.insert(step.name());
     }
@@ -70,7 +70,7 @@ fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static 
     let owner = labels.map(|labels| labels.get(LABEL_OWNER).map(String::as_str));
     match owner {
         None => Some("the object is not in the snapshot"),
-        Some(owner) if owner != Some(instance) => Some("the object is not ours"),
+        Some(owner) if owner != Some(instance) => Some("the object does not belong to this operator"),
         Some(_) => None,
     }
 }
@@ -94,13 +94,13 @@ fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     let old = &snapshot.services.get(id)?.spec;
     let counter = |spec: &Value| get(spec, &["TaskTemplate", "ForceUpdate"]).and_then(Value::as_u64).unwrap_or(0);
     let hides = endpoint_differs(old, spec) && placement_differs(old, spec) && counter(old) == counter(spec);
-    hides.then_some("placement and published ports change together without a raised ForceUpdate")
+    hides.then_some("placement and published ports change together without an increased ForceUpdate")
 }
 
 /// An engine that compares tasks with a service without any placement crashes, and takes the Swarm's managers with it.
 fn without_placement(step: &Step) -> Option<&'static str> {
     let placement = get(spec_of(step)?, &["TaskTemplate", "Placement"]);
-    placement.is_none_or(|placement| !placement.is_object()).then_some("the spec has no placement, of which managers can die")
+    placement.is_none_or(|placement| !placement.is_object()).then_some("the spec has no placement, which can crash managers")
 }
 
 /// An update must refer to the version it was computed from, and must keep name and mode.
@@ -109,7 +109,7 @@ fn stale(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     let service: &Service = snapshot.services.get(id)?;
     let mode = |spec: &Value| get(spec, &["Mode", "Global"]).is_some();
     if service.version != *version {
-        Some("it was computed from another version")
+        Some("the update was computed from another version")
     } else if spec.get("Name") != service.spec.get("Name") || mode(spec) != mode(&service.spec) {
         Some("Swarm can change neither name nor mode of a service")
     } else {
@@ -121,7 +121,7 @@ fn needs_missing(step: &Step, created: &BTreeSet<&str>) -> Option<&'static str> 
     let mut texts = Vec::new();
     strings(spec_of(step)?, &mut texts);
     let missing = texts.into_iter().filter_map(pending_name).any(|name| !created.contains(name));
-    missing.then_some("it names an object that no earlier step creates")
+    missing.then_some("the spec refers to an object that no earlier step creates")
 }
 
 fn spec_of(step: &Step) -> Option<&Value> {

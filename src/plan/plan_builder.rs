@@ -69,7 +69,7 @@ impl<'a> Draft<'a> {
             self.findings.push(Finding::new(
                 FindingCode::NetworkNotEncrypted,
                 Subject::Object(name.clone()),
-                "The control network should be encrypted, but the one that exists is not; it is used as it is.",
+                "The control network should be encrypted, but the existing network is not; it is used unencrypted.",
             ));
         }
     }
@@ -104,7 +104,7 @@ impl<'a> Draft<'a> {
                 self.block("secret", name, "this operator did not create it: its label swarmgate.seal is missing or wrong");
             }
             Some(secret) if !secret.labels.contains_key(LABEL_TOKEN_DIGEST) => {
-                self.block("secret", name, "its label swarmgate.token-sha256 is gone, so its token is not known");
+                self.block("secret", name, "its label swarmgate.token-sha256 is missing, so its token is unknown");
             }
             Some(_) => {}
         }
@@ -118,7 +118,7 @@ impl<'a> Draft<'a> {
             return true;
         }
         if self.snapshot.configs.values().any(|config| &config.name == name) {
-            self.block("config", name, "it is not ours");
+            self.block("config", name, "it does not belong to this operator");
         } else if !self.is_taken("config", name) {
             let data = object.data();
             let (name, labels, bytes) = (name.clone(), object.labels.clone(), data.len());
@@ -131,7 +131,7 @@ impl<'a> Draft<'a> {
     pub(super) fn is_taken(&mut self, kind: &str, name: &str) -> bool {
         let taken = self.memory.is_taken(name, self.snapshot.taken_at);
         if taken {
-            self.block(kind, name, "Swarm says that it exists, but it carries no label of ours");
+            self.block(kind, name, "Swarm reports that it exists, but it does not have this operator's labels");
         }
         taken
     }
@@ -144,7 +144,7 @@ impl<'a> Draft<'a> {
             Finding::new(
                 FindingCode::NameTaken,
                 if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
-                format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
+                format!("The {kind} {name} exists and cannot be used: {why}; steps that need it are held back."),
             )
             .with_remedy(format!("Remove or rename the other {kind}, or choose another name in the document.")),
         );

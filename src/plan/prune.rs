@@ -15,8 +15,8 @@ use crate::swarm::{Config, Secret, Service};
 const SPARE_CONFIGS: usize = 2;
 
 fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
-    let message = format!("{} has the ports that {} needs, so it is removed before; requests fail meanwhile.", old.name, shape.name);
-    let remedy = "Change the name while traffic goes elsewhere, or publish other ports as well for the time being.";
+    let message = format!("{} has the ports that {} needs, so it is removed first; requests fail in the meantime.", old.name, shape.name);
+    let remedy = "Change the name while traffic goes elsewhere, or temporarily publish other ports as well.";
     Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message).with_severity(Severity::Warning).with_remedy(remedy)
 }
 
@@ -42,11 +42,11 @@ impl<'a> Draft<'a> {
                 if !runs {
                     self.findings.push(renamed_with_a_gap(shape, service));
                 }
-                let reason = format!("the document names it {} now", shape.name);
+                let reason = format!("its name in the document is now {}", shape.name);
                 self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
             } else {
                 let object = format!("service {}", service.name);
-                self.waiting.push(WaitingOn::InUse { object, by: format!("clients, until {} runs", shape.name) });
+                self.waiting.push(WaitingOn::InUse { object, by: format!("clients, which use it until {} runs", shape.name) });
             }
         }
     }

@@ -9,7 +9,7 @@ use super::spec_equivalence::network_id;
 use crate::swarm::{Service, Snapshot};
 
 /// Replaces the name of a service that no label or document names: the status does not show names of other services.
-const SOMEBODY: &str = "that has no labels for Swarmgate";
+const SOMEBODY: &str = "that has no Swarmgate labels";
 
 /// Ids that are in use, each with the name of a service that uses it.
 pub(super) struct ReferencedIds(BTreeMap<String, String>);
@@ -25,7 +25,7 @@ impl ReferencedIds {
             }
         }
         for task in snapshot.tasks.values() {
-            let service = snapshot.services.get(&task.service).map_or("that is gone", name_of);
+            let service = snapshot.services.get(&task.service).map_or("that no longer exists", name_of);
             note(&mut used, &task.spec, service, snapshot);
         }
         Self(used)

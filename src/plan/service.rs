@@ -34,10 +34,10 @@ impl<'a> Draft<'a> {
             None if stale.iter().any(|service| ports_collide(service, shape)) => {}
             None => self.create(shape),
             Some(service) if !self.owns_service(service) => {
-                self.block("service", &shape.name, "it does not carry the owner labels of this cluster");
+                self.block("service", &shape.name, "it does not have the owner labels of this cluster");
             }
             Some(service) if self.belongs_to_others(service, shape) => {
-                self.block("service", &shape.name, "this operator did not create it, and its access label gives it to somebody else");
+                self.block("service", &shape.name, "this operator did not create it, and its access label assigns it to another owner");
             }
             Some(service) if mode_of(service) != Some(shape.mode) => self.remake(service, shape),
             Some(service) => self.keep(service, shape),
@@ -61,9 +61,9 @@ impl<'a> Draft<'a> {
         if let Some(hold) = shape.contested.as_ref().filter(|_| self.runs(service)) {
             return self.waiting.push(hold.clone());
         }
-        let message = "Swarm cannot change the mode of a service (replicated, global, a job), so it is removed and created again; requests \
-                       fail meanwhile.";
-        let remedy = "Change the mode while traffic goes elsewhere, or declare a second cluster and move over to it.";
+        let message = "Swarm cannot change the mode of a service (replicated, global, job), so the service is removed and created again; \
+                       requests fail in the meantime.";
+        let remedy = "Change the mode while traffic goes elsewhere, or declare a second cluster and move traffic to it.";
         let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(service.name.clone()), message);
         self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
         let reason = "its mode changes".to_owned();
@@ -178,13 +178,13 @@ impl<'a> Draft<'a> {
     fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
         let spec = patch::take_over(&service.spec, shape, self.snapshot);
         let lost = lost(&service.spec, &spec);
-        let lost = if lost.is_empty() { String::new() } else { format!(" Of what is there now, this is lost: {lost}.") };
+        let lost = if lost.is_empty() { String::new() } else { format!(" Current values of these fields are lost: {lost}.") };
         self.findings.push(Finding::new(
             FindingCode::ServiceTakenOver,
             Subject::Service(service.name.clone()),
             format!(
-                "The service has Swarmgate's labels, but this operator did not create it. It is taken over: what the document does not \
-                 state becomes as at creation, except for replicas and for constraints that some node meets.{lost}"
+                "The service has Swarmgate's labels, but this operator did not create it. The operator takes it over and resets fields \
+                 that the document leaves out, except for replicas and for constraints that some node meets.{lost}"
             ),
         ));
         // Not drift: the service was never ours.
@@ -281,10 +281,10 @@ impl<'a> Draft<'a> {
             Finding::new(
                 FindingCode::RolloutFailed,
                 Subject::Service(service.name.clone()),
-                format!("Swarm gave up a rollout of this service ({}); the declared state is not in force.", rollout::words(status)),
+                format!("Swarm gave up on a rollout of this service ({}); the declared state is not in effect.", rollout::words(status)),
             )
             .with_remedy(format!(
-                "See why its tasks failed (docker service ps --no-trunc {}); a changed document is tried at once.",
+                "Find out why its tasks failed (docker service ps --no-trunc {}); a changed document is tried immediately.",
                 service.name
             )),
         );
@@ -297,7 +297,7 @@ impl<'a> Draft<'a> {
             return;
         }
         for (field, found) in &patched.drift {
-            let message = "Somebody changed this by hand although the document states it; it is put back.";
+            let message = "This field was changed by hand although the document sets it; the operator restores the declared value.";
             let finding = Finding::new(FindingCode::Drift, Subject::Service(service.name.clone()), message);
             let counts_nodes = shape.follows_nodes.is_some() && (field == REPLICAS || field == MAX_REPLICAS);
             let finding = finding.with_own_remedy(counts_nodes.then_some(ONE_ON_EACH_NODE));
@@ -312,8 +312,8 @@ impl<'a> Draft<'a> {
         let order = get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).unwrap_or("stop-first");
         let replicas = get(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1);
         if shape.role == Role::Proxy && shape.mode == Mode::Replicated && replicas == 1 && order == "stop-first" {
-            let message = "A single proxy that is stopped before its successor starts: requests fail whenever it is replaced.";
-            let remedy = "Run two replicas or more (with mode: global, on two nodes or more), or publish through the routing mesh with \
+            let message = "The only proxy is stopped before its successor starts, so requests fail whenever it is replaced.";
+            let remedy = "Run at least two replicas (with mode: global, on at least two nodes), or publish through the routing mesh with \
                           order start-first.";
             let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message);
             self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
@@ -323,7 +323,7 @@ impl<'a> Draft<'a> {
 
 /// The remedy for a manual change of the number of proxies while it follows the nodes.
 const ONE_ON_EACH_NODE: &str =
-    "With mode: global there is one proxy on each node that fits; write mode: replicated to choose their number.";
+    "With mode: global, one proxy runs on each suitable node; set mode: replicated to choose the number of proxies.";
 /// The maximum number of lost fields that a message names.
 const LOST_MAX: usize = 12;
 /// Paths contain label keys, which can be long.

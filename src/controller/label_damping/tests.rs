@@ -146,7 +146,7 @@ fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
 fn check_told(world: &DampingScenario, severity: Severity, counts: &str) {
     let told = world.told();
     assert_eq!(told.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{told:?}");
-    assert!(told[0].message.contains(&format!("Z {counts}, until they have not changed for")), "{}", told[0].message);
+    assert!(told[0].message.contains(&format!("Z {counts}, until the labels have not changed for")), "{}", told[0].message);
 }
 
 #[test]
@@ -163,22 +163,22 @@ fn that_nothing_of_a_service_is_published_is_an_error() {
         world.label("a", "port", Some("80"));
         world.flap("a", 60);
         assert_eq!(world.pass(), [""; 0]);
-        check_told(&world, Severity::Error, "nothing of it is published");
+        check_told(&world, Severity::Error, "the service publishes nothing");
     }
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 60);
-    check_told(&world, Severity::Warning, "the last settled ones count");
+    check_told(&world, Severity::Warning, "the last stable labels are used");
     // Removing the labels takes effect at once; only adding them again is held.
     world.label("a", "hosts", None);
     world.after(FLAP);
-    check_told(&world, Severity::Warning, "it is not published");
+    check_told(&world, Severity::Warning, "the service is not published");
     world.label("a", "hosts", Some("a.test"));
     world.after(FLAP);
-    check_told(&world, Severity::Error, "nothing of it is published");
+    check_told(&world, Severity::Error, "the service publishes nothing");
     world.label("a", "hosts", None);
     world.after(FLAP);
-    check_told(&world, Severity::Error, "nothing of it is published");
+    check_told(&world, Severity::Error, "the service publishes nothing");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
     world.label("a", "basic_auth", Some("admin:secret"));
     assert_eq!(world.after(FLAP), ["a.test", "b.test"]);
     assert!(world.is_closed("a") && !world.is_closed("b"), "at once");
-    check_told(&world, Severity::Warning, "the last settled ones count, and those that close its routes");
+    check_told(&world, Severity::Warning, "the last stable labels are used, as well as new labels that close its routes");
     assert!(!world.told()[0].message.contains("secret"));
     for round in 0..20 {
         world.label("a", "basic_auth", (round % 2 == 1).then_some("admin:secret"));

@@ -86,7 +86,7 @@ fn unverifiable(authorities: &Authorities<'_>, backend: &Backend) -> Option<Stri
         MaterialState::HoldsKey => TlsState::HoldsKey.to_string(),
         state => format!("is {}", tls_state(state)),
     };
-    Some(format!("the application's certificate cannot be checked: {name} {what}"))
+    Some(format!("the application's certificate cannot be verified: {name} {what}"))
 }
 
 /// The extension's findings about the roots against which applications are verified.
@@ -161,7 +161,7 @@ fn about_pair(seen: &StatusInput<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, h
     let said = |hosts: &[HostKey]| -> Vec<CertificateFinding> {
         let hosts_shown = shown(hosts);
         if report.state != MaterialState::Good {
-            return broken(report, object, &format!("not published by TLS: {hosts_shown}")).into_iter().collect();
+            return broken(report, object, &format!("not published over TLS: {hosts_shown}")).into_iter().collect();
         }
         let said = [expires_soon(seen.now, report, object, &hosts_shown), other_names(report, object, hosts)];
         said.into_iter().flatten().chain(doubted(report, object, &hosts_shown)).collect()
@@ -185,7 +185,7 @@ fn about_authority<'a>(seen: &StatusInput<'_>, authorities: &Authorities<'a>, ba
     let Some(report) = authorities.report_on(verification) else { return Vec::new() };
     let named = if let Verification::Authority(authority) = verification { Some(authority) } else { None };
     let shown_name = named.map_or("the system's root certificates", |named| named.name.as_str());
-    let follows = "the certificate of the application cannot be checked, so its routes answer 503";
+    let follows = "the application's certificate cannot be verified, so its routes answer 503";
     let said = match report.state {
         MaterialState::Good => expires_soon(seen.now, report, shown_name, "its routes"),
         MaterialState::Missing if named.is_none() => Some(no_roots(follows)),
@@ -221,24 +221,24 @@ fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Certif
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
         MaterialState::NotACertificate => (FindingCode::NotACertificate, "cannot be used as a certificate"),
         MaterialState::NotAKey => (FindingCode::NotAPrivateKey, "cannot be used as a private key"),
-        MaterialState::Mismatch => (FindingCode::KeyMismatch, "and the certificate do not belong together"),
-        MaterialState::Expired => (FindingCode::CertificateExpired, "holds a certificate that has expired"),
-        MaterialState::NotYetValid => (FindingCode::CertificateNotYetValid, "holds a certificate that is not valid yet"),
-        MaterialState::HoldsKey => (FindingCode::AuthorityHoldsKey, "should hold the certificates of a CA and nothing of it is used"),
+        MaterialState::Mismatch => (FindingCode::KeyMismatch, "does not match the certificate"),
+        MaterialState::Expired => (FindingCode::CertificateExpired, "contains an expired certificate"),
+        MaterialState::NotYetValid => (FindingCode::CertificateNotYetValid, "contains a certificate that is not valid yet"),
+        MaterialState::HoldsKey => (FindingCode::AuthorityHoldsKey, "should contain only CA certificates, so nothing in it is used"),
     };
     let message = format!("{object} {what}: {}; {follows}", report.words);
     Some(CertificateFinding { code, message, remedy: None })
 }
 
 fn no_roots(follows: &str) -> CertificateFinding {
-    let message = format!("the image of extension and proxies has no root certificates: {follows}");
-    let remedy = "Add the package ca-certificates to the image, or name a secret with the CA's certificates.";
+    let message = format!("the image of the extension and the proxies contains no root certificates: {follows}");
+    let remedy = "Add the ca-certificates package to the image, or name a secret that contains the CA's certificates.";
     CertificateFinding { code: FindingCode::NotACertificate, message, remedy: Some(remedy) }
 }
 
 fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned: &str) -> Option<CertificateFinding> {
     let not_after = report.not_after.filter(|not_after| not_after.duration_since(now) <= WARNS_AHEAD)?;
-    let message = format!("the certificate in {object} expires on {}: then {concerned} will fail", not_after.strftime("%Y-%m-%d"));
+    let message = format!("the certificate in {object} expires on {}; after that, {concerned} will fail", not_after.strftime("%Y-%m-%d"));
     Some(CertificateFinding { code: FindingCode::CertificateExpires, message, remedy: None })
 }
 
@@ -249,7 +249,7 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Certif
         (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
     };
     let said = |code, words: String| {
-        let message = format!("the certificate in {object} is used, but browsers refuse it: {words}; concerned: {concerned}");
+        let message = format!("the certificate in {object} is used, but browsers reject it: {words}; affected: {concerned}");
         CertificateFinding { code, message, remedy: None }
     };
     let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| said(FindingCode::CertificateUnsupported, words));
@@ -265,7 +265,7 @@ fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Opti
         return None;
     }
     let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };
-    let message = format!("the certificate in {object} is for {names}: browsers refuse it for {}", shown(&strangers));
+    let message = format!("the certificate in {object} is for {names}; browsers reject it for {}", shown(&strangers));
     Some(CertificateFinding { code: FindingCode::CertificateNameMismatch, message, remedy: None })
 }
 

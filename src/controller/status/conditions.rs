@@ -14,8 +14,8 @@ use crate::translate::is_closed;
 const NAMES_MAX: usize = 5;
 
 /// The message for a cluster whose document was invalid from the start.
-const NOTHING_IN_FORCE: &str = "The document has mistakes, and this operator has seen no good version of it: nothing is published or changed for \
-                                this cluster, and proxies that run go on with what they have.";
+const NOTHING_IN_FORCE: &str = "The document is invalid, and this operator has seen no good version of it: nothing is published or changed \
+                                for this cluster, and running proxies keep their configuration.";
 
 /// Status, reason, message.
 type ConditionValue = (ConditionStatus, ConditionReason, String);
@@ -39,7 +39,7 @@ pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
     let (reason, message) = if never_good {
         (ConditionReason::InvalidDocument, NOTHING_IN_FORCE)
     } else {
-        (ConditionReason::Progressing, "No pass has looked at this cluster yet.")
+        (ConditionReason::Progressing, "This cluster has not been reconciled yet.")
     };
     let untold = || (ConditionStatus::Unknown, reason.clone(), message.to_owned());
     let rest = [ConditionType::FleetConverged, ConditionType::Programmed, ConditionType::RoutesServed]
@@ -76,9 +76,9 @@ fn fails(reason: ConditionReason, message: impl Into<String>) -> ConditionValue 
 
 fn accepted(declared: &DeclaredCluster) -> ConditionValue {
     match (&declared.in_force, declared.accepted) {
-        (Some(_), true) => holds("The document is valid and in force."),
+        (Some(_), true) => holds("The document is valid and in use."),
         (Some((generation, _)), false) => {
-            fails(ConditionReason::InvalidDocument, format!("The newest document cannot be used; version {generation} stays in force."))
+            fails(ConditionReason::InvalidDocument, format!("The newest document cannot be used; version {generation} stays in use."))
         }
         (None, _) => fails(ConditionReason::InvalidDocument, NOTHING_IN_FORCE),
     }
@@ -93,10 +93,7 @@ fn fleet_converged(seen: &StatusInput<'_>) -> ConditionValue {
         return fails(ConditionReason::RolloutFailed, format!("Waiting for {waiting}."));
     }
     if !seen.plan.steps.is_empty() {
-        return fails(
-            ConditionReason::Progressing,
-            format!("Carried out: {}.", names(seen.plan.steps.iter().map(crate::plan::Step::title))),
-        );
+        return fails(ConditionReason::Progressing, format!("Executed: {}.", names(seen.plan.steps.iter().map(crate::plan::Step::title))));
     }
     if !seen.plan.waiting.is_empty() {
         return fails(ConditionReason::Waiting, format!("Waiting for {}.", names(seen.plan.waiting.iter().map(ToString::to_string))));
@@ -106,9 +103,9 @@ fn fleet_converged(seen: &StatusInput<'_>) -> ConditionValue {
 
 fn programmed(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> ConditionValue {
     match seen.report {
-        None => fails(ConditionReason::ExtensionSilent, "Nothing was heard from the extension yet; proxies go on with what they have."),
+        None => fails(ConditionReason::ExtensionSilent, "The extension has not reported yet; proxies keep their configuration."),
         Some(received) if seen.extension_is_silent() => {
-            let message = format!("Nothing was heard from the extension since {:.0}; proxies go on with what they have.", received.at);
+            let message = format!("The extension has not reported since {:.0}; proxies keep their configuration.", received.at);
             (ConditionStatus::Unknown, ConditionReason::ExtensionSilent, message)
         }
         Some(received) => by_report(seen, received, proxies),
@@ -121,32 +118,32 @@ fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskRe
     if let Some(fault) = seen.too_large {
         return fails(
             ConditionReason::MessageTooLarge,
-            format!("The newest routes are not handed to the extension: {fault}. The last ones stay."),
+            format!("The newest routes are not sent to the extension: {fault}. The previous routes stay in use."),
         );
     }
     match report.refused.as_ref().filter(|refusal| refusal.digest == *wanted) {
         Some(refusal) if refusal.undecided => {
             let message = format!(
-                "The newest configuration could not be tested ({}); it is tried again, and the last good one stays.",
+                "The newest configuration could not be tested ({}); the test is retried, and the last good one stays in use.",
                 refusal.words
             );
             return fails(ConditionReason::EngineUnavailable, message);
         }
         Some(refusal) if refusal.too_large => {
-            let message = format!("The newest configuration is not handed out: {}. The last good one stays in force.", refusal.words);
+            let message = format!("The newest configuration is not distributed: {}. The last good one stays in use.", refusal.words);
             return fails(ConditionReason::MessageTooLarge, message);
         }
         Some(_) => {
-            return fails(ConditionReason::EngineRefused, "The engine refused the newest configuration; the last good one stays in force.");
+            return fails(ConditionReason::EngineRefused, "The engine refused the newest configuration; the last good one stays in use.");
         }
         None => {}
     }
     let stuck = proxies.iter().filter(|proxy| proxy.stuck).map(|proxy| format!("{} on {}", proxy.task, proxy.node));
     if proxies.iter().any(|proxy| proxy.stuck) {
-        return fails(ConditionReason::ProxiesNotFollowing, format!("Proxies do not follow: {}.", names(stuck)));
+        return fails(ConditionReason::ProxiesNotFollowing, format!("Proxies do not apply new configurations: {}.", names(stuck)));
     }
     if report.accepted.as_ref().is_none_or(|accepted| accepted.desired_digest != *wanted) {
-        return fails(ConditionReason::Progressing, "The extension renders and tests the newest routes.");
+        return fails(ConditionReason::Progressing, "The extension is rendering and testing the newest routes.");
     }
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| super::proxies::is_running(proxy)).collect();
     let named = |proxies: Vec<&&ProxyTaskReport>| {
@@ -168,8 +165,8 @@ fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskRe
     }
     if !on_names.is_empty() {
         let message = format!(
-            "{} of {} proxies find endpoints by name, because nobody confirmed their addresses for longer than settings.controlPlaneTimeout: {}. They return \
-             to addresses once these have been confirmed for some seconds.",
+            "{} of {} proxies find endpoints by name, because addresses have not been confirmed for longer than settings.controlPlaneTimeout: \
+             {}. They return to addresses once these have been confirmed for a few seconds.",
             on_names.len(),
             running.len(),
             names(on_names.into_iter())
@@ -177,7 +174,7 @@ fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskRe
         return fails(ConditionReason::ProxiesOnNames, message);
     }
     if !silent.is_empty() {
-        let message = format!("{} of {} proxies were not heard of: {}.", silent.len(), running.len(), names(silent.into_iter()));
+        let message = format!("{} of {} proxies have not reported: {}.", silent.len(), running.len(), names(silent.into_iter()));
         return fails(ConditionReason::ProxiesSilent, message);
     }
     holds(format!("All {} proxies run the newest configuration.", running.len()))
@@ -192,23 +189,27 @@ type RoutePredicate = fn(&RouteReport) -> bool;
 
 fn routes_served(routes: &[RouteReport]) -> ConditionValue {
     if routes.is_empty() {
-        return (ConditionStatus::True, ConditionReason::NoRoutes, "No service publishes a route here.".to_owned());
+        return (ConditionStatus::True, ConditionReason::NoRoutes, "No service publishes a route in this cluster.".to_owned());
     }
     let obstacles: [(RoutePredicate, ConditionReason, &str); 6] = [
         (|route| route.state == RouteState::NoEndpoints && !is_closed(route), ConditionReason::NoEndpoints, "have no endpoint"),
-        (is_closed, ConditionReason::Closed, "are closed, because a label of their service sounds like access control"),
-        (|route| route.state == RouteState::OverLimit, ConditionReason::LimitExceeded, "are more than spec.limits allows and answer 503"),
+        (is_closed, ConditionReason::Closed, "are closed, because a label of their service looks like access control"),
+        (|route| route.state == RouteState::OverLimit, ConditionReason::LimitExceeded, "exceed spec.limits and answer 503"),
         (
             |route| route.state == RouteState::Unverifiable,
             ConditionReason::NoValidCa,
-            "answer 503, because the CA of their applications cannot be used",
+            "answer 503 because the CA of their applications cannot be used",
         ),
         (
             |route| route.state == RouteState::Quarantined,
             ConditionReason::Quarantined,
-            "are left out, because the engine refuses them, and answer 503",
+            "are left out because the engine refuses them, and answer 503",
         ),
-        (super::routes::waits_for_network, ConditionReason::NetworkMissing, "answer 503, because the proxies do not have their networks"),
+        (
+            super::routes::waits_for_network,
+            ConditionReason::NetworkMissing,
+            "answer 503 because the proxies are not attached to their networks",
+        ),
     ];
     for (is_so, reason, words) in obstacles {
         let places: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::place).collect();

@@ -18,10 +18,10 @@ pub fn vulnerable(seen: &StatusInput<'_>) -> Option<Finding> {
     let finding = Finding::new(
         FindingCode::EngineVulnerable,
         Subject::Cluster(seen.cluster.name.to_string()),
-        format!("The engine has faults that are published ({}{more}); clients or applications may be able to use them.", shown.join(", ")),
+        format!("The engine has known vulnerabilities ({}{more}); clients or applications may be able to exploit them.", shown.join(", ")),
     )
     .with_remedy(format!(
-        "Take an image with {engine} {} or newer; if a distribution mended its own under this number, the finding can be ignored.",
+        "Use an image with {engine} {} or newer. If your distribution has backported the fixes to this version, ignore this finding.",
         faults.fixed_in.join(" or ")
     ));
     Some(finding.at("spec.extension.image", version))

@@ -87,7 +87,7 @@ fn words(activity: &Activity) -> Option<String> {
     match activity.kind {
         ActivityKind::Following => None,
         ActivityKind::Testing => Some(format!("testing a newer configuration since {:.0}", activity.since)),
-        ActivityKind::Cut => Some(format!("gets nothing newer since {:.0}: {}", activity.since, activity.words.trim())),
+        ActivityKind::Cut => Some(format!("has received nothing newer since {:.0}: {}", activity.since, activity.words.trim())),
     }
 }
 
@@ -101,12 +101,13 @@ pub fn finding(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<Fi
     let shown = stuck.iter().take(NAMED_MAX).map(|proxy| described(seen, proxy)).collect::<Vec<_>>().join("; ");
     let more = stuck.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    let message = format!("{} of {running} proxies do not follow and go on with what they have: {shown}{more}", stuck.len());
+    let message =
+        format!("{} of {running} proxies do not apply new configurations and keep their current ones: {shown}{more}", stuck.len());
     Some(Finding::new(FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
 fn described(seen: &StatusInput<'_>, proxy: &ProxyTaskReport) -> String {
-    let runs = proxy.running_digest.as_ref().map_or_else(|| "nothing that is known".to_owned(), |digest| digest.short().to_owned());
+    let runs = proxy.running_digest.as_ref().map_or_else(|| "an unknown configuration".to_owned(), |digest| digest.short().to_owned());
     let since = proxy.lagging_since.unwrap_or(seen.now);
     format!("{} on {} runs {runs}, since {since:.0} ({})", proxy.task, proxy.node, why(proxy))
 }
@@ -114,11 +115,11 @@ fn described(seen: &StatusInput<'_>, proxy: &ProxyTaskReport) -> String {
 /// The last message from its agent.
 fn why(proxy: &ProxyTaskReport) -> String {
     match (&proxy.rejected, &proxy.activity, proxy.seen_at) {
-        (Some(rejected), _, _) => format!("it refuses the newest: {rejected}"),
+        (Some(rejected), _, _) => format!("it refuses the newest configuration: {rejected}"),
         (None, Some(activity), _) => activity.clone(),
-        (None, None, Some(at)) if proxy.up_to_date.is_none() => format!("not heard of since {at:.0}"),
-        (None, None, None) if proxy.up_to_date.is_none() => "never heard of".to_owned(),
-        (None, None, _) => "it does not say why".to_owned(),
+        (None, None, Some(at)) if proxy.up_to_date.is_none() => format!("no report since {at:.0}"),
+        (None, None, None) if proxy.up_to_date.is_none() => "never reported".to_owned(),
+        (None, None, _) => "it gives no reason".to_owned(),
     }
 }
 
@@ -126,10 +127,10 @@ fn why(proxy: &ProxyTaskReport) -> String {
 pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> Option<Finding> {
     let last = match seen.report {
         Some(received) if seen.extension_is_silent() => format!("since {:.0}", received.at),
-        None if should_have_spoken(seen, previous) => "yet, although its task runs".to_owned(),
+        None if should_have_spoken(seen, previous) => "yet, although its task is running".to_owned(),
         _ => return None,
     };
-    let message = format!("nothing was heard of the extension {last}: proxies get nothing new and go on with what they have");
+    let message = format!("the extension has not reported {last}: proxies receive nothing new and keep their configuration");
     Some(Finding::new(FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 

@@ -10,12 +10,12 @@ const NAMED_MAX: usize = 3;
 /// The newest routes were not sent to the extension, because it could not read them.
 pub fn finding(seen: &StatusInput<'_>) -> Option<Finding> {
     let fault = seen.too_large?;
-    Some(about(seen, &format!("the newest routes are not handed to the extension, and the last ones stay in force: {fault}")))
+    Some(about(seen, &format!("the newest routes are not sent to the extension, so the previous routes stay in use: {fault}")))
 }
 
 /// The extension does not distribute the newest configuration, because proxies (or this operator) could not read it.
 pub fn refused(seen: &StatusInput<'_>, words: &str) -> Finding {
-    about(seen, &format!("the newest configuration is not handed out, and the last good one stays in force: {}", words.trim()))
+    about(seen, &format!("the newest configuration is not distributed, so the last good one stays in use: {}", words.trim()))
 }
 
 fn about(seen: &StatusInput<'_>, what: &str) -> Finding {

@@ -14,7 +14,7 @@ pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     for quarantined in held(seen) {
         for route in routes.iter_mut().filter(|route| is_of(route, &quarantined.part)) {
             route.state = RouteState::Quarantined;
-            let why = if quarantined.too_large { "the configuration is too large with it" } else { "the engine refuses it" };
+            let why = if quarantined.too_large { "the configuration would be too large with it" } else { "the engine refuses it" };
             route.reason = Some(format!("{why}: {}", quarantined.words.trim()));
         }
     }
@@ -37,9 +37,10 @@ fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let words = quarantined.words.trim();
     let (message, own_remedy) = if quarantined.too_large {
         let message = format!(
-            "{what} is left out as one of the largest, because proxies could not read the configuration with it; everything else is served: {words}"
+            "{what} is one of the largest parts and is left out, because proxies could not read the configuration with it; \
+             everything else is served: {words}"
         );
-        (message, Some("Publish fewer hosts, paths or replicas, or have an administrator lower spec.limits or open another cluster."))
+        (message, Some("Publish fewer hosts, paths or replicas, or ask an administrator to lower spec.limits or to add another cluster."))
     } else {
         let message = format!("the engine refuses {what}, which is left out; everything else is served: {words}");
         (message, None)
@@ -63,7 +64,7 @@ pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>
         Part::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
         Part::Template => ("the template".to_owned(), Some(("template", None))),
         Part::DefaultBackend => ("the default backend".to_owned(), None),
-        Part::Passthrough { host } => (format!("the passed-through host {host}"), None),
+        Part::Passthrough { host } => (format!("the passthrough host {host}"), None),
         Part::Redirects { host } => (format!("the redirects of {host}"), None),
         Part::Route { host, path } => (format!("the route {host}{path}"), None),
     }

@@ -41,7 +41,7 @@ fn obstacle(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<(Rout
     match (running.len(), current) {
         (0, _) => Some((RouteState::Pending, "no proxy task is running".to_owned())),
         _ if !rendered => Some((RouteState::Pending, "the extension has not accepted the newest routes yet".to_owned())),
-        (all, _) if silent > 0 => Some((RouteState::Unknown, format!("{silent} of {all} proxies were not heard of lately"))),
+        (all, _) if silent > 0 => Some((RouteState::Unknown, format!("{silent} of {all} proxies have not reported recently"))),
         (all, current) if current < all => {
             let by_name = match running.iter().filter(|proxy| proxies::is_on_names(proxy)).count() {
                 0 => String::new(),

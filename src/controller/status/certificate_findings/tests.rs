@@ -139,7 +139,7 @@ fn what_clients_refuse_is_warned_of_once_for_each_kind() {
     check(doubted.clone(), &expected);
     let services = vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
     let told = with_seen(services, vec![doubted], findings);
-    assert!(told[0].message.contains("a, b; concerned: app.example.org") && told[1].message.contains("c, d;"), "{told:?}");
+    assert!(told[0].message.contains("a, b; affected: app.example.org") && told[1].message.contains("c, d;"), "{told:?}");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn all_hosts_of_a_certificate_are_in_one_finding_for_each_service() {
     let subjects: Vec<String> = findings.iter().map(|finding| finding.subject.to_string()).collect();
     assert_eq!(subjects, ["service a", "service c"]);
     for (finding, own) in findings.iter().zip(["a.example.org, b.example.org", "c.example.org"]) {
-        assert!(finding.message.ends_with(&format!("not published by TLS: {own}")), "{}", finding.message);
+        assert!(finding.message.ends_with(&format!("not published over TLS: {own}")), "{}", finding.message);
     }
 }
 

@@ -80,7 +80,7 @@ fn a_proxy_that_is_behind_and_does_nothing_about_it_is_an_error() {
         is_behind(proxy);
         doing(proxy, ActivityKind::Following, "");
     };
-    check(idle, 6, &["it does not say why"]);
+    check(idle, 6, &["it gives no reason"]);
 }
 
 #[test]
@@ -91,19 +91,19 @@ fn a_proxy_on_names_waits_before_it_returns_to_addresses() {
         proxy.source = Some("names".into());
     };
     assert!(stuck_after(15, on_names).is_none());
-    check(on_names, 16, &["it does not say why"]);
+    check(on_names, 16, &["it gives no reason"]);
 }
 
 #[test]
 fn a_proxy_that_fell_silent_is_an_error() {
-    check(|proxy| proxy.silent = true, 0, &["(never heard of)"]);
+    check(|proxy| proxy.silent = true, 0, &["(never reported)"]);
     check(
         |proxy| {
             proxy.silent = true;
             proxy.seen_at = Some("2026-01-02T03:04:58Z".parse().unwrap());
         },
         0,
-        &["not heard of since 2026-01-02T03:04:58Z"],
+        &["no report since 2026-01-02T03:04:58Z"],
     );
 }
 
@@ -129,7 +129,7 @@ fn a_proxy_that_is_silent_for_long_stays_an_error_with_what_it_last_ran() {
 
 #[test]
 fn a_task_that_runs_and_never_reports_is_an_error() {
-    check(|proxy| proxy.task = "another".to_owned(), 6, &["never heard of", "nothing that is known"]);
+    check(|proxy| proxy.task = "another".to_owned(), 6, &["never reported", "an unknown configuration"]);
 }
 
 #[test]
