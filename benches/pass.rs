@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use swarmgate::controller::label_damping::{HeldLabels, LabelDamping};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{DeclaredCluster, SourceFile, read_documents};
-use swarmgate::intent::limits::Limits;
+use swarmgate::intent::config_quotas::Limits;
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;

@@ -37,7 +37,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use search::{RUN, Secret};
-use swarmgate::extension::material_probe;
+use swarmgate::extension::tls_material_inspection;
 use swarmgate::protocol::messages::MaterialState;
 
 /// The world whose certificate covers the domain of all hosts in these tests.

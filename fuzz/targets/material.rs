@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use search::Secret;
-use swarmgate::extension::material_probe;
+use swarmgate::extension::tls_material_inspection;
 use swarmgate::types::pem;
 
 /// A PKCS#8 layout for P-256 with a key that belongs to nobody.

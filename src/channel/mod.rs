@@ -7,18 +7,18 @@
 
 mod bootstrap_file;
 mod client;
-mod confirmations;
+mod content_age;
 mod enrolment;
 mod freshness;
 mod hub;
-mod peers;
+mod peer_addresses;
 mod server;
 
 pub use bootstrap_file::{BootstrapError, read_bootstrap};
 pub use client::{Answer, ChannelClient, ClientError, Follower, Heard};
-pub use confirmations::Confirmations;
+pub use content_age::Confirmations;
 pub use enrolment::Enrolment;
 pub use freshness::{Moment, freshness_headers};
 pub use hub::{Hub, Received};
-pub use peers::follow_peers;
+pub use peer_addresses::follow_peers;
 pub use server::{LongPoll, NotNow, Waited, is, newer, read_message, serve};

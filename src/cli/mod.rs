@@ -13,7 +13,7 @@ mod query_target;
 mod render;
 pub mod schema;
 mod status;
-mod status_port_options;
+mod status_server_options;
 mod tables;
 mod token;
 mod token_file;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client_command;
 use super::long_running::LogArgs;
-use super::status_port_options::{StatusArgs, StatusArgsError};
+use super::status_server_options::{StatusArgs, StatusArgsError};
 use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
 use crate::controller::options::OperatorOptions;
 use crate::declaration::spec_files;

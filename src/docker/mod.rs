@@ -13,7 +13,7 @@ mod list_stream;
 mod memory_budget;
 mod network_filter;
 mod path_template;
-mod session;
+mod api_client;
 mod swarm_api;
 
 pub use error::ConnectError;

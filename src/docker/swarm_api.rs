@@ -22,7 +22,7 @@ use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
 use super::memory_budget::MemoryBudget;
 use super::network_filter::{self, KnownBridge};
-use super::session::Session;
+use super::api_client::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HeldBack, Sources, damped_labels, runtime_state};
+use super::{HeldBack, Sources, held_back_labels, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -13,7 +13,7 @@ use crate::types::HostPattern;
 /// The findings about these services, worst first.
 pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
     let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
-    let held = services.iter().filter_map(|service| Some(damped_labels::of(sources, service)?.finding.clone()));
+    let held = services.iter().filter_map(|service| Some(held_back_labels::of(sources, service)?.finding.clone()));
     let all = translation.findings.iter().cloned().chain(runtime_state::findings(sources, cluster)).chain(held);
     let mut findings: Vec<Finding> = all.filter(concerned).collect();
     findings.sort_by_key(|finding| match finding.severity {

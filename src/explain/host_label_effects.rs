@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pool_membership::{Behind, Pool, Tls, list};
-use super::published_labels::{Effects, decided};
+use super::service_context::{Effects, decided};
 use crate::intent::labels::Redirect;
 use crate::report::RouteState;
 use crate::route::{Backend, TlsBinding};

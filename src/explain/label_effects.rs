@@ -3,7 +3,7 @@
 
 use super::host_label_effects;
 use super::pool_membership::{Behind, Pool, list};
-use super::published_labels::{Effects, decided};
+use super::service_context::{Effects, decided};
 
 use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, Verification as AskedVerification};
 use crate::report::{RouteReport, RouteState};

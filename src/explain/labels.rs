@@ -3,7 +3,7 @@
 use super::explanation::LabelFate;
 use super::label_effects;
 use super::printable;
-use super::published_labels::Effects;
+use super::service_context::Effects;
 use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;

@@ -4,7 +4,7 @@
 
 mod client_identity;
 mod custom_template;
-mod damped_labels;
+mod held_back_labels;
 mod explanation;
 mod explanation_text;
 mod findings;
@@ -15,7 +15,7 @@ mod listener;
 mod misleading_paths;
 mod path_outcome;
 mod pool_membership;
-mod published_labels;
+mod service_context;
 mod rendered_config;
 mod request;
 mod request_source;
@@ -28,7 +28,7 @@ mod stale_endpoints;
 mod trace_state;
 
 pub use client_identity::{Asked, admitted};
-pub use damped_labels::HeldBack;
+pub use held_back_labels::HeldBack;
 pub use explanation::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
 pub use rendered_config::{Configuration, NoConfiguration, configuration};
 pub use request::{BadUrl, Request};

@@ -8,7 +8,7 @@ use super::request::Request;
 use super::route_match::{Decision, Refusal, decide};
 use super::trace_state::Walk;
 use super::{
-    Sources, Unknown, damped_labels, findings, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
+    Sources, Unknown, held_back_labels, findings, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
 };
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
@@ -61,7 +61,7 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     let mut told = Vec::new();
     let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
     let concerned = walk.concerned(&outcome);
-    walk.steps.extend(damped_labels::steps(sources, concerned.iter()));
+    walk.steps.extend(held_back_labels::steps(sources, concerned.iter()));
     told.extend(findings::about(sources, cluster, &translation, &concerned));
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);

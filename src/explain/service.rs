@@ -4,8 +4,8 @@ use super::explanation::ServiceExplanation;
 use super::findings::of_no_cluster;
 use super::labels::Standpoint;
 use super::pool_membership::Standing;
-use super::published_labels::Effects;
-use super::{Sources, Unknown, custom_template, damped_labels, labels, printable, runtime_state};
+use super::service_context::Effects;
+use super::{Sources, Unknown, custom_template, held_back_labels, labels, printable, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
@@ -29,7 +29,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
     let fates = labels::fates(service, &standpoint, &findings);
-    let held = damped_labels::of(sources, &service.name);
+    let held = held_back_labels::of(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
         served: routes.iter().any(|route| route.state == RouteState::Served),
@@ -40,7 +40,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
         network: network_words(sources, service, translation.as_ref()),
         held_until: held.map(|held| held.until),
         labels: match held {
-            Some(held) => damped_labels::beside(fates, service, held),
+            Some(held) => held_back_labels::beside(fates, service, held),
             None => fates,
         },
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
@@ -73,7 +73,7 @@ fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &
         Some((cluster, translation)) => [translation.findings.clone(), runtime_state::findings(sources, cluster)].concat(),
         None => [read, of_no_cluster(sources, &service.name)].concat(),
     };
-    findings.extend(damped_labels::of(sources, &service.name).map(|held| held.finding.clone()));
+    findings.extend(held_back_labels::of(sources, &service.name).map(|held| held.finding.clone()));
     findings.retain(|finding| finding.subject == subject);
     findings.sort();
     findings.dedup();

@@ -7,7 +7,7 @@
 
 mod client_compatibility;
 mod common_mistakes;
-mod keys;
+mod private_keys;
 mod pem_blocks;
 mod summary;
 
@@ -17,7 +17,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certi
 use crate::protocol::messages::{Doubt, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
 use common_mistakes::{check_text, why_no_block};
-use keys::{Algorithm, Key};
+use private_keys::{Algorithm, Key};
 use pem_blocks::{Block, Label};
 pub(super) use summary::{Facts, Standing, Window, shown};
 
@@ -59,14 +59,14 @@ pub(super) struct PairText {
 pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Fault> {
     // If both are in one object, a damaged key is reported as such, although the certificate cannot be read either.
     let in_one = certificate == key;
-    let chain = certificates(certificate, Purpose::Server).map_err(|fault| match keys::private_key(key) {
+    let chain = certificates(certificate, Purpose::Server).map_err(|fault| match private_keys::private_key(key) {
         Err(of_key) if in_one && holds_certificate(certificate) => of_key,
         _ => fault,
     })?;
     check_count(chain.len(), CHAIN_MAX)?;
     let parsed = chain.iter().map(|der| parse(der).map(|(certificate, _)| certificate)).collect::<Result<Vec<_>, _>>()?;
     check_text(key, MaterialState::NotAKey, "openssl pkey -inform der")?;
-    let key = keys::private_key(key)?;
+    let key = private_keys::private_key(key)?;
     check_match(&parsed, &key)?;
     let certificate = chain.iter().map(|der| pem(CERTIFICATE_LABEL, der)).collect();
     Ok(PairText { facts: facts(&parsed)?, certificate, key: key.text })
@@ -74,7 +74,7 @@ pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Faul
 
 /// The certificates of one or several CAs as DER, without duplicates.
 pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fault> {
-    if keys::looks_like_a_key(content) {
+    if private_keys::looks_like_a_key(content) {
         return Err(Fault::new(MaterialState::HoldsKey, "there is a private key in it"));
     }
     let mut all = Vec::new();

@@ -7,7 +7,7 @@ mod bisect;
 mod bundle_signing;
 mod certificates;
 #[doc(hidden)]
-pub mod material_probe;
+pub mod tls_material_inspection;
 mod pipeline;
 mod proxy_registry;
 mod report_sender;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::container_limits;
 use super::object_names;
-use super::seal_contents::{ObjectKind, SealedObject};
+use super::ownership_seal::{ObjectKind, SealedObject};
 use super::spec_field::{Args, DesiredValue, Equivalence, Field, FieldValue, KeyedBy, Role, WholeField, keyed, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 use crate::protocol::container_contract::{

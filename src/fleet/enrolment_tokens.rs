@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::common_service_fields::{SECRET_FILE_MODE, user_parts};
 use super::object_names;
-use super::seal_contents::{ObjectKind, SealedObject};
+use super::ownership_seal::{ObjectKind, SealedObject};
 use super::spec_field::Role;
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;

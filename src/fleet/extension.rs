@@ -8,7 +8,7 @@ use super::ShapeInput;
 use super::common_service_fields::{self, ServiceNetworks};
 use super::container_limits::{self, Program};
 use super::enrolment_tokens;
-use super::peers;
+use super::peer_addresses;
 use super::service_shape::ServiceShape;
 use super::spec_field::{Equivalence, Field, Role, want, whole};
 use super::tls_mounts;
@@ -20,7 +20,7 @@ use crate::report::WaitingOn;
 /// The extension service of the cluster.
 pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
     let workload = &input.cluster.extension;
-    let (own, environment) = (common_service_fields::channel_env(input), peers::environment(input, workload));
+    let (own, environment) = (common_service_fields::channel_env(input), peer_addresses::environment(input, workload));
     let env: Vec<_> = own.iter().chain(&environment.now).cloned().collect();
     let mut fields = common_service_fields::fields(input, workload, Role::Extension, &env);
     fields.extend([
@@ -45,11 +45,11 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         mode: Mode::Replicated,
         follows_nodes: None,
         fields,
-        when_replaced: peers::newer_env(workload, &own, &environment).into_iter().collect(),
+        when_replaced: peer_addresses::newer_env(workload, &own, &environment).into_iter().collect(),
         configs: Vec::new(),
-        hold_creation: peers::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
+        hold_creation: peer_addresses::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
         hold_update: None,
-        hold_replacement: peers::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
+        hold_replacement: peer_addresses::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
         contested: None,
         first_alone: false,
         goes_back: false,

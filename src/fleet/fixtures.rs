@@ -64,8 +64,8 @@ pub fn cluster_named(name: &str) -> Cluster {
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
-        material: crate::intent::material::MaterialRules::default(),
-        limits: crate::intent::limits::Limits::default(),
+        material: crate::intent::reference_grants::MaterialRules::default(),
+        limits: crate::intent::config_quotas::Limits::default(),
         settings: EngineSettings::default(),
     }
 }

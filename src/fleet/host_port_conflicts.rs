@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::global_mode;
-use super::seal_contents::{ObjectKind, SealedObject};
+use super::ownership_seal::{ObjectKind, SealedObject};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::PublishMode;
 use crate::pki::Seals;

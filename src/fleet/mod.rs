@@ -15,9 +15,9 @@ pub(crate) mod host_port_conflicts;
 mod mounted_config;
 mod new_networks;
 pub(crate) mod object_names;
-mod peers;
+mod peer_addresses;
 mod proxy;
-mod seal_contents;
+mod ownership_seal;
 mod service_shape;
 mod spec_field;
 mod tls_mounts;
@@ -42,8 +42,8 @@ pub use enrolment_tokens::{TokenSecret, admission};
 pub use host_port_conflicts::PortConflict;
 pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
 pub use object_names::{owned_by, pending_name};
-pub use peers::peers;
-pub use seal_contents::{ObjectKind, SealedObject};
+pub use peer_addresses::peers;
+pub use ownership_seal::{ObjectKind, SealedObject};
 pub use service_shape::ServiceShape;
 pub(crate) use spec_field::without_ids;
 pub use spec_field::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, WholeField};
@@ -126,7 +126,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let contests = host_port_conflicts::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
     findings.extend(contests.iter().map(PortConflict::finding));
     proxy.contested = host_port_conflicts::wait(&proxy.name, &contests);
-    findings.extend(peers::unknown_operator_address(input).or_else(|| peers::unknown_extension_address(input)));
+    findings.extend(peer_addresses::unknown_operator_address(input).or_else(|| peer_addresses::unknown_extension_address(input)));
     Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),

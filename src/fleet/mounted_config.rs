@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::config_parts::{self, ConfigPart, OBJECT_BYTES_MAX, PARTS_MAX};
-use super::seal_contents::{ObjectKind, SealedObject};
+use super::ownership_seal::{ObjectKind, SealedObject};
 use super::spec_field::{Field, Role};
 use super::{common_service_fields, enrolment_tokens, object_names, tls_mounts};
 use crate::intent::cluster_spec::Rollout;

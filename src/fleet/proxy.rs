@@ -11,7 +11,7 @@ use super::global_mode::{self, ProxyCount};
 use super::mounted_config::{self, Mounted};
 use super::new_networks;
 use super::object_names;
-use super::peers;
+use super::peer_addresses;
 use super::service_shape::ServiceShape;
 use super::spec_field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::Proxy;
@@ -64,7 +64,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         configs: objects,
         hold_creation: waits("create"),
         hold_update: waits("update"),
-        hold_replacement: peers::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
+        hold_replacement: peer_addresses::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
         contested: None,
         first_alone: !input.network_update.attaching.is_empty(),
         goes_back: input.network_update.withdraws,
@@ -114,17 +114,17 @@ fn healthcheck() -> Value {
 
 /// The environment of our agent, and separately the part about the peers that it follows: the extension by its name on the
 /// control network, or the operator, which knows where the extension is.
-fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::PeerEnvironment) {
-    let environment = |now| peers::PeerEnvironment { now, when_replaced: Vec::new() };
+fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peer_addresses::PeerEnvironment) {
+    let environment = |now| peer_addresses::PeerEnvironment { now, when_replaced: Vec::new() };
     match (input.cluster.proxy.rollout, input.channel) {
         (Rollout::Replace, _) => (Vec::new(), environment(Vec::new())),
         (Rollout::Live, ChannelMode::Overlay { .. }) => {
             let url = format!("https://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
-            let operator = peers::environment(input, &input.cluster.proxy.workload).now;
+            let operator = peer_addresses::environment(input, &input.cluster.proxy.workload).now;
             (common_service_fields::channel_env(input), environment(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
         }
         (Rollout::Live, ChannelMode::Host { .. }) => {
-            (common_service_fields::channel_env(input), peers::environment(input, &input.cluster.proxy.workload))
+            (common_service_fields::channel_env(input), peer_addresses::environment(input, &input.cluster.proxy.workload))
         }
     }
 }

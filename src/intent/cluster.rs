@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::cluster_spec::{FailureAction, Mode, Publish, Rollout, UpdateOrder};
 use super::hosts::HostRules;
-use super::limits::Limits;
-use super::material::MaterialRules;
+use super::config_quotas::Limits;
+use super::reference_grants::MaterialRules;
 use super::networks::NetworkRules;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, EngineKind, ServiceName};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::formats;
 use super::hosts_spec::HostsSpec;
-use super::limits_spec::LimitsSpec;
-use super::material_spec::MaterialSpec;
+use super::config_quotas_spec::LimitsSpec;
+use super::reference_grants_spec::MaterialSpec;
 use super::networks_spec::NetworksSpec;
 pub use super::settings_spec::Settings;
 use crate::types::{ClusterName, EngineKind, Port, ServiceName};

@@ -9,7 +9,7 @@ pub const ANYONE: &str = "anyone";
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::constraint::{Constraint, parse_preference};
+use super::placement_constraint::{Constraint, parse_preference};
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use crate::route::{BackendHttpVersion, SizeBytes};
 use crate::types::{self, Refused};

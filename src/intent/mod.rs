@@ -4,17 +4,17 @@
 
 pub mod cluster;
 pub(crate) mod cluster_spec;
-pub(crate) mod constraint;
+pub(crate) mod placement_constraint;
 pub mod documents;
 mod formats;
 pub(crate) mod hosts;
 pub(crate) mod hosts_spec;
 pub(crate) mod json_schema;
 pub mod labels;
-pub mod limits;
-pub(crate) mod limits_spec;
-pub(crate) mod material;
-pub(crate) mod material_spec;
+pub mod config_quotas;
+pub(crate) mod config_quotas_spec;
+pub(crate) mod reference_grants;
+pub(crate) mod reference_grants_spec;
 pub(crate) mod networks;
 pub(crate) mod networks_spec;
 pub(crate) mod quantity;

@@ -8,7 +8,7 @@ mod attach_timing;
 mod crashing_proxies;
 mod findings;
 mod intervals;
-mod network_memory;
+mod attachment_state;
 mod observation;
 mod quarantine;
 mod rollout_health;
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use address_shortage::NetworkShortage;
-pub use network_memory::{LastWords, NetworkMemory, NetworkTrial, QuarantinedNetwork, Visits};
+pub use attachment_state::{LastWords, NetworkMemory, NetworkTrial, QuarantinedNetwork, Visits};
 
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::{Snapshot, Task};

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::owning_cluster::cluster_of;
+use super::cluster_of_service::cluster_of;
 use super::references::ReferencedIds;
 use super::step::{Plan, Step};
 use crate::fleet::{ROLE_FORMER_TOKEN, Role, owned_by};

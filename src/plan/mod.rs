@@ -8,13 +8,13 @@ mod display;
 mod json_path;
 mod lint;
 mod managed_fields;
-mod owning_cluster;
+mod cluster_of_service;
 mod patch;
 mod plan_builder;
-mod plan_memory;
+mod planner_state;
 mod prune;
 mod references;
-mod rollout;
+mod rollout_gate;
 mod service;
 mod spec_equivalence;
 mod step;
@@ -23,8 +23,8 @@ mod update_order;
 
 pub use cluster_removal::{leftover_clusters, plan_removal};
 pub use lint::{Violation, lint};
-pub use plan_memory::{Attempt, PlanMemory};
-pub use rollout::{
+pub use planner_state::{Attempt, PlanMemory};
+pub use rollout_gate::{
     ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
 };
 pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};

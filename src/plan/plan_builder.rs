@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::owning_cluster::cluster_of;
-use super::plan_memory::PlanMemory;
+use super::cluster_of_service::cluster_of;
+use super::planner_state::PlanMemory;
 use super::step::{Plan, RolloutNote, SecretContent, Step};
 use crate::fleet::{ConfigObject, Fleet, ObjectKind, Role, SealedObject, ServiceShape, TokenSecret};
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};

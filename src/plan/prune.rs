@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::owning_cluster::cluster_of;
+use super::cluster_of_service::cluster_of;
 use super::plan_builder::Draft;
 use super::references::{self, ReferencedIds};
-use super::rollout;
+use super::rollout_gate;
 use super::step::Step;
 use crate::fleet::{ObjectKind, Role, SealedObject, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
@@ -33,7 +33,7 @@ impl<'a> Draft<'a> {
     /// Removes the former services: immediately if they are in the way, otherwise once the new one runs.
     pub(super) fn retire(&mut self, shape: &ServiceShape, stale: Vec<&Service>) {
         let new = self.snapshot.services.values().find(|service| service.name == shape.name && self.owns_service(service));
-        let runs = new.is_some_and(|service| rollout::tasks(service, self.snapshot).is_none());
+        let runs = new.is_some_and(|service| rollout_gate::tasks(service, self.snapshot).is_none());
         for service in stale {
             let in_the_way = new.is_none() && !self.creates(&shape.name) && !self.blocked.contains(&shape.name);
             if let Some(hold) = shape.contested.as_ref().filter(|_| !runs && in_the_way) {
@@ -100,7 +100,7 @@ impl<'a> Draft<'a> {
     fn a_rollout_is_under_way(&self) -> bool {
         let ours = |service: &&Service| [Role::Extension, Role::Proxy].into_iter().any(|role| self.owns(&service.labels, role));
         let statuses = self.snapshot.services.values().filter(ours).filter_map(|service| service.update_status.as_ref());
-        statuses.into_iter().any(rollout::is_under_way)
+        statuses.into_iter().any(rollout_gate::is_under_way)
     }
 
     /// Ids that the specs of this plan name.

@@ -8,7 +8,7 @@ use super::display::changes;
 use super::json_path::{get, strings};
 use super::patch::{self, Patched};
 use super::plan_builder::Draft;
-use super::rollout::{self, Gate};
+use super::rollout_gate::{self, Gate};
 use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
 use super::task_impact::{TaskEffect, task_effect};
 use super::update_order;
@@ -71,7 +71,7 @@ impl<'a> Draft<'a> {
     }
 
     fn keep(&mut self, service: &Service, shape: &ServiceShape) {
-        let note = rollout::note(service, shape.identity(), self.snapshot);
+        let note = rollout_gate::note(service, shape.identity(), self.snapshot);
         if let Some(hold) = &shape.hold_update {
             self.waiting.push(hold.clone());
         } else {
@@ -106,7 +106,7 @@ impl<'a> Draft<'a> {
         if shape.goes_back {
             return self.missing_first(service, patched);
         }
-        let is_under_way = service.update_status.as_ref().is_some_and(rollout::is_under_way);
+        let is_under_way = service.update_status.as_ref().is_some_and(rollout_gate::is_under_way);
         let goes_on = is_under_way && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
         if shape.first_alone && !goes_on {
             // A new image may fail for reasons of its own: Swarm returns to the previous one.
@@ -118,22 +118,22 @@ impl<'a> Draft<'a> {
 
     /// An update with a temporary update policy keeps it. Running tasks are replaced once no task is missing.
     fn continued(&self, service: &Service, patched: Patched) -> Patched {
-        let Some(status) = service.update_status.as_ref().filter(|status| rollout::is_under_way(status)) else { return patched };
+        let Some(status) = service.update_status.as_ref().filter(|status| rollout_gate::is_under_way(status)) else { return patched };
         if !update_order::is_temporary(&service.spec) {
             return patched;
         }
         if task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces {
             return Patched { spec: update_order::one_first(patched.spec, false), ..patched };
         }
-        let is_rest = update_order::is_missing_first(&service.spec) && !rollout::brings_back(service, status, self.snapshot);
+        let is_rest = update_order::is_missing_first(&service.spec) && !rollout_gate::brings_back(service, status, self.snapshot);
         let spec = if is_rest { update_order::one_by_one(patched.spec) } else { update_order::continued(patched.spec, &service.spec) };
         Patched { spec, ..patched }
     }
 
     /// If tasks stop first and one is missing, running tasks are not touched until it is back.
     fn missing_first(&self, service: &Service, patched: Patched) -> Patched {
-        let is_missing = rollout::tasks(service, self.snapshot).is_some() && same_image(&service.spec, &patched.spec);
-        if is_missing && update_order::spec_stops_first(&patched.spec) && rollout::would_stop(service, &patched.spec, self.snapshot) {
+        let is_missing = rollout_gate::tasks(service, self.snapshot).is_some() && same_image(&service.spec, &patched.spec);
+        if is_missing && update_order::spec_stops_first(&patched.spec) && rollout_gate::would_stop(service, &patched.spec, self.snapshot) {
             return Patched { spec: update_order::missing_first(patched.spec), ..patched };
         }
         patched
@@ -145,8 +145,8 @@ impl<'a> Draft<'a> {
     fn number_first(&self, service: &Service, shape: &ServiceShape, patched: &Patched) -> Option<Patched> {
         let number = shape.follows_nodes.filter(|number| service.replicas != Some(*number))?;
         let status = service.update_status.as_ref();
-        let is_paused = status.is_some_and(rollout::is_paused);
-        let is_busy = status.is_some_and(|status| rollout::is_under_way(status) && !rollout::is_over(service, status, self.snapshot));
+        let is_paused = status.is_some_and(rollout_gate::is_paused);
+        let is_busy = status.is_some_and(|status| rollout_gate::is_under_way(status) && !rollout_gate::is_over(service, status, self.snapshot));
         let goes_before = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
         let may = if is_busy { self.waits_for_the_number(service, number) } else { goes_before };
         if is_paused || !may || shape.goes_back || !self.created_here(service, shape.role) {
@@ -194,14 +194,14 @@ impl<'a> Draft<'a> {
     fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {
         let differs = patched.spec != service.spec;
         let status = service.update_status.as_ref();
-        let is_paused = status.is_some_and(rollout::is_paused);
+        let is_paused = status.is_some_and(rollout_gate::is_paused);
         if differs || is_paused {
             let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
             self.report_failure(service, note);
             if has_successors_waiting(service, &patched) {
-                return self.waiting.extend(status.map(|status| rollout::under_way(service, status, self.snapshot)));
+                return self.waiting.extend(status.map(|status| rollout_gate::under_way(service, status, self.snapshot)));
             }
-            match rollout::gate(service, note, reason, self.memory, self.snapshot) {
+            match rollout_gate::gate(service, note, reason, self.memory, self.snapshot) {
                 // Its tasks do not come up, which is the reason for this write.
                 Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Updating) => {}
                 Gate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Paused) => {}
@@ -221,15 +221,15 @@ impl<'a> Draft<'a> {
             }
             self.report_drift(service, shape, &patched);
             self.write(service, shape, patched.spec, reason);
-        } else if status.is_some_and(|status| rollout::is_over(service, status, self.snapshot)) {
+        } else if status.is_some_and(|status| rollout_gate::is_over(service, status, self.snapshot)) {
             if let Some(hold) = self.hold_for_a_port(service, shape, &patched.spec) {
                 return self.waiting.push(hold.clone());
             }
             self.write(service, shape, patched.spec, UpdateReason::Settle);
-        } else if let Some(status) = status.filter(|status| rollout::is_under_way(status)) {
-            self.waiting.push(rollout::under_way(service, status, self.snapshot));
+        } else if let Some(status) = status.filter(|status| rollout_gate::is_under_way(status)) {
+            self.waiting.push(rollout_gate::under_way(service, status, self.snapshot));
         } else {
-            self.waiting.extend(rollout::tasks(service, self.snapshot));
+            self.waiting.extend(rollout_gate::tasks(service, self.snapshot));
         }
     }
 
@@ -237,9 +237,9 @@ impl<'a> Draft<'a> {
     /// withdrawal, nor where a foreign program may run in our place; a missing task is always restored first.
     fn hold_for_a_port<'s>(&self, service: &Service, shape: &'s ServiceShape, spec: &Value) -> Option<&'s WaitingOn> {
         let hold = shape.contested.as_ref().filter(|_| !shape.goes_back && self.created_here(service, shape.role))?;
-        let moves = service.update_status.as_ref().is_some_and(|status| rollout::is_under_way(status) || rollout::is_paused(status));
+        let moves = service.update_status.as_ref().is_some_and(|status| rollout_gate::is_under_way(status) || rollout_gate::is_paused(status));
         let replaces = task_effect(&service.spec, spec) == TaskEffect::Replaces;
-        let stops = (replaces && self.runs(service)) || (moves && rollout::would_stop(service, spec, self.snapshot));
+        let stops = (replaces && self.runs(service)) || (moves && rollout_gate::would_stop(service, spec, self.snapshot));
         Some(hold).filter(|_| stops && !update_order::is_missing_first(spec))
     }
 
@@ -281,7 +281,7 @@ impl<'a> Draft<'a> {
             Finding::new(
                 FindingCode::RolloutFailed,
                 Subject::Service(service.name.clone()),
-                format!("Swarm gave up on a rollout of this service ({}); the declared state is not in effect.", rollout::words(status)),
+                format!("Swarm gave up on a rollout of this service ({}); the declared state is not in effect.", rollout_gate::words(status)),
             )
             .with_remedy(format!(
                 "Find out why its tasks failed (docker service ps --no-trunc {}); a changed document is tried immediately.",
@@ -291,7 +291,7 @@ impl<'a> Draft<'a> {
     }
 
     fn report_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
-        let note = rollout::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
+        let note = rollout_gate::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
         // After a rollback the old spec is back: Swarm did that, and it has its own finding.
         if matches!(note.outcome, RolloutOutcome::Failed(_)) {
             return;
@@ -372,7 +372,7 @@ fn stops_first_now(old: &Value, new: &Value) -> bool {
 fn has_successors_waiting(service: &Service, patched: &Patched) -> bool {
     let is_waiting = |spec: &Value| update_order::is_missing_first(spec);
     let keeps = || task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
-    service.update_status.as_ref().is_some_and(rollout::is_under_way) && is_waiting(&service.spec) && is_waiting(&patched.spec) && keeps()
+    service.update_status.as_ref().is_some_and(rollout_gate::is_under_way) && is_waiting(&service.spec) && is_waiting(&patched.spec) && keeps()
 }
 
 fn same_image(a: &Value, b: &Value) -> bool {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::token::Token;
+use super::shared_secret::Token;
 use crate::pki::{ChannelRole, TrustRoot};
 use crate::types::ClusterName;
 

@@ -18,7 +18,7 @@
 //! Pure: no sockets, no files, no clock. `channel` transports the messages.
 //! Imports `pki`, `report`, `route`, `types`, `retry`.
 
-pub(crate) mod admission;
+pub(crate) mod admitted_tasks;
 pub(crate) mod agent_settings;
 pub mod boot_snapshot;
 pub mod bootstrap;
@@ -31,12 +31,12 @@ pub mod messages;
 mod new_networks;
 pub mod size_limits;
 pub(crate) mod timings;
-mod token;
+mod shared_secret;
 mod version;
 
-pub use admission::{Admission, AdmittedToken};
+pub use admitted_tasks::{Admission, AdmittedToken};
 pub use bootstrap::Bootstrap;
 pub use channel_mode::ChannelMode;
 pub use json_schema::schema;
 pub use new_networks::{NewNetworks, NotNewNetworks};
-pub use token::{Token, bearer_matches};
+pub use shared_secret::{Token, bearer_matches};

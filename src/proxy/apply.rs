@@ -14,8 +14,8 @@ use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::config_directory::ConfigDirectory;
 use super::departed_endpoints;
 use super::endpoint_expiry::{Watcher, steady_after};
-use super::name_bootstrap::learn;
-use super::name_handover;
+use super::dns_bootstrap::learn;
+use super::dns_handover;
 use super::reload_reason::{reason, scope};
 use super::{Agent, Source};
 use crate::channel::Moment;
@@ -220,7 +220,7 @@ impl<'a> Applier<'a> {
         let (why, scope) = (self.reason(config, form), self.scope_of(config, form));
         let disabled = if form == Form::Live { self.agent.departed.of(&config.digest) } else { BTreeSet::new() };
         if form == Form::Names {
-            self.agent.learnt.begin(name_handover::former_addresses(self.agent.engine.as_ref(), config));
+            self.agent.learnt.begin(dns_handover::former_addresses(self.agent.engine.as_ref(), config));
             if self.running.addressed {
                 self.resolve_names(config).await;
             }
@@ -299,7 +299,7 @@ impl<'a> Applier<'a> {
     /// nothing else, which costs some requests and is no reason to keep the old addresses.
     async fn resolve_names(&mut self, config: &ProxyConfig) {
         let Some((bundle, names)) =
-            self.agent.options.names.as_ref().and_then(|_| name_handover::between(self.agent.engine.as_ref(), config))
+            self.agent.options.names.as_ref().and_then(|_| dns_handover::between(self.agent.engine.as_ref(), config))
         else {
             return;
         };

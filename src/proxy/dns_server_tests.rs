@@ -7,7 +7,7 @@ use hickory_proto::op::OpCode;
 use hickory_proto::rr::rdata::PTR;
 
 use super::*;
-use crate::proxy::name_bootstrap::RESOLVE_MAX;
+use crate::proxy::dns_bootstrap::RESOLVE_MAX;
 
 const OWN: &str = "0123456789ab";
 const TASK: &str = "0123456789abcdefghijklmno";

@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::unanswered_names::{HOLD, Key, Turn, UnansweredNames};
+use super::unresolved_names::{HOLD, Key, Turn, UnansweredNames};
 
 /// How long the first try may take: many times what Docker needs for names that it knows.
 const PROMPT: Duration = Duration::from_millis(200);

@@ -4,7 +4,7 @@
 
 mod address_owner;
 mod apply;
-mod body_spool;
+mod request_body_storage;
 mod candidate;
 mod config_directory;
 mod departed_endpoints;
@@ -19,16 +19,16 @@ mod follow;
 mod health;
 mod last_good_state;
 mod mounted_snapshot;
-mod name_bootstrap;
-mod name_handover;
+mod dns_bootstrap;
+mod dns_handover;
 mod network_readiness;
-mod peers;
+mod channel_connections;
 mod reload_reason;
-mod report;
+mod proxy_report;
 mod secret_files;
 mod startup;
 mod supervisor;
-mod unanswered_names;
+mod unresolved_names;
 mod worker_monitor;
 mod worker_retirement;
 mod zombie_reaper;
@@ -266,7 +266,7 @@ fn date_of(moment: Moment) -> jiff::Timestamp {
 /// Runs until the engine has exited: `Ok` if that was requested, otherwise an error. Dropping the future leaves the engine running;
 /// send [`ProxySignal::Drain`] instead.
 pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
-    let channel = peers::Channel::new(&options)?;
+    let channel = channel_connections::Channel::new(&options)?;
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
     file_limits::take_all_granted();

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::last_good_state::Saved;
-use super::{Agent, Source, mounted_snapshot, name_handover};
+use super::{Agent, Source, mounted_snapshot, dns_handover};
 use crate::channel::Moment;
 use crate::protocol::boot_snapshot;
 use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};
@@ -107,7 +107,7 @@ impl Agent {
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
         let offered = candidate.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         if let Some(config) = candidate.config.as_ref().filter(|_| !candidate.addressed) {
-            self.learnt.begin(name_handover::former_addresses(self.engine.as_ref(), config));
+            self.learnt.begin(dns_handover::former_addresses(self.engine.as_ref(), config));
         }
         self.tests(Some(&candidate.bundle.digest));
         let tested = self.tested(&candidate.bundle, &offered).await;

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::apply::Applier;
 use super::candidate::Candidate;
-use super::name_bootstrap::DeferredConfig;
+use super::dns_bootstrap::DeferredConfig;
 use super::worker_monitor::monitor;
 use super::{Agent, ProxyError, ProxySignal};
 use crate::runtime::{EngineError, EngineProcess};

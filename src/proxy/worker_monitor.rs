@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Agent;
-use super::body_spool::{self, Spool};
+use super::request_body_storage::{self, Spool};
 use super::worker_retirement::{Retirement, RetiringWorkers};
 use crate::protocol::agent_settings::AgentSettings;
 use crate::protocol::messages::EngineLoad;
@@ -41,7 +41,7 @@ impl Monitor {
         let process = self.process.as_ref();
         let workers = process.workers();
         let mut retiring = self.retirement.enforce(process, &workers, bounds);
-        let measured = self.bodies.as_deref().map(|bodies| body_spool::measure(process, &workers, bodies, bounds.body_spool_max));
+        let measured = self.bodies.as_deref().map(|bodies| request_body_storage::measure(process, &workers, bodies, bounds.body_spool_max));
         let spool = measured.unwrap_or_default();
         if let Some(fault) = &spool.fault {
             let holders = spool.holders.iter().filter(|worker| worker.retiring);

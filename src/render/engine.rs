@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Rendering;
-use super::vulnerability::Faults;
+use super::security_advisory::Faults;
 use crate::protocol::messages::{Bundle, Material};
 use crate::route::{Backend, ClientAddress, EngineSettings};
 use crate::types::HostPattern;

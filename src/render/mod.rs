@@ -25,7 +25,7 @@ mod layout;
 mod nginx;
 mod reload_parts;
 mod tls_files;
-mod vulnerability;
+mod security_advisory;
 
 pub use boot_snapshot_view::is_found_by_name;
 pub use config_size::{Measure, footprint};
@@ -34,7 +34,7 @@ pub use layout::Layout;
 pub use nginx::CONFIG_FILE;
 pub use reload_parts::parts;
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
-pub use vulnerability::Faults;
+pub use security_advisory::Faults;
 
 use crate::protocol::agent_settings::{AGENT_SETTINGS_FILE, AgentSettings};
 use crate::protocol::container_contract;

@@ -5,9 +5,9 @@
 mod client_limits;
 mod config_size;
 mod nginx;
-mod path_rules;
+mod path_precedence;
 mod quarantine_unit;
-mod scheme_rules;
+mod scheme_precedence;
 mod settings;
 mod table;
 mod tls;
@@ -15,9 +15,9 @@ mod traffic_split;
 
 pub use client_limits::{BODY_SPOOL_MAX, EdgeLimits, SizeBytes};
 pub use config_size::{Dimension, Footprint};
-pub use path_rules::{Answer, Application, Place};
+pub use path_precedence::{Answer, Application, Place};
 pub use quarantine_unit::{LineList, Part};
-pub use scheme_rules::PlaceByScheme;
+pub use scheme_precedence::PlaceByScheme;
 pub use settings::{
     AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel,
     TlsProtocol,

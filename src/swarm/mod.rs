@@ -2,7 +2,7 @@
 //! from API-shaped JSON, so that the real Swarm, the simulator and files share one reader.
 
 mod config_references;
-mod dropped_fields;
+mod ignored_fields;
 mod model;
 mod network_lookup;
 mod node_address;
@@ -16,7 +16,7 @@ mod snapshot;
 pub use config_references::{
     NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX, NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, looks_like_our_config, mounted_configs,
 };
-pub use dropped_fields::{services_with_our_label, spare_service, spare_task};
+pub use ignored_fields::{services_with_our_label, spare_service, spare_task};
 pub use model::{Config, GATEWAY_BRIDGE, Mount, Network, Node, PublishedPort, Secret, Service, Subnet, Task, UpdateStatus, VirtualIp};
 pub use network_lookup::NetworksByName;
 pub use node_address::NODE_ADDRESS_LABEL;

@@ -18,7 +18,7 @@ use std::ops::Add;
 
 use super::World;
 use super::published_service::Published;
-use super::teams::{ByTeam, Team};
+use super::service_team::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
 use crate::types::{ContextPath, HostPattern, RouteKey};
@@ -237,7 +237,7 @@ struct Due {
 #[cfg(test)]
 pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprint {
     let most = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
-    let limits = crate::intent::limits::Limits { service: most, team: most, cluster: most, ..cluster.limits };
+    let limits = crate::intent::config_quotas::Limits { service: most, team: most, cluster: most, ..cluster.limits };
     let cluster = super::Cluster { limits, ..cluster.clone() };
     let register = super::Register::default();
     let world = World::new(&cluster, snapshot, &register);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::World;
 use super::published_service::{Published, label_key};
-use super::teams::Team;
+use super::service_team::Team;
 use crate::intent::hosts::listed;
 use crate::render;
 use crate::report::{Finding, FindingCode};

@@ -18,10 +18,10 @@ use host_owner::Claim;
 pub use host_owner::Holder;
 
 use super::World;
-use super::admission::{NotAdmitted, Refusal, is_for};
-use super::host_register::{self, Place, Register};
+use super::host_admission::{NotAdmitted, Refusal, is_for};
+use super::host_owners::{self, Place, Register};
 use super::published_service::Published;
-use super::teams::{ByTeam, Team};
+use super::service_team::{ByTeam, Team};
 use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::Finding;
@@ -331,7 +331,7 @@ impl<'w, 'a> Court<'w, 'a> {
         Guests { asking: self.guests_asking(case, guests), above }
     }
 
-    fn guests_asking(&self, case: &Case<'_>, guests: &host_register::Guests) -> Vec<usize> {
+    fn guests_asking(&self, case: &Case<'_>, guests: &host_owners::Guests) -> Vec<usize> {
         let mut asking = self.places_of(&guests.asking);
         if let Some(rank) = guests.better_than {
             let named = self.named(case);
@@ -343,14 +343,14 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// The services that entries name more exactly than the owners, and that were only admitted beside them. They stay
     /// guests, whatever is shared.
-    fn guests(&self, case: &Case<'_>, verdict: &Verdict) -> host_register::Guests {
+    fn guests(&self, case: &Case<'_>, verdict: &Verdict) -> host_owners::Guests {
         let named = self.named(case);
         if named.are_alike() {
-            return host_register::Guests::default();
+            return host_owners::Guests::default();
         }
         let first = named.of(verdict.first);
         let is_guest = |at: &usize| named.of(*at) < first;
-        host_register::Guests {
+        host_owners::Guests {
             asking: case.asking.iter().copied().filter(is_guest).map(|at| self.services[at].service.id.clone()).collect(),
             better_than: None,
             above: case.above.as_ref().is_some_and(|(_, team)| team.iter().any(is_guest)),

@@ -3,44 +3,44 @@
 //! limits of the cluster or of its team are reached (then older services have precedence). Must never know an engine.
 
 mod address_capacity;
-mod address_exhaustion_cause;
-mod admission;
+mod address_shortage_cause;
+mod host_admission;
 mod budget;
 mod endpoints;
 mod host_hash_collisions;
 mod host_ownership;
-mod host_register;
+mod host_owners;
 mod host_settings;
 mod misplaced_labels;
 mod network_eligibility;
 mod network_safety;
 mod network_selection;
-mod network_shortages;
+mod address_shortages;
 mod node_ports;
 mod pool;
 mod proxy_networks;
 mod published_service;
 mod redirects;
 mod reference_grants;
-mod request_limits;
+mod claim_limits;
 mod route_merge;
 mod route_reports;
 mod service_selection;
-mod teams;
+mod service_team;
 mod tls_references;
 mod unpublished_services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use address_capacity::Shortage;
-pub use admission::{NotAdmitted, Refusal, admitted_as_default};
+pub use host_admission::{NotAdmitted, Refusal, admitted_as_default};
 pub use host_ownership::Holder;
-pub use host_register::Register;
+pub use host_owners::Register;
 pub use node_ports::node_addresses;
 pub use published_service::{is_application, is_claimed_by, label_key};
 pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use route_reports::{backend_of, is_closed};
-pub use teams::Team;
+pub use service_team::Team;
 pub use tls_references::References;
 pub use unpublished_services::{NotInForce, unclaimed};
 
@@ -113,7 +113,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&world, &services, &reaches);
-    let (left_out, short) = (world.attachable.words(), network_shortages::shortages(&world, &reaches));
+    let (left_out, short) = (world.attachable.words(), address_shortages::shortages(&world, &reaches));
     Translation {
         table,
         findings,

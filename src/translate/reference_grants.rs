@@ -11,7 +11,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::published_service::stack_in;
-use crate::intent::material::{MaterialRule, MaterialRules};
+use crate::intent::reference_grants::{MaterialRule, MaterialRules};
 use crate::intent::suggest::nearest;
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::route::MaterialKind;

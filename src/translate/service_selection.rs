@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::admission::NotAdmitted;
+use super::host_admission::NotAdmitted;
 use super::host_ownership::Ownership;
 use super::published_service::{Published, is_claimed_by, stack_of};
-use super::request_limits::Asking;
-use super::{World, admission, host_ownership, misplaced_labels};
+use super::claim_limits::Asking;
+use super::{World, host_admission, host_ownership, misplaced_labels};
 
 use crate::intent::labels::{LabelReading, read_labels};
 
@@ -42,7 +42,7 @@ fn read<'a>(
     labels.closed |= closed.is_some();
     findings.extend(closed);
     findings.extend(asking.admit(service, &mut labels));
-    if !admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
+    if !host_admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
         return None;
     }
     match ServiceName::parse(&service.name) {

@@ -5,7 +5,7 @@ mod admission;
 mod capacity;
 #[path = "../../tests/golden/compact.rs"]
 mod compact;
-mod crowding;
+mod hash_collisions;
 #[path = "../../tests/any_input/grammar.rs"]
 mod grammar;
 mod grants;
@@ -17,10 +17,10 @@ mod lookalikes;
 mod network_exchange;
 mod node_ports;
 mod ownership;
-mod register;
+mod host_owners;
 mod routes;
 mod shares;
-mod slips;
+mod label_mistakes;
 mod suitability;
 mod tls;
 
@@ -69,9 +69,9 @@ fn cluster() -> Cluster {
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
-        material: crate::intent::material::MaterialRules::default(),
+        material: crate::intent::reference_grants::MaterialRules::default(),
         settings: EngineSettings::default(),
-        limits: crate::intent::limits::Limits::default(),
+        limits: crate::intent::config_quotas::Limits::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Validated values: strings and numbers that cannot be constructed invalid, so that no other code has to check them again.
 //! A leaf: imports no other room, does no I/O.
 
-mod address_range;
+mod cidr;
 mod config_line;
 mod config_source;
 mod config_template;
@@ -18,10 +18,10 @@ mod port;
 mod route_key;
 mod safe_display;
 mod string_enum;
-mod swarm_state;
+mod task_state;
 mod url;
 
-pub use address_range::AddressRange;
+pub use cidr::AddressRange;
 pub use config_line::EngineLine;
 pub use config_source::ConfigSource;
 pub use config_template::ConfigTemplate;
@@ -39,7 +39,7 @@ pub use port::Port;
 pub use route_key::{HostKey, RouteKey};
 pub use safe_display::{excerpt, is_hidden, is_unseen, unseen, visible, visible_lines, without_private_key, without_unseen};
 pub(crate) use string_enum::word_enum;
-pub use swarm_state::{TaskState, UpdateState};
+pub use task_state::{TaskState, UpdateState};
 pub use url::{Scheme, SiteUrl};
 
 /// Why a value was rejected: the required form. The caller adds the location and the value found.

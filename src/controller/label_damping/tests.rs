@@ -3,7 +3,7 @@
 use super::*;
 use crate::controller::desired_state;
 use crate::fleet::fixtures::cluster_named;
-use crate::intent::limits::Limits;
+use crate::intent::config_quotas::Limits;
 use crate::swarm::Task;
 use crate::translate::Register;
 use crate::types::{HostPattern, NetworkId, TaskId};

@@ -3,7 +3,7 @@
 
 use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
-use crate::intent::constraint::{Constraint, parse_preference};
+use crate::intent::placement_constraint::{Constraint, parse_preference};
 use crate::intent::documents::{hosts, limits, material, networks, settings};
 use crate::intent::formats::stop_signal;
 use crate::intent::quantity::{parse_cpus, parse_duration, parse_memory};
@@ -17,8 +17,8 @@ pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
         engine: spec.engine,
         networks: networks::checked(spec.networks)?,
         hosts: hosts::checked(spec.hosts)?,
-        material: material::checked(spec.material)?,
-        limits: limits::checked(&spec.limits)?,
+        material: reference_grants::checked(spec.material)?,
+        limits: config_quotas::checked(&spec.limits)?,
         extension: workload(spec.extension.workload, "extension", &name)?,
         settings: settings::checked(&spec.settings, publish_mode(&spec.proxy))?,
         proxy: proxy(spec.proxy, spec.engine, &name)?,

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::constraint::Constraint;
+use super::super::placement_constraint::Constraint;
 use super::super::formats::stop_signal;
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::document_error::Mistakes;
 use super::fields::{Check, Fields};
-use super::{hosts, limits, material, networks, settings};
+use super::{hosts, config_quotas, reference_grants, networks, settings};
 use crate::report::FindingCode;
 use crate::types::Refused;
 
@@ -30,8 +30,8 @@ pub(super) const CHECKS: &[Check] = &[
     resources,
     logging,
     hosts::check,
-    material::check,
-    limits::check,
+    reference_grants::check,
+    config_quotas::check,
     settings::check,
 ];
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::client_address;
 use super::document_error::Mistakes;
-use super::edge_limits;
+use super::client_limits;
 use super::fields::Fields;
 use super::optional::{or, some};
 use crate::intent::cluster_spec::PublishMode;
@@ -24,8 +24,8 @@ pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettin
     let body_size = |text: &str| parse_size(text).map(SizeBytes);
     Ok(EngineSettings {
         worker_processes: spec.worker_processes.unwrap_or(default.worker_processes),
-        max_connections: edge_limits::connections(spec),
-        limits: edge_limits::checked(spec, mode)?,
+        max_connections: client_limits::connections(spec),
+        limits: client_limits::checked(spec, mode)?,
         open_files_max: spec.open_files.unwrap_or(default.open_files_max),
         connect_timeout_ms: or(spec.connect_timeout.as_deref(), timeout, default.connect_timeout_ms)?,
         send_timeout_ms: or(spec.send_timeout.as_deref(), timeout, default.send_timeout_ms)?,
@@ -87,7 +87,7 @@ fn raw(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refus
 /// Reports settings that exclude each other, and values that make no sense.
 pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     timing(fields, mistakes);
-    edge_limits::check(fields, mistakes);
+    client_limits::check(fields, mistakes);
     client_address::check(fields, mistakes);
     unused_logs(fields, mistakes);
     unshown_address(fields, mistakes);

@@ -4,7 +4,7 @@
 use super::writer::{Word, Writer};
 use super::{
     Purpose, Rendering, administrator_options, client_address, client_limits, path_escapes, proxy_directives, request_headers,
-    scheme_locations, upstreams,
+    forwarded_scheme_locations, upstreams,
 };
 use crate::protocol::container_contract;
 use crate::route::EngineSettings;
@@ -45,7 +45,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     write_maps(http);
     client_address::write(http, settings);
     request_headers::write_variables(http, rendering);
-    scheme_locations::write_map(http, rendering);
+    forwarded_scheme_locations::write_map(http, rendering);
     path_escapes::write_map(http);
     write_https_address(http, rendering);
     write_proxying(http, rendering);

@@ -14,7 +14,7 @@ mod path_escapes;
 mod proxy_directives;
 mod request_headers;
 mod route_size;
-mod scheme_locations;
+mod forwarded_scheme_locations;
 mod security_advisories;
 mod servers;
 mod stream;

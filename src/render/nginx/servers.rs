@@ -4,7 +4,7 @@
 use super::proxy_directives::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, client_address, listeners, main_context, path_escapes, scheme_locations, tls};
+use super::{Purpose, Rendering, client_address, listeners, main_context, path_escapes, forwarded_scheme_locations, tls};
 use crate::route::{Answer, Application, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
@@ -51,8 +51,8 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
         // The empty name, which no host can have.
         server.directive("server_name", &["".into()]);
         match default {
-            Some(default) if default.https_only && scheme_locations::is_told(rendering) => {
-                scheme_locations::write_default(server, rendering, &default.backend);
+            Some(default) if default.https_only && forwarded_scheme_locations::is_told(rendering) => {
+                forwarded_scheme_locations::write_default(server, rendering, &default.backend);
             }
             Some(default) if default.https_only => {
                 server.block("location", &["/".into()], |location| write_https_redirect(location, rendering));
@@ -84,8 +84,8 @@ pub fn server_name(host: &HostPattern) -> Word {
 /// Writes the routes of a host, as requests of one scheme see them. The order is for readers: nginx uses the longest prefix.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, scheme: Scheme) {
     path_escapes::write_refusal(server, virtual_host);
-    if scheme_locations::is_told(rendering) {
-        return scheme_locations::write_locations(server, rendering, host, virtual_host);
+    if forwarded_scheme_locations::is_told(rendering) {
+        return forwarded_scheme_locations::write_locations(server, rendering, host, virtual_host);
     }
     for place in virtual_host.places(scheme) {
         write_both(server, &place.path, |location, part| write_answer(location, rendering, host, &place.path, &place.answer, part));

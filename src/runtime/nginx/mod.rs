@@ -2,12 +2,12 @@
 //! depend on how nginx runs. Must not decide when a configuration changes; the proxy decides that.
 
 mod certificate_faults;
-mod config_files;
+mod machine_adaptation;
 mod disabled_servers;
 mod load_counters;
 mod master;
-mod name_resolution;
-mod request_bodies;
+mod resolver_warmup;
+mod request_body_storage;
 mod time_limit;
 mod workers;
 
@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::process::Command;
 
-use super::config_files::secret_files;
+use super::machine_adaptation::secret_files;
 use super::messages::{last_bytes, without_paths, without_secrets};
 use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, Resolving};
 use crate::protocol::container_contract::{ENGINE_BODY_DIR, ENGINE_MAIN_FILE};
@@ -82,7 +82,7 @@ impl Engine for Nginx {
     }
 
     async fn write_config(&self, directory: &Path, files: &ConfigFiles) -> Result<(), EngineError> {
-        config_files::write(directory, files).await
+        machine_adaptation::write(directory, files).await
     }
 
     async fn test(&self, directory: &Path) -> Result<(), EngineError> {
@@ -106,7 +106,7 @@ impl Engine for Nginx {
     }
 
     fn keep_request_bodies_on(&self, volume: &Path) {
-        request_bodies::keep_on(volume, &self.prefix);
+        request_body_storage::keep_on(volume, &self.prefix);
     }
 
     fn request_body_directory(&self) -> Option<PathBuf> {
@@ -125,18 +125,18 @@ impl Engine for Nginx {
     }
 
     fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<Resolving> {
-        let (text, names) = name_resolution::beside_addresses(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
+        let (text, names) = resolver_warmup::beside_addresses(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
         (names > 0).then(|| Resolving { files: edited(by_name, |_| text), names })
     }
 
     fn resolving_only(&self, by_name: &ConfigFiles) -> Option<Resolving> {
-        let (text, names) = name_resolution::without_servers(by_name.get(ENGINE_MAIN_FILE)?);
+        let (text, names) = resolver_warmup::without_servers(by_name.get(ENGINE_MAIN_FILE)?);
         (names > 0).then(|| Resolving { files: edited(by_name, |_| text), names })
     }
 
     fn addresses_by_name(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> BTreeMap<String, BTreeSet<IpAddr>> {
         let main_files = live.get(ENGINE_MAIN_FILE).zip(by_name.get(ENGINE_MAIN_FILE));
-        main_files.map(|(live, by_name)| name_resolution::addresses_by_name(live, by_name)).unwrap_or_default()
+        main_files.map(|(live, by_name)| resolver_warmup::addresses_by_name(live, by_name)).unwrap_or_default()
     }
 }
 

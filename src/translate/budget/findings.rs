@@ -10,7 +10,7 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
 use crate::translate::World;
 use crate::translate::published_service::{Published, label_key};
-use crate::translate::teams::{ByTeam, Team};
+use crate::translate::service_team::{ByTeam, Team};
 use crate::types::excerpt;
 
 /// The usage of a limit, in percent, above which the administrator is warned.

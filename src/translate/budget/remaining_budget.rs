@@ -1,7 +1,7 @@
 //! Compares what one service asks for with the limits: its own, then what its team and the cluster have left.
 
 use super::Beyond;
-use crate::intent::limits::Limits;
+use crate::intent::config_quotas::Limits;
 use crate::route::{Dimension, Footprint};
 
 /// The account of one service.

@@ -10,7 +10,7 @@ use crate::intent::hosts_spec::Sharing;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::translate::World;
 use crate::translate::published_service::{Published, label_key};
-use crate::translate::teams::{Apart, Team};
+use crate::translate::service_team::{Apart, Team};
 use crate::types::HostPattern;
 
 /// The most services of other teams named in one finding.

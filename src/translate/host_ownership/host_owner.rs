@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Meeting;
 use crate::translate::published_service::Published;
-use crate::translate::teams::{Apart, Team};
+use crate::translate::service_team::{Apart, Team};
 use crate::types::HostPattern;
 
 /// Why one service owns a host and another one does not.

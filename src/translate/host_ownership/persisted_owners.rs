@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Before, Case, Court, Ranks, Verdict};
 use crate::report::{Finding, FindingCode, Subject};
 use crate::translate::World;
-use crate::translate::host_register::{Guests, LABEL_BYTES_MAX, Register};
-use crate::translate::teams::Team;
+use crate::translate::host_owners::{Guests, LABEL_BYTES_MAX, Register};
+use crate::translate::service_team::Team;
 use crate::types::{HostPattern, ServiceId};
 
 /// The most owners recorded for each host.

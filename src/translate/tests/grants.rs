@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::material::{MaterialRule, MaterialRules};
+use crate::intent::reference_grants::{MaterialRule, MaterialRules};
 use crate::route::{MaterialKind, MaterialRef, Verification};
 use crate::swarm::{Config, NAMED_CONFIGS_OF_A_TEAM_MAX, Secret, Service};
 use crate::types::{ConfigId, ObjectGlob, SecretId, ServiceGlob};

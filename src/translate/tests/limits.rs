@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::intent::labels::LABELS;
-use crate::intent::limits::Limits;
+use crate::intent::config_quotas::Limits;
 use crate::render::{Measure, footprint};
 use crate::report::{Severity, Subject};
 use crate::route::Footprint;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::limits::{Limits, share_of_team};
+use crate::intent::config_quotas::{Limits, share_of_team};
 use crate::report::{RouteState, Severity, Subject};
 use crate::route::Footprint;
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::intent::labels::{LabelReading, read_labels};
 use crate::translate::World;
-use crate::translate::request_limits::Asking;
+use crate::translate::claim_limits::Asking;
 
 fn many(hosts: usize) -> String {
     (0..hosts).map(|number| format!("h{number}.test")).collect::<Vec<_>>().join(",")

@@ -12,11 +12,11 @@ use std::fmt;
 use std::ops::Add;
 
 use super::World;
-use super::admission;
+use super::host_admission;
 use super::published_service::label_key;
-use super::teams::{ByTeam, Team};
+use super::service_team::{ByTeam, Team};
 use crate::intent::labels::ServiceLabels;
-use crate::intent::limits::Limits;
+use crate::intent::config_quotas::Limits;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
 use crate::swarm::Service;
@@ -106,7 +106,7 @@ impl<'w, 'a> Asking<'w, 'a> {
         let amounts = amounts(labels);
         let (mut kept, mut first) = (Vec::with_capacity(amounts.len()), None);
         for (host, amount) in labels.hosts.iter().zip(&amounts) {
-            let is_refused = !admission::admits(self.world.cluster, self.world.snapshot, host, service);
+            let is_refused = !host_admission::admits(self.world.cluster, self.world.snapshot, host, service);
             let heard = if is_refused { &self.refused } else { &self.open };
             let has = || self.world.register.holders(Some(host)).is_some_and(|holders| holders.contains(&service.id));
             let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());

@@ -8,7 +8,7 @@ use std::future::pending;
 use std::path::Path;
 
 use super::last_good_state::small_file;
-use super::{Agent, Follow, ProxyOptions, departed_endpoints, follow, report};
+use super::{Agent, Follow, ProxyOptions, departed_endpoints, follow, proxy_report};
 use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
 use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
 use crate::protocol::messages::Peers;
@@ -55,7 +55,7 @@ impl Channel {
             tokio::select! {
                 never = follow::follow(&self.extension, agent) => never,
                 never = departed_endpoints::ask(&self.extension, agent) => never,
-                never = report::report(&self.extension, agent) => never,
+                never = proxy_report::report(&self.extension, agent) => never,
                 never = self.follow_operator(agent) => never,
             }
         };

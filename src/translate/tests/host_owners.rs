@@ -1,8 +1,8 @@
 //! A service that had a host at the last pass keeps it, even if an older one asks for it later, and also after a restart.
 
-mod asking;
-mod guests;
-mod room;
+mod claim_limits;
+mod allow_entries;
+mod label_capacity;
 
 use proptest::prelude::*;
 
@@ -11,8 +11,8 @@ use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::Sharing;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::swarm::{Service, VirtualIp};
-use crate::translate::host_register::LABEL_BYTES_MAX;
-use crate::translate::teams::Team;
+use crate::translate::host_owners::LABEL_BYTES_MAX;
+use crate::translate::service_team::Team;
 use crate::types::{ContextPath, HostGlob, ServiceGlob, ServiceId};
 
 /// A Swarm that changes from pass to pass. The services are named by their age: `a` is the oldest.

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::address_capacity::{unallocated, waits_for_virtual_ip};
-use super::teams::{ByTeam, Team};
+use super::service_team::{ByTeam, Team};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{NetworkId, ServiceId};
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
 use super::address_capacity::{self, Needs, Shortage};
-use super::address_exhaustion_cause;
+use super::address_shortage_cause;
 use super::endpoints::Reach;
-use super::teams::Team;
+use super::service_team::Team;
 use crate::types::NetworkId;
 
 /// The attached networks on which replaced or restarted proxies would not get their addresses.
@@ -19,7 +19,7 @@ pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId
         let short = address_capacity::shortage_of_attached(network, usage, &needs, service, world.snapshot)?;
         let over_it = reaches.iter().filter(|reach| reach.networks.contains(&network.id));
         let teams: BTreeSet<Team<'_>> = over_it.map(|reach| Team::of(reach.published.service)).collect();
-        let by_others = address_exhaustion_cause::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
+        let by_others = address_shortage_cause::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
         Some((network.id.clone(), Shortage { by_others, ..short }))
     });
     short.collect()

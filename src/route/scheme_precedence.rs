@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::VirtualHost;
-use super::path_rules::{Answer, Place};
+use super::path_precedence::{Answer, Place};
 use crate::types::{ContextPath, Scheme};
 
 /// A path of a host, and the answer to requests of each scheme.

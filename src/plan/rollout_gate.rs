@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::json_path::{get, set};
-use super::plan_memory::PlanMemory;
+use super::planner_state::PlanMemory;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};

@@ -2,8 +2,8 @@
 
 use super::document_error::Mistakes;
 use super::fields::Fields;
-use crate::intent::material::{MaterialRule, MaterialRules};
-use crate::intent::material_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
+use crate::intent::reference_grants::{MaterialRule, MaterialRules};
+use crate::intent::reference_grants_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
 use crate::types::{ObjectGlob, Refused, ServiceGlob};
 
 /// The checked rules.

@@ -2,8 +2,8 @@
 
 use super::document_error::Mistakes;
 use super::fields::Fields;
-use crate::intent::limits::{LabelUpdates, Limits, share_of_team, three_quarters};
-use crate::intent::limits_spec::{LabelUpdatesSpec, LimitsSpec};
+use crate::intent::config_quotas::{LabelUpdates, Limits, share_of_team, three_quarters};
+use crate::intent::config_quotas_spec::{LabelUpdatesSpec, LimitsSpec};
 use crate::intent::quantity::parse_size;
 use crate::route::{Dimension, Footprint};
 use crate::types::Refused;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::candidate::Candidate;
 use super::config_directory::ConfigDirectory;
 use super::dns_server::ResolutionWatch;
-use super::{Agent, ProxyError, name_handover};
+use super::{Agent, ProxyError, dns_handover};
 use crate::runtime::{Change, ChangeScope, EngineError, EngineProcess};
 
 /// How long the engine may take to resolve all names if it has nothing else: it repeats a lost query after 5 s.
@@ -39,7 +39,7 @@ impl Agent {
     /// while it serves, which costs some requests and is no reason not to start.
     pub(super) async fn resolve_first(&self, first: &Candidate) -> Option<DeferredConfig> {
         self.options.names.as_ref().filter(|_| !first.addressed)?;
-        let (bundle, names) = name_handover::before(self.engine.as_ref(), &first.bundle)?;
+        let (bundle, names) = dns_handover::before(self.engine.as_ref(), &first.bundle)?;
         let whole = self.configs.current_generation()?;
         let contents = first.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         let tested = self.tested(&bundle, &contents).await;
