@@ -6,40 +6,40 @@
 
 #[path = "any_input/certificates.rs"]
 mod certificates;
-#[path = "any_input/crowds.rs"]
-mod crowds;
-#[path = "any_input/effects.rs"]
-mod effects;
+#[path = "any_input/hash_table_stress.rs"]
+mod hash_table_stress;
+#[path = "any_input/explain_consistency.rs"]
+mod explain_consistency;
 #[path = "nginx/engine.rs"]
 #[expect(dead_code, reason = "shared with the tests that make requests")]
 mod engine;
-#[path = "golden/compact.rs"]
+#[path = "golden/compact_swarm.rs"]
 #[expect(dead_code, reason = "shared with the tests that read cases from files")]
 mod golden_compact;
-#[path = "any_input/grammar.rs"]
-mod grammar;
-#[path = "any_input/hashes.rs"]
-mod hashes;
-#[path = "any_input/limits.rs"]
-mod limits;
-#[path = "any_input/lookalikes.rs"]
-mod lookalikes;
-#[path = "any_input/meaning.rs"]
-mod meaning;
+#[path = "any_input/label_generator.rs"]
+mod label_generator;
+#[path = "any_input/nginx_hash_tables.rs"]
+mod nginx_hash_tables;
+#[path = "any_input/scale_limits.rs"]
+mod scale_limits;
+#[path = "any_input/hash_collisions.rs"]
+mod hash_collisions;
+#[path = "any_input/config_semantics.rs"]
+mod config_semantics;
 #[path = "support/nginx_binary.rs"]
 mod nginx_binary;
-#[path = "any_input/parser.rs"]
-mod parser;
-#[path = "any_input/places.rs"]
-mod places;
+#[path = "any_input/crossplane_parser.rs"]
+mod crossplane_parser;
+#[path = "any_input/directive_contexts.rs"]
+mod directive_contexts;
 #[path = "support/ports.rs"]
 mod ports;
-#[path = "any_input/routing.rs"]
-mod routing;
+#[path = "any_input/expected_response.rs"]
+mod expected_response;
 #[path = "support/skip.rs"]
 mod skip;
-#[path = "any_input/worlds.rs"]
-mod worlds;
+#[path = "any_input/swarm_generator.rs"]
+mod swarm_generator;
 
 use std::cell::RefCell;
 
@@ -50,7 +50,7 @@ use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 
 use engine::{Place, nginx};
-use parser::Parser;
+use crossplane_parser::Parser;
 
 /// The engine, place and parser of one test.
 struct Bench {
@@ -65,7 +65,7 @@ impl Bench {
     }
 
     fn cluster(&self, tls: bool) -> swarmgate::intent::cluster::Cluster {
-        worlds::cluster(self.place.http, tls.then_some(1443))
+        swarm_generator::cluster(self.place.http, tls.then_some(1443))
     }
 
     /// Checks everything that must hold for a table, for every purpose.
@@ -74,9 +74,9 @@ impl Bench {
             let said = self.place.test(&self.nginx, table, purpose).map_err(|words| words.chars().take(600).collect::<String>());
             assert_eq!(said, Ok(String::new()), "{purpose:?}");
             let config = self.parser.borrow_mut().parse(&self.place.write(table, purpose));
-            places::check(&config);
-            hashes::check(&config);
-            meaning::check(&config, table, purpose);
+            directive_contexts::check(&config);
+            nginx_hash_tables::check(&config);
+            config_semantics::check(&config, table, purpose);
         }
     }
 }
@@ -85,8 +85,8 @@ impl Bench {
 fn what_is_told_of_any_label_agrees_with_its_findings() {
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     let config = ProptestConfig { cases: 400, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
-        effects::check(&worlds::cluster(80, tls.then_some(443)), &worlds::swarm(&services));
+    proptest!(config, |(services in label_generator::services(&names), tls in prop::bool::weighted(0.8))| {
+        explain_consistency::check(&swarm_generator::cluster(80, tls.then_some(443)), &swarm_generator::swarm(&services));
     });
 }
 
@@ -98,8 +98,8 @@ fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
     // Each case starts the engine three times. Set PROPTEST_CASES to run more.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
     let config = ProptestConfig { cases, max_shrink_iters: 120, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
-        bench.check(&translate(&bench.cluster(tls), &worlds::swarm(&services)).table);
+    proptest!(config, |(services in label_generator::services(&names), tls in prop::bool::weighted(0.8))| {
+        bench.check(&translate(&bench.cluster(tls), &swarm_generator::swarm(&services)).table);
     });
 }
 
@@ -108,7 +108,7 @@ fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
 fn any_number_of_names_of_any_length_fits_the_tables() {
     let Some(bench) = Bench::new() else { return };
     let config = ProptestConfig { cases: 12, max_shrink_iters: 30, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(services in crowds::crowds(), tls in prop::bool::weighted(0.8))| {
-        bench.check(&translate(&bench.cluster(tls), &worlds::swarm(&services)).table);
+    proptest!(config, |(services in hash_table_stress::crowds(), tls in prop::bool::weighted(0.8))| {
+        bench.check(&translate(&bench.cluster(tls), &swarm_generator::swarm(&services)).table);
     });
 }

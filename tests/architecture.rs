@@ -4,15 +4,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its subject has failed")]
 
-#[path = "architecture/circles.rs"]
-mod circles;
+#[path = "architecture/import_cycles.rs"]
+mod import_cycles;
 #[path = "architecture/rules.rs"]
 mod rules;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use circles::circles;
+use import_cycles::circles;
 use rules::{ROOMS, Source, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
 /// Every file of the crate.

@@ -9,20 +9,20 @@
 mod channel;
 #[path = "convergence/documents.rs"]
 mod documents;
-#[path = "convergence/hosts.rs"]
-mod hosts;
+#[path = "convergence/host_ownership.rs"]
+mod host_ownership;
 #[path = "convergence/oracle.rs"]
 mod oracle;
-#[path = "convergence/people.rs"]
-mod people;
-#[path = "convergence/ports.rs"]
-mod ports;
-#[path = "convergence/story.rs"]
-mod story;
+#[path = "convergence/user_actions.rs"]
+mod user_actions;
+#[path = "convergence/host_port_conflicts.rs"]
+mod host_port_conflicts;
+#[path = "convergence/scenario.rs"]
+mod scenario;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use story::Story;
+use scenario::Story;
 
 /// The number of seeds unless `SEEDS` is set.
 const SEEDS: u64 = 2_000;

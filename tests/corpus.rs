@@ -5,24 +5,24 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
-#[path = "golden/compact.rs"]
-mod compact;
+#[path = "golden/compact_swarm.rs"]
+mod compact_swarm;
 #[path = "corpus/interlock.rs"]
 mod interlock;
-#[path = "corpus/script.rs"]
-mod script;
+#[path = "corpus/shell_script.rs"]
+mod shell_script;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "the corpus is required nowhere: others hold its rights")]
 mod skip;
-#[path = "corpus/stack.rs"]
-mod stack;
-#[path = "corpus/wanted.rs"]
-mod wanted;
+#[path = "corpus/stack_file.rs"]
+mod stack_file;
+#[path = "corpus/expected_routes.rs"]
+mod expected_routes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wanted::Outcome;
+use expected_routes::Outcome;
 
 /// Stacks whose labels are at the wrong place, so that nothing may be published. Their comments, or Docker itself, say so.
 const PUBLISH_NOTHING: [&str; 4] =
@@ -34,12 +34,12 @@ const SCRIPT_ROUTES_MIN: usize = 10;
 
 #[test]
 fn every_stack_gives_the_routes_that_its_author_wanted_or_says_why_not() {
-    check("stacks", STACK_ROUTES_MIN, |name, text| vec![stack::read(&stack::name_of(name, text), text)]);
+    check("stacks", STACK_ROUTES_MIN, |name, text| vec![stack_file::read(&stack_file::name_of(name, text), text)]);
 }
 
 #[test]
 fn every_script_gives_the_routes_that_its_author_wanted_or_says_why_not() {
-    check("cli", SCRIPT_ROUTES_MIN, |_, text| script::read(text));
+    check("cli", SCRIPT_ROUTES_MIN, |_, text| shell_script::read(text));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde
     let mut served = 0;
     let mut wrong = Vec::new();
     for (name, text) in &files {
-        let outcomes: Vec<Outcome> = read(name, text).iter().map(wanted::compare).collect();
+        let outcomes: Vec<Outcome> = read(name, text).iter().map(expected_routes::compare).collect();
         let here: usize = outcomes.iter().map(|outcome| outcome.served).sum();
         let told = outcomes.iter().any(|outcome| outcome.told > 0);
         let complaints = outcomes.into_iter().flat_map(|outcome| outcome.complaints);

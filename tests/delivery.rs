@@ -16,48 +16,48 @@ macro_rules! stage_or_skip {
 }
 pub(crate) use stage_or_skip;
 
-#[path = "delivery/apps.rs"]
-mod apps;
+#[path = "delivery/test_application.rs"]
+mod test_application;
 #[path = "delivery/attackers.rs"]
 mod attackers;
-#[path = "delivery/flapping.rs"]
-mod flapping;
+#[path = "delivery/flapping_labels.rs"]
+mod flapping_labels;
 #[path = "support/name_server.rs"]
 mod name_server;
 #[path = "support/nginx_binary.rs"]
 mod nginx_binary;
-#[path = "delivery/operator_end.rs"]
-mod operator_end;
+#[path = "delivery/operator_hub.rs"]
+mod operator_hub;
 #[path = "support/ports.rs"]
 mod ports;
-#[path = "delivery/programs.rs"]
-mod programs;
-#[path = "delivery/refusals.rs"]
-mod refusals;
-#[path = "delivery/retiring.rs"]
-mod retiring;
-#[path = "delivery/silence.rs"]
-mod silence;
+#[path = "delivery/real_processes.rs"]
+mod real_processes;
+#[path = "delivery/rejected_configs.rs"]
+mod rejected_configs;
+#[path = "delivery/worker_retirement.rs"]
+mod worker_retirement;
+#[path = "delivery/control_plane_silence.rs"]
+mod control_plane_silence;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "delivery/stage.rs"]
 mod stage;
-#[path = "delivery/tables.rs"]
-mod tables;
+#[path = "delivery/route_tables.rs"]
+mod route_tables;
 #[path = "delivery/tls.rs"]
 mod tls;
 #[path = "delivery/traffic.rs"]
 mod traffic;
-#[path = "delivery/weight.rs"]
-mod weight;
+#[path = "delivery/message_size.rs"]
+mod message_size;
 
 use std::time::Duration;
 
-use apps::App;
+use test_application::App;
 use stage::{NOBODY, Stage, eventually};
 use swarmgate::protocol::messages::{Delivery, Desired};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
-use tables::routes;
+use route_tables::routes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use traffic::SteadyLoad;
 

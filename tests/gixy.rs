@@ -5,7 +5,7 @@
 
 #[path = "golden/cases.rs"]
 mod golden_cases;
-#[path = "golden/compact.rs"]
+#[path = "golden/compact_swarm.rs"]
 mod golden_compact;
 #[path = "support/skip.rs"]
 mod skip;

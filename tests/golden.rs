@@ -6,9 +6,9 @@
 
 #[path = "golden/cases.rs"]
 mod golden_cases;
-#[path = "golden/compact.rs"]
+#[path = "golden/compact_swarm.rs"]
 mod golden_compact;
-#[path = "golden/elided.rs"]
+#[path = "golden/common_text.rs"]
 mod golden_elided;
 #[path = "golden/fleet.rs"]
 mod golden_fleet;

@@ -5,58 +5,58 @@
 
 #[path = "golden/cases.rs"]
 mod golden_cases;
-#[path = "golden/compact.rs"]
+#[path = "golden/compact_swarm.rs"]
 mod golden_compact;
 
-#[path = "nginx/accepts.rs"]
-mod accepts;
-#[path = "nginx/affinity.rs"]
-mod affinity;
-#[path = "nginx/application.rs"]
-mod application;
-#[path = "nginx/balancers.rs"]
-mod balancers;
+#[path = "nginx/config_acceptance.rs"]
+mod config_acceptance;
+#[path = "nginx/load_balancing.rs"]
+mod load_balancing;
+#[path = "nginx/test_application.rs"]
+mod test_application;
+#[path = "nginx/real_load_balancers.rs"]
+mod real_load_balancers;
 #[path = "nginx/certificates.rs"]
 mod certificates;
-#[path = "nginx/client.rs"]
-mod client;
+#[path = "nginx/raw_client.rs"]
+mod raw_client;
 #[path = "nginx/curl.rs"]
 mod curl;
 #[path = "nginx/engine.rs"]
 mod engine;
-#[path = "nginx/explained.rs"]
-mod explained;
-#[path = "nginx/failures.rs"]
-mod failures;
-#[path = "nginx/forwarded.rs"]
-mod forwarded;
-#[path = "nginx/fronts.rs"]
-mod fronts;
-#[path = "nginx/fronts_explained.rs"]
-mod fronts_explained;
+#[path = "nginx/explain_agreement.rs"]
+mod explain_agreement;
+#[path = "nginx/upstream_failures.rs"]
+mod upstream_failures;
+#[path = "nginx/forwarded_header.rs"]
+mod forwarded_header;
+#[path = "nginx/trusted_peers.rs"]
+mod trusted_peers;
+#[path = "nginx/trusted_peers_explained.rs"]
+mod trusted_peers_explained;
 #[path = "nginx/headers.rs"]
 mod headers;
-#[path = "any_input/lookalikes.rs"]
-mod lookalikes;
-#[path = "nginx/matching.rs"]
-mod matching;
-#[path = "nginx/material.rs"]
-mod material;
+#[path = "any_input/hash_collisions.rs"]
+mod hash_collisions;
+#[path = "nginx/route_matching.rs"]
+mod route_matching;
+#[path = "nginx/tls_material.rs"]
+mod tls_material;
 #[path = "support/name_server.rs"]
 #[expect(dead_code, reason = "shared with the delivery tests, which need more of it")]
 mod name_server;
-#[path = "nginx/names.rs"]
-mod names;
+#[path = "nginx/dns_names.rs"]
+mod dns_names;
 #[path = "support/nginx_binary.rs"]
 mod nginx_binary;
-#[path = "nginx/options.rs"]
-mod options;
-#[path = "nginx/peer.rs"]
-mod peer;
+#[path = "nginx/administrator_options.rs"]
+mod administrator_options;
+#[path = "nginx/tls_application.rs"]
+mod tls_application;
 #[path = "support/ports.rs"]
 mod ports;
-#[path = "nginx/protocols.rs"]
-mod protocols;
+#[path = "nginx/backend_protocols.rs"]
+mod backend_protocols;
 #[path = "nginx/proxy_protocol.rs"]
 mod proxy_protocol;
 #[path = "nginx/redirects.rs"]
@@ -65,15 +65,15 @@ mod redirects;
 mod reloads;
 #[path = "support/skip.rs"]
 mod skip;
-#[path = "nginx/slow.rs"]
-mod slow;
-#[path = "nginx/strangers.rs"]
-mod strangers;
+#[path = "nginx/slow_clients.rs"]
+mod slow_clients;
+#[path = "nginx/hostile_paths.rs"]
+mod hostile_paths;
 #[path = "nginx/streams.rs"]
 mod streams;
-#[path = "nginx/tables.rs"]
-mod tables;
+#[path = "nginx/route_tables.rs"]
+mod route_tables;
 #[path = "nginx/tls.rs"]
 mod tls;
-#[path = "nginx/vectors.rs"]
-mod vectors;
+#[path = "nginx/golden_requests.rs"]
+mod golden_requests;

@@ -5,27 +5,27 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
-#[path = "any_input/crowds.rs"]
-mod crowds;
-#[path = "golden/compact.rs"]
+#[path = "any_input/hash_table_stress.rs"]
+mod hash_table_stress;
+#[path = "golden/compact_swarm.rs"]
 #[expect(dead_code, reason = "shared with the tests that read cases from files")]
 mod golden_compact;
-#[path = "any_input/grammar.rs"]
-mod grammar;
-#[path = "any_input/hashes.rs"]
-mod hashes;
-#[path = "any_input/lookalikes.rs"]
-mod lookalikes;
-#[path = "any_input/meaning.rs"]
-mod meaning;
-#[path = "../fuzz/targets/parser.rs"]
-mod parser;
-#[path = "any_input/places.rs"]
-mod places;
-#[path = "any_input/routing.rs"]
-mod routing;
-#[path = "any_input/worlds.rs"]
-mod worlds;
+#[path = "any_input/label_generator.rs"]
+mod label_generator;
+#[path = "any_input/nginx_hash_tables.rs"]
+mod nginx_hash_tables;
+#[path = "any_input/hash_collisions.rs"]
+mod hash_collisions;
+#[path = "any_input/config_semantics.rs"]
+mod config_semantics;
+#[path = "../fuzz/targets/nginx_parser.rs"]
+mod nginx_parser;
+#[path = "any_input/directive_contexts.rs"]
+mod directive_contexts;
+#[path = "any_input/expected_response.rs"]
+mod expected_response;
+#[path = "any_input/swarm_generator.rs"]
+mod swarm_generator;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,7 +37,7 @@ use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 use swarmgate::types::HostPattern;
 
-use parser::Directive;
+use nginx_parser::Directive;
 
 /// The number of inputs within which each fault must be found: as many as `tests/any_input` tries with the engine.
 const INPUTS: usize = 100;
@@ -112,24 +112,24 @@ fn every_planted_fault_is_found() {
 /// The first inputs that the grammar draws, which are always the same.
 fn inputs() -> Vec<RouteTable> {
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
-    drawn(&grammar::services(&names), INPUTS)
+    drawn(&label_generator::services(&names), INPUTS)
 }
 
-fn drawn(services: &impl Strategy<Value = Vec<worlds::Service>>, count: usize) -> Vec<RouteTable> {
-    let cluster = worlds::cluster(80, Some(443));
+fn drawn(services: &impl Strategy<Value = Vec<swarm_generator::Service>>, count: usize) -> Vec<RouteTable> {
+    let cluster = swarm_generator::cluster(80, Some(443));
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
     let mut draw = || services.new_tree(&mut runner).expect("the grammar gives something").current();
-    (0..count).map(|_| translate(&cluster, &worlds::swarm(&draw())).table).collect()
+    (0..count).map(|_| translate(&cluster, &swarm_generator::swarm(&draw())).table).collect()
 }
 
 fn is_found(table: &RouteTable, plant: fn(&mut Vec<Directive>, &RouteTable)) -> bool {
     [Purpose::Live, Purpose::Boot, Purpose::Stock].into_iter().any(|purpose| {
-        let mut config = parser::parse(&render(table, purpose).files);
+        let mut config = nginx_parser::parse(&render(table, purpose).files);
         plant(&mut config, table);
         let check = || {
-            places::check(&config);
-            hashes::check(&config);
-            meaning::check(&config, table, purpose);
+            directive_contexts::check(&config);
+            nginx_hash_tables::check(&config);
+            config_semantics::check(&config, table, purpose);
         };
         catch_unwind(AssertUnwindSafe(check)).is_err()
     })
@@ -178,7 +178,7 @@ fn a_table_is_too_small_for_a_long_name_and_too_crowded_for_many() {
         let size = directive("server_names_hash_bucket_size", vec![bucket.to_string()], None);
         vec![directive("http", Vec::new(), Some(vec![size, server]))]
     };
-    let refused = |bucket, hosts| catch_unwind(|| hashes::check(&config(bucket, hosts))).is_err();
+    let refused = |bucket, hosts| catch_unwind(|| nginx_hash_tables::check(&config(bucket, hosts))).is_err();
     let name = |length: usize| vec!["n".repeat(length)];
     assert!(!refused(128, name(110)) && refused(128, name(111)), "an element of 120 bytes is the largest");
     let many = |count: usize| (0..count).map(|number| format!("{number:0>90}")).collect::<Vec<_>>();
@@ -187,23 +187,23 @@ fn a_table_is_too_small_for_a_long_name_and_too_crowded_for_many() {
 
 #[test]
 fn as_many_names_as_there_may_be_fit_their_tables() {
-    for table in drawn(&crowds::crowds(), 40) {
-        hashes::check(&parser::parse(&render(&table, Purpose::Live).files));
+    for table in drawn(&hash_table_stress::crowds(), 40) {
+        nginx_hash_tables::check(&nginx_parser::parse(&render(&table, Purpose::Live).files));
     }
 }
 
 #[test]
 fn names_that_are_the_same_to_the_engine_fit_their_tables_and_would_not_in_usual_buckets() {
-    let tables = drawn(&crowds::lookalikes(), 20);
-    let parsed = |table| parser::parse(&render(table, Purpose::Live).files);
+    let tables = drawn(&hash_table_stress::lookalikes(), 20);
+    let parsed = |table| nginx_parser::parse(&render(table, Purpose::Live).files);
     for table in &tables {
         assert!(table.hosts.len() >= 16, "each team has some");
-        hashes::check(&parsed(table));
+        nginx_hash_tables::check(&parsed(table));
     }
     let usual = |table| {
         let mut config = parsed(table);
         set_bucket(block(&mut config, "http"), 100);
-        catch_unwind(|| hashes::check(&config)).is_err()
+        catch_unwind(|| nginx_hash_tables::check(&config)).is_err()
     };
     assert!(tables.iter().all(usual), "they would be refused");
 }

@@ -4,22 +4,22 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
-#[path = "secrets/damage.rs"]
-mod damage;
-#[path = "golden/compact.rs"]
+#[path = "secrets/damaged_objects.rs"]
+mod damaged_objects;
+#[path = "golden/compact_swarm.rs"]
 #[allow(dead_code, reason = "shared with the tests that read cases from files")]
 mod golden_compact;
 #[path = "support/nginx_binary.rs"]
 mod nginx_binary;
-#[path = "delivery/operator_end.rs"]
+#[path = "delivery/operator_hub.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
-mod operator_end;
-#[path = "secrets/outputs.rs"]
-mod outputs;
+mod operator_hub;
+#[path = "secrets/captured_outputs.rs"]
+mod captured_outputs;
 #[path = "support/ports.rs"]
 mod ports;
-#[path = "secrets/search.rs"]
-mod search;
+#[path = "secrets/secret_search.rs"]
+mod secret_search;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "delivery/stage.rs"]
@@ -31,12 +31,12 @@ mod traffic;
 
 use std::sync::LazyLock;
 
-use damage::World;
-use outputs::{Logs, Output, Site, without_certificates};
+use damaged_objects::World;
+use captured_outputs::{Logs, Output, Site, without_certificates};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use search::{RUN, Secret};
+use secret_search::{RUN, Secret};
 use swarmgate::extension::tls_material_inspection;
 use swarmgate::protocol::messages::MaterialState;
 

@@ -8,21 +8,21 @@
 
 #![no_main]
 
-#[path = "../../tests/golden/compact.rs"]
+#[path = "../../tests/golden/compact_swarm.rs"]
 #[allow(dead_code, reason = "shared with tests that read files")]
 mod golden_compact;
-#[path = "../../tests/any_input/hashes.rs"]
-mod hashes;
-#[path = "../../tests/any_input/meaning.rs"]
-mod meaning;
-#[path = "parser.rs"]
-mod parser;
-#[path = "../../tests/any_input/places.rs"]
-mod places;
-#[path = "../../tests/any_input/routing.rs"]
-mod routing;
-#[path = "../../tests/any_input/worlds.rs"]
-mod worlds;
+#[path = "../../tests/any_input/nginx_hash_tables.rs"]
+mod nginx_hash_tables;
+#[path = "../../tests/any_input/config_semantics.rs"]
+mod config_semantics;
+#[path = "nginx_parser.rs"]
+mod nginx_parser;
+#[path = "../../tests/any_input/directive_contexts.rs"]
+mod directive_contexts;
+#[path = "../../tests/any_input/expected_response.rs"]
+mod expected_response;
+#[path = "../../tests/any_input/swarm_generator.rs"]
+mod swarm_generator;
 
 /// The marker in label values; the seeds contain it.
 mod grammar {
@@ -44,20 +44,20 @@ const SERVICES_MAX: usize = 12;
 fuzz_target!(|text: &str| {
     let mut parts = text.split("\n---\n");
     let cluster = cluster(parts.next().unwrap_or_default());
-    let services: Vec<worlds::Service> = parts.take(SERVICES_MAX).map(service).collect();
-    let table = translate(&cluster, &worlds::swarm(&services)).table;
+    let services: Vec<swarm_generator::Service> = parts.take(SERVICES_MAX).map(service).collect();
+    let table = translate(&cluster, &swarm_generator::swarm(&services)).table;
     for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
         let bundle = render(&table, purpose);
-        let config = parser::parse(&bundle.files);
-        places::check(&config);
-        hashes::check(&config);
-        meaning::check(&config, &table, purpose);
+        let config = nginx_parser::parse(&bundle.files);
+        directive_contexts::check(&config);
+        nginx_hash_tables::check(&config);
+        config_semantics::check(&config, &table, purpose);
     }
 });
 
 /// The first valid cluster of the spec, with the settings and ports of the plain one, because raw lines may contain anything.
 fn cluster(spec: &str) -> Cluster {
-    let plain = worlds::cluster(80, Some(443));
+    let plain = swarm_generator::cluster(80, Some(443));
     let declaration = read_documents(&[SourceFile::new("spec.yaml", spec)]);
     let mut cluster = declaration.valid().next().cloned().unwrap_or_else(|| plain.clone());
     cluster.settings = EngineSettings::default();
@@ -65,7 +65,7 @@ fn cluster(spec: &str) -> Cluster {
     cluster
 }
 
-fn service(text: &str) -> worlds::Service {
+fn service(text: &str) -> swarm_generator::Service {
     let mut labels = BTreeMap::new();
     for line in text.lines() {
         if let Some((name, value)) = line.split_once('=') {

@@ -1,6 +1,6 @@
 //! Follows one request, or one service's labels, through documents and snapshot: who answers, or exactly why there is no
 //! answer. Pure. Decides nothing itself: it uses the same translation, places and materials from which configurations are
-//! rendered, and `tests/nginx/explained.rs` compares it with the real engine.
+//! rendered, and `tests/nginx/explain_agreement.rs` compares it with the real engine.
 
 mod client_identity;
 mod custom_template;

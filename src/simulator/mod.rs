@@ -1,5 +1,5 @@
 //! An in-memory Swarm behind the same port: seeded, with its own clock, users and faults. Behaves like the real one
-//! (`tests/swarm_behaviour.rs` runs the same cases on both). Must never wait, and never depend on anything but its seed and the
+//! (`tests/swarm_behavior.rs` runs the same cases on both). Must never wait, and never depend on anything but its seed and the
 //! calls made to it.
 
 mod agent;

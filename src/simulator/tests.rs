@@ -1,4 +1,4 @@
-//! What is specific to the simulator: randomness, faults and a clock. Its behaviour as a Swarm is tested in `tests/swarm_behaviour.rs`.
+//! What is specific to the simulator: randomness, faults and a clock. Its behaviour as a Swarm is tested in `tests/swarm_behavior.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

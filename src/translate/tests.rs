@@ -3,17 +3,17 @@
 mod addresses;
 mod admission;
 mod capacity;
-#[path = "../../tests/golden/compact.rs"]
-mod compact;
+#[path = "../../tests/golden/compact_swarm.rs"]
+mod compact_swarm;
 mod hash_collisions;
-#[path = "../../tests/any_input/grammar.rs"]
-mod grammar;
+#[path = "../../tests/any_input/label_generator.rs"]
+mod label_generator;
 mod grants;
 mod isolation;
 mod kinds;
 mod limits;
-#[path = "../../tests/any_input/lookalikes.rs"]
-mod lookalikes;
+#[path = "../../tests/any_input/hash_collisions.rs"]
+mod hash_collisions;
 mod network_exchange;
 mod node_ports;
 mod ownership;
@@ -76,7 +76,7 @@ fn cluster() -> Cluster {
 }
 
 fn snapshot(compact: &str) -> Snapshot {
-    let raw = serde_json::from_value(compact::expand(&compact::yaml(compact))).unwrap();
+    let raw = serde_json::from_value(compact_swarm::expand(&compact_swarm::yaml(compact))).unwrap();
     Snapshot::from_raw(&raw).unwrap()
 }
 

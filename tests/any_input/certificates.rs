@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, KeyPair};
 use swarmgate::render::{AuthorityFile, Layout, Materials, PairFiles, SecretFile, authorities};
 use swarmgate::route::RouteTable;
 
-use crate::routing::is_good;
+use crate::expected_response::is_good;
 
 /// The material that a table needs, as the extension would have found it.
 #[derive(Default)]

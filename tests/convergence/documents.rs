@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use swarmgate::intent::documents::SourceFile;
 
-use super::people::BAD_IMAGE;
+use super::user_actions::BAD_IMAGE;
 
 /// A document, and the ways in which it may vary.
 #[derive(Debug, Clone)]

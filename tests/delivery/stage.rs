@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::nginx_binary::nginx;
-pub use crate::operator_end::cluster;
-use crate::operator_end::{OperatorEnd, token, token_text};
+pub use crate::operator_hub::cluster;
+use crate::operator_hub::{OperatorEnd, token, token_text};
 use crate::ports::free_port;
 use crate::traffic;
 

@@ -9,10 +9,10 @@ use swarmgate::protocol::messages::{Bundle, MaterialState};
 use swarmgate::route::{MaterialKind, MaterialRef, RouteTable, TlsBinding};
 use swarmgate::types::{HostPattern, ObjectName, Port};
 
-use crate::apps::App;
+use crate::test_application::App;
 use crate::eventually_healthy;
 use crate::stage::{Stage, eventually};
-use crate::tables::routes;
+use crate::route_tables::routes;
 use client::{Certificate, TlsLoad, certificate, certificate_after, certificate_for, shown};
 
 const APP: &str = "app.example.org";

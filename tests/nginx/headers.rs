@@ -1,8 +1,8 @@
 //! What applications and clients learn about the way between them.
 
-use super::client::{get, raw, request};
+use super::raw_client::{get, raw, request};
 use super::engine::{Engine, Place, nginx};
-use super::tables::{Path, empty, route};
+use super::route_tables::{Path, empty, route};
 use super::{application, client};
 use swarmgate::render::Purpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,12 +12,12 @@ async fn engine(change: impl FnOnce(&mut swarmgate::route::RouteTable)) -> Optio
     let nginx = nginx()?;
     let place = Place::new();
     let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[application::start("app").await]);
+    route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
     change(&mut table);
     Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
 }
 
-fn check_said(answer: &client::Answer, expected: &[(&str, &str)]) {
+fn check_said(answer: &raw_client::Answer, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(answer.said(name), *value, "{name}: {answer:?}");
     }
@@ -105,7 +105,7 @@ async fn websockets_pass_and_plain_text_http2_does_not() {
     let Some(nginx) = nginx() else { return };
     let place = Place::new();
     let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[application::start_upgrading().await]);
+    route(&mut table, "h", "/", Path::Kept, &[test_application::start_upgrading().await]);
     let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
     let mut stream = tokio::net::TcpStream::connect(engine.http()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await.unwrap();

@@ -1,9 +1,9 @@
 //! Requests that are answered with a redirect, and similar ones that are not.
 
-use super::application;
-use super::client::{get, request};
+use super::test_application;
+use super::raw_client::{get, request};
 use super::engine::{Engine, Place, nginx};
-use super::tables::{Path, empty, route};
+use super::route_tables::{Path, empty, route};
 use swarmgate::render::Purpose;
 use swarmgate::route::{Redirect, RouteTable};
 use swarmgate::types::{ContextPath, HostPattern, Port, Scheme, SiteUrl};
@@ -23,7 +23,7 @@ async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
     let Some(nginx) = nginx() else { return };
     let place = Place::new();
     let mut table = empty(place.http);
-    let app = application::start("app").await;
+    let app = test_application::start("app").await;
     route(&mut table, "part.test", "/", Path::Kept, &[app]);
     route(&mut table, "part.test", "/old/kept", Path::Kept, &[app]);
     redirect(&mut table, "whole.test", Scheme::Http, "/", "http://new.test:8080");
@@ -43,7 +43,7 @@ async fn https_only_redirects_and_only_asking_methods_become_a_get() {
     let Some(nginx) = nginx() else { return };
     let place = Place::new();
     let mut table = empty(place.http);
-    let app = application::start("app").await;
+    let app = test_application::start("app").await;
     route(&mut table, "*.secure.test", "/", Path::Kept, &[app]);
     route(&mut table, "mixed.test", "/open", Path::Kept, &[app]);
     route(&mut table, "mixed.test", "/closed", Path::Kept, &[app]);

@@ -9,9 +9,9 @@ use swarmgate::render::Purpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::application;
+use super::test_application;
 use super::engine::{Engine, Place, nginx};
-use super::tables::{Path, empty, route};
+use super::route_tables::{Path, empty, route};
 
 /// A client that sends requests one after another on one connection, and opens another only after being told that this one
 /// ends. Returns the number of requests without a complete answer.
@@ -52,7 +52,7 @@ async fn ask(mut stream: TcpStream) -> Option<(TcpStream, bool)> {
 async fn twenty_reloads_lose_no_request_of_clients_that_keep_their_connections() {
     let Some(nginx) = nginx() else { return };
     let place = Place::new();
-    let (one, two) = (application::start("one").await, application::start("two").await);
+    let (one, two) = (test_application::start("one").await, test_application::start("two").await);
     let mut tables = [empty(place.http), empty(place.http)];
     route(&mut tables[0], "h", "/", Path::Kept, &[one]);
     route(&mut tables[1], "h", "/", Path::Kept, &[one, two]);

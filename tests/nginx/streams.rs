@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::application;
-use super::client::raw;
+use super::test_application;
+use super::raw_client::raw;
 use super::engine::{Engine, Place, nginx};
-use super::tables::{Path, backend, empty, route};
+use super::route_tables::{Path, backend, empty, route};
 
 /// The time limit for forms.
 const FORM_MS: u64 = 400;
@@ -185,7 +185,7 @@ async fn until(stream: &mut TcpStream, end: &[u8]) -> Option<String> {
 
 #[tokio::test]
 async fn an_upgraded_connection_may_be_silent_where_connections_live_long() {
-    let Some(engine) = engine_with_long_lived(application::start_upgrading().await).await else { return };
+    let Some(engine) = engine_with_long_lived(test_application::start_upgrading().await).await else { return };
     for path in ["/ws", "/ws/room"] {
         let mut stream = upgraded(engine.http(), path).await;
         tokio::time::sleep(SILENCE).await;
@@ -262,7 +262,7 @@ async fn an_upload_to_a_path_of_long_lived_connections_flows_and_may_pause_and_b
 
 #[tokio::test]
 async fn a_form_is_still_bounded_in_size_and_in_time() {
-    let Some(engine) = engine_with_long_lived(application::start("app").await).await else { return };
+    let Some(engine) = engine_with_long_lived(test_application::start("app").await).await else { return };
     let head = "POST /form HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n";
     let large = raw(engine.http(), &format!("{head}{}", "x".repeat(2000))).await;
     assert_eq!(large.status, 413, "{large:?}");

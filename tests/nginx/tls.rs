@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::curl::{Seen, ask};
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
-use super::tables::{Path, backend, empty, route};
+use super::route_tables::{Path, backend, empty, route};
 use super::{application, certificates, peer};
 use swarmgate::render::Purpose;
 use swarmgate::route::{DefaultBackend, MaterialKind, MaterialRef, RouteTable, TlsBinding};
@@ -65,7 +65,7 @@ fn said(seen: &Seen, name: &str) -> String {
 }
 
 async fn with_tls(table: &mut RouteTable, name: &'static str) {
-    route(table, name, "/", Path::Kept, &[application::start(name).await]);
+    route(table, name, "/", Path::Kept, &[test_application::start(name).await]);
     table.hosts.get_mut(&host(name)).unwrap().tls = Some(binding(&name.replace(['.', '*'], "")));
 }
 
@@ -76,7 +76,7 @@ async fn each_host_is_shown_with_its_own_certificate_and_nobody_elses() {
     let site = Site::start(Purpose::Live, async |table| {
         with_tls(table, "a.test").await;
         with_tls(table, "*.wild.test").await;
-        route(table, "plain.test", "/", Path::Kept, &[application::start("plain.test").await]);
+        route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
     });
     let Some(site) = site.await else { return };
     assert_eq!(site.app("a.test", &[]).await, "a.test");
@@ -98,7 +98,7 @@ async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
     let site = Site::start(Purpose::Live, async |table| {
         with_tls(table, "a.test").await;
         with_tls(table, "b.test").await;
-        route(table, "plain.test", "/", Path::Kept, &[application::start("plain.test").await]);
+        route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
     });
     let Some(site) = site.await else { return };
     for version in ["--http1.1", "--http2"] {
@@ -114,8 +114,8 @@ async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
 async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_published_host() {
     let site = Site::start(Purpose::Live, async |table| {
         with_tls(table, "a.test").await;
-        route(table, "plain.test", "/", Path::Kept, &[application::start("plain.test").await]);
-        let default = DefaultBackend::plain(backend(&[application::start("default").await]));
+        route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
+        let default = DefaultBackend::plain(backend(&[test_application::start("default").await]));
         table.default_backend = Some(DefaultBackend { tls: Some(binding("default")), ..default });
     });
     let Some(site) = site.await else { return };
@@ -130,10 +130,10 @@ async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_publi
 async fn an_exact_host_beats_a_wildcard_whatever_either_publishes_by_tls() {
     let site = Site::start(Purpose::Live, async |table| {
         with_tls(table, "*.wild.test").await;
-        route(table, "plain.wild.test", "/", Path::Kept, &[application::start("plain").await]);
+        route(table, "plain.wild.test", "/", Path::Kept, &[test_application::start("plain").await]);
         with_tls(table, "own.pass.test").await;
-        route(table, "plain.pass.test", "/", Path::Kept, &[application::start("plain").await]);
-        table.passthrough.insert(host("*.pass.test"), backend(&[peer::start("b.pass.test").await]));
+        route(table, "plain.pass.test", "/", Path::Kept, &[test_application::start("plain").await]);
+        table.passthrough.insert(host("*.pass.test"), backend(&[tls_application::start("b.pass.test").await]));
     });
     let Some(site) = site.await else { return };
     assert_eq!(site.app("b.wild.test", &[]).await, "*.wild.test");
@@ -149,7 +149,7 @@ async fn site_with_passthrough(purpose: Purpose) -> Option<Site> {
     Site::start(purpose, async |table| {
         with_tls(table, "a.test").await;
         for name in ["pass.test", "*.deep.test"] {
-            let own = peer::start(name).await;
+            let own = tls_application::start(name).await;
             table.passthrough.insert(host(name), backend(&[own]));
         }
         table.passthrough.insert(host("empty.test"), backend(&[]));

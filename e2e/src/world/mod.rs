@@ -2,17 +2,17 @@
 //! let a case reach anything but the lab, nor leave a lab behind unless asked to.
 
 mod app;
-mod browsers;
-mod gate;
-mod http;
-mod load;
-mod report;
+mod keepalive_clients;
+mod swarmgate;
+mod http_client;
+mod steady_load;
+mod failure_report;
 mod schedule;
-mod socket;
-mod stage;
-mod suite;
-mod times;
-mod watch;
+mod websocket_client;
+mod lab_runner;
+mod runner;
+mod timing_report;
+mod watchdog;
 
 use std::env;
 use std::fs;
@@ -26,13 +26,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
-pub use browsers::Browsers;
-pub use http::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
-pub use load::{Load, LoadReport};
-pub use report::report;
+pub use keepalive_clients::Browsers;
+pub use http_client::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
+pub use steady_load::{Load, LoadReport};
+pub use failure_report::report;
 pub use schedule::Demand;
-pub use socket::{Socket, conversation};
-pub use suite::{Case, Setting, run};
+pub use websocket_client::{Socket, conversation};
+pub use runner::{Case, Setting, run};
 
 use crate::command::{finish, finish_with_input};
 use crate::lab::{Engine, Lab, LabOptions, VipShim};

@@ -8,7 +8,7 @@ use swarmgate_e2e::lab::SOCKET_GROUP;
 use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{Case, World};
 
-use super::ground::{DEFAULT, GATE};
+use super::shared_swarm::{DEFAULT, GATE};
 
 const NOTHING: &str = "0000000000000000";
 

@@ -1,39 +1,39 @@
 //! All cases, grouped so that cases with the same setting are adjacent. It must never omit a topic from [`all`].
 
-mod authorities;
-mod canary;
-mod clusters;
-mod failover;
-mod failures;
+mod backend_ca;
+mod traffic_split;
+mod service_clusters;
+mod operator_failover;
+mod component_failures;
 mod findings;
-mod fleet;
-mod follows;
-mod fronts;
-mod grants;
-mod ground;
+mod drift;
+mod application_updates;
+mod behind_load_balancer;
+mod reference_grants;
+mod shared_swarm;
 mod hardening;
-mod hosts;
+mod host_mode;
 mod lab;
-mod managers;
+mod three_managers;
 mod network_faults;
 mod network_rollouts;
-mod networks;
-mod people;
-mod protocols;
+mod network_attachment;
+mod command_line;
+mod backend_protocols;
 mod readme;
 mod redirects;
-mod replace;
+mod rollout_replace;
 mod retries;
 mod routes;
-mod serves;
+mod serving;
 mod settings;
-mod silence;
-mod spec;
-mod stays;
-mod still;
+mod control_plane_silence;
+mod spec_changes;
+mod sticky_sessions;
+mod idle_swarm;
 mod tls;
-mod trust;
-mod vip;
+mod channel_trust;
+mod backend_mode_vip;
 mod websockets;
 
 use std::time::Duration;
@@ -56,43 +56,43 @@ fn ready(world: &World) -> Result<()> {
 
 /// Every case, in the order in which they run: cases that leave the most to restore come last in their world.
 pub fn all() -> Vec<Case> {
-    let bare = [lab::cases(), managers::cases(), readme::cases()];
+    let bare = [lab::cases(), three_managers::cases(), readme::cases()];
     let labels = [
-        stays::cases(),
+        sticky_sessions::cases(),
         websockets::cases(),
-        protocols::cases(),
+        backend_protocols::cases(),
         redirects::cases(),
-        canary::cases(),
+        traffic_split::cases(),
         retries::cases(),
-        authorities::cases(),
+        backend_ca::cases(),
     ];
     let gentle = [
-        serves::cases(),
+        serving::cases(),
         routes::cases(),
-        follows::cases(),
-        vip::cases(),
+        application_updates::cases(),
+        backend_mode_vip::cases(),
         findings::cases(),
-        people::cases(),
-        still::cases(),
+        command_line::cases(),
+        idle_swarm::cases(),
         hardening::cases(),
     ];
     let rough = [
-        clusters::cases(),
-        networks::cases(),
+        service_clusters::cases(),
+        network_attachment::cases(),
         network_rollouts::cases(),
         network_faults::cases(),
-        replace::cases(),
+        rollout_replace::cases(),
         tls::cases(),
-        grants::cases(),
-        trust::cases(),
-        fleet::cases(),
-        failures::cases(),
-        silence::cases(),
-        spec::cases(),
+        reference_grants::cases(),
+        channel_trust::cases(),
+        drift::cases(),
+        component_failures::cases(),
+        control_plane_silence::cases(),
+        spec_changes::cases(),
         settings::cases(),
-        fronts::cases(),
-        failover::cases(),
-        hosts::cases(),
+        behind_load_balancer::cases(),
+        operator_failover::cases(),
+        host_mode::cases(),
     ];
     bare.into_iter().chain(gentle).chain(labels).chain(rough).flatten().collect()
 }

@@ -10,7 +10,7 @@ use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Call, Case, Steady, World};
 
 use super::SLOW;
-use super::ground::{DEFAULT, GATE};
+use super::shared_swarm::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);

@@ -6,7 +6,7 @@ use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Case, Load, LoadReport, Steady, World};
 
 use super::SLOW;
-use super::ground::{DEFAULT, GATE, MESH};
+use super::shared_swarm::{DEFAULT, GATE, MESH};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);

@@ -6,7 +6,7 @@ use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Call, Case, Response, World, http_get, https_get};
 
 use super::SLOW;
-use super::ground::{DEFAULT, GATE};
+use super::shared_swarm::{DEFAULT, GATE};
 
 /// Where the cluster `default` publishes TLS.
 const SECURE: u16 = 8444;

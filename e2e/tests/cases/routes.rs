@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use swarmgate_e2e::world::{App, Case, World, http_get};
 
-use super::ground::{DEFAULT, GATE};
+use super::shared_swarm::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);

@@ -5,7 +5,7 @@ use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 
 use super::SLOW;
-use super::ground::{DEFAULT, GATE, SPEC, declare};
+use super::shared_swarm::{DEFAULT, GATE, SPEC, declare};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);

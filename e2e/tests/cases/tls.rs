@@ -14,7 +14,7 @@ use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, Steady, World, http_get, https_get};
 
 use super::SLOW;
-use super::ground::{DEFAULT, GATE, STOCK};
+use super::shared_swarm::{DEFAULT, GATE, STOCK};
 
 /// Where the cluster `default` serves TLS.
 pub(super) const TLS: u16 = 8444;

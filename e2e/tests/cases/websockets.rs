@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use swarmgate_e2e::world::{App, Case, Socket, World, conversation};
 
-use super::ground::{DEFAULT, GATE};
+use super::shared_swarm::{DEFAULT, GATE};
 
 /// Where the application answers without a proxy.
 const DIRECT: u16 = 9091;

@@ -1,5 +1,5 @@
 //! `Forwarded` (RFC 7239) as nginx reads it: from its end, hop by hop, with the patterns of
-//! `../client_address/forwarded.rs`. `tests/nginx/fronts_explained.rs` compares the two.
+//! `../client_address/forwarded.rs`. `tests/nginx/trusted_peers_explained.rs` compares the two.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
 //! What a load balancer in front says about a client: the patterns that `../client_address.rs` writes for nginx, implemented
-//! as code. `tests/nginx/fronts_explained.rs` compares the two.
+//! as code. `tests/nginx/trusted_peers_explained.rs` compares the two.
 
 use std::net::IpAddr;
 

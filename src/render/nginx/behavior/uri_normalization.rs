@@ -1,5 +1,5 @@
 //! Paths as nginx sees them (`ngx_http_parse_complex_uri`): decoded once, without `//`, `.` and `..`; and encoded again for
-//! an application whose path is cut off. `tests/nginx/explained.rs` compares them with nginx.
+//! an application whose path is cut off. `tests/nginx/explain_agreement.rs` compares them with nginx.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 

@@ -1,0 +1,135 @@
+//! One laboratory on which cases run one after the other, and which is rebuilt when a case needs another world. It must never
+//! report a case as passed that did not run, nor give a case a world that the previous one left broken.
+
+use std::any::Any;
+use std::env;
+use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use super::runner::Case;
+use super::timing_report::Clock;
+use super::{World, report};
+
+/// Set to anything to keep the lab of a failed run for inspection.
+const KEEP: &str = "SWARMGATE_E2E_KEEP";
+
+/// The world that is up, or the reason why the last one did not come up.
+pub(super) struct Stage {
+    /// Which of the labs side by side, from 0.
+    number: usize,
+    setting: &'static str,
+    world: Option<World>,
+    broken: Option<String>,
+    /// Whether a case has run in this world.
+    used: bool,
+    failed: bool,
+}
+
+impl Stage {
+    pub fn new(number: usize) -> Self {
+        Self { number, setting: "", world: None, broken: None, used: false, failed: false }
+    }
+
+    /// The setting whose world is up; empty if the next case needs a new one in any case.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// Builds the world that the case needs unless it is up already. If that fails, the case reports it when it runs.
+    pub fn raise(&mut self, case: &Case) -> Result<()> {
+        if self.setting == case.setting.name {
+            return Ok(());
+        }
+        self.clear()?;
+        (self.setting, self.used) = (case.setting.name, false);
+        match World::up(&case.setting, self.number) {
+            Ok(world) => self.world = Some(world),
+            Err(reason) => self.broken = Some(format!("{reason:#}")),
+        }
+        Ok(())
+    }
+
+    /// Runs a case in the world that is up.
+    pub fn play(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
+        let outcome = self.play_and_tidy(case, clock);
+        self.failed |= outcome.is_err();
+        outcome
+    }
+
+    fn play_and_tidy(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
+        let broken = self.broken.as_deref().unwrap_or("?");
+        let world =
+            self.world.as_ref().filter(|_| self.broken.is_none()).with_context(|| format!("the world did not come up: {broken}"))?;
+        let ready = guarded(world, case, case.setting.before).context("before the case began");
+        clock.settled();
+        let begun = ready.is_ok();
+        let outcome = ready.and_then(|()| guarded(world, case, case.check)).and(nothing_refused(world));
+        clock.checked();
+        let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
+        // A new world in which its first case cannot begin is not rebuilt for each case; otherwise the next case gets a fresh
+        // one.
+        if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
+            self.broken = Some(format!("{reason:#}"));
+        } else if !begun || tidied.is_err() {
+            self.setting = "";
+        }
+        self.used = true;
+        outcome
+    }
+
+    /// Removes the world, unless a case failed and the world is kept for inspection.
+    pub fn clear(&mut self) -> Result<()> {
+        self.broken = None;
+        match self.world.take() {
+            Some(world) if self.failed && env::var_os(KEEP).is_some() => {
+                eprintln!("e2e: lab {} is left up because {KEEP} is set", world.lab.name());
+                Ok(())
+            }
+            Some(world) => world.down(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An API call by the operator that is not on the published list fails the case during which it happened.
+fn nothing_refused(world: &World) -> Result<()> {
+    let refused = world.lab.take_refused_calls()?;
+    ensure!(refused.is_empty(), "calls that charts/swarmgate/docker-api.txt does not name:\n{}", refused.join("\n"));
+    Ok(())
+}
+
+/// Runs part of a case where it can reach only the lab, and prints the state of the world if it fails.
+fn guarded(world: &World, case: &Case, work: fn(&World) -> Result<()>) -> Result<()> {
+    world.lab.inside(|| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(world)));
+        let outcome = outcome.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(&*panic))));
+        outcome.inspect_err(|reason| {
+            print_at_once(&format!(
+                "\n==== {} failed on lab {}:\n{}\n==== the world then:\n{}\n",
+                case.name,
+                world.lab.name(),
+                chain(reason),
+                report(world)
+            ));
+        })
+    })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
+}
+
+/// Written in one piece: cases on other labs write, too, and the results of cases go to the other stream.
+fn print_at_once(text: &str) {
+    let _results_wait = io::stdout().lock();
+    // A closed stream is no reason to fail.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// An error with all its causes.
+pub(super) fn chain(reason: &anyhow::Error) -> String {
+    reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
+}

@@ -1,0 +1,188 @@
+//! The control plane is silent for longer than allowed: proxies resolve endpoints by name, and a stranger that got an old
+//! address does not answer for a published host.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmgate_e2e::wait::{eventually, throughout};
+use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+
+use super::SLOW;
+use super::shared_swarm::{DEV, GATE};
+
+const PROXY: &str = "swarmgate-proxy-dev";
+/// So small that a released address is reused at once.
+const NARROW: (&str, &str) = ("narrow", "10.231.7.0/28");
+/// Another service's network.
+const ELSEWHERE: &str = "elsewhere";
+/// Enough tasks that none of the network's addresses stays free.
+const STRANGERS: usize = 12;
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case::new(name, GATE, check);
+    vec![
+        case("silence::nobody_who_got_an_old_address_answers_for_a_host", stranger).with_traffic(),
+        case("silence::a_restart_of_operator_or_extension_takes_no_proxy_to_names", restarts).with_traffic(),
+    ]
+}
+
+fn stranger(world: &World) -> Result<()> {
+    world.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", NARROW.1, NARROW.0])?;
+    App::new("owned").cluster("dev").network(NARROW.0).create(world)?;
+    App::new("beside").cluster("dev").network("apps-dev").create(world)?;
+    world.network(ELSEWHERE)?;
+    // A neighbour whose network the proxies are attached to as well, and which has another service's name as an alias there.
+    let alias = format!("name={ELSEWHERE},alias=beside,alias=beside.apps-dev");
+    App::new("neighbour").cluster("dev").without_network().words(&["--network", &alias]).create(world)?;
+    // This service stays on the network when the neighbour is removed, so the proxies are not replaced to leave it.
+    App::new("stays").cluster("dev").network(ELSEWHERE).create(world)?;
+    let at = world.at(3, DEV);
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+    world.await_answer(&at, "stays.test", "/", "stays")?;
+    world.await_answer(&at, "beside.test", "/", "beside")?;
+    world.await_answer(&at, "neighbour.test", "/", "neighbour")?;
+    world.await_converged("dev")?;
+    let traffic = Steady::start([&at, &at], "beside.test")?;
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
+    world.await_alive("swarmgate_operator", 0)?;
+    let silent = Instant::now();
+    await_source(world, "names")?;
+    let took = silent.elapsed();
+    ensure!(took > Duration::from_secs(15), "it went over after {took:?}");
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+    check_aliases(world, &at)?;
+
+    take_the_address(world, &at)?;
+    scale(world, "squatter", 2)?;
+    scale(world, "owned", 1)?;
+    eventually(SLOW, "the new task answers", || {
+        only_its_own(&at)?;
+        ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
+        Ok(())
+    })?;
+    for _ in 0..200 {
+        only_its_own(&at)?;
+    }
+    // The services that took the name are removed just as the control plane returns.
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    world.docker(&["service", "rm", "aliased", "neighbour"])?;
+    await_source(world, "live")?;
+    world.await_converged("dev")?;
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+    traffic.stop_without_loss()?;
+    let cluster = world.cluster("dev")?;
+    ensure!(cluster["proxies"][0]["fallbacks"] == 1, "{}", cluster["proxies"]);
+    Ok(())
+}
+
+/// Another service's tasks get the address of a removed task of `owned`, and answer for none of its hosts.
+fn take_the_address(world: &World, at: &str) -> Result<()> {
+    // The network is full, so that the next task gets the address that becomes free.
+    let replicas = STRANGERS.to_string();
+    let squatter = ["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", &replicas, "--env", "VERSION=stranger", "demo-app:v1"];
+    world.create("squatter", &squatter)?;
+    let count = eventually(SLOW, "as many strangers run as there are addresses for", || {
+        let before = addresses_of(world, "squatter")?;
+        ensure!(!before.is_empty(), "none runs yet");
+        throughout(Duration::from_secs(6), "no other one starts", || {
+            let now = addresses_of(world, "squatter")?;
+            ensure!(now == before, "{before:?} became {now:?}");
+            Ok(())
+        })?;
+        Ok(before.len())
+    })?;
+    scale(world, "squatter", count)?;
+    world.await_alive("squatter", count)?;
+    let old = world.await_running("owned", 1)?.remove(0);
+    let address = address_of(&old).context("the task has an address")?;
+    // A task replaced at once would pass its address on to its own successor, because no other is free.
+    scale(world, "owned", 0)?;
+    world.await_alive("owned", 0)?;
+    // The time that Docker's name server and the engine take to drop an address.
+    throughout(Duration::from_secs(4), "no stranger answers", || only_its_own(at))?;
+    // More tasks than addresses: they take all that are free, including the old one.
+    scale(world, "squatter", STRANGERS)?;
+    eventually(SLOW, "a stranger has the old address", || {
+        let addresses = addresses_of(world, "squatter")?;
+        only_its_own(at)?;
+        ensure!(addresses.contains(&address), "{address} is not among {addresses:?}");
+        Ok(())
+    })?;
+    for _ in 0..200 {
+        only_its_own(at)?;
+    }
+    Ok(())
+}
+
+/// Docker resolves the name of a service to any service that uses it as an alias; proxies do not.
+fn check_aliases(world: &World, at: &str) -> Result<()> {
+    let check = || {
+        for _ in 0..200 {
+            let answer = Call::get(at, "beside.test", "/").send()?;
+            ensure!(answer.status == 200 && answer.json()?["version"] == "beside", "{} {:.300}", answer.status, answer.body);
+        }
+        Ok(())
+    };
+    check().context("a neighbour has the name on his own network")?;
+    let words = ["--network", "name=apps-dev,alias=beside", "--hostname", "tasks.beside", "--env", "VERSION=alias", "demo-app:v1"];
+    world.create("aliased", &words)?;
+    world.await_running("aliased", 1)?;
+    throughout(Duration::from_secs(5), "only the service itself answers", check)
+}
+
+fn scale(world: &World, service: &str, count: usize) -> Result<()> {
+    world.docker(&["service", "scale", "--detach", &format!("{service}={count}")]).map(drop)
+}
+
+/// Panics, and so fails without a retry, if another service answers; no response at all is acceptable here.
+fn only_its_own(at: &str) -> Result<()> {
+    let Ok(answer) = Call::get(at, "owned.test", "/").patience(Duration::from_secs(20)).send() else { return Ok(()) };
+    assert!(answer.status != 200 || answer.json()?["version"] == "owned", "a stranger answers for the host: {:.300}", answer.body);
+    Ok(())
+}
+
+fn addresses_of(world: &World, service: &str) -> Result<BTreeSet<String>> {
+    Ok(world.running_tasks(service)?.iter().filter_map(address_of).collect())
+}
+
+fn address_of(task: &Value) -> Option<String> {
+    let attachments = task["NetworksAttachments"].as_array()?;
+    let narrow = attachments.iter().find(|attachment| attachment["Network"]["Spec"]["Name"] == NARROW.0)?;
+    Some(narrow["Addresses"][0].as_str()?.split('/').next()?.to_owned())
+}
+
+/// Waits until the proxy itself reports this source of its configuration.
+fn await_source(world: &World, source: &str) -> Result<()> {
+    eventually(SLOW, &format!("the proxy's configuration is from {source:?}"), || {
+        let task = world.running_tasks(PROXY)?.pop().context("no proxy runs")?;
+        let said = world.exec(&task, &["swarmgate", "proxy", "--check"])?;
+        ensure!(said.contains(&format!("({source})")), "it says {said}");
+        Ok(())
+    })
+}
+
+fn restarts(world: &World) -> Result<()> {
+    App::new("calm").cluster("dev").network("apps-dev").create(world)?;
+    let at = world.at(3, DEV);
+    world.await_answer(&at, "calm.test", "/", "calm")?;
+    world.await_converged("dev")?;
+    let before = world.cluster("dev")?["proxies"].take();
+    let traffic = Steady::start([&at, &at], "calm.test")?;
+    for service in ["swarmgate_operator", "swarmgate-extension-dev"] {
+        let task = world.await_running(service, 1)?.remove(0);
+        world.kill(&task)?;
+        eventually(SLOW, &format!("another task of {service} runs"), || {
+            let now = world.running_tasks(service)?;
+            ensure!(now.first().is_some_and(|now| now["ID"] != task["ID"]), "there is none yet");
+            Ok(())
+        })?;
+        world.await_converged("dev")?;
+    }
+    traffic.stop_without_loss()?;
+    let after = world.cluster("dev")?["proxies"].take();
+    let told = |proxies: &Value| [proxies[0]["task"].clone(), proxies[0]["fallbacks"].clone(), proxies[0]["reloads"].clone()];
+    ensure!(after[0]["fallbacks"] == 0 && told(&before) == told(&after), "{before} became {after}");
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! The declaration changes: the fleet follows, with no more task replacements than the change needs.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
+
+use super::SLOW;
+use super::shared_swarm::{CLUSTERS, DEFAULT, DEV, GATE, MESH, SPEC, await_operator_with, declare};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case::new(name, GATE, check);
+    vec![
+        case("spec::constraints_replicas_and_ports_are_followed", followed),
+        case("spec::constraints_that_leave_the_document_let_tasks_go_everywhere", unconstrained),
+        case("spec::a_change_that_needs_no_new_tasks_makes_none", no_new_tasks).with_traffic(),
+        case("spec::a_cluster_that_leaves_takes_its_objects_along_and_nobody_elses", cluster_leaves),
+        case("spec::a_cluster_with_an_impossible_image_delays_no_other", impossible_image),
+        case("spec::a_broken_spec_fails_the_charts_update_and_the_last_one_stays_in_force", broken).with_traffic(),
+    ]
+}
+
+/// The shared declaration with one passage replaced, which must exist.
+fn spec_with(old: &str, new: &str, spec: &str) -> Result<String> {
+    ensure!(spec.contains(old), "the shared declaration has no {old:?}");
+    Ok(spec.replace(old, new))
+}
+
+fn followed(world: &World) -> Result<()> {
+    let spec = spec_with("http: {published: 8082, target: 80}", "http: {published: 8092, target: 80}", SPEC)?;
+    let spec = spec_with("[\"node.labels.lb==dev\"]", "[\"node.hostname==node2\"]", &spec)?;
+    let spec = spec_with("    replicas: 2\n", "    replicas: 3\n", &spec)?;
+    App::new("moved").cluster("dev").network("apps-dev").create(world)?;
+    world.await_answer(&world.at(3, DEV), "moved.test", "/", "moved")?;
+    declare(world, &spec)?;
+    world.await_answer(&world.at(2, 8092), "moved.test", "/", "moved")?;
+    for (k, port) in [(2, DEV), (3, DEV), (3, 8092)] {
+        eventually(SLOW, &format!("port {port} of node{k} is closed"), || {
+            ensure!(http_get(&world.at(k, port), "moved.test", "/").is_err(), "it answers");
+            Ok(())
+        })?;
+    }
+    world.await_running("swarmgate-proxy-mesh", 3)?;
+    world.await_converged("dev")?;
+    world.await_converged("mesh").map(drop)
+}
+
+/// Without any placement, the service would kill the managers' engines.
+fn unconstrained(world: &World) -> Result<()> {
+    let spec = spec_with("    constraints: [\"node.labels.lb==dev\"]\n", "", SPEC)?;
+    let spec = spec_with("    constraints: [\"node.role==worker\"]\n", "    constraints: []\n", &spec)?;
+    declare(world, &spec)?;
+    (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop))?;
+    world.await_converged("dev")?;
+    for service in ["swarmgate-proxy-dev", "swarmgate-extension-dev"] {
+        let placement = world.service(service)?["Spec"]["TaskTemplate"]["Placement"].take();
+        ensure!(placement.is_object(), "{service} has the placement {placement}");
+    }
+    Ok(())
+}
+
+fn no_new_tasks(world: &World) -> Result<()> {
+    const NETWORKS: &str = "networkInterval: 5s, networkTimeout: 30s";
+    let new = format!("    update: {{monitor: 2s, delay: 1s, {NETWORKS}}}\n    labels: {{team: edge}}\n");
+    let spec = spec_with(&format!("    update: {{monitor: 1s, {NETWORKS}}}\n"), &new, SPEC)?;
+    let spec = spec_with("{upstreamAddressHeader: true}", "{upstreamAddressHeader: true, clientMaxBodySize: 7m}", &spec)?;
+    let services = ["swarmgate-proxy-default", "swarmgate-proxy-mesh", "swarmgate-extension-default"];
+    let tasks = || services.iter().map(|service| world.task_ids(service)).collect::<Result<Vec<_>>>();
+    App::new("through").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "through.test", "/", "through")?;
+    world.await_answer(&fresh, "through.test", "/", "through")?;
+    let before = tasks()?;
+    let traffic = Steady::start([&kept, &fresh], "through.test")?;
+    declare(world, &spec)?;
+    for service in &services[..2] {
+        eventually(SLOW, &format!("{service} is as declared"), || {
+            let about = world.service(service)?["Spec"].take();
+            ensure!(about["Labels"]["team"] == "edge" && about["UpdateConfig"]["Delay"] == 1_000_000_000_u64, "{about}");
+            Ok(())
+        })?;
+    }
+    eventually(SLOW, "the larger body is allowed", || {
+        let answer = swarmgate_e2e::world::Call::post(&kept, "through.test", "/", &"x".repeat(2_000_000)).send()?;
+        ensure!(answer.status == 200, "status {}", answer.status);
+        Ok(())
+    })?;
+    world.await_converged("default")?;
+    traffic.stop_without_loss()?;
+    ensure!(tasks()? == before, "{before:?} became {:?}", tasks()?);
+    Ok(())
+}
+
+fn cluster_leaves(world: &World) -> Result<()> {
+    let spec = without_cluster("mesh", &without_cluster("stock", SPEC)?)?;
+    // Another operator may run in the same Swarm, and users choose any names they like.
+    world.create("swarmgate-proxy-other", &["--label", "swarmgate.owner=other", "--label", "swarmgate.cluster=mesh", "demo-app:v1"])?;
+    let before = of_others(world)?;
+    let result = leave(world, &spec).and_then(|()| {
+        let after = of_others(world)?;
+        ensure!(after.is_superset(&before), "{before:?} became {after:?}");
+        Ok(())
+    });
+    world.docker(&["service", "rm", "swarmgate-proxy-other"])?;
+    result
+}
+
+fn leave(world: &World, spec: &str) -> Result<()> {
+    declare(world, spec)?;
+    eventually(SLOW, "the objects of the clusters that left are gone", || {
+        let of_gone: Vec<_> = world.owned()?.into_keys().filter(|name| name.contains("mesh") || name.contains("stock")).collect();
+        ensure!(of_gone.is_empty(), "there are {of_gone:?}");
+        Ok(())
+    })?;
+    for cluster in ["default", "dev"] {
+        world.await_converged(cluster)?;
+    }
+    eventually(SLOW, "the status has forgotten them", || {
+        let clusters = world.status()?["clusters"].take();
+        let names: Vec<_> = clusters.as_object().into_iter().flat_map(|clusters| clusters.keys()).collect();
+        ensure!(names == ["default", "dev"], "it knows {names:?}");
+        Ok(())
+    })?;
+    world.await_answer(&world.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
+}
+
+/// Everything in the Swarm that does not belong to the clusters being removed.
+fn of_others(world: &World) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for kind in ["service", "config", "secret", "network"] {
+        let names = world.docker(&[kind, "ls", "--format", "{{.Name}}"])?;
+        let of_others = names.lines().filter(|name| !["-mesh", "-stock"].iter().any(|cluster| name.contains(cluster)));
+        // The operator's own spec belongs to the stack, and new configurations replace old ones.
+        found.extend(of_others.filter(|_| kind != "config").map(|name| format!("{kind} {name}")));
+    }
+    Ok(found)
+}
+
+fn without_cluster(name: &str, spec: &str) -> Result<String> {
+    let documents: Vec<_> = spec.split("---\n").collect();
+    let rest: Vec<_> = documents.iter().filter(|document| !document.contains(&format!("  name: {name}\n"))).copied().collect();
+    ensure!(rest.len() + 1 == documents.len(), "no cluster {name}");
+    Ok(rest.join("---\n"))
+}
+
+fn impossible_image(world: &World) -> Result<()> {
+    let dev =
+        spec_with("    constraints: [\"node.labels.lb==dev\"]", "    constraints: [\"node.labels.lb==dev\"]\n    env: {NEW: tasks}", SPEC)?;
+    let spec = spec_with(
+        "    image: swarmgate-nginx:dev\n    mode: global            # or",
+        "    image: no-such-image:dev\n    mode: global            # or",
+        &dev,
+    )?;
+    declare(world, &spec)?;
+    world.await_cluster("dev", "is not converged and says so", |cluster| {
+        let condition = cluster["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == "FleetConverged");
+        ensure!(condition.is_some_and(|condition| condition["status"] == "False"), "{condition:?}");
+        ensure!(cluster["waiting"].as_array().is_some_and(|waiting| !waiting.is_empty()), "it waits for nothing");
+        Ok(())
+    })?;
+    App::new("unbothered").create(world)?;
+    (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "unbothered.test", "/", "unbothered").map(drop))?;
+    world.await_converged("default")?;
+    // Swarm rolls back to the image that ran, or the operator does once the declaration is right again.
+    declare(world, SPEC)?;
+    world.await_converged_after_rollback("dev")?;
+    world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
+}
+
+/// The chart's operator exits at startup when a document has an error, so Swarm rolls back to the previous spec.
+fn broken(world: &World) -> Result<()> {
+    App::new("steady").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "steady.test", "/", "steady")?;
+    world.await_answer(&fresh, "steady.test", "/", "steady")?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    let before: Vec<_> = world.owned()?.into_keys().collect();
+    let traffic = Steady::start([&kept, &fresh], "steady.test")?;
+    world.deploy_swarmgate_with(&spec_with("  name: mesh\nspec:\n  serviceCluster: mesh\n  engine: nginx", MISTAKE, SPEC)?, &[])?;
+    world.await_rollout("swarmgate_operator", "rollback_completed")?;
+    await_operator_with(world, SPEC)?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    let told = world.log("swarmgate_operator", 500)?;
+    ensure!(told.contains("spec.engine") && told.contains("apache"), "the log does not say what is wrong: {told}");
+    traffic.stop_without_loss()?;
+    let after: Vec<_> = world.owned()?.into_keys().collect();
+    ensure!(before == after, "{before:?} became {after:?}");
+    // An operator that went back to the last good spec continues its work.
+    App::new("after").cluster("mesh").network("apps").create(world)?;
+    world.await_answer(&world.at(2, MESH), "after.test", "/", "after").map(drop)
+}
+
+const MISTAKE: &str = "  name: mesh\nspec:\n  serviceCluster: mesh\n  engine: apache";

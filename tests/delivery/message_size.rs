@@ -1,0 +1,123 @@
+//! Messages that are too large and proxies that do not follow: routes that no message can hold are published without their
+//! largest part, a proxy that cannot fetch what is offered reports so, and a silent proxy is reported as missing, all within
+//! ten seconds.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use swarmgate::channel::serve;
+use swarmgate::pki::{ChannelIdentity, ChannelRole, ClientAuthentication, Credentials, server_config};
+use swarmgate::protocol::messages::{ActivityKind, ProxyReport};
+use swarmgate::protocol::size_limits::MESSAGE_BYTES_MAX;
+use swarmgate::route::Part;
+use swarmgate::types::{ContextPath, HostPattern};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::test_application::App;
+use crate::stage::{Stage, cluster, eventually};
+use crate::route_tables::routes;
+
+/// The time within which the status must show it.
+const SOON: Duration = Duration::from_secs(10);
+/// A debug build writes tens of megabytes a few times.
+const RENDERING: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    let heavy = HostPattern::parse("heavy.example.org").unwrap();
+    let mut table = routes(&stage, &[("app.example.org", &[&app]), (heavy.as_str(), &[&app]), ("new.example.org", &[&app])]);
+    let socket = |number: usize| ContextPath::parse(&format!("/{}-{number:05}", "w".repeat(1000))).unwrap();
+    table.hosts.get_mut(&heavy).unwrap().paths.get_mut(&ContextPath::root()).unwrap().websockets = (0..16_000).map(socket).collect();
+    let desired = stage.publish(table);
+    // Changes of other services are served, and the heavy service keeps its name.
+    let deadline = Instant::now() + RENDERING;
+    while stage.answer("new.example.org").await.as_deref() != Ok("one") {
+        assert!(Instant::now() < deadline, "the new host is never served");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stage.until_running(&desired).await;
+    assert!(stage.answer("heavy.example.org").await.unwrap_err().contains("503"));
+    let report = stage.report().unwrap();
+    let held: Vec<_> = report.quarantined.iter().map(|held| (&held.part, held.too_large)).collect();
+    assert_eq!(held, [(&Part::Route { host: heavy, path: ContextPath::root() }, true)]);
+    let words = &report.quarantined[0].words;
+    assert!(words.contains("for proxies") && words.contains(&format!("{MESSAGE_BYTES_MAX} at most are read")), "{words}");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_says_nothing_any_more_is_missed_within_ten_seconds() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_running(&desired).await;
+    let said = |silent: bool| stage.report().filter(|report| report.proxies.first().is_some_and(|proxy| proxy.silent == silent));
+    assert!(said(false).is_some());
+    proxy.lost();
+    let since = Instant::now();
+    let report = eventually("it is missed", || said(true)).await;
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    assert!(report.proxies[0].running.is_some(), "what it last said is known");
+    assert_eq!(stage.answer("app.example.org").await.unwrap(), "one", "its engine goes on");
+    extension.stopped().await;
+}
+
+/// An impostor with the extension's certificate that offers more than any proxy reads, and records the proxies' reports.
+async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>, stop: CancellationToken) -> String {
+    let credentials = Credentials::new(stage.authority().root().clone());
+    let key = ChannelIdentity::issued_by(stage.authority(), ChannelRole::Extension, &cluster(), "extension", Timestamp::now()).unwrap();
+    credentials.replace(key);
+    let tls = server_config(&credentials, ClientAuthentication::Required).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let large = || async { "x".repeat(MESSAGE_BYTES_MAX + 1) };
+    let hear = move |body: Body| async move {
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        heard.lock().unwrap().push(serde_json::from_slice(&bytes).unwrap());
+    };
+    let router = Router::new().route("/v1/bundle", get(large)).route("/v1/proxies/{task}", post(hear));
+    tokio::spawn(async move { serve(listener, tls, router, stop).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_cannot_read_what_is_offered_says_so_and_goes_on() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_running(&desired).await;
+    eventually("the state is saved", || stage.saved_state()).await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+
+    let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+    let url = oversized_extension(&stage, Arc::clone(&heard), stop.clone()).await;
+    let since = Instant::now();
+    let proxy = stage.proxy_told_of(&url, &stage.operator_url());
+    let cut = || {
+        let heard = heard.lock().unwrap();
+        let is_cut = |report: &&ProxyReport| report.activity.as_ref().is_some_and(|activity| activity.kind == ActivityKind::Cut);
+        heard.iter().find(is_cut).cloned()
+    };
+    let report = eventually("it says why", cut).await;
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    let words = report.activity.unwrap().words;
+    assert!(words.contains(&format!("answered more than {MESSAGE_BYTES_MAX} bytes")), "{words}");
+    stage.until_answer("app.example.org", "one").await;
+    proxy.drained().await.unwrap();
+    stop.cancel();
+}

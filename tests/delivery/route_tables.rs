@@ -1,0 +1,32 @@
+//! Route tables for the tests.
+
+use std::collections::BTreeMap;
+
+use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable, VirtualHost};
+use swarmgate::types::{ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
+
+use crate::test_application::App;
+use crate::stage::{Stage, cluster};
+
+/// A table with these hosts, each served by these applications.
+pub fn routes(stage: &Stage, hosts: &[(&str, &[&App])]) -> RouteTable {
+    let host = |(name, apps): &(&str, &[&App])| (HostPattern::parse(name).unwrap(), virtual_host(apps));
+    RouteTable {
+        settings: EngineSettings { keepalive_min_timeout_ms: 2_000, access_log: false, ..EngineSettings::default() },
+        hosts: hosts.iter().map(host).collect(),
+        ..RouteTable::empty(cluster(), Port::new(stage.http().port()).unwrap())
+    }
+}
+
+fn virtual_host(apps: &[&App]) -> VirtualHost {
+    let endpoint = |app: &&App| Endpoint {
+        address: app.address.ip(),
+        port: Port::new(app.address.port()).unwrap(),
+        task: Some(TaskId(format!("task-{}", app.address.port()))),
+        lasting: false,
+    };
+    let (id, name) = (ServiceId("service".to_owned()), ServiceName::parse("app").unwrap());
+    let service = BackendService::new(id, name, Port::new(8080).unwrap(), apps.iter().map(endpoint).collect());
+    let route = PathRoute::to(Backend::of(vec![service]));
+    VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]), ..VirtualHost::default() }
+}

@@ -1,0 +1,217 @@
+//! `explain` believes the same parts of a described request as nginx: over everything that the tests of `fronts` send, and over
+//! headers composed at random from text that could begin, end or hide something in a header.
+
+use std::net::IpAddr;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use swarmgate::explain::{Asked, Decision, Request, Sent, decide};
+use swarmgate::render::Materials;
+use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, RouteTable};
+use swarmgate::types::EngineKind;
+
+use super::forwarded_header::FORWARDED;
+use super::trusted_peers::{CLIENT, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
+use super::proxy_protocol;
+use super::route_tables::empty;
+
+const ROUNDS: usize = 400;
+const PARAMETERS: &[&str] = &[
+    "for=203.0.113.9",
+    "for=198.51.100.3",
+    "for=127.0.0.8",
+    "For=\"[2001:db8::9]:47\"",
+    "for=[2001:db8:7::1]",
+    "for=unknown",
+    "for=\"6.6.6.6\"",
+    "for=_x",
+    "for=\"203.0.113.9:_p\"",
+    "host=\"www.test:65536\"",
+    "proto=https",
+    "proto=\"HTTP\"",
+    "proto=gopher",
+    "host=www.test",
+    "host=\"a.test:8443\"",
+    "x=\"a,for=6.6.6.6\"",
+    "by=_x",
+];
+const INTRUDERS: &[&str] = &["for=", "6.6.6.6", ":80", ";", ",", " ", "\"", "\\", "=", "]", "wss", "\t", "a=b; "];
+const CHAIN_PARTS: &[&str] = &[
+    "203.0.113.9",
+    "198.51.100.3",
+    "127.0.0.8",
+    "[2001:db8::9]:47",
+    "2001:db8:7::1",
+    "203.0.113.9:4711",
+    "::ffff:198.51.100.3",
+    "unknown",
+    "<evil>",
+    ",",
+    ", ",
+    " ",
+    ",,",
+    "[",
+    "1.2.3",
+];
+const WORDS: &[&str] =
+    &["https", "HTTP", "wss", "ws", "gopher", "www.test", "a.test:8443", "a b", ",", ", ", "[::1]:9", "[::1]:65536", "", "\"x\""];
+
+fn settings(from: ClientAddressSource) -> EngineSettings {
+    EngineSettings { client_address: Some(believed(from)), ..EngineSettings::default() }
+}
+
+fn request(peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Request {
+    let lines: Vec<&str> = headers.iter().copied().filter(|line| !line.starts_with("Host:")).collect();
+    let sent = Sent::parse(Some(&peer.to_string()), Some(&lines.join("\n")), proxy).unwrap();
+    Request::parse("http://h/").unwrap().sent(sent)
+}
+
+fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Asked {
+    Asked::of(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
+}
+
+/// Compares what `explain` believes with what nginx told the application.
+fn check(about: &str, asked: &Asked, answer: &super::raw_client::Answer) {
+    let client = asked.client.map(|client| client.to_string());
+    let host = answer.said("x-forwarded-host");
+    let told = (answer.said("x-real-ip").parse::<IpAddr>().ok().map(|client| client.to_string()), answer.said("x-forwarded-proto"));
+    assert_eq!(told, (client, asked.scheme.as_str()), "{about}: {answer:?}");
+    let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+    assert_eq!(&host[..port.unwrap_or(host.len())], asked.host, "{about}: {answer:?}");
+}
+
+/// Elements as a balancer writes them, some with one thing too many.
+fn forwarded(random: &mut StdRng) -> String {
+    let element = |random: &mut StdRng| {
+        let parameters: Vec<&str> = (0..random.random_range(1..4)).map(|_| *PARAMETERS.choose(random).unwrap()).collect();
+        parameters.join(";")
+    };
+    let elements: Vec<String> = (0..random.random_range(1..5)).map(|_| element(random)).collect();
+    let mut header = elements.join([",", ", ", " ,"].choose(random).unwrap());
+    for _ in 0..random.random_range(0..3) {
+        header.insert_str(random.random_range(0..=header.len()), INTRUDERS.choose(random).unwrap());
+    }
+    header
+}
+
+fn by_chance(random: &mut StdRng, parts: &[&str], most: usize) -> String {
+    (0..random.random_range(1..=most)).map(|_| *parts.choose(random).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn forwarded_is_believed_alike() {
+    let from = ClientAddressSource::Forwarded;
+    let Some(engine) = engine(Some(from), |_| ()).await else { return };
+    for &(about, headers, ..) in FORWARDED {
+        check(about, &asked(from, FRONT, headers, None), &ask(&engine, FRONT, "/", headers).await);
+    }
+    let random = &mut StdRng::seed_from_u64(7);
+    let mut believed = 0;
+    for _ in 0..ROUNDS {
+        let line = format!("Forwarded: {}", forwarded(random));
+        let asked = asked(from, FRONT, &[&line], None);
+        believed += usize::from(asked.client != Some(FRONT));
+        check(&line, &asked, &ask(&engine, FRONT, "/", &[&line]).await);
+    }
+    assert!(believed > ROUNDS / 4, "the generator has become too tame: {believed}");
+    let line = "Forwarded: for=203.0.113.9;proto=https";
+    check("a stranger", &asked(from, STRANGER, &[line], None), &ask(&engine, STRANGER, "/", &[line]).await);
+}
+
+#[tokio::test]
+async fn x_forwarded_headers_are_believed_alike() {
+    let from = ClientAddressSource::XForwardedFor;
+    let Some(engine) = engine(Some(from), |_| ()).await else { return };
+    let random = &mut StdRng::seed_from_u64(8);
+    for _ in 0..ROUNDS {
+        let chain = format!("X-Forwarded-For: {}", by_chance(random, CHAIN_PARTS, 7));
+        let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, WORDS, 3));
+        let host = format!("X-Forwarded-Host: {}", by_chance(random, WORDS, 3));
+        let lines = [chain.as_str(), &scheme, &host];
+        check(&lines.join(" | "), &asked(from, FRONT, &lines, None), &ask(&engine, FRONT, "/", &lines).await);
+    }
+    let in_any_spelling = |table: &mut RouteTable| table.settings.underscores_in_headers = true;
+    let Some(underscores) = super::trusted_peers::engine(Some(from), in_any_spelling).await else { return };
+    let settings = EngineSettings { underscores_in_headers: true, ..settings(from) };
+    for _ in 0..ROUNDS / 4 {
+        let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, WORDS, 2));
+        let other = format!("X_Forwarded-Proto: {}", by_chance(random, WORDS, 1));
+        let lines = ["X-Forwarded-For: 203.0.113.9", &scheme, &other, "X-Forwarded-Host: www.test"];
+        let lines = &lines[..if random.random_bool(0.5) { 4 } else { 2 }];
+        let asked = Asked::of(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
+        check(&lines.join(" | "), &asked, &ask(&underscores, FRONT, "/", lines).await);
+    }
+    let lines = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
+    check("a stranger", &asked(from, STRANGER, &lines, None), &ask(&engine, STRANGER, "/", &lines).await);
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_is_believed_alike() {
+    let from = ClientAddressSource::ProxyProtocol;
+    let Some(engine) = engine(Some(from), |_| ()).await else { return };
+    for port in [80, 443, 8080] {
+        let line = format!("PROXY TCP4 {CLIENT} 192.0.2.1 5555 {port}");
+        for peer in [FRONT, STRANGER] {
+            let before = proxy_protocol::v1(CLIENT, 5555, "192.0.2.1", port);
+            check(&line, &asked(from, peer, &[], Some(&line)), &ask_with(&engine, peer, &before, "/", &[]).await);
+        }
+    }
+    let unknown = ask_with(&engine, FRONT, b"PROXY UNKNOWN\r\n", "/", &[]).await;
+    check("unknown", &asked(from, FRONT, &[], Some("PROXY UNKNOWN")), &unknown);
+}
+
+/// A missing PROXY header closes the connection; an unexpected one is a bad request.
+#[tokio::test]
+async fn a_connection_is_taken_alike() {
+    for (from, proxy, status) in [
+        (Some(ClientAddressSource::ProxyProtocol), None, None),
+        (Some(ClientAddressSource::XForwardedFor), Some("PROXY TCP4 203.0.113.9 192.0.2.1 5555 80"), Some(400)),
+        (None, Some("PROXY TCP4 203.0.113.9 192.0.2.1 5555 80"), Some(400)),
+    ] {
+        let Some(engine) = engine(from, |_| ()).await else { return };
+        let before = proxy.map_or_else(Vec::new, |line| format!("{line}\r\n").into_bytes());
+        assert_eq!(ask_with(&engine, FRONT, &before, "/", &[]).await.status, status.unwrap_or(0), "{from:?}");
+        let settings = EngineSettings { client_address: from.map(believed), ..EngineSettings::default() };
+        assert_eq!(swarmgate::explain::admitted(EngineKind::Nginx, &settings, &request(FRONT, &[], proxy)), Err(status), "{from:?}");
+    }
+}
+
+/// The status of the decision about a request that an application answers with 200.
+fn status(table: &RouteTable, request: &Request) -> u16 {
+    let scheme = Asked::of(table.engine, &table.settings, request).scheme;
+    let secure = scheme == swarmgate::types::Scheme::Https;
+    match decide(table, &Materials::assumed(table), request, scheme) {
+        Decision::Default(default) if default.https_only && !secure => 301,
+        Decision::Default(_) => 200,
+        Decision::Place(_, _, place) => match place.answer {
+            Answer::Application(_) => 200,
+            Answer::Https => 301,
+            Answer::Redirect(_) => 302,
+            Answer::NoPath => 404,
+            Answer::NoRoute => 503,
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn redirects_go_by_what_is_believed_alike() {
+    let table = std::cell::RefCell::new(empty(1));
+    let change = |of_engine: &mut RouteTable| {
+        secured(of_engine);
+        table.replace(of_engine.clone());
+    };
+    let Some(engine) = engine(None, change).await else { return };
+    for host in ["secure.test", "mixed.test", "moved.test", "unknown.test"] {
+        for target in ["/", "/x", "/closed", "/open", "/old/x"] {
+            for (peer, word) in [(FRONT, "http"), (FRONT, "https"), (STRANGER, "https")] {
+                let line = format!("X-Forwarded-Proto: {word}");
+                let sent = Sent::parse(Some(&peer.to_string()), Some(&line), None).unwrap();
+                let request = Request::parse(&format!("http://{host}{target}")).unwrap().sent(sent);
+                let seen = ask(&engine, peer, target, &[&format!("Host: {host}"), &line]).await.status;
+                assert_eq!(status(&table.borrow(), &request), seen, "{host}{target}, {word} from {peer}");
+            }
+        }
+    }
+}
