@@ -22,9 +22,9 @@ macro_rules! on_both {
         mod real {
             use super::*;
             $(#[tokio::test] async fn $case() {
-                if let Some(swarm) = TestSwarm::real(stringify!($case)).await {
-                    $room::$case(&swarm).await;
-                    swarm.clean().await;
+                if let Some(bench) = TestSwarm::real(stringify!($case)).await {
+                    $room::$case(&bench).await;
+                    bench.clean().await;
                 }
             })+
         }

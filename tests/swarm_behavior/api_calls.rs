@@ -9,39 +9,39 @@ use swarmgate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
 use super::test_swarm::{TestSwarm, owner};
 
-pub async fn an_update_of_an_older_version_is_out_of_sequence(swarm: &TestSwarm) {
-    let id = swarm.create(&swarm.spec("a", 0)).await;
-    let before = swarm.service(&id).await;
-    swarm.edit(&id, |s| s["Labels"]["a"] = json!("b")).await;
-    let error = swarm.port().update_service(&id, before.version, &before.spec).await.unwrap_err();
+pub async fn an_update_of_an_older_version_is_out_of_sequence(bench: &TestSwarm) {
+    let id = bench.create(&bench.spec("a", 0)).await;
+    let before = bench.service(&id).await;
+    bench.edit(&id, |s| s["Labels"]["a"] = json!("b")).await;
+    let error = bench.port().update_service(&id, before.version, &before.spec).await.unwrap_err();
     assert_eq!(error.kind, SwarmErrorKind::OutOfSequence);
-    assert_eq!(swarm.service(&id).await.labels.len(), 1);
+    assert_eq!(bench.service(&id).await.labels.len(), 1);
 }
 
-pub async fn objects_that_do_not_exist_are_not_found(swarm: &TestSwarm) {
+pub async fn objects_that_do_not_exist_are_not_found(bench: &TestSwarm) {
     let none = "0123456789abcdefghijklmno".to_owned();
     let kinds = [
-        swarm.port().remove_service(&ServiceId(none.clone())).await.unwrap_err().kind,
-        swarm.port().remove_config(&ConfigId(none.clone())).await.unwrap_err().kind,
-        swarm.port().remove_secret(&SecretId(none.clone())).await.unwrap_err().kind,
-        swarm.port().remove_network(&NetworkId(none.clone())).await.unwrap_err().kind,
-        swarm.port().update_service(&ServiceId(none), 1, &swarm.spec("a", 0)).await.unwrap_err().kind,
-        create_error(swarm, |s| s["TaskTemplate"]["Networks"] = json!([{"Target": "there-is-no-such-network"}])).await,
+        bench.port().remove_service(&ServiceId(none.clone())).await.unwrap_err().kind,
+        bench.port().remove_config(&ConfigId(none.clone())).await.unwrap_err().kind,
+        bench.port().remove_secret(&SecretId(none.clone())).await.unwrap_err().kind,
+        bench.port().remove_network(&NetworkId(none.clone())).await.unwrap_err().kind,
+        bench.port().update_service(&ServiceId(none), 1, &bench.spec("a", 0)).await.unwrap_err().kind,
+        create_error(bench, |s| s["TaskTemplate"]["Networks"] = json!([{"Target": "there-is-no-such-network"}])).await,
     ];
     assert_eq!(kinds, [SwarmErrorKind::NotFound; 6]);
 }
 
-pub async fn a_taken_name_is_refused(swarm: &TestSwarm) {
-    swarm.create(&swarm.spec("a", 0)).await;
-    swarm.config("c", b"x").await;
-    swarm.network("n").await;
-    let network = json!({"Name": swarm.name("n"), "Driver": "overlay"});
-    swarm.port().create_secret(&swarm.name("s"), &owner(), b"x").await.unwrap();
+pub async fn a_taken_name_is_refused(bench: &TestSwarm) {
+    bench.create(&bench.spec("a", 0)).await;
+    bench.config("c", b"x").await;
+    bench.network("n").await;
+    let network = json!({"Name": bench.name("n"), "Driver": "overlay"});
+    bench.port().create_secret(&bench.name("s"), &owner(), b"x").await.unwrap();
     let kinds = [
-        swarm.port().create_service(&swarm.spec("a", 1)).await.unwrap_err().kind,
-        swarm.port().create_config(&swarm.name("c"), &owner(), b"y").await.unwrap_err().kind,
-        swarm.port().create_secret(&swarm.name("s"), &owner(), b"y").await.unwrap_err().kind,
-        swarm.port().create_network(&network).await.unwrap_err().kind,
+        bench.port().create_service(&bench.spec("a", 1)).await.unwrap_err().kind,
+        bench.port().create_config(&bench.name("c"), &owner(), b"y").await.unwrap_err().kind,
+        bench.port().create_secret(&bench.name("s"), &owner(), b"y").await.unwrap_err().kind,
+        bench.port().create_network(&network).await.unwrap_err().kind,
     ];
     assert_eq!(kinds, [SwarmErrorKind::NameTaken; 4]);
 }
@@ -50,31 +50,31 @@ fn reference(id: &ConfigId, name: &str, file: &str) -> Value {
     json!({"ConfigID": id.0, "ConfigName": name, "File": {"Name": file, "UID": "0", "GID": "0", "Mode": 292}})
 }
 
-pub async fn what_is_in_use_stays(swarm: &TestSwarm) {
-    let (config, network) = (swarm.config("c", b"x").await, swarm.network("n").await);
-    let mut spec = swarm.spec("a", 0);
-    spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([reference(&config, &swarm.name("c"), "/c")]);
+pub async fn what_is_in_use_stays(bench: &TestSwarm) {
+    let (config, network) = (bench.config("c", b"x").await, bench.network("n").await);
+    let mut spec = bench.spec("a", 0);
+    spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([reference(&config, &bench.name("c"), "/c")]);
     spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
-    let id = swarm.create(&spec).await;
-    assert_eq!(swarm.port().remove_config(&config).await.unwrap_err().kind, SwarmErrorKind::InUse);
-    assert_eq!(swarm.port().remove_network(&network).await.unwrap_err().kind, SwarmErrorKind::InUse);
-    swarm
+    let id = bench.create(&spec).await;
+    assert_eq!(bench.port().remove_config(&config).await.unwrap_err().kind, SwarmErrorKind::InUse);
+    assert_eq!(bench.port().remove_network(&network).await.unwrap_err().kind, SwarmErrorKind::InUse);
+    bench
         .edit(&id, |s| {
             s["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]);
             s["TaskTemplate"]["Networks"] = json!([]);
         })
         .await;
     // The previous spec still refers to both, which does not prevent their removal.
-    swarm.port().remove_config(&config).await.unwrap();
-    swarm.remove_network_once_free(&network).await;
+    bench.port().remove_config(&config).await.unwrap();
+    bench.remove_network_once_free(&network).await;
 }
 
-pub async fn data_has_its_limits(swarm: &TestSwarm) {
-    let swarm = swarm.port();
+pub async fn data_has_its_limits(bench: &TestSwarm) {
+    let swarm = bench.port();
     let config =
-        async |size: usize| swarm.create_config(&swarm.name(&format!("c{size}")), &owner(), &vec![b'x'; size]).await.map_err(|e| e.kind);
+        async |size: usize| swarm.create_config(&bench.name(&format!("c{size}")), &owner(), &vec![b'x'; size]).await.map_err(|e| e.kind);
     let secret =
-        async |size: usize| swarm.create_secret(&swarm.name(&format!("s{size}")), &owner(), &vec![b'x'; size]).await.map_err(|e| e.kind);
+        async |size: usize| swarm.create_secret(&bench.name(&format!("s{size}")), &owner(), &vec![b'x'; size]).await.map_err(|e| e.kind);
     assert!(config(1_023_999).await.is_ok());
     assert!(secret(511_999).await.is_ok());
     let refused = [
@@ -86,98 +86,98 @@ pub async fn data_has_its_limits(swarm: &TestSwarm) {
     assert_eq!(refused, [SwarmErrorKind::Invalid; 4]);
 }
 
-pub async fn a_name_has_its_limits(swarm: &TestSwarm) {
-    let filled = |length: usize| format!("{:x<length$}", swarm.name(""));
-    let config = async |name: String| swarm.port().create_config(&name, &owner(), b"x").await.map(|_| ()).map_err(|e| e.kind);
+pub async fn a_name_has_its_limits(bench: &TestSwarm) {
+    let filled = |length: usize| format!("{:x<length$}", bench.name(""));
+    let config = async |name: String| bench.port().create_config(&name, &owner(), b"x").await.map(|_| ()).map_err(|e| e.kind);
     assert_eq!(config(filled(64)).await, Ok(()));
     assert_eq!(config(filled(65)).await, Err(SwarmErrorKind::Invalid));
-    assert_eq!(config(swarm.name("-")).await, Err(SwarmErrorKind::Invalid));
-    assert_eq!(create_error(swarm, |s| s["Name"] = json!(filled(64))).await, SwarmErrorKind::Invalid);
-    assert_eq!(create_error(swarm, |s| s["Name"] = json!("a.b")).await, SwarmErrorKind::Invalid);
+    assert_eq!(config(bench.name("-")).await, Err(SwarmErrorKind::Invalid));
+    assert_eq!(create_error(bench, |s| s["Name"] = json!(filled(64))).await, SwarmErrorKind::Invalid);
+    assert_eq!(create_error(bench, |s| s["Name"] = json!("a.b")).await, SwarmErrorKind::Invalid);
 }
 
-async fn create_error(swarm: &TestSwarm, spoil: impl Fn(&mut Value)) -> SwarmErrorKind {
-    let mut spec = swarm.spec("spoilt", 0);
+async fn create_error(bench: &TestSwarm, spoil: impl Fn(&mut Value)) -> SwarmErrorKind {
+    let mut spec = bench.spec("spoilt", 0);
     spoil(&mut spec);
-    swarm.port().create_service(&spec).await.unwrap_err().kind
+    bench.port().create_service(&spec).await.unwrap_err().kind
 }
 
-pub async fn a_config_that_a_label_names_is_seen_and_none_that_begins_so(swarm: &TestSwarm) {
-    let stack = swarm.name("").trim_end_matches('-').to_owned();
+pub async fn a_config_that_a_label_names_is_seen_and_none_that_begins_so(bench: &TestSwarm) {
+    let stack = bench.name("").trim_end_matches('-').to_owned();
     let none = BTreeMap::new();
     let mut ids = Vec::new();
     for name in ["ca", "cab", "own_ca"] {
-        let name = if name == "own_ca" { format!("{stack}_ca") } else { swarm.name(name) };
-        ids.push(swarm.port().create_config(&name, &none, b"x").await.unwrap());
+        let name = if name == "own_ca" { format!("{stack}_ca") } else { bench.name(name) };
+        ids.push(bench.port().create_config(&name, &none, b"x").await.unwrap());
     }
-    let seen = async || swarm.look().await.configs.keys().filter(|id| ids.contains(id)).cloned().collect::<BTreeSet<_>>();
+    let seen = async || bench.look().await.configs.keys().filter(|id| ids.contains(id)).cloned().collect::<BTreeSet<_>>();
     let naming = |name: &str, value: String, stack: &str| {
-        let mut spec = swarm.spec(name, 0);
+        let mut spec = bench.spec(name, 0);
         spec["Labels"] = json!({"com.docker.lb.ssl_backend_tls_verify": value, "com.docker.stack.namespace": stack});
         spec
     };
     assert_eq!(seen().await, BTreeSet::new());
     // A name that only begins like one, an id, and the beginning of an id.
-    for (name, value) in [("a", swarm.name("c")), ("b", ids[1].0.clone()), ("c", ids[1].0[..5].to_owned())] {
-        swarm.create(&naming(name, value, "")).await;
+    for (name, value) in [("a", bench.name("c")), ("b", ids[1].0.clone()), ("c", ids[1].0[..5].to_owned())] {
+        bench.create(&naming(name, value, "")).await;
     }
     assert_eq!(seen().await, BTreeSet::new());
-    swarm.create(&naming("d", swarm.name("ca"), "")).await;
+    bench.create(&naming("d", bench.name("ca"), "")).await;
     assert_eq!(seen().await, BTreeSet::from([ids[0].clone()]));
-    swarm.create(&naming("e", "ca".to_owned(), &stack)).await;
+    bench.create(&naming("e", "ca".to_owned(), &stack)).await;
     assert_eq!(seen().await, BTreeSet::from([ids[0].clone(), ids[2].clone()]));
     for id in &ids {
-        swarm.port().remove_config(id).await.unwrap();
+        bench.port().remove_config(id).await.unwrap();
     }
     assert_eq!(seen().await, BTreeSet::new());
 }
 
-pub async fn a_wrong_spec_is_refused(swarm: &TestSwarm) {
-    let config = swarm.config("c", b"x").await;
-    let name = swarm.name("c");
+pub async fn a_wrong_spec_is_refused(bench: &TestSwarm) {
+    let config = bench.config("c", b"x").await;
+    let name = bench.name("c");
     let configs = |s: &mut Value, list: Value| s["TaskTemplate"]["ContainerSpec"]["Configs"] = list;
     let constraint = |s: &mut Value, text: &str| s["TaskTemplate"]["Placement"] = json!({"Constraints": [text]});
     let refused = [
-        create_error(swarm, |s| s["TaskTemplate"]["ContainerSpec"]["Image"] = json!("")).await,
-        create_error(swarm, |s| constraint(s, "node.role=worker")).await,
-        create_error(swarm, |s| constraint(s, "node.labels.a==b,c")).await,
-        create_error(swarm, |s| configs(s, json!([reference(&config, "another-name", "/c")]))).await,
-        create_error(swarm, |s| configs(s, json!([reference(&ConfigId("none".to_owned()), &name, "/c")]))).await,
-        create_error(swarm, |s| configs(s, json!([reference(&config, &name, "/c"), reference(&config, &name, "/c")]))).await,
-        create_error(swarm, |s| s["EndpointSpec"] = json!({"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 8099}]})).await,
-        create_error(swarm, |s| s["TaskTemplate"]["Networks"] = json!([{"Target": "ingress"}])).await,
+        create_error(bench, |s| s["TaskTemplate"]["ContainerSpec"]["Image"] = json!("")).await,
+        create_error(bench, |s| constraint(s, "node.role=worker")).await,
+        create_error(bench, |s| constraint(s, "node.labels.a==b,c")).await,
+        create_error(bench, |s| configs(s, json!([reference(&config, "another-name", "/c")]))).await,
+        create_error(bench, |s| configs(s, json!([reference(&ConfigId("none".to_owned()), &name, "/c")]))).await,
+        create_error(bench, |s| configs(s, json!([reference(&config, &name, "/c"), reference(&config, &name, "/c")]))).await,
+        create_error(bench, |s| s["EndpointSpec"] = json!({"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 8099}]})).await,
+        create_error(bench, |s| s["TaskTemplate"]["Networks"] = json!([{"Target": "ingress"}])).await,
     ];
     assert_eq!(refused, [SwarmErrorKind::Invalid; 8]);
-    let id = swarm.create(&swarm.spec("a", 0)).await;
-    assert_eq!(update_error(swarm, &id, |s| s["Name"] = json!(swarm.name("b"))).await, SwarmErrorKind::Invalid);
-    assert_eq!(update_error(swarm, &id, |s| s["Mode"] = json!({"Global": {}})).await, SwarmErrorKind::Invalid);
+    let id = bench.create(&bench.spec("a", 0)).await;
+    assert_eq!(update_error(bench, &id, |s| s["Name"] = json!(bench.name("b"))).await, SwarmErrorKind::Invalid);
+    assert_eq!(update_error(bench, &id, |s| s["Mode"] = json!({"Global": {}})).await, SwarmErrorKind::Invalid);
 }
 
-async fn update_error(swarm: &TestSwarm, id: &ServiceId, spoil: impl Fn(&mut Value)) -> SwarmErrorKind {
-    let service = swarm.service(id).await;
+async fn update_error(bench: &TestSwarm, id: &ServiceId, spoil: impl Fn(&mut Value)) -> SwarmErrorKind {
+    let service = bench.service(id).await;
     let mut spec = service.spec;
     spoil(&mut spec);
-    swarm.port().update_service(id, service.version, &spec).await.unwrap_err().kind
+    bench.port().update_service(id, service.version, &spec).await.unwrap_err().kind
 }
 
-pub async fn a_published_port_is_one_services_alone(swarm: &TestSwarm) {
+pub async fn a_published_port_is_one_services_alone(bench: &TestSwarm) {
     let publishing = |name: &str, mode: &str| {
-        let mut spec = swarm.spec(name, 0);
+        let mut spec = bench.spec(name, 0);
         spec["EndpointSpec"] = json!({"Ports": [{"TargetPort": 80, "PublishedPort": 8077, "PublishMode": mode}]});
         spec
     };
-    let mesh = swarm.create(&publishing("a", "ingress")).await;
-    let in_use = async |mode: &str| swarm.port().create_service(&publishing("b", mode)).await.unwrap_err().kind;
+    let mesh = bench.create(&publishing("a", "ingress")).await;
+    let in_use = async |mode: &str| bench.port().create_service(&publishing("b", mode)).await.unwrap_err().kind;
     assert_eq!([in_use("ingress").await, in_use("host").await], [SwarmErrorKind::InUse; 2]);
-    swarm.port().remove_service(&mesh).await.unwrap();
-    swarm.create(&publishing("c", "host")).await;
-    swarm.create(&publishing("d", "host")).await;
+    bench.port().remove_service(&mesh).await.unwrap();
+    bench.create(&publishing("c", "host")).await;
+    bench.create(&publishing("d", "host")).await;
     assert_eq!(in_use("ingress").await, SwarmErrorKind::InUse);
 }
 
 /// A spec with everything that Swarm returns in a different form.
-fn rich(swarm: &TestSwarm) -> Value {
-    let mut spec = swarm.spec("rich", 0);
+fn rich(bench: &TestSwarm) -> Value {
+    let mut spec = bench.spec("rich", 0);
     spec["Unknown"] = json!(1);
     spec["TaskTemplate"] = json!({
         "ContainerSpec": {
@@ -187,7 +187,7 @@ fn rich(swarm: &TestSwarm) -> Value {
         "Resources": {"Limits": {}, "Reservations": {"MemoryBytes": 0}},
         "RestartPolicy": {},
         "Placement": {"Constraints": ["node.role==worker"], "Preferences": [], "MaxReplicas": 0},
-        "Networks": [{"Target": swarm.name("n"), "Aliases": []}]
+        "Networks": [{"Target": bench.name("n"), "Aliases": []}]
     });
     spec["UpdateConfig"] = json!({"Delay": 0, "Monitor": 0, "Parallelism": 2, "MaxFailureRatio": 0.5});
     spec["EndpointSpec"] =
@@ -195,11 +195,11 @@ fn rich(swarm: &TestSwarm) -> Value {
     spec
 }
 
-pub async fn a_spec_reads_back_in_swarms_form(swarm: &TestSwarm) {
-    let network = swarm.network("n").await;
-    let id = swarm.create(&rich(swarm)).await;
+pub async fn a_spec_reads_back_in_swarms_form(bench: &TestSwarm) {
+    let network = bench.network("n").await;
+    let id = bench.create(&rich(bench)).await;
     let expected = json!({
-        "Name": swarm.name("rich"),
+        "Name": bench.name("rich"),
         "Labels": {},
         "TaskTemplate": {
             "ContainerSpec": {
@@ -221,21 +221,21 @@ pub async fn a_spec_reads_back_in_swarms_form(swarm: &TestSwarm) {
             {"Protocol": "tcp", "TargetPort": 82, "PublishMode": "host"}
         ]}
     });
-    assert_eq!(swarm.service(&id).await.spec, expected);
+    assert_eq!(bench.service(&id).await.spec, expected);
 }
 
 /// Capabilities and logging are returned exactly as sent. Of the security options, the engine returns all that it knows,
 /// whether or not they were sent.
-pub async fn bounds_read_back_as_they_were_sent(swarm: &TestSwarm) {
-    let mut spec = swarm.spec("bounds", 0);
+pub async fn bounds_read_back_as_they_were_sent(bench: &TestSwarm) {
+    let mut spec = bench.spec("bounds", 0);
     let (drop, driver) = (json!(["ALL"]), json!({"Name": "json-file", "Options": {"max-file": "3", "max-size": "1m"}}));
     spec["TaskTemplate"]["ContainerSpec"]["CapabilityDrop"] = drop.clone();
     spec["TaskTemplate"]["ContainerSpec"]["CapabilityAdd"] = json!([]);
     spec["TaskTemplate"]["ContainerSpec"]["Privileges"] = json!({"NoNewPrivileges": true});
     spec["TaskTemplate"]["LogDriver"] = driver.clone();
     spec["TaskTemplate"]["Resources"] = json!({"Limits": {"MemoryBytes": 8 << 20, "Pids": 64, "NanoCPUs": 0}});
-    let id = swarm.create(&spec).await;
-    let template = swarm.service(&id).await.spec["TaskTemplate"].clone();
+    let id = bench.create(&spec).await;
+    let template = bench.service(&id).await.spec["TaskTemplate"].clone();
     let container = &template["ContainerSpec"];
     assert_eq!((&container["CapabilityDrop"], &template["LogDriver"]), (&drop, &driver));
     assert!(container.get("CapabilityAdd").is_none(), "{container}");
@@ -246,31 +246,31 @@ pub async fn bounds_read_back_as_they_were_sent(swarm: &TestSwarm) {
         [&["CredentialSpec", "SELinuxContext"][..], &["CredentialSpec", "NoNewPrivileges", "SELinuxContext"]].contains(&&known[..]),
         "{known:?}"
     );
-    swarm.edit(&id, |s| s["TaskTemplate"]["LogDriver"] = json!({"Name": "local", "Options": {}})).await;
-    assert_eq!(swarm.service(&id).await.spec["TaskTemplate"]["LogDriver"], json!({"Name": "local"}));
+    bench.edit(&id, |s| s["TaskTemplate"]["LogDriver"] = json!({"Name": "local", "Options": {}})).await;
+    assert_eq!(bench.service(&id).await.spec["TaskTemplate"]["LogDriver"], json!({"Name": "local"}));
 }
 
-pub async fn a_virtual_ip_comes_after_the_creation(swarm: &TestSwarm) {
-    let network = swarm.network("n").await;
+pub async fn a_virtual_ip_comes_after_the_creation(bench: &TestSwarm) {
+    let network = bench.network("n").await;
     let attached = |name: &str, mode: &str| {
-        let mut spec = swarm.spec(name, 0);
+        let mut spec = bench.spec(name, 0);
         spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
         spec["EndpointSpec"] = json!({"Mode": mode});
         spec
     };
-    let (vip, dnsrr) = (swarm.create(&attached("vip", "vip")).await, swarm.create(&attached("dnsrr", "dnsrr")).await);
-    let seen = swarm.until("there is a virtual IP", |s| !s.services[&vip].virtual_ips.is_empty()).await;
+    let (vip, dnsrr) = (bench.create(&attached("vip", "vip")).await, bench.create(&attached("dnsrr", "dnsrr")).await);
+    let seen = bench.until("there is a virtual IP", |s| !s.services[&vip].virtual_ips.is_empty()).await;
     assert_eq!(seen.services[&vip].virtual_ips[0].network, network);
     assert_eq!(seen.services[&dnsrr].virtual_ips, []);
 }
 
-pub async fn changes_are_hinted_at(swarm: &TestSwarm) {
-    let mut hints = swarm.port().hints();
+pub async fn changes_are_hinted_at(bench: &TestSwarm) {
+    let mut hints = bench.port().hints();
     let mut kind = None;
     // The stream may not be open until it is read, so the change is repeated until its event arrives.
     for number in 0..50 {
-        let id = swarm.config(&format!("c{number}"), b"x").await;
-        swarm.port().remove_config(&id).await.unwrap();
+        let id = bench.config(&format!("c{number}"), b"x").await;
+        bench.port().remove_config(&id).await.unwrap();
         let heard = tokio::time::timeout(std::time::Duration::from_millis(300), hints.next()).await;
         kind = heard.ok().flatten().map(|hint| hint.unwrap().kind);
         // Other cases change other objects at the same time.

@@ -7,20 +7,20 @@ use swarmgate::types::NetworkId;
 
 use super::test_swarm::{TestSwarm, running, tasks};
 
-async fn with_subnet(swarm: &TestSwarm, name: &str, subnet: &str) -> NetworkId {
+async fn with_subnet(bench: &TestSwarm, name: &str, subnet: &str) -> NetworkId {
     let ipam = json!({"Driver": "default", "Config": [{"Subnet": subnet}]});
-    swarm.port().create_network(&json!({"Name": swarm.name(name), "Driver": "overlay", "IPAM": ipam})).await.unwrap()
+    bench.port().create_network(&json!({"Name": bench.name(name), "Driver": "overlay", "IPAM": ipam})).await.unwrap()
 }
 
-fn on(swarm: &TestSwarm, name: &str, replicas: u64, network: &NetworkId) -> Value {
-    let mut spec = swarm.spec(name, replicas);
+fn on(bench: &TestSwarm, name: &str, replicas: u64, network: &NetworkId) -> Value {
+    let mut spec = bench.spec(name, replicas);
     spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
     spec
 }
 
-pub async fn a_network_shows_what_its_addresses_are_taken_from(swarm: &TestSwarm) {
-    let id = with_subnet(swarm, "n", "10.213.1.0/28").await;
-    let seen = swarm.until("the network has a subnet", |s| !s.networks[&id].subnets.is_empty()).await;
+pub async fn a_network_shows_what_its_addresses_are_taken_from(bench: &TestSwarm) {
+    let id = with_subnet(bench, "n", "10.213.1.0/28").await;
+    let seen = bench.until("the network has a subnet", |s| !s.networks[&id].subnets.is_empty()).await;
     let network = &seen.networks[&id];
     assert_eq!((network.driver.as_str(), network.scope.as_str(), network.internal), ("overlay", "swarm", false));
     assert!(network.created_at.as_second() > 0);
@@ -30,27 +30,27 @@ pub async fn a_network_shows_what_its_addresses_are_taken_from(swarm: &TestSwarm
     assert_eq!(subnet.gateway, Some("10.213.1.1".parse().unwrap()));
 }
 
-pub async fn a_network_whose_subnet_is_anothers_has_no_addresses(swarm: &TestSwarm) {
-    let first = with_subnet(swarm, "a", "10.213.2.0/24").await;
-    swarm.until("the network has a subnet", |s| !s.networks[&first].subnets.is_empty()).await;
-    let second = with_subnet(swarm, "b", "10.213.2.128/25").await;
-    let id = swarm.create(&on(swarm, "s", 1, &second)).await;
-    swarm.until("there is a task", |s| tasks(s, &id).len() == 1).await;
+pub async fn a_network_whose_subnet_is_anothers_has_no_addresses(bench: &TestSwarm) {
+    let first = with_subnet(bench, "a", "10.213.2.0/24").await;
+    bench.until("the network has a subnet", |s| !s.networks[&first].subnets.is_empty()).await;
+    let second = with_subnet(bench, "b", "10.213.2.128/25").await;
+    let id = bench.create(&on(bench, "s", 1, &second)).await;
+    bench.until("there is a task", |s| tasks(s, &id).len() == 1).await;
     for _ in 0..15 {
-        swarm.pass(std::time::Duration::from_millis(100)).await;
-        let seen = swarm.look().await;
+        bench.pass(std::time::Duration::from_millis(100)).await;
+        let seen = bench.look().await;
         let network = &seen.networks[&second];
         assert_eq!((network.driver.as_str(), &network.subnets[..]), ("", &[][..]), "nor does anything say why");
         assert!(tasks(&seen, &id).iter().all(|task| task.state.as_str() == "new" && task.addresses.is_empty() && task.error.is_empty()));
     }
 }
 
-pub async fn a_full_network_keeps_tasks_new_without_a_word(swarm: &TestSwarm) {
-    let network = with_subnet(swarm, "n", "10.213.3.0/29").await;
-    let id = swarm.create(&on(swarm, "s", 7, &network)).await;
+pub async fn a_full_network_keeps_tasks_new_without_a_word(bench: &TestSwarm) {
+    let network = with_subnet(bench, "n", "10.213.3.0/29").await;
+    let id = bench.create(&on(bench, "s", 7, &network)).await;
     let waiting = |s: &swarmgate::swarm::Snapshot| tasks(s, &id).iter().filter(|task| task.state.as_str() == "new").count();
     let full = |s: &swarmgate::swarm::Snapshot| !running(s, &id).is_empty() && running(s, &id).len() + waiting(s) == 7;
-    let seen = swarm.until("some run and the others wait", full).await;
+    let seen = bench.until("some run and the others wait", full).await;
     let addresses: Vec<_> = tasks(&seen, &id).iter().flat_map(|task| &task.addresses).map(|(_, address)| address.addr()).collect();
     let vips = seen.services[&id].virtual_ips.iter().map(|vip| vip.address);
     let different: BTreeSet<_> = addresses.iter().copied().chain(vips).collect();

@@ -36,9 +36,9 @@ impl TestSwarm {
             crate::skip::skip("no SWARMGATE_TEST_DOCKER and SWARMGATE_TEST_IMAGE, which name a real Swarm and an image");
             return None;
         };
-        let swarm = Self { swarm: Box::new(DockerSwarm::connect(&url).unwrap()), simulated: None, image, prefix: prefix(case) };
-        swarm.clean().await;
-        Some(swarm)
+        let bench = Self { swarm: Box::new(DockerSwarm::connect(&url).unwrap()), simulated: None, image, prefix: prefix(case) };
+        bench.clean().await;
+        Some(bench)
     }
 
     /// Removes everything that the case has created, in this run or an earlier one.
