@@ -6,36 +6,36 @@
 
 #[path = "any_input/certificates.rs"]
 mod certificates;
-#[path = "any_input/hash_table_stress.rs"]
-mod hash_table_stress;
-#[path = "any_input/explain_consistency.rs"]
-mod explain_consistency;
-#[path = "nginx/engine.rs"]
-#[expect(dead_code, reason = "shared with the tests that make requests")]
-mod engine;
-#[path = "golden/compact_swarm.rs"]
-#[expect(dead_code, reason = "shared with the tests that read cases from files")]
-mod golden_compact;
-#[path = "any_input/label_generator.rs"]
-mod label_generator;
-#[path = "any_input/nginx_hash_tables.rs"]
-mod nginx_hash_tables;
-#[path = "any_input/scale_limits.rs"]
-mod scale_limits;
-#[path = "any_input/hash_collisions.rs"]
-mod hash_collisions;
 #[path = "any_input/config_semantics.rs"]
 mod config_semantics;
-#[path = "support/nginx_binary.rs"]
-mod nginx_binary;
 #[path = "any_input/crossplane_parser.rs"]
 mod crossplane_parser;
 #[path = "any_input/directive_contexts.rs"]
 mod directive_contexts;
-#[path = "support/ports.rs"]
-mod ports;
+#[path = "nginx/engine.rs"]
+#[expect(dead_code, reason = "shared with the tests that make requests")]
+mod engine;
 #[path = "any_input/expected_response.rs"]
 mod expected_response;
+#[path = "any_input/explain_consistency.rs"]
+mod explain_consistency;
+#[path = "golden/compact_swarm.rs"]
+#[expect(dead_code, reason = "shared with the tests that read cases from files")]
+mod golden_compact;
+#[path = "any_input/hash_collisions.rs"]
+mod hash_collisions;
+#[path = "any_input/hash_table_stress.rs"]
+mod hash_table_stress;
+#[path = "any_input/label_generator.rs"]
+mod label_generator;
+#[path = "support/nginx_binary.rs"]
+mod nginx_binary;
+#[path = "any_input/nginx_hash_tables.rs"]
+mod nginx_hash_tables;
+#[path = "support/ports.rs"]
+mod ports;
+#[path = "any_input/scale_limits.rs"]
+mod scale_limits;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "any_input/swarm_generator.rs"]
@@ -49,8 +49,8 @@ use swarmgate::render::Purpose;
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 
-use engine::{Place, nginx};
 use crossplane_parser::Parser;
+use engine::{Place, nginx};
 
 /// The engine, place and parser of one test.
 struct Bench {

@@ -11,14 +11,14 @@ mod channel;
 mod documents;
 #[path = "convergence/host_ownership.rs"]
 mod host_ownership;
-#[path = "convergence/oracle.rs"]
-mod oracle;
-#[path = "convergence/user_actions.rs"]
-mod user_actions;
 #[path = "convergence/host_port_conflicts.rs"]
 mod host_port_conflicts;
+#[path = "convergence/oracle.rs"]
+mod oracle;
 #[path = "convergence/scenario.rs"]
 mod scenario;
+#[path = "convergence/user_actions.rs"]
+mod user_actions;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -7,6 +7,8 @@
 
 #[path = "golden/compact_swarm.rs"]
 mod compact_swarm;
+#[path = "corpus/expected_routes.rs"]
+mod expected_routes;
 #[path = "corpus/interlock.rs"]
 mod interlock;
 #[path = "corpus/shell_script.rs"]
@@ -16,8 +18,6 @@ mod shell_script;
 mod skip;
 #[path = "corpus/stack_file.rs"]
 mod stack_file;
-#[path = "corpus/expected_routes.rs"]
-mod expected_routes;
 
 use std::fs;
 use std::path::{Path, PathBuf};

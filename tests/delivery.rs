@@ -16,12 +16,14 @@ macro_rules! stage_or_skip {
 }
 pub(crate) use stage_or_skip;
 
-#[path = "delivery/test_application.rs"]
-mod test_application;
 #[path = "delivery/attackers.rs"]
 mod attackers;
+#[path = "delivery/control_plane_silence.rs"]
+mod control_plane_silence;
 #[path = "delivery/flapping_labels.rs"]
 mod flapping_labels;
+#[path = "delivery/message_size.rs"]
+mod message_size;
 #[path = "support/name_server.rs"]
 mod name_server;
 #[path = "support/nginx_binary.rs"]
@@ -34,30 +36,28 @@ mod ports;
 mod real_processes;
 #[path = "delivery/rejected_configs.rs"]
 mod rejected_configs;
-#[path = "delivery/worker_retirement.rs"]
-mod worker_retirement;
-#[path = "delivery/control_plane_silence.rs"]
-mod control_plane_silence;
+#[path = "delivery/route_tables.rs"]
+mod route_tables;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "delivery/stage.rs"]
 mod stage;
-#[path = "delivery/route_tables.rs"]
-mod route_tables;
+#[path = "delivery/test_application.rs"]
+mod test_application;
 #[path = "delivery/tls.rs"]
 mod tls;
 #[path = "delivery/traffic.rs"]
 mod traffic;
-#[path = "delivery/message_size.rs"]
-mod message_size;
+#[path = "delivery/worker_retirement.rs"]
+mod worker_retirement;
 
 use std::time::Duration;
 
-use test_application::App;
+use route_tables::routes;
 use stage::{NOBODY, Stage, eventually};
 use swarmgate::protocol::messages::{Delivery, Desired};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
-use route_tables::routes;
+use test_application::App;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use traffic::SteadyLoad;
 

@@ -5,25 +5,25 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
-#[path = "any_input/hash_table_stress.rs"]
-mod hash_table_stress;
-#[path = "golden/compact_swarm.rs"]
-#[expect(dead_code, reason = "shared with the tests that read cases from files")]
-mod golden_compact;
-#[path = "any_input/label_generator.rs"]
-mod label_generator;
-#[path = "any_input/nginx_hash_tables.rs"]
-mod nginx_hash_tables;
-#[path = "any_input/hash_collisions.rs"]
-mod hash_collisions;
 #[path = "any_input/config_semantics.rs"]
 mod config_semantics;
-#[path = "../fuzz/targets/nginx_parser.rs"]
-mod nginx_parser;
 #[path = "any_input/directive_contexts.rs"]
 mod directive_contexts;
 #[path = "any_input/expected_response.rs"]
 mod expected_response;
+#[path = "golden/compact_swarm.rs"]
+#[expect(dead_code, reason = "shared with the tests that read cases from files")]
+mod golden_compact;
+#[path = "any_input/hash_collisions.rs"]
+mod hash_collisions;
+#[path = "any_input/hash_table_stress.rs"]
+mod hash_table_stress;
+#[path = "any_input/label_generator.rs"]
+mod label_generator;
+#[path = "any_input/nginx_hash_tables.rs"]
+mod nginx_hash_tables;
+#[path = "../fuzz/targets/nginx_parser.rs"]
+mod nginx_parser;
 #[path = "any_input/swarm_generator.rs"]
 mod swarm_generator;
 

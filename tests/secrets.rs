@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
+#[path = "secrets/captured_outputs.rs"]
+mod captured_outputs;
 #[path = "secrets/damaged_objects.rs"]
 mod damaged_objects;
 #[path = "golden/compact_swarm.rs"]
@@ -14,8 +16,6 @@ mod nginx_binary;
 #[path = "delivery/operator_hub.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod operator_hub;
-#[path = "secrets/captured_outputs.rs"]
-mod captured_outputs;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "secrets/secret_search.rs"]
@@ -31,8 +31,8 @@ mod traffic;
 
 use std::sync::LazyLock;
 
-use damaged_objects::World;
 use captured_outputs::{Logs, Output, Site, without_certificates};
+use damaged_objects::World;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

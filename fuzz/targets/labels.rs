@@ -8,19 +8,19 @@
 
 #![no_main]
 
+#[path = "../../tests/any_input/config_semantics.rs"]
+mod config_semantics;
+#[path = "../../tests/any_input/directive_contexts.rs"]
+mod directive_contexts;
+#[path = "../../tests/any_input/expected_response.rs"]
+mod expected_response;
 #[path = "../../tests/golden/compact_swarm.rs"]
 #[allow(dead_code, reason = "shared with tests that read files")]
 mod golden_compact;
 #[path = "../../tests/any_input/nginx_hash_tables.rs"]
 mod nginx_hash_tables;
-#[path = "../../tests/any_input/config_semantics.rs"]
-mod config_semantics;
 #[path = "nginx_parser.rs"]
 mod nginx_parser;
-#[path = "../../tests/any_input/directive_contexts.rs"]
-mod directive_contexts;
-#[path = "../../tests/any_input/expected_response.rs"]
-mod expected_response;
 #[path = "../../tests/any_input/swarm_generator.rs"]
 mod swarm_generator;
 

@@ -17,8 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::explain::HeldBack;
 use crate::intent::cluster::Cluster;
-use crate::intent::labels::{LabelReading, PREFIX, closing, read_labels};
 use crate::intent::config_quotas::{LabelUpdates, Limits};
+use crate::intent::labels::{LabelReading, PREFIX, closing, read_labels};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{is_application, is_claimed_by, label_key};

@@ -12,11 +12,11 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::api_client::Session;
 use super::connection::count_bytes;
 use super::error::CallError;
 use super::list_stream::Items;
 use super::memory_budget::{BudgetExceeded, MemoryBudget, weight};
-use super::api_client::Session;
 
 /// The maximum size of an answer with an id, a version or an error message. The longest error names thousands of services.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;

@@ -3,6 +3,7 @@
 //! object of another owner makes a list unreadable. Must never retry, never return a partial answer, and never hold more of the
 //! answers in memory than its budget allows.
 
+mod api_client;
 mod config_cache;
 mod config_events;
 mod connection;
@@ -13,7 +14,6 @@ mod list_stream;
 mod memory_budget;
 mod network_filter;
 mod path_template;
-mod api_client;
 mod swarm_api;
 
 pub use error::ConnectError;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::api_client::Session;
 use super::config_cache::{self, ConfigKey, KnownConfigs};
 use super::config_events::ConfigNews;
 use super::connection::Connection;
@@ -22,7 +23,6 @@ use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
 use super::memory_budget::MemoryBudget;
 use super::network_filter::{self, KnownBridge};
-use super::api_client::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 

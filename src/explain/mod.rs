@@ -4,10 +4,10 @@
 
 mod client_identity;
 mod custom_template;
-mod held_back_labels;
 mod explanation;
 mod explanation_text;
 mod findings;
+mod held_back_labels;
 mod host_label_effects;
 mod label_effects;
 mod labels;
@@ -15,7 +15,6 @@ mod listener;
 mod misleading_paths;
 mod path_outcome;
 mod pool_membership;
-mod service_context;
 mod rendered_config;
 mod request;
 mod request_source;
@@ -24,12 +23,13 @@ mod route_backend;
 mod route_match;
 mod runtime_state;
 mod service;
+mod service_context;
 mod stale_endpoints;
 mod trace_state;
 
 pub use client_identity::{Asked, admitted};
-pub use held_back_labels::HeldBack;
 pub use explanation::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
+pub use held_back_labels::HeldBack;
 pub use rendered_config::{Configuration, NoConfiguration, configuration};
 pub use request::{BadUrl, Request};
 pub use request_source::{BadConnection, ProxyHeader, Sent};

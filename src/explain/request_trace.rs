@@ -8,7 +8,7 @@ use super::request::Request;
 use super::route_match::{Decision, Refusal, decide};
 use super::trace_state::Walk;
 use super::{
-    Sources, Unknown, held_back_labels, findings, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
+    Sources, Unknown, findings, held_back_labels, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
 };
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;

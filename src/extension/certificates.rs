@@ -7,8 +7,8 @@
 
 mod client_compatibility;
 mod common_mistakes;
-mod private_keys;
 mod pem_blocks;
+mod private_keys;
 mod summary;
 
 use jiff::Timestamp;
@@ -17,8 +17,8 @@ use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certi
 use crate::protocol::messages::{Doubt, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
 use common_mistakes::{check_text, why_no_block};
-use private_keys::{Algorithm, Key};
 use pem_blocks::{Block, Label};
+use private_keys::{Algorithm, Key};
 pub(super) use summary::{Facts, Standing, Window, shown};
 
 /// No valid chain is longer: clients would have to read all of it in every handshake.

@@ -6,14 +6,14 @@ mod address_tracker;
 mod bisect;
 mod bundle_signing;
 mod certificates;
-#[doc(hidden)]
-pub mod tls_material_inspection;
 mod pipeline;
 mod proxy_registry;
 mod report_sender;
 mod route_quarantine;
 mod server;
 mod tls_material;
+#[doc(hidden)]
+pub mod tls_material_inspection;
 mod tls_test_tables;
 mod validator;
 mod worker_thread;

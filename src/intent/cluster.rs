@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::cluster_spec::{FailureAction, Mode, Publish, Rollout, UpdateOrder};
-use super::hosts::HostRules;
 use super::config_quotas::Limits;
-use super::reference_grants::MaterialRules;
+use super::hosts::HostRules;
 use super::networks::NetworkRules;
+use super::reference_grants::MaterialRules;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, EngineKind, ServiceName};
 

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::config_quotas_spec::LimitsSpec;
 use super::formats;
 use super::hosts_spec::HostsSpec;
-use super::config_quotas_spec::LimitsSpec;
-use super::reference_grants_spec::MaterialSpec;
 use super::networks_spec::NetworksSpec;
+use super::reference_grants_spec::MaterialSpec;
 pub use super::settings_spec::Settings;
 use crate::types::{ClusterName, EngineKind, Port, ServiceName};
 

@@ -4,20 +4,20 @@
 
 pub mod cluster;
 pub(crate) mod cluster_spec;
-pub(crate) mod placement_constraint;
+pub mod config_quotas;
+pub(crate) mod config_quotas_spec;
 pub mod documents;
 mod formats;
 pub(crate) mod hosts;
 pub(crate) mod hosts_spec;
 pub(crate) mod json_schema;
 pub mod labels;
-pub mod config_quotas;
-pub(crate) mod config_quotas_spec;
-pub(crate) mod reference_grants;
-pub(crate) mod reference_grants_spec;
 pub(crate) mod networks;
 pub(crate) mod networks_spec;
+pub(crate) mod placement_constraint;
 pub(crate) mod quantity;
+pub(crate) mod reference_grants;
+pub(crate) mod reference_grants_spec;
 pub(crate) mod settings_spec;
 pub(crate) mod suggest;
 mod yaml;

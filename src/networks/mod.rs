@@ -5,10 +5,10 @@
 
 mod address_shortage;
 mod attach_timing;
+mod attachment_state;
 mod crashing_proxies;
 mod findings;
 mod intervals;
-mod attachment_state;
 mod observation;
 mod quarantine;
 mod rollout_health;

@@ -3,12 +3,12 @@
 //! work that is held back states what it waits for. "Converged" means an empty plan with nothing waiting. Never touches an
 //! object without our labels.
 
+mod cluster_of_service;
 mod cluster_removal;
 mod display;
 mod json_path;
 mod lint;
 mod managed_fields;
-mod cluster_of_service;
 mod patch;
 mod plan_builder;
 mod planner_state;

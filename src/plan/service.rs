@@ -146,7 +146,8 @@ impl<'a> Draft<'a> {
         let number = shape.follows_nodes.filter(|number| service.replicas != Some(*number))?;
         let status = service.update_status.as_ref();
         let is_paused = status.is_some_and(rollout_gate::is_paused);
-        let is_busy = status.is_some_and(|status| rollout_gate::is_under_way(status) && !rollout_gate::is_over(service, status, self.snapshot));
+        let is_busy =
+            status.is_some_and(|status| rollout_gate::is_under_way(status) && !rollout_gate::is_over(service, status, self.snapshot));
         let goes_before = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
         let may = if is_busy { self.waits_for_the_number(service, number) } else { goes_before };
         if is_paused || !may || shape.goes_back || !self.created_here(service, shape.role) {
@@ -237,7 +238,8 @@ impl<'a> Draft<'a> {
     /// withdrawal, nor where a foreign program may run in our place; a missing task is always restored first.
     fn hold_for_a_port<'s>(&self, service: &Service, shape: &'s ServiceShape, spec: &Value) -> Option<&'s WaitingOn> {
         let hold = shape.contested.as_ref().filter(|_| !shape.goes_back && self.created_here(service, shape.role))?;
-        let moves = service.update_status.as_ref().is_some_and(|status| rollout_gate::is_under_way(status) || rollout_gate::is_paused(status));
+        let moves =
+            service.update_status.as_ref().is_some_and(|status| rollout_gate::is_under_way(status) || rollout_gate::is_paused(status));
         let replaces = task_effect(&service.spec, spec) == TaskEffect::Replaces;
         let stops = (replaces && self.runs(service)) || (moves && rollout_gate::would_stop(service, spec, self.snapshot));
         Some(hold).filter(|_| stops && !update_order::is_missing_first(spec))
@@ -281,7 +283,10 @@ impl<'a> Draft<'a> {
             Finding::new(
                 FindingCode::RolloutFailed,
                 Subject::Service(service.name.clone()),
-                format!("Swarm gave up on a rollout of this service ({}); the declared state is not in effect.", rollout_gate::words(status)),
+                format!(
+                    "Swarm gave up on a rollout of this service ({}); the declared state is not in effect.",
+                    rollout_gate::words(status)
+                ),
             )
             .with_remedy(format!(
                 "Find out why its tasks failed (docker service ps --no-trunc {}); a changed document is tried immediately.",
@@ -372,7 +377,10 @@ fn stops_first_now(old: &Value, new: &Value) -> bool {
 fn has_successors_waiting(service: &Service, patched: &Patched) -> bool {
     let is_waiting = |spec: &Value| update_order::is_missing_first(spec);
     let keeps = || task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
-    service.update_status.as_ref().is_some_and(rollout_gate::is_under_way) && is_waiting(&service.spec) && is_waiting(&patched.spec) && keeps()
+    service.update_status.as_ref().is_some_and(rollout_gate::is_under_way)
+        && is_waiting(&service.spec)
+        && is_waiting(&patched.spec)
+        && keeps()
 }
 
 fn same_image(a: &Value, b: &Value) -> bool {

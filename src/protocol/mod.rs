@@ -29,9 +29,9 @@ pub(crate) mod freshness;
 mod json_schema;
 pub mod messages;
 mod new_networks;
+mod shared_secret;
 pub mod size_limits;
 pub(crate) mod timings;
-mod shared_secret;
 mod version;
 
 pub use admitted_tasks::{Admission, AdmittedToken};

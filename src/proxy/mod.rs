@@ -4,10 +4,12 @@
 
 mod address_owner;
 mod apply;
-mod request_body_storage;
 mod candidate;
+mod channel_connections;
 mod config_directory;
 mod departed_endpoints;
+mod dns_bootstrap;
+mod dns_handover;
 mod dns_server;
 mod docker_dns;
 mod endpoint_expiry;
@@ -19,12 +21,10 @@ mod follow;
 mod health;
 mod last_good_state;
 mod mounted_snapshot;
-mod dns_bootstrap;
-mod dns_handover;
 mod network_readiness;
-mod channel_connections;
-mod reload_reason;
 mod proxy_report;
+mod reload_reason;
+mod request_body_storage;
 mod secret_files;
 mod startup;
 mod supervisor;

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::last_good_state::Saved;
-use super::{Agent, Source, mounted_snapshot, dns_handover};
+use super::{Agent, Source, dns_handover, mounted_snapshot};
 use crate::channel::Moment;
 use crate::protocol::boot_snapshot;
 use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};

@@ -24,8 +24,8 @@ mod engine;
 mod layout;
 mod nginx;
 mod reload_parts;
-mod tls_files;
 mod security_advisory;
+mod tls_files;
 
 pub use boot_snapshot_view::is_found_by_name;
 pub use config_size::{Measure, footprint};
@@ -33,8 +33,8 @@ pub use engine::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, R
 pub use layout::Layout;
 pub use nginx::CONFIG_FILE;
 pub use reload_parts::parts;
-pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 pub use security_advisory::Faults;
+pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
 use crate::protocol::agent_settings::{AGENT_SETTINGS_FILE, AgentSettings};
 use crate::protocol::container_contract;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::claim_limits::Asking;
 use super::host_admission::NotAdmitted;
 use super::host_ownership::Ownership;
 use super::published_service::{Published, is_claimed_by, stack_of};
-use super::claim_limits::Asking;
 use super::{World, host_admission, host_ownership, misplaced_labels};
 
 use crate::intent::labels::{LabelReading, read_labels};

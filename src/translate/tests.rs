@@ -5,22 +5,22 @@ mod admission;
 mod capacity;
 #[path = "../../tests/golden/compact_swarm.rs"]
 mod compact_swarm;
-mod hash_collisions;
-#[path = "../../tests/any_input/label_generator.rs"]
-mod label_generator;
 mod grants;
-mod isolation;
-mod kinds;
-mod limits;
+mod hash_collisions;
 #[path = "../../tests/any_input/hash_collisions.rs"]
 mod hash_collisions;
+mod host_owners;
+mod isolation;
+mod kinds;
+#[path = "../../tests/any_input/label_generator.rs"]
+mod label_generator;
+mod label_mistakes;
+mod limits;
 mod network_exchange;
 mod node_ports;
 mod ownership;
-mod host_owners;
 mod routes;
 mod shares;
-mod label_mistakes;
 mod suitability;
 mod tls;
 

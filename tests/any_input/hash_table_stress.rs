@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::label_generator::{HOST_LENGTHS, host_of_length};
 use crate::hash_collisions::lookalike;
+use crate::label_generator::{HOST_LENGTHS, host_of_length};
 use crate::swarm_generator::Service;
 
 /// Many services, most of them plain, with hosts of one length, to crowd a table.

@@ -96,7 +96,8 @@ fn limits_five_thousand_routes_work() {
     let Some(bench) = Bench::new() else { return };
     let app = |number: usize| service(&[("hosts", &format!("h{number}.example.org")), ("port", "80"), ("network", "net")], 2);
     let services: Vec<Service> = (0..5000).map(app).collect();
-    let translation = bench.measure("5,000 services with a host and two tasks each", &bench.cluster(true), &swarm_generator::swarm(&services));
+    let translation =
+        bench.measure("5,000 services with a host and two tasks each", &bench.cluster(true), &swarm_generator::swarm(&services));
     assert_eq!(translation.table.hosts.len(), 5000);
 }
 
@@ -184,7 +185,8 @@ fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose(
         (labels, tasks, older)
     };
     let services: Vec<Service> = (0..20).map(app).collect();
-    let translation = bench.measure("20 services of 1,000 hosts, of which 10 fit", &bench.cluster(false), &swarm_generator::swarm(&services));
+    let translation =
+        bench.measure("20 services of 1,000 hosts, of which 10 fit", &bench.cluster(false), &swarm_generator::swarm(&services));
     assert_eq!(translation.table.hosts.len(), 10_000);
     assert!(translation.table.hosts.keys().all(|host| host.as_str().contains(".s0")), "the oldest ten");
     assert_eq!(codes(&translation), BTreeMap::from([(FindingCode::LimitExceeded, 10), (FindingCode::LimitNear, 1)]));

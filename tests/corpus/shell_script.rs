@@ -64,7 +64,10 @@ fn stacks(script: &str) -> Vec<Value> {
     let Some((range, (name, rest))) = range(loop_head).zip(rest.split_once(' ')) else { return Vec::new() };
     let Some((_, rest)) = rest.split_once("<<EOSTACK\n") else { return Vec::new() };
     let file = rest.split("EOSTACK").next().unwrap_or_default();
-    range.map(|number| number.to_string()).map(|number| stack_file::read(&name.replace("$i", &number), &file.replace("$i", &number))).collect()
+    range
+        .map(|number| number.to_string())
+        .map(|number| stack_file::read(&name.replace("$i", &number), &file.replace("$i", &number)))
+        .collect()
 }
 
 fn range(head: &str) -> Option<std::ops::RangeInclusive<u64>> {

@@ -24,10 +24,10 @@ use swarmgate::types::{ClusterName, Digest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::test_application::App;
 use crate::eventually_healthy;
-use crate::stage::{Stage, cluster, eventually};
 use crate::route_tables::routes;
+use crate::stage::{Stage, cluster, eventually};
+use crate::test_application::App;
 
 const HOST: &str = "app.example.org";
 

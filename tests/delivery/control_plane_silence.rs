@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::test_application::App;
 use crate::name_server::{Names, name_server, task_id};
 use crate::ports;
 use crate::stage::{Stage, cluster, eventually};
+use crate::test_application::App;
 use crate::traffic::{SteadyLoad, Told, get};
 
 const HOST: &str = "app.example.org";

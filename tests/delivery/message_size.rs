@@ -19,9 +19,9 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::test_application::App;
-use crate::stage::{Stage, cluster, eventually};
 use crate::route_tables::routes;
+use crate::stage::{Stage, cluster, eventually};
+use crate::test_application::App;
 
 /// The time within which the status must show it.
 const SOON: Duration = Duration::from_secs(10);

@@ -14,7 +14,7 @@ use swarmgate::types::Digest;
 use tokio::process::{Child, Command};
 
 use crate::stage::{Stage, cluster, nginx};
-use crate::{test_application::App, eventually_healthy, route_tables::routes, traffic};
+use crate::{eventually_healthy, route_tables::routes, test_application::App, traffic};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
 

@@ -5,9 +5,9 @@ use swarmgate::protocol::messages::ExtensionReport;
 use swarmgate::route::{LineList, Part};
 use swarmgate::types::EngineLine;
 
-use crate::test_application::App;
-use crate::stage::eventually;
 use crate::route_tables::routes;
+use crate::stage::eventually;
+use crate::test_application::App;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_words() {

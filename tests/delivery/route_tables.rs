@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable, VirtualHost};
 use swarmgate::types::{ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
-use crate::test_application::App;
 use crate::stage::{Stage, cluster};
+use crate::test_application::App;
 
 /// A table with these hosts, each served by these applications.
 pub fn routes(stage: &Stage, hosts: &[(&str, &[&App])]) -> RouteTable {

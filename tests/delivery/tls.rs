@@ -9,10 +9,10 @@ use swarmgate::protocol::messages::{Bundle, MaterialState};
 use swarmgate::route::{MaterialKind, MaterialRef, RouteTable, TlsBinding};
 use swarmgate::types::{HostPattern, ObjectName, Port};
 
-use crate::test_application::App;
 use crate::eventually_healthy;
-use crate::stage::{Stage, eventually};
 use crate::route_tables::routes;
+use crate::stage::{Stage, eventually};
+use crate::test_application::App;
 use client::{Certificate, TlsLoad, certificate, certificate_after, certificate_for, shown};
 
 const APP: &str = "app.example.org";

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::test_application::App;
-use crate::stage::{Stage, eventually};
 use crate::route_tables::routes;
+use crate::stage::{Stage, eventually};
+use crate::test_application::App;
 
 /// Sends a request whose body does not end, so that its worker has something to finish.
 async fn open_upload(stage: &Stage, bytes: usize) -> TcpStream {

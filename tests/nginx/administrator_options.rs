@@ -5,10 +5,10 @@ use swarmgate::render::Purpose;
 use swarmgate::route::{AccessLogFormat, BackendHttpVersion, EngineSettings};
 use swarmgate::types::{EngineLine, LogFormat};
 
-use super::test_application;
-use super::raw_client::{get, raw, request};
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, empty, route};
+use super::test_application;
 
 /// An engine with one application for the host `h`; the first line of the log belongs to the connection test.
 async fn engine(change: impl FnOnce(&mut EngineSettings)) -> Option<Engine> {

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::raw_client::get;
 use super::curl::ask;
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::get;
 use super::route_tables::{Path, empty, route};
 use super::{certificates, peer};
 use swarmgate::render::Purpose;

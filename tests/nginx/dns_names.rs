@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use swarmgate::render::Purpose;
 
-use super::test_application;
-use super::raw_client::get;
 use super::engine::{Engine, Place, nginx};
 use super::name_server::name_server;
+use super::raw_client::get;
 use super::route_tables::{empty, route_by_name};
+use super::test_application;
 
 /// The maximum time until the engine learns a name.
 const LEARN_MAX: Duration = Duration::from_secs(15);

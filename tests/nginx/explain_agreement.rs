@@ -16,9 +16,9 @@ use swarmgate::render::Purpose;
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
 
-use super::raw_client::request;
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
+use super::raw_client::request;
 use super::{application, certificates, curl, golden_compact, peer};
 
 const HOSTS: &[&str] = &["a.test", "b.a.test", "*.a.test", "*.b.a.test", "c.test", "_x.test", "d.test"];

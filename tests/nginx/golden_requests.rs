@@ -15,10 +15,10 @@ use swarmgate::route::{Endpoint, RouteTable};
 use swarmgate::translate::translate;
 use swarmgate::types::Port;
 
-use super::test_application;
-use super::raw_client::{Answer, get};
 use super::engine::{Engine, Place, nginx};
 use super::golden_cases::{Case, REQUESTS, all_cases};
+use super::raw_client::{Answer, get};
+use super::test_application;
 
 /// With fewer cases that have requests, the test is looking in the wrong place.
 const CASES_MIN: usize = 20;

@@ -1,7 +1,7 @@
 //! What applications and clients learn about the way between them.
 
-use super::raw_client::{get, raw, request};
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, empty, route};
 use super::{application, client};
 use swarmgate::render::Purpose;

@@ -10,8 +10,8 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use swarmgate::explain::{Outcome, Request};
 
-use super::test_application;
 use super::explain_agreement::Scene;
+use super::test_application;
 
 /// The pieces of paths, and how the most generous reader interprets each. Only some readers interpret an escaped slash as a
 /// slash.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::test_application;
-use super::raw_client::{get, request};
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::{get, request};
 use super::route_tables::{Path, empty, route, service};
+use super::test_application;
 use swarmgate::render::Purpose;
 use swarmgate::route::{Affinity, Backend, Endpoint, PathRoute, RouteTable};
 use swarmgate::types::{ContextPath, CookieName, HostPattern, Port};

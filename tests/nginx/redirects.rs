@@ -1,9 +1,9 @@
 //! Requests that are answered with a redirect, and similar ones that are not.
 
-use super::test_application;
-use super::raw_client::{get, request};
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::{get, request};
 use super::route_tables::{Path, empty, route};
+use super::test_application;
 use swarmgate::render::Purpose;
 use swarmgate::route::{Redirect, RouteTable};
 use swarmgate::types::{ContextPath, HostPattern, Port, Scheme, SiteUrl};

@@ -9,9 +9,9 @@ use swarmgate::render::Purpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::test_application;
 use super::engine::{Engine, Place, nginx};
 use super::route_tables::{Path, empty, route};
+use super::test_application;
 
 /// A client that sends requests one after another on one connection, and opens another only after being told that this one
 /// ends. Returns the number of requests without a complete answer.

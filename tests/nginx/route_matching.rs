@@ -1,7 +1,7 @@
 //! Which application answers for each host and path, and the path that it sees.
 
-use super::raw_client::{get, raw};
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::{get, raw};
 use super::route_tables::{Path, empty, route};
 use super::{application, tables};
 use swarmgate::render::Purpose;

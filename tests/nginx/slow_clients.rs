@@ -17,9 +17,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::raw_client::{get, raw, request};
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
+use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, backend, empty, route};
 use super::tls::binding;
 

@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::test_application;
-use super::raw_client::raw;
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::raw;
 use super::route_tables::{Path, backend, empty, route};
+use super::test_application;
 
 /// The time limit for forms.
 const FORM_MS: u64 = 400;

@@ -7,11 +7,11 @@ use swarmgate::render::Purpose;
 use swarmgate::route::{Affinity, ClientAddress, ClientAddressSource, Redirect, RouteTable};
 use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFormat, Port, Scheme, SiteUrl};
 
-use super::raw_client::{Answer, raw_bytes_from, request};
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
-use super::skip::skip;
+use super::raw_client::{Answer, raw_bytes_from, request};
 use super::route_tables::{Path, empty, route};
+use super::skip::skip;
 use super::{application, proxy_protocol};
 
 /// A peer that the tables of these tests trust, and below it one that they do not.

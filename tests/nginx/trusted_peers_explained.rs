@@ -12,9 +12,9 @@ use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, RouteTable};
 use swarmgate::types::EngineKind;
 
 use super::forwarded_header::FORWARDED;
-use super::trusted_peers::{CLIENT, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
 use super::proxy_protocol;
 use super::route_tables::empty;
+use super::trusted_peers::{CLIENT, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
 
 const ROUNDS: usize = 400;
 const PARAMETERS: &[&str] = &[

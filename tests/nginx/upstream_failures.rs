@@ -1,9 +1,9 @@
 //! The responses that clients get when applications fail, have gone, or never existed.
 
-use super::test_application;
-use super::raw_client::{get, request};
 use super::engine::{Engine, Place, nginx};
+use super::raw_client::{get, request};
 use super::route_tables::{Path, backend, empty, route};
+use super::test_application;
 use swarmgate::protocol::container_contract::ENGINE_READY_PATH;
 use swarmgate::render::Purpose;
 use swarmgate::route::DefaultBackend;

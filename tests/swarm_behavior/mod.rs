@@ -1,7 +1,7 @@
 //! Cases that hold on every Swarm, real or simulated.
 
-pub mod test_swarm;
 pub mod api_calls;
 pub mod network_addresses;
 pub mod rollout;
 pub mod scheduling;
+pub mod test_swarm;

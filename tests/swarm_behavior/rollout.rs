@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use swarmgate::swarm::Service;
 use swarmgate::types::ServiceId;
 
-use super::test_swarm::{TestSwarm, NO_IMAGE, running};
+use super::test_swarm::{NO_IMAGE, TestSwarm, running};
 
 fn state(service: &Service) -> Option<&str> {
     service.update_status.as_ref().map(|s| s.state.as_str())

@@ -2,17 +2,17 @@
 //! let a case reach anything but the lab, nor leave a lab behind unless asked to.
 
 mod app;
-mod keepalive_clients;
-mod swarmgate;
-mod http_client;
-mod steady_load;
 mod failure_report;
-mod schedule;
-mod websocket_client;
+mod http_client;
+mod keepalive_clients;
 mod lab_runner;
 mod runner;
+mod schedule;
+mod steady_load;
+mod swarmgate;
 mod timing_report;
 mod watchdog;
+mod websocket_client;
 
 use std::env;
 use std::fs;
@@ -26,13 +26,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
-pub use keepalive_clients::Browsers;
-pub use http_client::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
-pub use steady_load::{Load, LoadReport};
 pub use failure_report::report;
-pub use schedule::Demand;
-pub use websocket_client::{Socket, conversation};
+pub use http_client::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
+pub use keepalive_clients::Browsers;
 pub use runner::{Case, Setting, run};
+pub use schedule::Demand;
+pub use steady_load::{Load, LoadReport};
+pub use websocket_client::{Socket, conversation};
 
 use crate::command::{finish, finish_with_input};
 use crate::lab::{Engine, Lab, LabOptions, VipShim};

@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::unistd::Uid;
 
-use super::schedule::{Demand, Schedule};
 use super::lab_runner::{Stage, chain};
+use super::schedule::{Demand, Schedule};
 use super::timing_report::{self, Clock, Times};
 use super::watchdog::Watch;
 use super::{World, repository};

@@ -6,8 +6,8 @@ use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Call, Case, Response, World, http_get, http_get_by_proxy_protocol};
 
 use super::SLOW;
-use super::shared_swarm::{DEFAULT, GATE, declare};
 use super::settings::with;
+use super::shared_swarm::{DEFAULT, GATE, declare};
 
 /// The address of a client behind the balancer.
 const CLIENT: &str = "203.0.113.9";

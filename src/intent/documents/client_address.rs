@@ -1,7 +1,7 @@
 //! `spec.settings.clientAddress`: converts it to ranges, and reports values that trust no client or every client.
 
-use super::document_error::Mistakes;
 use super::client_limits::publish_mode;
+use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::settings_spec::ClientAddress as Spec;
 use crate::route::ClientAddress;

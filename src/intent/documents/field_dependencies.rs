@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::placement_constraint::Constraint;
 use super::super::formats::stop_signal;
+use super::super::placement_constraint::Constraint;
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::document_error::Mistakes;
 use super::fields::{Check, Fields};
-use super::{hosts, config_quotas, reference_grants, networks, settings};
+use super::{config_quotas, hosts, networks, reference_grants, settings};
 use crate::report::FindingCode;
 use crate::types::Refused;
 

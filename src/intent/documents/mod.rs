@@ -6,18 +6,18 @@
 //! reported by [`Declaration::incomplete`].
 
 mod client_address;
+mod client_limits;
+mod config_quotas;
 mod conflicts;
 mod conversion;
 mod document_error;
-mod client_limits;
 mod field_dependencies;
 mod fields;
 mod hosts;
 mod kinds;
-mod config_quotas;
-mod reference_grants;
 mod networks;
 mod optional;
+mod reference_grants;
 mod schema_validation;
 mod settings;
 

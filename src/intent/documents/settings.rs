@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::client_address;
-use super::document_error::Mistakes;
 use super::client_limits;
+use super::document_error::Mistakes;
 use super::fields::Fields;
 use super::optional::{or, some};
 use crate::intent::cluster_spec::PublishMode;

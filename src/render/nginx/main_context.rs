@@ -3,8 +3,8 @@
 
 use super::writer::{Word, Writer};
 use super::{
-    Purpose, Rendering, administrator_options, client_address, client_limits, path_escapes, proxy_directives, request_headers,
-    forwarded_scheme_locations, upstreams,
+    Purpose, Rendering, administrator_options, client_address, client_limits, forwarded_scheme_locations, path_escapes, proxy_directives,
+    request_headers, upstreams,
 };
 use crate::protocol::container_contract;
 use crate::route::EngineSettings;

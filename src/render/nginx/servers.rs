@@ -4,7 +4,7 @@
 use super::proxy_directives::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, client_address, listeners, main_context, path_escapes, forwarded_scheme_locations, tls};
+use super::{Purpose, Rendering, client_address, forwarded_scheme_locations, listeners, main_context, path_escapes, tls};
 use crate::route::{Answer, Application, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 

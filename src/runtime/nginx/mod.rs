@@ -2,12 +2,12 @@
 //! depend on how nginx runs. Must not decide when a configuration changes; the proxy decides that.
 
 mod certificate_faults;
-mod machine_adaptation;
 mod disabled_servers;
 mod load_counters;
+mod machine_adaptation;
 mod master;
-mod resolver_warmup;
 mod request_body_storage;
+mod resolver_warmup;
 mod time_limit;
 mod workers;
 

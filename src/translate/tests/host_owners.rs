@@ -1,7 +1,7 @@
 //! A service that had a host at the last pass keeps it, even if an older one asks for it later, and also after a restart.
 
-mod claim_limits;
 mod allow_entries;
+mod claim_limits;
 mod label_capacity;
 
 use proptest::prelude::*;

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::labels::LABELS;
 use crate::intent::config_quotas::Limits;
+use crate::intent::labels::LABELS;
 use crate::render::{Measure, footprint};
 use crate::report::{Severity, Subject};
 use crate::route::Footprint;

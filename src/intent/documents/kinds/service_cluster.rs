@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::{Kind, Parsed};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{KIND, ServiceCluster};
-use crate::intent::placement_constraint::Constraint;
 use crate::intent::documents::conflicts::{Claim, ClaimType, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
 use crate::intent::documents::schema_validation::Schema;
 use crate::intent::documents::{Declaration, DeclaredCluster, conversion, field_dependencies};
 use crate::intent::json_schema::cluster_schema;
+use crate::intent::placement_constraint::Constraint;
 use crate::report::Severity;
 
 /// Its row in the table.
