@@ -243,7 +243,7 @@ async fn an_engine_that_is_too_old_is_refused_with_its_version() {
     });
     let swarm = DockerSwarm::connect(&format!("unix://{}/s", folder.path().display())).unwrap();
     let error = swarm.running_tasks().await.unwrap_err();
-    assert_eq!(error.message, "the server speaks API 1.39; 1.41 is needed (Docker 20.10 or newer)");
+    assert_eq!(error.message, "the server supports API 1.39, but 1.41 is required (Docker 20.10 or newer)");
 }
 
 #[tokio::test]

@@ -189,7 +189,8 @@ async fn a_look_that_is_too_large_is_an_error_that_says_what_to_do() {
     let error = swarm.observe().await.unwrap_err();
     assert_eq!(error.kind, SwarmErrorKind::Unavailable, "it says nothing about the Swarm's content");
     let told = error.to_string();
-    let words = "list services: the lists of one look at the Swarm take more than 900000 bytes of memory, most of it \"list services\",";
+    let words =
+        "list services: the lists of one snapshot of the Swarm take more than 900000 bytes of memory, most of it \"list services\",";
     assert!(told.starts_with(words), "{told}");
     assert!(told.contains("--look-memory-max (SWARMGATE_LOOK_MEMORY_MAX)"), "{told}");
     manager.set_services(vec![large(0)]);

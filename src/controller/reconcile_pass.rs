@@ -215,7 +215,8 @@ async fn execute_checked(
 
 fn in_vain(service: &str) -> String {
     format!(
-        "service {service} is updated repeatedly, but the updates do not last; retrying with increasing delays. Something else may be undoing them."
+        "service {service} is updated repeatedly, but the updates do not last; retrying with increasing delays. Something else may \
+         be undoing them."
     )
 }
 

@@ -29,7 +29,7 @@ impl Session {
         let unversioned = Self { link: link.clone(), prefix: "".into() };
         let theirs = unversioned.get("/version").await.and_then(|answer| version(&answer)).map_err(|e| swarm_error(doing, &e))?;
         if theirs < OLDEST {
-            return Err(unavailable(doing, format!("the server speaks API {theirs}; {OLDEST} is needed (Docker 20.10 or newer)")));
+            return Err(unavailable(doing, format!("the server supports API {theirs}, but {OLDEST} is required (Docker 20.10 or newer)")));
         }
         let spoken = if &theirs < API_DEFAULT_VERSION { &theirs } else { API_DEFAULT_VERSION };
         Ok(Self { link: link.clone(), prefix: format!("/v{spoken}").into() })

@@ -139,8 +139,8 @@ impl KnownConfigs {
         if !all && (self.listed_all || self.list_at.is_none()) {
             tracing::warn!(
                 bounds = ?LIST_BOUNDS,
-                "the configs with the label swarmgate.owner and names like Swarmgate's own are more than what is read of them; of \
-                 Swarmgate's own those that are mounted are known, and others perhaps not removed. Look for strangers': \
+                "too many configs have the label swarmgate.owner and a name like Swarmgate's own, so not all of them are read; Swarmgate \
+                 knows its mounted configs, but may not remove others of its own. Look for configs of other programs: \
                  docker config ls --filter label=swarmgate.owner --filter name={OWN_CONFIG_PREFIX}"
             );
         }
@@ -155,7 +155,7 @@ impl KnownConfigs {
         if self.list_at.is_none() {
             return Err(error);
         }
-        tracing::warn!(%error, "Swarmgate's own configs cannot be listed; those of the last list are believed to be there");
+        tracing::warn!(%error, "cannot list Swarmgate's own configs; assuming that those of the last list still exist");
         self.tried_at = Some(now);
         self.list_at = Some(now + LIST_AGAIN);
         Ok(())

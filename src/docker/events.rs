@@ -97,7 +97,7 @@ impl EventReader {
             }
         }
         if self.unread.len() > LONGEST_LINE {
-            self.ready.push_back(Err(unavailable(DOING, "a line without end")));
+            self.ready.push_back(Err(unavailable(DOING, "a line does not end")));
         }
     }
 }

@@ -82,7 +82,7 @@ impl Items {
 
     /// Finishes: no more bytes follow.
     pub fn end(self) -> Result<(), CallError> {
-        if self.ended && self.text.is_empty() { Ok(()) } else { Err(malformed("the answer ends before its end")) }
+        if self.ended && self.text.is_empty() { Ok(()) } else { Err(malformed("the answer is incomplete")) }
     }
 
     /// Takes one byte outside of strings. Returns whether an object is complete.
@@ -118,7 +118,7 @@ impl Items {
             (0, _) => byte == b'[' && !self.ended,
             _ => matches!(byte, b'{' | b',' | b']'),
         };
-        if fine { Ok(()) } else { Err(malformed("the answer is no list of objects")) }
+        if fine { Ok(()) } else { Err(malformed("the answer is not a list of objects")) }
     }
 
     /// Continues in a string, up to its end if that has arrived. Returns the rest.

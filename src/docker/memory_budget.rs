@@ -18,9 +18,9 @@ const MAP_ENTRIES: u64 = 6;
 pub enum BudgetExceeded {
     /// The lists of one observation together.
     #[error(
-        "the lists of one look at the Swarm take more than {} of memory, most of it \"{largest}\", so none of them counts. Find out whose \
-         objects are so many or have such large specs or labels, and remove them; or raise --look-memory-max (SWARMGATE_LOOK_MEMORY_MAX), and \
-         the operator's memory limit by three times as much", size(*.most)
+        "the lists of one snapshot of the Swarm take more than {} of memory, most of it \"{largest}\", so the snapshot is discarded. Find \
+         the service or user with so many objects or such large specs or labels, and remove them; or raise --look-memory-max \
+         (SWARMGATE_LOOK_MEMORY_MAX), and the operator's memory limit by three times as much", size(*.most)
     )]
     Look {
         /// The limit in bytes.
@@ -29,13 +29,13 @@ pub enum BudgetExceeded {
         largest: String,
     },
     /// One object of a list.
-    #[error("an object in the answer is larger than {}, and Swarm keeps none that large; the answer does not count", size(*.most))]
+    #[error("an object in the answer is larger than {}, but Swarm stores no object of that size; the answer is discarded", size(*.most))]
     Object {
         /// The limit in bytes.
         most: u64,
     },
     /// A whole answer.
-    #[error("the answer is larger than {}, and no manager gives one that large; it does not count", size(*.most))]
+    #[error("the answer is larger than {}, but no manager sends an answer of that size; it is discarded", size(*.most))]
     Answer {
         /// The limit in bytes.
         most: u64,

@@ -47,7 +47,10 @@ fn ids_of(networks: &[Value]) -> BTreeSet<String> {
 pub fn of_the_swarm(list: Vec<Value>) -> Result<Vec<Value>, SwarmError> {
     let mesh = |network: &Value| network.get("Ingress").and_then(Value::as_bool).unwrap_or(false);
     if list.iter().any(|n| mesh(n) && from_this_node(n)) {
-        return Err(unavailable("list networks", "the answer holds only this node's networks, as it does while the Swarm has no leader"));
+        return Err(unavailable(
+            "list networks",
+            "the answer contains only this node's networks, which happens while the Swarm has no leader",
+        ));
     }
     Ok(list.into_iter().filter(|n| !from_this_node(n)).collect())
 }

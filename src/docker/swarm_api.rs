@@ -177,7 +177,7 @@ impl DockerSwarm {
     }
 
     async fn fetch_config(&self, key: ConfigKey) -> Result<(ConfigKey, Option<Value>), SwarmError> {
-        let (doing, path) = (format!("look at config {key}"), format!("/configs/{key}"));
+        let (doing, path) = (format!("inspect config {key}"), format!("/configs/{key}"));
         match self.call(&doing, |s| async move { s.config(&path, config_cache::ONE_BYTES_MAX).await }).await {
             Ok(config) => Ok((key, config.map(config_cache::slim))),
             Err(error) if config_cache::is_absence(&error) => Ok((key, None)),
@@ -189,7 +189,7 @@ impl DockerSwarm {
     async fn create(&self, doing: String, path: &'static str, body: &Value) -> Result<String, SwarmError> {
         let answer = self.call(&doing, |s| async move { s.post(path, body).await }).await?;
         let id = answer.get("ID").or_else(|| answer.get("Id")).and_then(Value::as_str);
-        id.map(str::to_owned).ok_or_else(|| unavailable(&doing, "the answer holds no id"))
+        id.map(str::to_owned).ok_or_else(|| unavailable(&doing, "the answer contains no id"))
     }
 
     /// Swarm rejects a spec that names a config which no longer exists.
@@ -235,7 +235,7 @@ impl Swarm for DockerSwarm {
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let spare = |task: Value| if is_stopping(&task) { spare_task(&task, &BTreeSet::new()) } else { Value::Null };
-        let stopping = self.trimmed_list("list tasks that are told to stop", TOLD_TO_STOP, &self.room(), spare).await?;
+        let stopping = self.trimmed_list("list stopping tasks", TOLD_TO_STOP, &self.room(), spare).await?;
         Ok(stopping.into_iter().filter(is_stopping).collect())
     }
 

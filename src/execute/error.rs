@@ -12,7 +12,7 @@ pub enum StepError {
         source: SwarmError,
     },
     /// The step was not attempted because something that it needs is missing.
-    #[error("{step}: not tried without {needs}")]
+    #[error("{step}: skipped, because it needs {needs}")]
     Skipped {
         /// The step's title.
         step: String,

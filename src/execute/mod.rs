@@ -60,7 +60,7 @@ pub async fn execute(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSou
     let mut outcomes = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let result = if unreachable {
-            Err(StepError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() })
+            Err(StepError::Skipped { step: step.title(), needs: "a reachable Swarm".to_owned() })
         } else {
             apply(swarm, step, &mut created, secrets).await
         };

@@ -78,14 +78,15 @@ fn replaced_together(name: &str, can_be_counted: bool) -> Finding {
     let first = if can_be_counted {
         ""
     } else {
-        "First use constraints that compare node.id, node.hostname, node.role, node.platform or node.labels only; those of now cannot be \
-         counted. "
+        "First use constraints that compare only node.id, node.hostname, node.role, node.platform or node.labels; nodes cannot be counted \
+         by the current ones. "
     };
-    let message = "The service has Swarm's own global mode. While its proxies are being replaced, any change of a node, such as a network that \
-                   somebody else's task brings there, makes Swarm replace that node's proxy at once, so all proxies can be down together.";
+    let message = "The service uses Swarm's own global mode. While its proxies are being replaced, any change to a node, such as a \
+                   network that another service's task brings there, makes Swarm replace that node's proxy immediately, so all proxies can \
+                   be down at once.";
     let remedy = format!(
-        "{first}Remove the service at a quiet time (docker service rm {name}): it is created again at once without this fault, and until \
-         the new proxies run nothing is served."
+        "{first}Remove the service at a quiet time (docker service rm {name}): the operator immediately creates it again without this problem, \
+         but nothing is served until the new proxies run."
     );
     Finding::new(FindingCode::ProxiesReplacedTogether, Subject::Service(name.to_owned()), message).with_remedy(remedy)
 }
@@ -94,6 +95,8 @@ fn undecided(name: &str, kept: u64) -> Finding {
     Finding::new(
         FindingCode::ProxyNodesUnknown,
         Subject::Service(name.to_owned()),
-        format!("Which nodes meet the constraints of the proxies cannot be told, so their number stays {kept}: nodes that join get none."),
+        format!(
+            "The operator cannot tell which nodes meet the proxies' constraints, so their number stays {kept}: new nodes get no proxy."
+        ),
     )
 }

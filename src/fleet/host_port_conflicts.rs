@@ -75,7 +75,7 @@ pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Sn
         ports,
         nodes,
         waits: waits_for_a_port(service, snapshot),
-        loses: "gets what is meant for the operator there: tokens of those who ask for the status without TLS, for example",
+        loses: "receives the operator's requests on that node, for example the tokens of clients that ask for the status without TLS",
         holds_back: "",
     };
     contests(&held, snapshot, |other| other.id == *own || is_sealed(instance, seals, other))
@@ -108,8 +108,8 @@ fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<O
         ports,
         nodes: wanted.chain(now).chain(running).collect(),
         waits: existing.is_some_and(|service| waits_for_a_port(service, snapshot)),
-        loses: "answers every request to that node, whatever its host",
-        holds_back: " Meanwhile no proxy is replaced: new networks, images and all else that needs new proxies wait.",
+        loses: "answers all requests to that node, whatever their host",
+        holds_back: " Meanwhile, no proxy is replaced: new networks, images and everything else that needs new proxies must wait.",
     })
 }
 
@@ -156,23 +156,25 @@ fn finding(held: &OwnPorts<'_>, service: &Service, ports: &[String], has: &str, 
     let OwnPorts { service: ours, loses, holds_back, .. } = held;
     let stack = service.stack().map_or_else(String::new, |stack| format!(" of the stack {stack}"));
     let all = ports.join(", ");
-    let what = format!("This service{stack} asks for {all} of nodes (host mode), as {ours} does");
+    let what = format!("This service{stack} publishes {all} on nodes (host mode), as {ours} does");
     let now = match (takes, blocks) {
         (true, true) => {
-            format!("it has it on {has}, where {ours} waits for it, and Swarm gives it more nodes as soon as a task of {ours} stops on one")
+            format!(
+                "it occupies {has}, where {ours} is waiting, and Swarm starts it on another node as soon as a task of {ours} stops there"
+            )
         }
-        (true, false) => format!("Swarm gives it to this service as soon as a task of {ours} stops on a node"),
-        (false, true) => format!("it has it on {has}, where {ours} waits for it"),
+        (true, false) => format!("Swarm starts it on a node as soon as a task of {ours} stops there"),
+        (false, true) => format!("it occupies {has}, where {ours} is waiting"),
         (false, false) => format!(
-            "all its tasks have nodes now; one that looks for a node while a task of {ours} is stopped for a moment can get that one's"
+            "all its tasks have nodes now, but a task that needs a node while a task of {ours} is briefly stopped can take that node"
         ),
     };
     let acute = takes || blocks;
     let held_back = if acute { holds_back } else { "" };
-    let message = format!("{what}: {now}. Whoever has it {loses}.{held_back}");
+    let message = format!("{what}: {now}. The service with the port {loses}.{held_back}");
     let remedy = format!(
-        "Remove the service or this port of it, or keep it off the nodes of {ours} by constraints (node.labels, node.hostname, node.id, \
-         node.role)."
+        "Remove the service, stop publishing this port, or keep the service off the nodes of {ours} with constraints (node.labels, \
+         node.hostname, node.id, node.role)."
     );
     let severity = if acute { Severity::Error } else { Severity::Warning };
     Finding::new(FindingCode::HostPortContested, Subject::Service(service.name.clone()), message)

@@ -132,13 +132,13 @@ fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize, objects: usize) -
     let (what, where_to, remedy) = match role {
         Role::Live => ("configuration", "a Swarm config object", "Use `rollout: live`, or spread the services over several clusters."),
         _ => (
-            "boot snapshot, packed,",
-            "the four config objects that it may have",
-            "Spread the services over several clusters. Running proxies are not concerned: they follow the extension.",
+            "packed boot snapshot",
+            "its four config objects",
+            "Spread the services over several clusters. Running proxies are not affected: they get their configuration from the extension.",
         ),
     };
     let most = objects * OBJECT_BYTES_MAX;
-    let message = format!("The {what} has {bytes} bytes, and {where_to} at most {most}; the mounted one, if any, stays.");
+    let message = format!("The {what} has {bytes} bytes, but {where_to} can hold at most {most}; the mounted one, if any, stays in use.");
     let subject = Subject::Cluster(input.cluster.name.to_string());
     Finding::new(FindingCode::ConfigTooLarge, subject, message).with_remedy(remedy)
 }

@@ -104,7 +104,7 @@ pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], env
 /// Reports that containers could not find the operator.
 pub(super) fn unknown_operator_address(input: &ShapeInput<'_>) -> Option<Finding> {
     let ChannelMode::Host { operator_port } = input.channel else { return None };
-    let message = "no address of a manager is known, so extension and proxies could not find the operator; new ones are held back";
+    let message = "no address of a manager is known, so the extension and proxies could not find the operator; new ones are held back";
     operators(input.snapshot, *operator_port).is_empty().then(|| unknown_address(input, message.to_owned()))
 }
 
@@ -117,7 +117,7 @@ pub(super) fn unknown_extension_address(input: &ShapeInput<'_>) -> Option<Findin
     let nodes: Vec<_> = tasks.filter_map(|task| input.snapshot.nodes.get(task.node.as_ref()?)).collect();
     let unknown = nodes.iter().all(|node| node.reached_at().is_none());
     let names = nodes.iter().map(|node| node.hostname.as_str()).collect::<Vec<_>>().join(", ");
-    let message = format!("the extension runs on {names}, whose address is not known, so the proxies cannot find it and get nothing new");
+    let message = format!("the extension runs on {names}, whose address is unknown, so the proxies cannot find it and receive nothing new");
     (unknown && !nodes.is_empty()).then(|| unknown_address(input, message))
 }
 

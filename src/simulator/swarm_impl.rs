@@ -156,7 +156,7 @@ impl Swarm for SimSwarm {
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
         match world.verdict(Call::StoppingTasks) {
-            Some(_) => Err(ApiError::unavailable().while_doing("list tasks that are told to stop")),
+            Some(_) => Err(ApiError::unavailable().while_doing("list stopping tasks")),
             None => Ok(world.stopping_tasks()),
         }
     }

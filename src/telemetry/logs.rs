@@ -19,7 +19,7 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     /// Invalid input: the filter does not have `tracing-subscriber`'s syntax.
-    #[error("reading the log filter '{filter}' (such as 'info' or 'swarmgate=debug,info'): {source}")]
+    #[error("invalid log filter '{filter}' (examples: 'info', 'swarmgate=debug,info'): {source}")]
     Filter {
         /// The filter given.
         filter: String,

@@ -74,14 +74,14 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 /// Registers the description and unit of every metric.
 fn describe() {
     describe_counter!(WRITES_TOTAL, Unit::Count, "Writes to the Swarm, by kind of step and outcome");
-    describe_counter!(PASS_TOTAL, Unit::Count, "Passes, by cluster and result");
-    describe_histogram!(PASS_DURATION_SECONDS, Unit::Seconds, "How long passes take, by cluster");
-    describe_gauge!(SNAPSHOT_AGE_SECONDS, Unit::Seconds, "Time since the Swarm was last read completely");
-    describe_histogram!(OBSERVE_DURATION_SECONDS, Unit::Seconds, "How long complete reads of the Swarm take");
-    describe_counter!(OBSERVE_FAILURES_TOTAL, Unit::Count, "Reads of the Swarm that failed");
-    describe_counter!(TASK_PROBES_TOTAL, Unit::Count, "Quick looks at the tasks, by result");
-    describe_counter!(WAKES_TOTAL, Unit::Count, "Reasons to look again, by kind");
-    describe_gauge!(FINDINGS, Unit::Count, "Present findings, by code and severity");
+    describe_counter!(PASS_TOTAL, Unit::Count, "Reconcile passes, by cluster and result");
+    describe_histogram!(PASS_DURATION_SECONDS, Unit::Seconds, "Duration of reconcile passes, by cluster");
+    describe_gauge!(SNAPSHOT_AGE_SECONDS, Unit::Seconds, "Time since the last complete read of the Swarm");
+    describe_histogram!(OBSERVE_DURATION_SECONDS, Unit::Seconds, "Duration of complete reads of the Swarm");
+    describe_counter!(OBSERVE_FAILURES_TOTAL, Unit::Count, "Failed reads of the Swarm");
+    describe_counter!(TASK_PROBES_TOTAL, Unit::Count, "Quick checks of the tasks, by result");
+    describe_counter!(WAKES_TOTAL, Unit::Count, "Triggers of reconcile passes, by kind");
+    describe_gauge!(FINDINGS, Unit::Count, "Current findings, by code and severity");
     describe_gauge!(ROUTES, Unit::Count, "Routes, by cluster and state");
     describe_gauge!(PROXIES, Unit::Count, "Proxy tasks, by cluster and whether they run the newest configuration");
     describe_gauge!(
@@ -89,16 +89,16 @@ fn describe() {
         Unit::Count,
         "Proxy tasks that find endpoints by name because the control plane was silent, by cluster"
     );
-    describe_gauge!(PROXY_FALLBACKS, Unit::Count, "How often the running proxy tasks have gone over to names, by cluster");
-    describe_gauge!(RETIRING_WORKERS, Unit::Count, "Workers that finish connections of earlier configurations, by cluster");
-    describe_gauge!(ENDED_WORKERS, Unit::Count, "Such workers that were ended with their connections, by cluster");
-    describe_gauge!(BODY_SPOOL_BYTES, Unit::Bytes, "What request bodies take on the proxies' volumes, by cluster");
+    describe_gauge!(PROXY_FALLBACKS, Unit::Count, "How often the running proxy tasks have switched to names, by cluster");
+    describe_gauge!(RETIRING_WORKERS, Unit::Count, "Workers that are finishing connections of earlier configurations, by cluster");
+    describe_gauge!(ENDED_WORKERS, Unit::Count, "Workers of earlier configurations that were stopped with open connections, by cluster");
+    describe_gauge!(BODY_SPOOL_BYTES, Unit::Bytes, "Space that request bodies take on the volumes of the proxies, by cluster");
     describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
     describe_gauge!(CERTIFICATE_NOT_AFTER, Unit::Seconds, "When the first certificate of a cluster expires, in seconds since 1970");
-    describe_gauge!(EVENTS_ALIVE, "1 while the event stream is believed alive");
+    describe_gauge!(EVENTS_ALIVE, "1 while the event stream appears to be alive, otherwise 0");
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
     describe_counter!(DOCKER_REQUESTS_TOTAL, Unit::Count, "Requests to the Docker API, by method and path");
-    describe_counter!(DOCKER_RESPONSE_BYTES_TOTAL, Unit::Bytes, "Bytes of answers of the Docker API");
+    describe_counter!(DOCKER_RESPONSE_BYTES_TOTAL, Unit::Bytes, "Bytes received from the Docker API");
 }
 
 /// A gauge with its labels, which must be reset to zero when the status no longer contains it.

@@ -36,7 +36,7 @@ fn shown(known: &KnownConfigs) -> Vec<String> {
 }
 
 fn error(kind: SwarmErrorKind, message: &str) -> SwarmError {
-    SwarmError { kind, doing: "look at config j".to_owned(), message: message.to_owned() }
+    SwarmError { kind, doing: "inspect config j".to_owned(), message: message.to_owned() }
 }
 
 #[tokio::test(start_paused = true)]

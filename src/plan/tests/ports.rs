@@ -194,5 +194,5 @@ fn a_proxy_that_waits_for_a_port_names_the_service_that_holds_it() {
         assert_eq!(severity(&world.plan(&on_nodes())) == Some(Severity::Error), plan, "{stray}");
     }
     let told = world.plan(&on_nodes()).findings.iter().map(ToString::to_string).collect::<String>();
-    assert!(told.contains("service stray_web") && told.contains("of the stack stray asks for 80/tcp"), "{told}");
+    assert!(told.contains("service stray_web") && told.contains("of the stack stray publishes 80/tcp"), "{told}");
 }
