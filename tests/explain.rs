@@ -178,9 +178,9 @@ fn check(case: &str, words: &[&str], code: i32, printed: &str) {
 
 #[test]
 fn the_command_answers_from_files_and_its_exit_code_tells_served_from_not_served_from_wrong() {
-    check("routes", &["explain", "http://shop.example.org/cart"], 0, "=> shop or shop_next answers, and sees /cart");
-    check("routes", &["explain", "http://other.example.org/elsewhere"], 1, "=> 404: *.example.org is published at /app only");
-    check("routes", &["explain", "ftp://shop.example.org/"], 2, "write it like http://app.example.org/path");
+    check("routes", &["explain", "http://shop.example.org/cart"], 0, "=> shop or shop_next answers and receives /cart");
+    check("routes", &["explain", "http://other.example.org/elsewhere"], 1, "=> 404: *.example.org is published only at /app");
+    check("routes", &["explain", "ftp://shop.example.org/"], 2, "use a URL such as http://app.example.org/path");
     check("routes", &["explain"], 2, "Usage");
     check("routes", &["explain", "http://x/", "--service", "y"], 2, "cannot be used with");
     check("routes", &["explain", "--service", "shop"], 0, "com.docker.lb.weight = 90");
@@ -193,9 +193,9 @@ fn the_command_answers_from_files_and_its_exit_code_tells_served_from_not_served
 fn the_command_prints_the_configuration_of_a_cluster() {
     check("routes", &["render"], 0, "server_name shop.example.org;");
     check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop.");
-    check("clusters", &["render"], 1, "choose one with --cluster");
+    check("clusters", &["render"], 1, "select one with --cluster");
     check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
     check("tls", &["render"], 0, "# --- host-");
     check("template", &["render"], 0, "http { return 503; }");
-    check("template-fails", &["render"], 1, "the cluster default has no configuration: the template fails in its line 2");
+    check("template-fails", &["render"], 1, "cluster default has no configuration: the template fails in its line 2");
 }

@@ -210,17 +210,17 @@ async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
     assert_ne!(published, now);
     let (_, text) = scene.get("/explain?service=web").await.unwrap();
     for words in [
-        "  held       the labels change again and again: what they say now counts from ",
+        "  held       the labels change too often: their current values take effect at ",
         &format!("com.docker.lb.hosts = {published}\n      publishes {published}"),
-        &format!("com.docker.lb.hosts = {now}\n      held back: the value above counts"),
+        &format!("com.docker.lb.hosts = {now}\n      held back: the value above is used"),
         "warning LabelsFlapping",
     ] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
     let (_, text) = scene.get(&format!("/explain?url=http://{published}/")).await.unwrap();
-    assert!(text.contains("  held       web: the labels change again and again") && text.contains("LabelsFlapping"), "{text}");
+    assert!(text.contains("  held       web: the labels change too often") && text.contains("LabelsFlapping"), "{text}");
     let (_, text) = scene.get(&format!("/explain?url=http://{now}/")).await.unwrap();
-    assert!(text.contains(&format!("the service web names {now}: the labels change again and again")), "{text}");
+    assert!(text.contains(&format!("service web requests {now}: the labels change too often")), "{text}");
     let (_, text) = scene.get("/render").await.unwrap();
     assert!(text.contains(&format!("server_name {published};")) && !text.contains(&now), "{text}");
     let (_, text) = scene.get("/plan").await.unwrap();

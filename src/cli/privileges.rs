@@ -65,8 +65,8 @@ pub enum RetainedPrivileges {
     Threads(usize),
     /// This process cannot use the socket, and may not switch to a user who can.
     #[error(
-        "user {user} may not use {} (owner {owner}, group {group}, mode {mode:o}); start the operator as root, which it then drops, or with \
-         the socket's group (SWARMGATE_USER={user}:{group})",
+        "user {user} may not use {} (owner {owner}, group {group}, mode {mode:o}); start the operator as root, which it then drops, or \
+         with the socket's group (SWARMGATE_USER={user}:{group})",
         path.display()
     )]
     SocketRefused {

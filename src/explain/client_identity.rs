@@ -72,19 +72,19 @@ pub fn admitted(engine: EngineKind, settings: &EngineSettings, request: &Request
 /// Explains the same in words; the error is the outcome.
 pub(super) fn admit(engine: EngineKind, settings: &EngineSettings, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     if by_proxy_protocol(settings) && request.sent.is_none() {
-        let says = "each connection begins with a PROXY header, which a load balancer in front writes (settings.clientAddress); one without is closed";
+        let says = "a connection must begin with a PROXY header of the load balancer (settings.clientAddress), or it is closed";
         steps.push(step(About::Listener, says));
     }
     admitted(engine, settings, request).map_err(|status| {
         let (reason, remedy) = if by_proxy_protocol(settings) {
             (
-                "each connection must begin with a PROXY header (settings.clientAddress.from: proxy-protocol), and this one does not: it is closed",
-                "Ask through the load balancer, or begin as it does: curl --haproxy-protocol.",
+                "the connection is closed because it does not begin with a PROXY header (settings.clientAddress.from: proxy-protocol)",
+                "Connect through the load balancer, or send a PROXY header: curl --haproxy-protocol.",
             )
         } else {
             (
-                "the connection begins with a PROXY header, and this cluster expects none: that is no request",
-                "Let the load balancer send none, or set settings.clientAddress.from: proxy-protocol.",
+                "the connection begins with a PROXY header, but this cluster does not accept the PROXY protocol, so the request is invalid",
+                "Turn the PROXY protocol off at the load balancer, or set settings.clientAddress.from: proxy-protocol.",
             )
         };
         Outcome::nobody(status, reason, remedy)
@@ -99,8 +99,8 @@ fn by_proxy_protocol(settings: &EngineSettings) -> bool {
 pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
     match settings.client_address.as_ref().map(|front| front.from) {
         Some(ClientAddressSource::XForwardedFor) => "X-Forwarded-Proto",
-        Some(ClientAddressSource::Forwarded) => "proto of Forwarded",
-        Some(ClientAddressSource::ProxyProtocol) => "the PROXY header: TLS in version 2, or port 443",
+        Some(ClientAddressSource::Forwarded) => "the proto parameter of Forwarded",
+        Some(ClientAddressSource::ProxyProtocol) => "the PROXY header (TLS in version 2, or port 443)",
         None => "nothing",
     }
 }
@@ -109,22 +109,22 @@ pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
 pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &Asked, steps: &mut Vec<Step>) {
     match (&settings.client_address, &request.sent, asked.client) {
         (Some(front), None, _) => {
-            let says = format!("{}, of connections from {}; of all others their own address", said_by(front), trusted(front));
+            let says = format!("{} for connections from {}; otherwise the connection's address", said_by(front), trusted(front));
             steps.push(step(About::Client, says));
         }
         (front, Some(sent), Some(client)) => {
             let how = match front {
                 None => "the address of the connection".to_owned(),
                 Some(front) if !front.trusts(sent.from) => {
-                    "the address of the connection, which is not in settings.clientAddress.trusted, so that nothing it says is believed"
+                    "the address of the connection; it is not in settings.clientAddress.trusted, so its client headers are ignored"
                         .to_owned()
                 }
-                Some(_) if client == sent.from => "the address of the connection, which is believed and names nobody else".to_owned(),
-                Some(front) => format!("{}, as {} says", said_by(front), sent.from),
+                Some(_) if client == sent.from => "the address of the connection, which is trusted and reports no other client".to_owned(),
+                Some(front) => format!("{}, reported by {}", said_by(front), sent.from),
             };
             steps.push(step(About::Client, format!("{client}: {how}")));
             if (asked.scheme, &asked.host) != (request.scheme, &request.host) {
-                steps.push(step(About::Client, format!("asks for {}://{}, as {} says", asked.scheme.as_str(), asked.host, sent.from)));
+                steps.push(step(About::Client, format!("requests {}://{}, reported by {}", asked.scheme.as_str(), asked.host, sent.from)));
             }
         }
         _ => {}
@@ -133,9 +133,9 @@ pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &Asked, 
 
 fn said_by(front: &ClientAddress) -> &'static str {
     match front.from {
-        ClientAddressSource::XForwardedFor => "the right-most address of X-Forwarded-For that is not trusted",
-        ClientAddressSource::Forwarded => "the right-most address of Forwarded that is not trusted",
-        ClientAddressSource::ProxyProtocol => "the source in the PROXY header",
+        ClientAddressSource::XForwardedFor => "the rightmost untrusted address in X-Forwarded-For",
+        ClientAddressSource::Forwarded => "the rightmost untrusted address in Forwarded",
+        ClientAddressSource::ProxyProtocol => "the source address in the PROXY header",
     }
 }
 

@@ -1,5 +1,5 @@
-//! A template of the administrator's own: an explanation applies only as far as the template follows the table, and not at
-//! all if rendering it fails.
+//! The administrator's template: an explanation applies only if the template follows the table, and not at all if rendering
+//! it fails.
 
 use super::rendered_config::own_purpose;
 use super::{Sources, runtime_state};
@@ -11,11 +11,11 @@ use crate::translate::Translation;
 pub fn caveat(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation) -> Option<String> {
     translation.table.settings.template.as_ref()?;
     if runtime_state::is_template_left_out(sources, cluster) {
-        return Some("by the built-in configuration: the engine refuses the administrator's own template".to_owned());
+        return Some("with the built-in configuration, because the engine rejects the administrator's template".to_owned());
     }
     let bundle = render(&translation.table, own_purpose(cluster));
     Some(match template_fault(&bundle) {
-        Some(fault) => format!("but nothing comes of the administrator's own template, and proxies keep what they have: {fault}"),
-        None => "as far as the administrator's own template keeps to it".to_owned(),
+        Some(fault) => format!("but the administrator's template fails to render, so proxies keep their current configuration: {fault}"),
+        None => "if the administrator's template follows this".to_owned(),
     })
 }

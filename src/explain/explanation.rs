@@ -27,14 +27,14 @@ pub struct ClusterWalk {
     pub cluster: String,
     /// Whether its proxies listen for the request.
     pub listens: bool,
-    /// What is passed on the way, in order.
+    /// The steps of the walk, in order.
     pub steps: Vec<Step>,
-    /// The route that answers, with each endpoint; absent: none does.
+    /// The route that answers, with each endpoint. Absent if no route answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteReport>,
     /// How it ends.
     pub outcome: Outcome,
-    /// What all of this depends on: a template of the administrator's own.
+    /// What this explanation depends on: the administrator's template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
     /// Findings about the services concerned.
@@ -46,9 +46,9 @@ pub struct ClusterWalk {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// What it is about.
+    /// The subject of the step.
     pub about: About,
-    /// What there is to say, one line.
+    /// The explanation, one line.
     pub says: String,
 }
 
@@ -58,19 +58,19 @@ pub struct Step {
 pub enum About {
     /// The published port.
     Listener,
-    /// Who asks, and who is believed about that.
+    /// The client's address, and which source of it is trusted.
     Client,
-    /// The proxies and the configuration that they run.
+    /// The proxies, and the configuration that they run.
     Proxies,
-    /// Which host answers.
+    /// The host that answers.
     Host,
     /// Labels whose changes are held back.
     Held,
-    /// What the client is shown by TLS.
+    /// How TLS is handled, and which certificate the client gets.
     Tls,
     /// A redirect.
     Redirect,
-    /// Which path answers.
+    /// The path that answers.
     Path,
     /// A service of the pool and its share.
     Service,
@@ -78,17 +78,17 @@ pub enum About {
     Endpoint,
     /// An endpoint that does not, and why.
     Excluded,
-    /// What the application sees of the path.
+    /// The path that the application receives.
     Sees,
-    /// How the application is spoken to.
+    /// The protocol to the application.
     Protocol,
     /// What keeps a client on the same endpoint.
     Affinity,
     /// What happens when an endpoint fails.
     Retries,
-    /// Upgrades.
+    /// WebSocket upgrades.
     Websockets,
-    /// What flows for long.
+    /// Long-lived streams.
     Streams,
     /// Headers that are added.
     Headers,
@@ -128,20 +128,20 @@ pub enum Outcome {
     Application {
         /// The services that get such requests, oldest first.
         services: Vec<String>,
-        /// Path and query as the application sees them; absent when they are encrypted.
+        /// Path and query as the application receives them. Absent if they are encrypted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target: Option<String>,
     },
-    /// The client is sent elsewhere.
+    /// The client is redirected.
     Redirect {
         /// The status of the answer to a GET.
         status: u16,
-        /// Where to.
+        /// The target of the redirect.
         location: String,
     },
-    /// Nobody answers.
+    /// No application answers.
     Nobody {
-        /// The status of the answer; absent when there is none, because no connection or no TLS session comes about.
+        /// The status of the answer. Absent if there is no answer, because the connection or the TLS handshake is refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
         /// Why.
@@ -162,7 +162,7 @@ impl Outcome {
     }
 }
 
-/// What became of each label of one service.
+/// The effect of each label of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceExplanation {
@@ -170,17 +170,17 @@ pub struct ServiceExplanation {
     pub service: String,
     /// Whether it has a route that is served.
     pub served: bool,
-    /// What all of this depends on: a template of the administrator's own.
+    /// What this explanation depends on: the administrator's template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
-    /// Which cluster publishes it, or why none does.
+    /// The cluster that publishes it, or why none does.
     pub cluster: String,
-    /// Over which networks its tasks are reached.
+    /// The networks over which its tasks are reached.
     pub network: String,
-    /// Its labels change again and again: what they say now counts from here on, unless they change again.
+    /// Set if its labels change too often: when their current values take effect, unless they change again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
-    /// Each label that is meant for Swarmgate.
+    /// Each label that is addressed to Swarmgate.
     pub labels: Vec<LabelFate>,
     /// Its routes, with each endpoint.
     pub routes: Vec<RouteReport>,
@@ -189,7 +189,7 @@ pub struct ServiceExplanation {
     pub findings: Vec<Finding>,
 }
 
-/// What became of one label.
+/// The effect of one label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelFate {
@@ -197,9 +197,9 @@ pub struct LabelFate {
     pub key: String,
     /// Its value as written, shortened.
     pub value: String,
-    /// What it really does.
+    /// Its actual effect.
     pub effect: String,
-    /// What there is to say against it.
+    /// Findings about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }

@@ -26,7 +26,7 @@ impl fmt::Display for ClusterWalk {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Application { services, target: Some(target) } => write!(f, "{} answers, and sees {target}", services.join(" or ")),
+            Self::Application { services, target: Some(target) } => write!(f, "{} answers and receives {target}", services.join(" or ")),
             Self::Application { services, target: None } => write!(f, "{} answers", services.join(" or ")),
             Self::Redirect { status, location } => write!(f, "redirect {status} to {location}"),
             Self::Nobody { status: Some(status), reason, remedy } => write!(f, "{status}: {reason}. {remedy}"),
@@ -51,10 +51,10 @@ impl fmt::Display for ServiceExplanation {
         self.routes.iter().try_for_each(|route| super::route_backend::write_route(f, route))?;
         self.findings.iter().try_for_each(|finding| line(f, "finding", &finding_text(finding, Position::Elsewhere)))?;
         let end_words = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
-            (true, _, _) => "it has a route that is served",
-            (false, true, _) => "it has no label of Swarmgate, so nothing is published for it",
-            (false, false, true) => "it has no route",
-            (false, false, false) => "no route of it is served by every proxy",
+            (true, _, _) => "at least one route of the service is served",
+            (false, true, _) => "the service has no Swarmgate labels, so it is not published",
+            (false, false, true) => "the service has no route",
+            (false, false, false) => "no route of the service is served by every proxy",
         };
         end(f, end_words, self.caveat.as_deref())
     }

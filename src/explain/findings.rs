@@ -59,8 +59,8 @@ pub struct Claimant {
     pub findings: Vec<Finding>,
 }
 
-/// Services that ask for the host and are not admitted, although others publish it: their names, and why. Truncated if there
-/// are very many.
+/// Services that request the host and are not admitted, although other services publish it: their names, and why. Truncated if
+/// there are very many.
 pub fn left_out(sources: &Sources<'_>, translation: &Translation, host: &str) -> Vec<(String, String)> {
     const SHOWN_MAX: usize = 10;
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
@@ -87,17 +87,17 @@ fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation,
     if is_claimed_by(cluster, service) {
         let findings = about(sources, cluster, translation, &BTreeSet::from([name.clone()]));
         let refusal = fitting.iter().find_map(|pattern| translation.refusal(&service.id, pattern));
-        let why = refusal.map(|refusal| format!("the cluster {} does not admit it, because {refusal}", cluster.name));
-        let why = why.unwrap_or_else(|| "it is not published with this host, see the findings".to_owned());
+        let why = refusal.map(|refusal| format!("cluster {} does not admit it, because {refusal}", cluster.name));
+        let why = why.unwrap_or_else(|| "the service is not published with this host; see the findings".to_owned());
         return Claimant { service: name, why, findings };
     }
     if let Some(other) = sources.clusters.iter().find(|other| is_claimed_by(other, service)) {
-        return Claimant { service: name, why: format!("the cluster {} publishes it", other.name), findings: Vec::new() };
+        return Claimant { service: name, why: format!("cluster {} publishes it", other.name), findings: Vec::new() };
     }
-    let value = service_cluster_of(&service.labels).map_or_else(|| "nothing".to_owned(), super::printable);
+    let value = service_cluster_of(&service.labels).map_or_else(|| "not set".to_owned(), super::printable);
     let mut findings = of_no_cluster(sources, &name);
     findings.extend(read_labels(&name, &service.labels).findings);
-    Claimant { service: name, why: format!("its service_cluster is {value}, which no declared cluster publishes"), findings }
+    Claimant { service: name, why: format!("its service_cluster is {value}, and no declared cluster publishes that"), findings }
 }
 
 /// A service that names the host now, but did not in its effective labels.

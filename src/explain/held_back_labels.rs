@@ -1,4 +1,4 @@
-//! Label changes that are held back: what a service asks for now, and does not get yet.
+//! Label changes that are held back: the settings that a service requests now and does not get yet.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl HeldBack {
 
 /// Until when changes are held back, in words.
 pub(super) fn words(until: Timestamp) -> String {
-    format!("the labels change again and again: what they say now counts from {until:.0} on, and later if they change again")
+    format!("the labels change too often: their current values take effect at {until:.0}, or later if they change again")
 }
 
 /// Describes what is held back of a service.
@@ -51,13 +51,13 @@ pub(super) fn beside(fates: Vec<LabelFate>, counts: &Service, held: &HeldBack) -
     let changed = |key: &str| held.labels.get(key).filter(|now| counts.labels.get(key) != Some(now));
     let mut all = Vec::new();
     for fate in fates {
-        let now = changed(&fate.key).map(|now| waiting(&fate.key, now, "held back: the value above counts"));
-        let gone = is_gone(&fate.key, counts, held).then_some("; that the service has it no more is held back");
+        let now = changed(&fate.key).map(|now| waiting(&fate.key, now, "held back: the value above is used"));
+        let gone = is_gone(&fate.key, counts, held).then_some("; its removal from the service is held back");
         all.push(LabelFate { effect: fate.effect + gone.unwrap_or_default(), ..fate });
         all.extend(now);
     }
     let new = held.labels.iter().filter(|(key, _)| !counts.labels.contains_key(*key));
-    all.extend(new.map(|(key, now)| waiting(key, now, "held back: does not count yet")));
+    all.extend(new.map(|(key, now)| waiting(key, now, "held back: no effect yet")));
     all
 }
 

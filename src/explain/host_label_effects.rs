@@ -20,14 +20,14 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
         "ssl_key" => standing.everywhere(|pool| key(effects, pool)),
         "ssl_only" => standing.everywhere(|pool| https_only(effects, pool)),
         "ssl_passthrough" => passthrough(effects),
-        _ => "understood".to_owned(),
+        _ => "valid".to_owned(),
     }
 }
 
 fn hosts(effects: &Effects<'_>) -> String {
     let (may, not): (Vec<_>, Vec<_>) = effects.asked.hosts.iter().partition(|host| is_admitted(effects, host));
     if effects.asked.closed && !may.is_empty() {
-        return format!("nobody answers at {}: the service is closed, because a label sounds like access control", list(&may));
+        return format!("{} gets no answer: the service is closed, because a label looks like access control", list(&may));
     }
     let (here, elsewhere): (Vec<_>, Vec<_>) = may.into_iter().partition(|host| effects.standing.is_at(host));
     let (over, elsewhere): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(|host| is_over_limit(effects, host));
@@ -37,11 +37,11 @@ fn hosts(effects: &Effects<'_>) -> String {
     }
     let (taken, not): (Vec<_>, Vec<_>) = not.into_iter().partition(|host| taken_by(effects, host).is_some());
     if !not.is_empty() {
-        said.push(format!("the cluster does not admit {}", list(&not)));
+        said.push(format!("the cluster does not admit the service to {}", list(&not)));
     }
     said.extend(stays_with_others(effects, &taken));
     if !over.is_empty() {
-        said.push(format!("asks for more than spec.limits allows with {}", list(&over)));
+        said.push(format!("{} would exceed spec.limits", list(&over)));
     }
     if !elsewhere.is_empty() {
         said.push(not_passed(effects, &elsewhere));
@@ -49,12 +49,12 @@ fn hosts(effects: &Effects<'_>) -> String {
     if said.is_empty() { "publishes no host".to_owned() } else { said.join("; ") }
 }
 
-/// Why hosts have no route to the service, which wants their TLS passed through: that cannot be combined with anything else.
+/// Why hosts have no route to a service with TLS passthrough, which cannot be combined with anything else.
 fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
     if effects.standing.table.https_port.is_none() {
-        return format!("no route for {}: the cluster publishes no port for TLS that could be passed on", list(hosts));
+        return format!("no route for {}: the cluster publishes no TLS port, so there is no TLS to pass through", list(hosts));
     }
-    format!("overruled at {}: others handle its TLS otherwise", list(hosts))
+    format!("overruled at {}: other services handle its TLS differently", list(hosts))
 }
 
 /// Whether the service loses the host because of a limit.
@@ -107,10 +107,10 @@ fn redirects(effects: &Effects<'_>) -> String {
         list(&pairs)
     };
     match (&made[..], &left_out[..]) {
-        ([], []) => "redirects nothing".to_owned(),
+        ([], []) => "no redirects".to_owned(),
         (made, []) => format!("redirects {}", pairs(made)),
-        ([], left_out) => format!("redirects nothing: not {}", pairs(left_out)),
-        (made, left_out) => format!("redirects {}; not {}", pairs(made), pairs(left_out)),
+        ([], left_out) => format!("no redirects; not used: {}", pairs(left_out)),
+        (made, left_out) => format!("redirects {}; not used: {}", pairs(made), pairs(left_out)),
     }
 }
 
@@ -128,17 +128,17 @@ fn is_made(effects: &Effects<'_>, asked: &Redirect) -> bool {
 
 fn certificate(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
-    let (words, trouble) = (format!("the certificate is in the secret {}", binding.certificate.name), trouble(effects, pool));
+    let (words, trouble) = (format!("the certificate is in secret {}", binding.certificate.name), trouble(effects, pool));
     if is_own(effects, binding) {
         return format!("{words}{trouble}");
     }
-    let key = binding.key.as_ref().map_or_else(|| "with its key".to_owned(), |key| format!("the key in {}", key.name));
+    let key = binding.key.as_ref().map_or_else(|| "the key is in the same secret".to_owned(), |key| format!("the key is in {}", key.name));
     format!("overruled: {words}, {key}{trouble}")
 }
 
 fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
-    let words = format!("the key is in the secret {}{}", binding.key_object().name, trouble(effects, pool));
+    let words = format!("the key is in secret {}{}", binding.key_object().name, trouble(effects, pool));
     // A key alone requests nothing that other services could overrule.
     let followed = effects.asked.tls.certificate.is_none() || is_own(effects, binding);
     if followed { words } else { format!("overruled: {words}") }
@@ -156,21 +156,21 @@ fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let host = pool.host_key();
     let told = effects.routes.iter().filter(|route| route.host == host);
     let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| &tls.state).find(|state| !state.is_usable());
-    state.map_or_else(String::new, |state| format!(", which cannot be used ({state}): TLS is refused"))
+    state.map_or_else(String::new, |state| format!(", which cannot be used ({state}), so TLS is refused"))
 }
 
 /// How TLS is handled, in one sentence.
 fn tls(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     match effects.standing.tls(pool) {
-        Tls::Passed(_) if matches!(pool.behind, Behind::Passthrough(_)) => "TLS is passed on to the application".to_owned(),
-        Tls::Passed(backend) => format!("overruled: TLS is passed on to {}", names(backend)),
+        Tls::Passed(_) if matches!(pool.behind, Behind::Passthrough(_)) => "TLS is passed through to the application".to_owned(),
+        Tls::Passed(backend) => format!("overruled: TLS is passed through to {}", names(backend)),
         Tls::Shown(_) => format!("TLS is terminated here{}", trouble(effects, pool)),
-        Tls::Refused(binding) => format!("TLS is refused, because there is no secret {} that it may use", missing(binding)),
+        Tls::Refused(binding) => format!("TLS is refused, because there is no secret {} that the service may use", missing(binding)),
         Tls::None if effects.standing.table.https_port.is_none() => {
-            let front = if effects.cluster.has_front() { ", and clients see the certificate of the load balancer in front" } else { "" };
-            format!("there is no TLS: the cluster publishes no port for it{front}")
+            let front = if effects.cluster.has_front() { "; clients see the certificate of the load balancer in front" } else { "" };
+            format!("no TLS: the cluster publishes no TLS port{front}")
         }
-        Tls::None => "there is no TLS".to_owned(),
+        Tls::None => "no TLS".to_owned(),
     }
 }
 
@@ -193,8 +193,8 @@ fn https_only(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let answered = matches!(effects.standing.tls(pool), Tls::Passed(_) | Tls::Shown(_));
     let words = match (redirected, answered) {
         (true, true) => "plain HTTP is redirected to HTTPS",
-        (true, false) if effects.cluster.has_front() => "plain HTTP is redirected to HTTPS, whose TLS ends at a load balancer in front",
-        (true, false) => "plain HTTP is redirected to HTTPS, where nobody answers",
+        (true, false) if effects.cluster.has_front() => "plain HTTP is redirected to HTTPS, which the load balancer in front terminates",
+        (true, false) => "plain HTTP is redirected to HTTPS, which gets no answer",
         (false, _) if matches!(pool.behind, Behind::Passthrough(_)) => "plain HTTP is not served",
         (false, _) if table.https_port.is_none() && !effects.cluster.has_front() => {
             return "plain HTTP is served: the cluster publishes no TLS port".to_owned();

@@ -45,7 +45,7 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
 fn port(effects: &Effects<'_>) -> String {
     let number = effects.asked.port;
     match effects.standing.part().filter(|_| effects.standing.gets_requests()) {
-        Some(part) if part.on_nodes => format!("requests go to the ports on the nodes that lead to port {number} of its containers"),
+        Some(part) if part.on_nodes => format!("requests go to the node ports that are published for port {number} of its containers"),
         Some(_) => format!("requests go to port {number} of its containers"),
         None => format!("its containers listen on port {number}"),
     }
@@ -60,28 +60,28 @@ fn network(effects: &Effects<'_>) -> String {
         return format!("its tasks are reached over {}", list(&used));
     }
     match effects.standing.part() {
-        Some(part) if part.on_nodes => "its tasks are reached at ports of their nodes".to_owned(),
-        _ => "no way leads to its tasks".to_owned(),
+        Some(part) if part.on_nodes => "its tasks are reached at ports on their nodes".to_owned(),
+        _ => "its tasks cannot be reached".to_owned(),
     }
 }
 
 fn context_root(pool: &Pool<'_>) -> String {
     match pool.behind {
         Behind::Path(_, path, _) => format!("publishes at {path}"),
-        Behind::Passthrough(_) => "TLS is passed on to the application, whatever the path".to_owned(),
+        Behind::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
         Behind::Default(_) => "the default backend answers for every path".to_owned(),
     }
 }
 
 fn rewrite(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     match pool.behind {
-        Behind::Path(_, path, _) if path.is_root() => "the whole site is published, so there is nothing to cut off".to_owned(),
+        Behind::Path(_, path, _) if path.is_root() => "the whole site is published, so there is no path to remove".to_owned(),
         Behind::Path(_, path, route) => {
-            let words = if route.rewrite { format!("{path} is cut off") } else { "the path is passed on".to_owned() };
+            let words = if route.rewrite { format!("{path} is removed") } else { "the path is passed on unchanged".to_owned() };
             decided(effects, pool, route.rewrite == effects.asked.context_root_rewrite, words)
         }
-        Behind::Passthrough(_) => "TLS is passed on to the application, whatever the path".to_owned(),
-        Behind::Default(_) => "the path is passed on".to_owned(),
+        Behind::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
+        Behind::Default(_) => "the path is passed on unchanged".to_owned(),
     }
 }
 
@@ -89,7 +89,7 @@ fn default_backend(effects: &Effects<'_>) -> String {
     let own = "answers for its own hosts only";
     let service = effects.standing.service;
     match oldest_default(effects) {
-        Some(oldest) if oldest == service.name => "answers for hosts that nobody published".to_owned(),
+        Some(oldest) if oldest == service.name => "answers for hosts that no service publishes".to_owned(),
         _ if !effects.asked.default_backend => own.to_owned(),
         _ if admitted_as_default(effects.cluster, effects.sources.snapshot, service).is_err() => format!("not admitted: {own}"),
         Some(oldest) => format!("overruled by {oldest}: {own}"),
@@ -106,20 +106,20 @@ fn oldest_default<'a>(effects: &'a Effects<'_>) -> Option<&'a str> {
 
 fn backend_mode(effects: &Effects<'_>) -> String {
     let Some(part) = effects.standing.part() else { return effects.standing.everywhere(|_| String::new()) };
-    let to_tasks = if part.on_nodes { "requests go to the ports of its tasks' nodes" } else { "requests go to the tasks" };
+    let to_tasks = if part.on_nodes { "requests go to ports on the nodes of its tasks" } else { "requests go to the tasks" };
     match effects.asked.backend_mode {
         _ if part.vip => "requests go to the virtual IP".to_owned(),
         BackendMode::Task => to_tasks.to_owned(),
         BackendMode::Vip if effects.standing.service.replicas == Some(0) => "no requests, because the service is scaled to zero".to_owned(),
-        BackendMode::Vip if part.endpoints.is_empty() => "no requests, because nothing can be reached".to_owned(),
-        BackendMode::Vip => format!("there is no virtual IP that can be used: {to_tasks}"),
+        BackendMode::Vip if part.endpoints.is_empty() => "no requests, because no endpoint can be reached".to_owned(),
+        BackendMode::Vip => format!("no usable virtual IP: {to_tasks}"),
     }
 }
 
 fn max_fails(effects: &Effects<'_>) -> String {
     effects.standing.everywhere(|pool| match fails(effects, pool) {
-        0 => "no endpoint is ever left out".to_owned(),
-        1 => format!("an endpoint is left out after a failure{}", if_alone(pool)),
+        0 => "endpoints are never left out".to_owned(),
+        1 => format!("an endpoint is left out after one failure{}", if_alone(pool)),
         fails => format!("an endpoint is left out after {fails} failures{}", if_alone(pool)),
     })
 }
@@ -129,9 +129,9 @@ fn fail_timeout(effects: &Effects<'_>) -> String {
     let time = effects.asked.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
     let time = humantime::format_duration(std::time::Duration::from_secs(time));
     effects.standing.everywhere(|pool| match (fails(effects, pool), effects.asked.max_fails) {
-        (0, Some(_)) => "no effect: no endpoint is ever left out (max_fails)".to_owned(),
-        (0, None) => "no effect: without max_fails no endpoint is left out where a hash chooses".to_owned(),
-        _ => format!("an endpoint that fails is left out for {time}{}", if_alone(pool)),
+        (0, Some(_)) => "no effect: endpoints are never left out (max_fails)".to_owned(),
+        (0, None) => "no effect: a hash chooses the endpoint, so without max_fails endpoints are never left out".to_owned(),
+        _ => format!("a failing endpoint is left out for {time}{}", if_alone(pool)),
     })
 }
 
@@ -143,7 +143,7 @@ fn fails(effects: &Effects<'_>, pool: &Pool<'_>) -> u32 {
 /// The only endpoint of a pool is always tried.
 fn if_alone(pool: &Pool<'_>) -> &'static str {
     let endpoints: usize = pool.backend.services.iter().map(|service| service.endpoints.len()).sum();
-    if endpoints > 1 { "" } else { ", once there is another one" }
+    if endpoints > 1 { "" } else { " (if the pool has other endpoints)" }
 }
 
 fn weight(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
@@ -152,7 +152,7 @@ fn weight(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let share = own.map_or(0, |(_, share)| share);
     let with_requests = parts.filter(|(_, share)| *share > 0).count();
     if share > 0 && with_requests == 1 {
-        return "all requests: no other service has a share".to_owned();
+        return "all requests, because no other service has a share".to_owned();
     }
     format!("{}.{} % of the requests", share / 10, share % 10)
 }
@@ -163,7 +163,7 @@ fn websockets(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
             let own: Vec<_> = effects.asked.websocket_endpoints.iter().filter(|path| route.websockets.contains(path)).collect();
             format!("long-lived connections at {}", if own.is_empty() { "no path".to_owned() } else { list(&own) })
         }
-        Behind::Passthrough(_) => "TLS is passed on to the application, whatever the path".to_owned(),
+        Behind::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
         Behind::Default(_) => "the default backend has no such paths".to_owned(),
     }
 }
@@ -177,27 +177,30 @@ fn affinity(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     };
     let behind_vip = pool.part_of(effects.standing.service).is_some_and(|part| part.vip);
     let words = match &pool.backend.affinity {
-        _ if behind_vip => "Swarm spreads clients behind the virtual IP".to_owned(),
-        Affinity::Cookie(_) if matches!(pool.behind, Behind::Passthrough(_)) => "nobody sees the cookie, so clients are spread".to_owned(),
+        _ if behind_vip => "Swarm distributes clients behind the virtual IP".to_owned(),
+        Affinity::Cookie(_) if matches!(pool.behind, Behind::Passthrough(_)) => {
+            "proxies cannot see the cookie, so clients are distributed over all endpoints".to_owned()
+        }
         Affinity::Cookie(cookie) => format!("the cookie {cookie} keeps a client on one endpoint"),
-        Affinity::ClientAddress => "its address keeps a client on one endpoint".to_owned(),
-        Affinity::None => "clients are spread".to_owned(),
+        Affinity::ClientAddress => "the client's address keeps it on one endpoint".to_owned(),
+        Affinity::None => "clients are distributed over all endpoints".to_owned(),
     };
     decided(effects, pool, pool.backend.affinity == asked, words)
 }
 
 fn protocol(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     if let Behind::Passthrough(_) = pool.behind {
-        return "TLS is passed on to the application, whatever it speaks".to_owned();
+        return "TLS is passed through to the application, whatever its protocol".to_owned();
     }
     let asked = effects.asked.backend_protocol;
     let asked =
         (matches!(asked, BackendProtocol::Grpc | BackendProtocol::Grpcs), matches!(asked, BackendProtocol::Https | BackendProtocol::Grpcs));
     let really = (pool.backend.protocol.http2, pool.backend.protocol.tls.is_some());
     let version = if really.0 { "HTTP/2" } else { "HTTP/1.1" };
-    let tls = if really.1 { " in TLS" } else { " in plain text" };
-    let follows = if effects.standing.is_checkable(pool.backend) { "" } else { ", and not at all as long as nothing can be checked" };
-    decided(effects, pool, really == asked, format!("spoken to in {version}{tls}{follows}"))
+    let tls = if really.1 { " over TLS" } else { " in plain text" };
+    let unchecked = ", but the application's certificate cannot be checked, so it gets no requests";
+    let follows = if effects.standing.is_checkable(pool.backend) { "" } else { unchecked };
+    decided(effects, pool, really == asked, format!("proxies use {version}{tls}{follows}"))
 }
 
 fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
@@ -212,20 +215,20 @@ fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         _ => false,
     };
     let passed = matches!(pool.behind, Behind::Passthrough(_));
-    let closed = if passed { "connections are closed" } else { "requests are answered 503" };
+    let closed = if passed { "connections are closed" } else { "requests are answered with 503" };
     let words = match tls {
         Some(Verification::Authority(object)) if !effects.standing.is_checkable(pool.backend) => {
             let why = if object.id.is_some() {
-                format!("the CA in {} cannot be used", object.name)
+                format!("the CA in {} is unusable", object.name)
             } else {
-                format!("there is no secret or config {} that it may use", object.name)
+                format!("there is no secret or config {} that the service may use", object.name)
             };
-            format!("{why}, so nothing can be checked and {closed}")
+            format!("{why}, so the application's certificate cannot be checked and {closed}")
         }
-        _ if passed => "TLS is passed on to the application: nothing is checked here".to_owned(),
-        None => "the application is spoken to in plain text, so nothing is checked".to_owned(),
+        _ if passed => "TLS is passed through to the application, so proxies check no certificate".to_owned(),
+        None => "proxies use plain text to the application, so there is no certificate to check".to_owned(),
         Some(Verification::Off) => "the application's certificate is not checked".to_owned(),
-        Some(Verification::System) => "the application's certificate is checked against the system's roots".to_owned(),
+        Some(Verification::System) => "the application's certificate is checked against the system's CA certificates".to_owned(),
         Some(Verification::Authority(object)) => format!("the application's certificate is checked against the CA in {}", object.name),
     };
     decided(effects, pool, followed, words)

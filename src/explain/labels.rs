@@ -10,9 +10,9 @@ use crate::swarm::Service;
 
 /// The state of a service's labels as a whole.
 pub enum Standpoint<'a> {
-    /// No label asks for publication.
+    /// No label publishes the service.
     NotPublished,
-    /// Labels ask for it, and findings explain why it is not published.
+    /// Labels publish it, but findings explain why it is not published.
     Refused,
     /// No cluster publishes it.
     Unclaimed,
@@ -20,7 +20,7 @@ pub enum Standpoint<'a> {
     Published(Effects<'a>),
 }
 
-/// Each label of the service that is, or looks as if it were, meant for Swarmgate. `findings` are those about the service.
+/// Each label of the service that is, or seems to be, addressed to Swarmgate. `findings` are those about the service.
 pub fn fates(service: &Service, standpoint: &Standpoint<'_>, findings: &[Finding]) -> Vec<LabelFate> {
     let meant = service.labels.iter().filter(|(key, _)| is_meant(key));
     meant.map(|(key, value)| fate((key, value), standpoint, findings)).collect()
@@ -43,11 +43,11 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
     let closes = findings.iter().any(|finding| finding.code == FindingCode::UnknownAccessLabel);
     let effect = match (name, standpoint) {
-        (None, _) if closes => "not a label of Swarmgate, and sounds like access control: the service's routes are closed (503)".to_owned(),
-        (None, _) => "not a label of Swarmgate: no effect".to_owned(),
-        (Some(_), _) if value.trim().is_empty() => "empty: counts as absent".to_owned(),
-        (Some("service_cluster"), _) => format!("asks for the cluster that publishes {}", printable(value.trim())),
-        (Some(_), Standpoint::NotPublished) => "asks for nothing".to_owned(),
+        (None, _) if closes => "not a Swarmgate label, but looks like access control, so the service's routes are closed (503)".to_owned(),
+        (None, _) => "not a Swarmgate label: no effect".to_owned(),
+        (Some(_), _) if value.trim().is_empty() => "empty: the label is ignored".to_owned(),
+        (Some("service_cluster"), _) => format!("selects the cluster that publishes {}", printable(value.trim())),
+        (Some(_), Standpoint::NotPublished) => "no effect: the labels do not publish the service".to_owned(),
         (Some(_), Standpoint::Unclaimed) => "no effect: no cluster publishes the service".to_owned(),
         (Some(_), Standpoint::Refused) => "no effect: the service is not published".to_owned(),
         (Some(name), Standpoint::Published(published)) => qualified(name, &label_effects::of(published, name), &findings),
@@ -74,7 +74,7 @@ fn qualified(name: &str, really: &str, findings: &[Finding]) -> String {
     if really.starts_with(NO_EFFECT) {
         really.to_owned()
     } else if bad && !NEVER_ABSENT.contains(&name) {
-        format!("counts as absent: {really}")
+        format!("the label is ignored: {really}")
     } else if has(FindingCode::LabelWithoutEffect) && name != "redirects" {
         format!("{NO_EFFECT}{really}")
     } else {

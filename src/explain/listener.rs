@@ -53,8 +53,8 @@ fn spoken(scheme: Scheme) -> &'static str {
 pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     let words = spoken(request.scheme);
     let Some(mapping) = mapping(cluster, request) else {
-        let reason = format!("the cluster {} publishes no port for TLS", cluster.name);
-        return Err(Outcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or ask by http."));
+        let reason = format!("cluster {} publishes no TLS port", cluster.name);
+        return Err(Outcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or use http."));
     };
     let place = match cluster.proxy.publish.mode {
         PublishMode::Ingress => "on every node (routing mesh)",
@@ -64,7 +64,7 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
     let words = if in_front { spoken(Scheme::Http) } else { words };
     if in_front {
         let by = client_identity::says_tls_by(&cluster.settings);
-        let says = format!("TLS ends at a load balancer in front, which asks by plain HTTP and says so by {by} (settings.clientAddress)");
+        let says = format!("a load balancer in front terminates TLS, sends plain HTTP, and reports TLS by {by} (settings.clientAddress)");
         steps.push(step(About::Listener, says));
     }
     let says = format!("{words} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
@@ -75,13 +75,13 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
             let port = request.port();
             steps.push(step(
                 About::Listener,
-                format!("port {port} is not this cluster's: a request gets here only if something in front forwards it"),
+                format!("port {port} does not belong to this cluster: a request gets here only if a load balancer in front forwards it"),
             ));
         }
         Fit::None => return Err(wrong_port(cluster, request, mapping)),
     }
     if request.scheme == Scheme::Https && cluster.has_front() && !in_front && request.sent.is_none() {
-        let says = "where TLS ends at the load balancer in front instead, ask for what that asks: by http://, with --from and its headers";
+        let says = "if the load balancer in front terminates TLS, explain its request instead: http://, with --from and its headers";
         steps.push(step(About::Listener, says));
     }
     client_identity::admit(cluster.engine, &cluster.settings, request, steps)
@@ -92,12 +92,12 @@ fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Out
     let other = publish.https.filter(|_| request.scheme == Scheme::Http).or(Some(publish.http));
     let spoken_there = other.filter(|other| other.published.get() == request.port());
     let reason = match spoken_there {
-        Some(_) if request.scheme == Scheme::Http => format!("port {} of the cluster {} speaks TLS", request.port(), cluster.name),
-        Some(_) => format!("port {} of the cluster {} speaks plain HTTP", request.port(), cluster.name),
-        None => format!("the cluster {} does not publish port {}", cluster.name, request.port()),
+        Some(_) if request.scheme == Scheme::Http => format!("port {} of cluster {} accepts TLS only", request.port(), cluster.name),
+        Some(_) => format!("port {} of cluster {} accepts plain HTTP only", request.port(), cluster.name),
+        None => format!("cluster {} does not publish port {}", cluster.name, request.port()),
     };
     let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| behavior(cluster.engine).status_codes().plain_on_tls_port);
-    let remedy = format!("Ask on port {} for {}.", mapping.published, spoken(request.scheme));
+    let remedy = format!("Use port {} for {}.", mapping.published, spoken(request.scheme));
     Outcome::nobody(status, reason, remedy)
 }
 
@@ -109,8 +109,8 @@ pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) 
         None => from_snapshot(sources, cluster, steps),
     };
     if running == Some(0) {
-        let reason = format!("no proxy of the cluster {} is running", cluster.name);
-        return Err(Outcome::nobody(None, reason, "See `swarmgate status` for what keeps them from running."));
+        let reason = format!("no proxy of cluster {} is running", cluster.name);
+        return Err(Outcome::nobody(None, reason, "Run `swarmgate status` to see why."));
     }
     Ok(())
 }
@@ -121,16 +121,16 @@ fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>)
     steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
     for proxy in proxies.iter().filter(|proxy| proxy.up_to_date != Some(true)) {
         let what = match (proxy.up_to_date, &proxy.rejected) {
-            (None, _) => format!("was not heard of lately, so that nobody can tell what it runs{}", stale_endpoints::of_unheard(cluster)),
+            (None, _) => format!("has not reported lately, so its configuration is unknown{}", stale_endpoints::of_unheard(cluster)),
             (_, _) if proxy.is_on_names() => {
-                "finds endpoints by name, because nobody confirmed their addresses for longer than settings.controlPlaneTimeout".to_owned()
+                "finds endpoints by name, because addresses were not confirmed for longer than settings.controlPlaneTimeout".to_owned()
             }
-            (_, Some(rejected)) => format!("runs an older one: it refused {rejected}"),
-            (_, None) => "runs an older one: not yet".to_owned(),
+            (_, Some(rejected)) => format!("runs an older one, because it rejected {rejected}"),
+            (_, None) => "runs an older one and is being updated".to_owned(),
         };
         steps.push(step(About::Proxies, format!("{} on {} {what}", proxy.task, proxy.node)));
     }
-    steps.extend(status.error.iter().map(|error| step(About::Proxies, format!("the operator cannot carry on: {error}"))));
+    steps.extend(status.error.iter().map(|error| step(About::Proxies, format!("the operator is stopped by an error: {error}"))));
     proxies.len()
 }
 
@@ -142,11 +142,11 @@ fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>
         ours && label(service, LABEL_ROLE, "proxy") && label(service, LABEL_CLUSTER, cluster.name.as_str())
     };
     let Some(service) = sources.snapshot.services.values().find(is_proxy) else {
-        steps.push(step(About::Proxies, "none in the snapshot yet: what follows holds once they run"));
+        steps.push(step(About::Proxies, "none in the snapshot yet; the following applies once they run"));
         return None;
     };
     let tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id);
     let running = tasks.filter(|task| task.state == TaskState::Running).count();
-    steps.push(step(About::Proxies, format!("{running} running; what they run is known to a running operator only")));
+    steps.push(step(About::Proxies, format!("{running} running; only a running operator knows their configuration")));
     Some(running)
 }

@@ -281,14 +281,14 @@ mod tests {
     ];
 
     #[test]
-    fn paths_that_somebody_may_read_otherwise_are_told_apart() {
+    fn ambiguous_paths_are_recognised() {
         for odd in ODD {
             assert!(may_lead_elsewhere(odd), "{odd}");
         }
     }
 
     #[test]
-    fn paths_that_everybody_reads_alike_are_plain() {
+    fn unambiguous_paths_are_accepted() {
         for plain in [
             "/",
             "/app/",

@@ -82,15 +82,15 @@ impl Unknown {
         let all: Vec<&str> = known.take(NAMES_MAX).collect();
         let hint = match nearest {
             Some(nearest) => format!("; did you mean {nearest}?"),
-            None if all.is_empty() => format!("; there is no {kind} at all"),
-            None => format!("; there are, for example, {}", all.join(", ")),
+            None if all.is_empty() => format!("; no {kind} exists"),
+            None => format!("; existing names: {}", all.join(", ")),
         };
         Self(format!("there is no {kind} {}{hint}", printable(name)))
     }
 
     fn choose_a_cluster<'a>(known: impl Iterator<Item = &'a str>) -> Self {
         let all: Vec<&str> = known.take(NAMES_MAX).collect();
-        let choose = "several clusters are declared; choose one with --cluster NAME (in a URL: cluster=NAME), for example";
+        let choose = "several clusters are declared; select one with --cluster NAME (in a URL: cluster=NAME), for example";
         Self(if all.is_empty() { "no cluster is declared".to_owned() } else { format!("{choose} {}", all.join(", ")) })
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn at(walk: &mut Walk<'_>, pattern: &HostPattern, host: &VirtualHost,
 fn redirected(walk: &mut Walk<'_>, pattern: &HostPattern, redirect: &Redirect) -> Outcome {
     let by = walk.services_with("redirects", pattern).join(", ");
     let source = format!("{}://{pattern}{}", redirect.scheme.as_str(), if redirect.path.is_root() { "" } else { redirect.path.as_str() });
-    walk.steps.push(step(About::Redirect, format!("{source} leads to {} (com.docker.lb.redirects of {by})", redirect.target)));
+    walk.steps.push(step(About::Redirect, format!("{source} redirects to {} (com.docker.lb.redirects of {by})", redirect.target)));
     Outcome::Redirect { status: walk.behavior().status_codes().redirect, location: format!("{}{}", redirect.target, walk.request.target) }
 }
 
@@ -41,11 +41,11 @@ pub(super) fn to_https(walk: &mut Walk<'_>) -> Outcome {
 }
 
 fn no_path(walk: &Walk<'_>, pattern: &HostPattern, host: &VirtualHost) -> Outcome {
-    let reason = format!("{pattern} is published at {} only, and {} is not below", paths(host), shown(walk));
+    let reason = format!("{pattern} is published only at {}, which does not include {}", paths(host), shown(walk));
     let case = host.paths.keys().find(|path| path_fits_without_case(path, walk));
     let remedy = match case {
-        Some(path) => format!("Paths compare with case: did you mean {path}?"),
-        None => "Ask for one of these paths, or publish this one with com.docker.lb.context_root.".to_owned(),
+        Some(path) => format!("Paths are case-sensitive: did you mean {path}?"),
+        None => "Use one of these paths, or publish this one with com.docker.lb.context_root.".to_owned(),
     };
     Outcome::nobody(Some(404), reason, remedy)
 }
@@ -56,8 +56,8 @@ fn path_fits_without_case(path: &ContextPath, walk: &Walk<'_>) -> bool {
 }
 
 fn no_route(pattern: &HostPattern) -> Outcome {
-    let reason = format!("{pattern} is named by redirects or by TLS only, and nothing of it fits this request");
-    Outcome::nobody(Some(503), reason, "Ask by the other scheme, or publish the host without ssl_passthrough on a service.")
+    let reason = format!("{pattern} is published only for redirects or TLS, and none of them matches this request");
+    Outcome::nobody(Some(503), reason, "Use the other scheme, or publish the host on a service without ssl_passthrough.")
 }
 
 fn paths(host: &VirtualHost) -> String {
@@ -77,16 +77,16 @@ fn applied(
     application: &Application<'_>,
 ) -> Result<Outcome, Outcome> {
     let (root, route, path) = (application.root, application.route, shown(walk));
-    let others = if host.paths.len() > 1 { format!("; the longest that fits of {}", paths(host)) } else { String::new() };
+    let others = if host.paths.len() > 1 { format!("; the longest match among {}", paths(host)) } else { String::new() };
     walk.steps.push(step(About::Path, format!("{root}{others}")));
     if application.root != &place.path {
-        walk.steps.push(step(About::Path, format!("{} of websocket_endpoints", place.path)));
+        walk.steps.push(step(About::Path, format!("{} from websocket_endpoints", place.path)));
         walk.route = walk.report(&RouteKey::new(pattern, root), crate::report::RouteKind::Http);
     }
     let cut = route.rewrite && !root.is_root();
     let by = if route.rewrite { walk.services_with("context_root_rewrite", pattern).join(", ") } else { String::new() };
     if cut && path == root.as_str() {
-        walk.steps.push(step(About::Redirect, format!("the slash is added, because {root} is cut off (context_root_rewrite of {by})")));
+        walk.steps.push(step(About::Redirect, format!("a slash is added, because {root} is removed (context_root_rewrite of {by})")));
         let status = walk.behavior().status_codes().added_slash;
         return Ok(Outcome::Redirect { status, location: format!("{root}/{}", walk.request.query()) });
     }
@@ -95,12 +95,12 @@ fn applied(
         let http2 = route.backend.protocol.http2;
         let cut = CutRequest { path: &path, asked: walk.request.asked_path(), root: root.as_str(), http2 };
         let target = format!("{}{}", walk.behavior().cut_path(&cut), walk.request.query());
-        walk.steps.push(step(About::Sees, format!("{target}: {root} is cut off (com.docker.lb.context_root_rewrite of {by})")));
+        walk.steps.push(step(About::Sees, format!("{target}: {root} is removed (com.docker.lb.context_root_rewrite of {by})")));
         let prefix = walk.behavior().prefix_header();
-        walk.steps.push(step(About::Headers, format!("to the application: {prefix}, which is {root}")));
+        walk.steps.push(step(About::Headers, format!("to the application: {prefix} with the value {root}")));
         target
     } else {
-        walk.steps.push(step(About::Sees, format!("{}, exactly as it was asked", walk.request.target)));
+        walk.steps.push(step(About::Sees, format!("{}, unchanged", walk.request.target)));
         walk.request.target.clone()
     };
     route_backend::manner(&route.backend, &walk.translation.table, &mut walk.steps);
@@ -114,6 +114,6 @@ fn note_plain(walk: &mut Walk<'_>, host: &VirtualHost) {
     let told = walk.route.as_ref().and_then(|route| route.tls.as_ref());
     let shown = host.tls.as_ref().is_some_and(|binding| walk.materials.pair(binding).is_some());
     if walk.asked.scheme == Scheme::Http && shown && told.is_none_or(|tls| tls.state.is_usable()) {
-        walk.steps.push(step(About::Tls, "the host is published by TLS as well; com.docker.lb.ssl_only=true would redirect there"));
+        walk.steps.push(step(About::Tls, "the host is also published over TLS; com.docker.lb.ssl_only=true would redirect to it"));
     }
 }

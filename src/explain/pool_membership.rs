@@ -90,7 +90,7 @@ impl<'a> Standing<'a> {
             several => {
                 let shown = several.iter().take(ITEMS_MAX).map(|(words, names)| format!("at {}: {words}", list(names)));
                 let more = several.len().saturating_sub(ITEMS_MAX);
-                shown.chain((more > 0).then(|| format!("otherwise at {more} more"))).collect::<Vec<_>>().join("; ")
+                shown.chain((more > 0).then(|| format!("other effects at {more} more"))).collect::<Vec<_>>().join("; ")
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::translate::translate;
 pub struct Configuration {
     /// The cluster.
     pub cluster: String,
-    /// File name to content. Certificates and keys are named in it and never part of it.
+    /// File name to content. The content names certificates and keys, and never contains them.
     pub files: BTreeMap<String, String>,
 }
 
@@ -28,8 +28,8 @@ pub enum NoConfiguration {
     /// There is no such cluster.
     #[error(transparent)]
     Unknown(#[from] Unknown),
-    /// The administrator's own template gives none.
-    #[error("the cluster {cluster} has no configuration: {fault}")]
+    /// The administrator's template fails to render.
+    #[error("cluster {cluster} has no configuration: {fault}")]
     Template {
         /// The cluster.
         cluster: String,

@@ -8,7 +8,7 @@ use crate::types::{EngineKind, Port, Scheme};
 
 /// Why a URL cannot be explained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{url} is no URL to explain: {why}; write it like http://app.example.org/path")]
+#[error("{url} is not a valid URL: {why}; use a URL such as http://app.example.org/path")]
 pub struct BadUrl {
     url: String,
     why: String,
@@ -40,9 +40,9 @@ impl Request {
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            _ => return Err(bad("its scheme is neither http nor https")),
+            _ => return Err(bad("the scheme must be http or https")),
         };
-        let host = url.host().ok_or_else(|| bad("it has no host"))?;
+        let host = url.host().ok_or_else(|| bad("the host is missing"))?;
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
         Ok(Self {
             scheme,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_read_as_a_client_sends_it() {
+    fn a_url_is_parsed_as_a_client_would_send_it() {
         check("http://App.Example.org", "http://app.example.org/", 80, "/");
         check("app.example.org:8080/a%20b?x=1#top", "http://app.example.org:8080/a%20b?x=1", 8080, "/a b");
         check("https://bücher.example/ä", "https://xn--bcher-kva.example/%C3%A4", 443, "/ä");
@@ -124,16 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_sent_as_it_stands_keeps_its_dots() {
+    fn a_verbatim_target_keeps_its_dot_segments() {
         let request = Request::parse("http://h/").unwrap().asking("/a%2fb/../x?y=..");
         assert_eq!((request.url(), request.path(EngineKind::Nginx)), ("http://h/a%2fb/../x?y=..".to_owned(), Ok("/a/x".to_owned())));
     }
 
     #[test]
-    fn what_is_no_url_is_told() {
+    fn an_invalid_url_is_an_error() {
         for text in ["", "ftp://h/", "http://", "http://a b/", "http://h:99999/"] {
             let told = Request::parse(text).unwrap_err().to_string();
-            assert!(told.contains("write it like"), "{told}");
+            assert!(told.contains("use a URL such as"), "{told}");
         }
     }
 }

@@ -34,9 +34,10 @@ impl Sent {
     pub fn parse(from: Option<&str>, headers: Option<&str>, proxy: Option<&str>) -> Result<Option<Self>, BadConnection> {
         let Some(from) = from else {
             let more = headers.is_some_and(|lines| !lines.trim().is_empty()) || proxy.is_some();
-            return if more { Err(bad("say from which address the connection comes (from), if you say more of it")) } else { Ok(None) };
+            let needed = "headers and a PROXY header need the source address of the connection; set it with from";
+            return if more { Err(bad(needed)) } else { Ok(None) };
         };
-        let no_address = || bad(&format!("{} is no address that a connection comes from: write it like 10.0.0.5", visible(from)));
+        let no_address = || bad(&format!("{} is not a valid source address; use an address such as 10.0.0.5", visible(from)));
         let from = from.trim().parse().map_err(|_| no_address())?;
         let lines = headers.unwrap_or_default().lines().filter(|line| !line.trim().is_empty());
         Ok(Some(Self { from, headers: lines.map(header).collect::<Result<_, _>>()?, proxy: proxy.map(ProxyHeader::parse).transpose()? }))
@@ -70,9 +71,9 @@ fn header(line: &str) -> Result<(String, String), BadConnection> {
     let split = line.split_once(':').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()));
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     match split.filter(|(name, _)| is_name(name)) {
-        Some((name, _)) if name == "host" => Err(bad("the host is the one of the URL; write it there")),
+        Some((name, _)) if name == "host" => Err(bad("the Host header comes from the URL; set the host there")),
         Some(header) => Ok(header),
-        None => Err(bad(&format!("{} is no header: write it like X-Forwarded-Proto: https", visible(line)))),
+        None => Err(bad(&format!("{} is not a valid header; use a format such as X-Forwarded-Proto: https", visible(line)))),
     }
 }
 
@@ -85,8 +86,8 @@ impl ProxyHeader {
             ["PROXY", "TCP4" | "TCP6", source, _, _, port] => source.parse().ok().zip(port.parse().ok()).map(Some),
             _ => None,
         };
-        let usage = "write it like PROXY TCP4 203.0.113.9 10.0.0.5 51000 443 (client, balancer, and the port of each)";
-        said.map(|said| Self { said }).ok_or_else(|| bad(&format!("{} is no PROXY header: {usage}", visible(line))))
+        let usage = "use a format such as PROXY TCP4 203.0.113.9 10.0.0.5 51000 443 (client, load balancer, and their ports)";
+        said.map(|said| Self { said }).ok_or_else(|| bad(&format!("{} is not a valid PROXY header; {usage}", visible(line))))
     }
 }
 
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_read_as_it_is_written() {
+    fn a_description_of_a_connection_is_parsed() {
         assert_eq!(Sent::parse(None, None, None), Ok(None));
         let headers = "Forwarded: for=1.2.3.4\n\nX-Forwarded-Proto : https \nforwarded: for=10.0.0.5";
         let sent = Sent::parse(Some("10.0.0.5"), Some(headers), Some("PROXY TCP4 203.0.113.9 10.0.0.5 51000 443")).unwrap().unwrap();
@@ -110,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told() {
+    fn an_invalid_description_is_an_error() {
         for (from, headers, proxy, why) in [
-            (None, Some("A: b"), None, "say from which address"),
-            (Some("example.org"), None, None, "example.org is no address"),
-            (Some("::1"), Some("no header"), None, "no header is no header"),
-            (Some("::1"), Some("Host: x"), None, "the one of the URL"),
-            (Some("::1"), None, Some("PROXY TCP4 1.2.3.4"), "is no PROXY header"),
+            (None, Some("A: b"), None, "need the source address"),
+            (Some("example.org"), None, None, "example.org is not a valid source address"),
+            (Some("::1"), Some("no header"), None, "no header is not a valid header"),
+            (Some("::1"), Some("Host: x"), None, "comes from the URL"),
+            (Some("::1"), None, Some("PROXY TCP4 1.2.3.4"), "is not a valid PROXY header"),
         ] {
             let told = Sent::parse(from, headers, proxy).unwrap_err().to_string();
             assert!(told.contains(why), "{told}");

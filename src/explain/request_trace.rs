@@ -121,13 +121,13 @@ impl Walk<'_> {
     fn note_host(&mut self, pattern: &HostPattern) {
         self.pattern = Some(pattern.clone());
         let says = if pattern.is_wildcard() {
-            format!("{pattern}, which stands for {}", self.request.host)
+            format!("{pattern}, which matches {}", self.request.host)
         } else {
-            format!("{pattern}, published by its own name")
+            format!("{pattern}, published by exact name")
         };
         self.steps.push(step(About::Host, says));
         for (service, why) in findings::left_out(self.sources, self.translation, &self.request.host) {
-            self.steps.push(step(About::Host, format!("{service} asks for it, too, and is not admitted: {why}")));
+            self.steps.push(step(About::Host, format!("{service} also requests this host, but is not admitted: {why}")));
         }
     }
 
@@ -142,26 +142,25 @@ impl Walk<'_> {
             Some(from) => time(Some(from), "valid from"),
             None => time(tls.not_after, if state == TlsState::Expired { "on" } else { "expires" }),
         });
-        let state_words =
-            if state == TlsState::Unknown { "whether it is good is known to a running operator only" } else { state.as_str() };
+        let state_words = if state == TlsState::Unknown { "only a running operator knows whether it is valid" } else { state.as_str() };
         let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
-        self.steps.push(step(About::Tls, format!("certificate in the secret {}{key}: {state_words}{until}", binding.certificate.name)));
+        self.steps.push(step(About::Tls, format!("certificate in secret {}{key}: {state_words}{until}", binding.certificate.name)));
         if state.is_usable() {
             return Ok(());
         }
         let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");
-        Err(Outcome::nobody(None, reason, "Put a good certificate into a new secret and name that one in com.docker.lb.ssl_cert."))
+        Err(Outcome::nobody(None, reason, "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name."))
     }
 
     fn refused(&mut self, refusal: &Refusal<'_>, told: &mut Vec<Finding>) -> Outcome {
         let refused = "the TLS handshake is refused";
         // On a connection that was opened for another host there is no handshake to refuse.
         let status = self.behavior().status_codes().misdirected;
-        self.steps.push(step(About::Tls, format!("refused; over a connection that was opened for another host the answer is {status}")));
+        self.steps.push(step(About::Tls, format!("refused; over a connection that was opened for another host, the answer is {status}")));
         match refusal {
             Refusal::NoName => {
-                let reason = format!("{refused}: with an address instead of a name nobody can tell which certificate is wanted");
-                Outcome::nobody(None, reason, "Ask for a host name.")
+                let reason = format!("{refused}: a client that connects to an address sends no server name, so no certificate is chosen");
+                Outcome::nobody(None, reason, "Use a host name.")
             }
             Refusal::UnknownHost => {
                 let reason = format!("{refused}: {}", self.unpublished(told));
@@ -169,15 +168,15 @@ impl Walk<'_> {
             }
             Refusal::PlainOnly(pattern) => {
                 self.note_host(pattern);
-                let reason = format!("{refused}: {pattern} is published by plain HTTP only");
-                Outcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or ask by http.")
+                let reason = format!("{refused}: {pattern} is published over plain HTTP only");
+                Outcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or use http.")
             }
             Refusal::BadMaterial(pattern, binding) => {
                 self.note_host(pattern);
                 let missing: Vec<_> = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
                 let names = missing.join(" and ");
-                let reason = format!("{refused}: {pattern} has no certificate, because there is no secret {names} that it may use");
-                let hint = "Create it with `docker secret create`, or write its full name.";
+                let reason = format!("{refused}: {pattern} has no certificate, because the service has no access to a secret {names}");
+                let hint = "Create it with `docker secret create`, or use its full name.";
                 Outcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
             }
         }
@@ -194,22 +193,22 @@ impl Walk<'_> {
         let host = printable(&self.request.host);
         let closed = self.is_closed();
         if let Some(pattern) = self.passed_through().filter(|_| !closed) {
-            return format!("{pattern} is published by TLS only, which is passed through");
+            return format!("{pattern} is published over TLS only, which is passed through");
         }
         for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
-            self.steps.push(step(About::Host, format!("the service {} names {host}: {}", claimant.service, claimant.why)));
+            self.steps.push(step(About::Host, format!("service {} requests {host}: {}", claimant.service, claimant.why)));
             told.extend(claimant.findings);
         }
         if !closed && self.is_over_limit() {
             return format!(
-                "{host} is more than spec.limits of the cluster {} allows, so the service that asks for it is not published there",
+                "{host} exceeds spec.limits of cluster {}, so the service that requests it is not published there",
                 self.cluster.name
             );
         }
         if closed {
-            return format!("{host} is more than spec.limits of the cluster {} allows, so nobody answers there", self.cluster.name);
+            return format!("{host} exceeds spec.limits of cluster {}, so the host is closed", self.cluster.name);
         }
-        format!("nobody published {host} in the cluster {}", self.cluster.name)
+        format!("no service publishes {host} in cluster {}", self.cluster.name)
     }
 
     /// Whether the host is closed because a service asked for too much.
@@ -233,24 +232,24 @@ impl Walk<'_> {
 
     fn remedy_for_host(&self) -> String {
         if self.is_closed() || self.is_over_limit() {
-            return "See the finding LimitExceeded of the service that asks for it.".to_owned();
+            return "See the finding LimitExceeded of the service that requests it.".to_owned();
         }
         if self.passed_through().is_some() {
-            return "Ask by https, or add com.docker.lb.ssl_only=true to redirect there.".to_owned();
+            return "Use https, or add com.docker.lb.ssl_only=true to redirect to it.".to_owned();
         }
         let hosts = self.translation.table.hosts.keys().chain(self.translation.table.passthrough.keys());
         match nearest(&self.request.host, hosts.map(HostPattern::as_str)) {
-            Some(near) => format!("Did you mean {near}? Else publish it with com.docker.lb.hosts."),
+            Some(near) => format!("Did you mean {near}? Otherwise, publish it with com.docker.lb.hosts."),
             None => "Publish it with com.docker.lb.hosts on a service of this cluster.".to_owned(),
         }
     }
 
     fn passthrough(&mut self, pattern: &HostPattern, pool: &Backend) -> Result<Outcome, Outcome> {
         self.note_host(pattern);
-        self.steps.push(step(About::Tls, "passed through by server name: the application shows its own certificate"));
+        self.steps.push(step(About::Tls, "passed through by server name: the application presents its own certificate"));
         self.route = self.report(&RouteKey::site(pattern), RouteKind::Passthrough);
         self.pool(pool, "the connection is closed")?;
-        self.steps.push(step(About::Protocol, "whatever the application speaks in TLS; no header is added, no path is looked at"));
+        self.steps.push(step(About::Protocol, "any protocol over TLS; proxies see no path and add no headers"));
         Ok(Outcome::Application { services: self.names_of(pool), target: None })
     }
 

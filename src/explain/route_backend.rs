@@ -21,7 +21,7 @@ pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<
     }
     let in_pool = |report: &&ServiceReport| backend.services.iter().any(|service| service.name.as_str() == report.service);
     for closed in route.into_iter().flat_map(|route| &route.services).filter(|report| !in_pool(report)) {
-        steps.push(step(About::Service, format!("{}: closed, gets no requests", closed.service)));
+        steps.push(step(About::Service, format!("{}: closed, so it gets no requests", closed.service)));
         steps.extend(closed.endpoints.iter().map(endpoint_step));
     }
 }
@@ -41,7 +41,7 @@ fn endpoint_step(endpoint: &EndpointReport) -> Step {
     match endpoint.state {
         EndpointState::Active => step(About::Endpoint, endpoint_words(endpoint)),
         EndpointState::Excluded => {
-            step(About::Excluded, format!("{}: {}", endpoint_words(endpoint), endpoint.reason.as_deref().unwrap_or("no reason known")))
+            step(About::Excluded, format!("{}: {}", endpoint_words(endpoint), endpoint.reason.as_deref().unwrap_or("reason unknown")))
         }
     }
 }
@@ -75,7 +75,7 @@ pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: 
         steps.push(step(About::Websockets, "upgraded on request"));
     }
     let why = match (http2, application.long_lived) {
-        (true, _) => "the application is spoken to in HTTP/2",
+        (true, _) => "proxies use HTTP/2 to the application",
         (false, true) => "websocket_endpoints",
         (false, false) => return,
     };
@@ -83,28 +83,31 @@ pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: 
         0 => "without limit".to_owned(),
         ms => format!("for {}", humantime::format_duration(EngineSettings::millis(ms))),
     };
-    steps.push(step(About::Streams, format!("both directions flow as they come, of any size, and may be silent {silence} ({why})")));
+    let says = format!("both directions are passed on without buffering, of any size, and may be idle {silence} ({why})");
+    steps.push(step(About::Streams, says));
 }
 
 fn protocol(backend: &Backend) -> String {
     let version = if backend.protocol.http2 { "HTTP/2" } else { "HTTP/1.1" };
     match &backend.protocol.tls {
         None => format!("{version} in plain text"),
-        Some(Verification::Off) => format!("{version} in TLS, the application's certificate is not checked"),
-        Some(Verification::System) => format!("{version} in TLS, the application's certificate is checked against the system's roots"),
+        Some(Verification::Off) => format!("{version} over TLS; the application's certificate is not checked"),
+        Some(Verification::System) => {
+            format!("{version} over TLS; the application's certificate is checked against the system's CA certificates")
+        }
         Some(Verification::Authority(authority)) => {
-            format!("{version} in TLS, the application's certificate is checked against the CA in {}", authority.name)
+            format!("{version} over TLS; the application's certificate is checked against the CA in {}", authority.name)
         }
     }
 }
 
 fn affinity(backend: &Backend) -> String {
     if backend.services.iter().all(|service| service.vip) {
-        return "none: behind a virtual IP Swarm chooses the task".to_owned();
+        return "none: Swarm chooses the task behind the virtual IP".to_owned();
     }
     match &backend.affinity {
         Affinity::None => "none: endpoints in turn".to_owned(),
-        Affinity::Cookie(cookie) => format!("by the value of the cookie {cookie}; clients without it are spread"),
+        Affinity::Cookie(cookie) => format!("by the value of the cookie {cookie}; clients without it are distributed over all endpoints"),
         Affinity::ClientAddress => "by the client's address".to_owned(),
     }
 }
@@ -133,18 +136,18 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
     let state = match (route.state, &route.reason) {
         (RouteState::Served, _) => "served".to_owned(),
         (RouteState::Pending, reason) if lacks_endpoints(route) => {
-            format!("answers 503 until every proxy has the network: {}", reason.as_deref().unwrap_or("no reason known"))
+            format!("answers 503 until every proxy has the network: {}", reason.as_deref().unwrap_or("reason unknown"))
         }
-        (RouteState::Pending, reason) => format!("not served everywhere yet: {}", reason.as_deref().unwrap_or("no reason known")),
-        (RouteState::Unknown, reason) => format!("nobody can tell: {}", reason.as_deref().unwrap_or("no reason known")),
+        (RouteState::Pending, reason) => format!("not served by every proxy yet: {}", reason.as_deref().unwrap_or("reason unknown")),
+        (RouteState::Unknown, reason) => format!("unknown: {}", reason.as_deref().unwrap_or("reason unknown")),
         (RouteState::Quarantined, reason) => {
-            format!("left out alone, answers 503: {}", reason.as_deref().unwrap_or("the engine refuses it"))
+            format!("left out, answers 503: {}", reason.as_deref().unwrap_or("the engine rejects it"))
         }
         (RouteState::Unverifiable, reason) => {
             format!("answers 503: {}", reason.as_deref().unwrap_or("the application's certificate cannot be checked"))
         }
-        (RouteState::OverLimit, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("beyond a limit")),
-        (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
+        (RouteState::OverLimit, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("it exceeds a limit")),
+        (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("it has no endpoint")),
     };
     writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{kind}: {state}", route.key())))?;
     route.services.iter().try_for_each(|service| write_service(f, service))

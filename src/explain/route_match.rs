@@ -8,7 +8,7 @@ use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBindin
 use crate::types::{ContextPath, HostPattern, Scheme};
 
 /// Why a path is refused although the engines themselves would accept it.
-const MISLEADING: &str = "an application may read the path as leading out of the one below which it is published";
+const MISLEADING: &str = "an application may resolve this path to one outside the path at which it is published";
 
 /// How a request is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]

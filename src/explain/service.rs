@@ -114,17 +114,17 @@ fn unless_unchecked(standing: &Standing<'_>, route: RouteReport) -> RouteReport 
 
 fn cluster_words(sources: &Sources<'_>, service: &Service, cluster: Option<&Cluster>, reading: &LabelReading) -> String {
     if !is_application(service) {
-        return "none: this is a service of Swarmgate itself".to_owned();
+        return "none: this service belongs to Swarmgate itself".to_owned();
     }
     if *reading == LabelReading::NotPublished {
-        return "none: no label asks for publication".to_owned();
+        return "none: no label publishes the service".to_owned();
     }
     let asked = service_cluster_of(&service.labels).map(printable);
     match (cluster, asked) {
         (Some(cluster), Some(asked)) => format!("{} (service_cluster {asked})", cluster.name),
         (Some(cluster), None) => format!("{} (no service_cluster)", cluster.name),
-        (None, Some(asked)) => format!("none: no declared cluster publishes service_cluster {asked}; declared are {}", declared(sources)),
-        (None, None) => format!("none: no declared cluster publishes services without service_cluster; declared are {}", declared(sources)),
+        (None, Some(asked)) => format!("none: no cluster publishes service_cluster {asked}; declared clusters: {}", declared(sources)),
+        (None, None) => format!("none: no cluster publishes services without service_cluster; declared clusters: {}", declared(sources)),
     }
 }
 
@@ -135,7 +135,7 @@ fn declared(sources: &Sources<'_>) -> String {
         format!("{} ({value})", cluster.name)
     };
     let all: Vec<String> = sources.clusters.iter().map(words).collect();
-    if all.is_empty() { "none at all".to_owned() } else { all.join(", ") }
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>) -> String {
@@ -150,11 +150,11 @@ fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&
         own.flat_map(|behind| &behind.endpoints).any(|endpoint| endpoint.state == EndpointState::Active)
     };
     if !used.is_empty() {
-        format!("{}; the service has {attached}", used.join(", "))
+        format!("{}; the service is attached to {attached}", used.join(", "))
     } else if translation.is_some_and(|translation| translation.routes.iter().any(active)) {
-        format!("none is needed: requests go to the addresses of nodes; the service has {attached}")
+        format!("none needed, because requests go to the addresses of nodes; the service is attached to {attached}")
     } else {
-        format!("none is used; the service has {attached}")
+        format!("none used; the service is attached to {attached}")
     }
 }
 
@@ -163,7 +163,7 @@ fn network_name(sources: &Sources<'_>, service: &Service, id: &NetworkId) -> Str
     let mut tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id).peekable();
     match sources.snapshot.networks.get(id) {
         Some(network) => network.name.clone(),
-        None if tasks.peek().is_none() => format!("{} (in no list of networks; {HOST_NETWORK}, the nodes' own, is such a one)", id.0),
+        None if tasks.peek().is_none() => format!("{} (not in the list of networks, like {HOST_NETWORK}, the nodes' own network)", id.0),
         None if tasks.any(|task| task.on_host_network) => HOST_NETWORK.to_owned(),
         None => id.0.clone(),
     }

@@ -56,7 +56,11 @@ fn timeout(cluster: &Cluster) -> String {
 
 /// The behaviour of a proxy that has not reported lately.
 pub(super) fn of_unheard(cluster: &Cluster) -> String {
-    if is_possible(cluster) { format!("; without news for {} it finds endpoints by name", timeout(cluster)) } else { String::new() }
+    if is_possible(cluster) {
+        format!("; if the control plane is silent for {}, it finds endpoints by name", timeout(cluster))
+    } else {
+        String::new()
+    }
 }
 
 /// Explains how a pool with endpoints is affected. The error: no proxy uses any of them. `answer`: the answer in this case.
@@ -75,7 +79,7 @@ pub(super) fn judge(
             if by_name.all() {
                 return Err(nobody(pool, status));
             }
-            steps.push(step(About::Proxies, format!("from {}: {answer}", by_name.words())));
+            steps.push(step(About::Proxies, format!("for requests through {}, {answer}", by_name.words())));
         }
         None if is_possible(cluster) => steps.extend(would_be_lost(cluster, pool, answer)),
         Some(_) | None => {}
@@ -86,41 +90,38 @@ pub(super) fn judge(
 fn told(service: &BackendService, by_name: ByName) -> String {
     let (name, proxies) = (&service.name, by_name.words());
     if !is_found_by_name(service) {
-        return format!("{name}: gets no requests from {proxies}, which find endpoints by name, because {NOT_BY_NAME}");
+        return format!("{name}: no requests from {proxies}, which find endpoints by name, because {NOT_BY_NAME}");
     }
     let ports = service.on_nodes.then(|| service.endpoints.iter().filter(|endpoint| endpoint.lasting));
     match ports {
         Some(lasting) => {
             let places: Vec<String> =
                 lasting.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
-            format!(
-                "{name}: {proxies} find endpoints by name, and of ports of nodes know those that the service fixes: {}",
-                places.join(", ")
-            )
+            format!("{name}: {proxies} find endpoints by name and know only the node ports that the service fixes: {}", places.join(", "))
         }
-        None => format!("{name}: {proxies} find its tasks by name, wherever the endpoints above were"),
+        None => format!("{name}: {proxies} find its tasks by name instead of using the endpoints above"),
     }
 }
 
 /// Why the owner of an address is unknown.
-const NOT_BY_NAME: &str = "it is reached at ports of nodes that it does not fix, and nothing tells whose such a port is by now";
+const NOT_BY_NAME: &str = "the service does not fix its ports on nodes, so another service may own such a port by now";
 
 fn nobody(pool: &Backend, status: Option<u16>) -> Outcome {
     let names: Vec<&str> = pool.services.iter().map(|service| service.name.as_str()).collect();
     let names = names.join(" and ");
     let reason = format!(
-        "all proxies find endpoints by name, because nobody confirmed addresses for longer than settings.controlPlaneTimeout, and {names} has \
-         none: {NOT_BY_NAME}"
+        "all proxies find endpoints by name, because addresses were not confirmed for longer than settings.controlPlaneTimeout, and \
+         {names} cannot be found by name: {NOT_BY_NAME}"
     );
-    let remedy = "See `swarmgate status` for who is silent. A port that the service fixes, or an overlay network, lasts through a silence.";
+    let remedy = "Run `swarmgate status` to see which component is silent. Fixed ports and overlay networks keep working during a silence.";
     Outcome::nobody(status, reason, remedy)
 }
 
 /// Without an operator the state of the proxies is unknown; if names would give another answer, this is mentioned.
 fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Step> {
     let says = format!(
-        "this holds while the control plane speaks: after a silence of {} {answer}, because {NOT_BY_NAME}. Whether it is silent now, only a running \
-         operator knows",
+        "this applies while the control plane is reachable: after a silence of {} {answer}, because {NOT_BY_NAME}. Only a running operator \
+         knows whether it is silent now",
         timeout(cluster)
     );
     (!answers_by_name(cluster.engine, pool)).then(|| step(About::Proxies, says))
@@ -137,9 +138,9 @@ pub(super) fn answering(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend
 /// proxies refuse it.
 pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     let Some(by_name) = ByName::of(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
-    let why = "proxies that find endpoints by name have no certificate for hosts that nobody published";
+    let why = "proxies that find endpoints by name have no certificate for unpublished hosts";
     if by_name.all() {
-        let remedy = "See `swarmgate status` for who is silent; plain HTTP is served meanwhile.";
+        let remedy = "Run `swarmgate status` to see which component is silent. Plain HTTP is still served.";
         return Err(Outcome::nobody(None, format!("the TLS handshake is refused: {why}"), remedy));
     }
     steps.push(step(About::Tls, format!("refused by {}: {why}", by_name.words())));

@@ -47,7 +47,7 @@ impl Walk<'_> {
         let status = (answer == "503").then_some(503);
         if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
             let reason = route.reason.clone().unwrap_or_else(|| "the application's certificate cannot be checked".to_owned());
-            let hint = "Put good certificates of the CA into a new config, and name that one in com.docker.lb.ssl_backend_tls_verify.";
+            let hint = "Create a new config with valid CA certificates, and set com.docker.lb.ssl_backend_tls_verify to its name.";
             let services = pool.services.iter().map(|service| service.name.to_string()).collect();
             let remedy = findings::remedy_for_authority(self.sources, self.cluster, &services).unwrap_or_else(|| hint.to_owned());
             return Err(Outcome::nobody(status, reason, remedy));
@@ -56,7 +56,7 @@ impl Walk<'_> {
             let name =
                 if let crate::route::Verification::Authority(authority) = verification { authority.name.as_str() } else { "the system" };
             let reason =
-                format!("the application's certificate cannot be checked, because there is no secret or config {name} that it may use");
+                format!("the application's certificate cannot be checked, because the service has no access to a secret or config {name}");
             let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
             return Err(Outcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
         }
@@ -78,11 +78,11 @@ impl Walk<'_> {
 
     fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
         if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
-            let reason = left_out.reason.clone().unwrap_or_else(|| "the engine refuses it".to_owned());
-            let remedy = "Change what the engine's words name; it is tried again when it changes.";
-            return Outcome::nobody(status, format!("the route is left out alone: {reason}"), remedy);
+            let reason = left_out.reason.clone().unwrap_or_else(|| "the engine rejects it".to_owned());
+            let remedy = "Correct what the engine's error message names; the route is tried again when it changes.";
+            return Outcome::nobody(status, format!("only this route is left out: {reason}"), remedy);
         }
-        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
+        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "it has no usable endpoint".to_owned());
         // Closed services are only in the report.
         let reported = || self.route.iter().flat_map(|route| &route.services).map(|service| service.service.as_str());
         let names: Vec<&str> = if pool.services.is_empty() {
@@ -96,11 +96,11 @@ impl Walk<'_> {
         let remedy = if let Some(told) = told {
             told
         } else if self.route.as_ref().is_some_and(|route| route.state == RouteState::Pending) {
-            "Wait until every proxy has the network; `swarmgate status` says what that waits for.".to_owned()
+            "Wait until every proxy has the network; `swarmgate status` shows what is pending.".to_owned()
         } else if excluded {
             "See the excluded endpoints and the findings.".to_owned()
         } else {
-            format!("Scale it up, or see `docker service ps {}` for what keeps its tasks from running.", names.replace(" and ", " "))
+            format!("Scale it up, or run `docker service ps {}` to see why its tasks are not running.", names.replace(" and ", " "))
         };
         Outcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
     }

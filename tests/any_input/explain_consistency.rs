@@ -21,29 +21,28 @@ pub fn check(cluster: &Cluster, snapshot: &Snapshot) {
 
 fn agrees(fate: &LabelFate, finding: &Finding) -> bool {
     let says = |words: &[&str]| words.iter().any(|words| fate.effect.contains(words));
-    let nothing = ["no effect: ", "counts as absent: ", "empty: counts as absent"].iter().any(|words| fate.effect.starts_with(words));
+    let nothing =
+        ["no effect: ", "the label is ignored: ", "empty: the label is ignored"].iter().any(|words| fate.effect.starts_with(words));
     let name = fate.key.trim_start_matches("com.docker.lb.");
     match (finding.code, name) {
-        (FindingCode::UnknownLabel, _) => says(&["not a label of Swarmgate"]),
+        (FindingCode::UnknownLabel, _) => says(&["not a Swarmgate label"]),
         (FindingCode::LabelWithoutEffect | FindingCode::RedirectLoop | FindingCode::ConflictingSetting, "redirects") => {
-            nothing || says(&["; not ", "nothing: not "])
+            nothing || says(&["; not used: "])
         }
         (FindingCode::LabelWithoutEffect, _) => nothing,
         (FindingCode::ConflictingSetting, _) => {
-            nothing || says(&["overruled", "nothing to cut off", "TLS is passed on", "TLS is refused", "no TLS port"])
+            nothing || says(&["overruled", "no path to remove", "TLS is passed through", "TLS is refused", "no TLS port"])
         }
         (FindingCode::SecondDefaultBackend, _) => nothing || says(&["overruled by"]),
         (FindingCode::NoVirtualIp, _) => !says(&["to the virtual IP"]),
         (FindingCode::NetworkNotFound, _) => !says(&[&format!("over {},", fate.value), &format!("over the network {}", fate.value)]),
         (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, "ssl_backend_tls_verify") => {
-            nothing || says(&["503", "overruled", "passed on", "are closed"])
+            nothing || says(&["503", "overruled", "passed through", "are closed"])
         }
-        (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, _) => {
-            nothing || says(&["TLS is refused", "overruled", "there is no TLS"])
-        }
-        (FindingCode::TlsNotPublished, _) => nothing || says(&["no port for"]),
+        (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, _) => nothing || says(&["TLS is refused", "overruled", "no TLS"]),
+        (FindingCode::TlsNotPublished, _) => nothing || says(&["no TLS port"]),
         (FindingCode::RedirectWithoutTls, "ssl_only") => {
-            nothing || says(&["nobody answers", "plain HTTP is served", "plain HTTP is not served"])
+            nothing || says(&["gets no answer", "plain HTTP is served", "plain HTTP is not served"])
         }
         (FindingCode::InvalidLabelValue, "hosts" | "redirects" | "websocket_endpoints" | "ssl_backend_tls_verify") => true,
         (FindingCode::InvalidLabelValue, _) if finding.severity == Severity::Error => nothing,

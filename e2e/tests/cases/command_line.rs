@@ -123,7 +123,7 @@ fn explain(world: &World) -> Result<()> {
         world.swarmgate(&[&["explain", &url], more].concat())
     };
     let reached = asked("/shop/cart", &["--server", &server])?;
-    for words in ["=> told answers, and sees /shop/cart", "run the newest configuration", "endpoint", "on node"] {
+    for words in ["=> told answers and receives /shop/cart", "run the newest configuration", "endpoint", "on node"] {
         ensure!(reached.contains(words), "explain does not say {words:?}:\n{reached}");
     }
     world.await_code(&world.at(1, DEFAULT), "told.test", "/elsewhere", 404)?;
@@ -141,7 +141,7 @@ fn explain(world: &World) -> Result<()> {
     let snapshot = file("snapshot.json", &world.swarmgate(&["status", "--snapshot", "--server", &server])?)?;
     let elsewhere = ["--spec", &file("spec.yaml", SPEC)?, "--snapshot", &snapshot];
     let offline = asked("/shop/cart", &elsewhere)?;
-    ensure!(offline.contains("=> told answers, and sees /shop/cart"), "{offline}");
+    ensure!(offline.contains("=> told answers and receives /shop/cart"), "{offline}");
     let config = world.swarmgate(&["render", "--cluster", "default", "--server", &server])?;
     let same = world.swarmgate(&[&["render", "--cluster", "default"][..], &elsewhere].concat())?;
     ensure!(config == same && config.contains("server_name told.test;"), "the configurations differ:\n{config}\n{same}");

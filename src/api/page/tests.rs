@@ -75,7 +75,7 @@ fn each_section_says_what_is_in_the_status() {
         "<span class=\"good\">word word on word</span><br><span class=\"meh\">word word: word</span>",
         "<td>1 of 2</td><td>completed</td><td>word</td>",
         "<td>word<div class=\"fix\">word</div></td>",
-        "<small>last heard of at 2026-01-02T03:04:05Z</small>",
+        "<small>last report at 2026-01-02T03:04:05Z</small>",
         "Findings outside of clusters",
     ] {
         assert!(html.contains(shown), "{shown} in {html}");
