@@ -12,7 +12,7 @@ pub enum ConditionStatus {
     True,
     /// It does not.
     False,
-    /// It cannot be told.
+    /// It is not known.
     Unknown,
 }
 
@@ -20,29 +20,29 @@ pub enum ConditionStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What is asked.
+    /// The type of the condition.
     #[serde(rename = "type")]
     #[schemars(with = "String")]
     pub kind: ConditionType,
-    /// The answer.
+    /// Whether the condition holds.
     pub status: ConditionStatus,
-    /// Why, one word for machines.
+    /// The reason, as one word for programs.
     #[schemars(with = "String")]
     pub reason: ConditionReason,
-    /// Why, for people.
+    /// The reason, as text for people.
     pub message: String,
     /// When `status` last changed.
     pub last_transition_time: jiff::Timestamp,
 }
 
 word_enum! {
-    /// What is asked of a cluster: it always has a condition of every type.
+    /// The type of a condition. A cluster always has one condition of every type.
     ConditionType {
-        /// The cluster's document is valid and in force (false: the last good version is).
+        /// The newest version of the cluster's document is valid and in use. False: the last good version is used instead.
         Accepted = "Accepted",
-        /// Services, configs, secrets and networks are as declared, and no rollout is under way.
+        /// Services, configs, secrets and networks are as declared, and no rollout is in progress.
         FleetConverged = "FleetConverged",
-        /// Every running proxy runs the newest configuration.
+        /// Every running proxy uses the newest configuration.
         Programmed = "Programmed",
         /// Every published route has at least one endpoint.
         RoutesServed = "RoutesServed",
@@ -52,53 +52,53 @@ word_enum! {
 }
 
 word_enum! {
-    /// Why a condition is as it is.
+    /// Why a condition has its status.
     ConditionReason {
-        /// All is as it must be.
+        /// The state is as declared.
         AsDeclared = "AsDeclared",
         /// The newest document has mistakes.
         InvalidDocument = "InvalidDocument",
         /// Steps are being carried out.
         Progressing = "Progressing",
-        /// A step is held back; `waiting` says on what.
+        /// A step is held back; `waiting` names what it waits for.
         Waiting = "Waiting",
-        /// A step failed and will be tried again.
+        /// A step failed and will be retried.
         Failed = "Failed",
         /// Swarm paused or rolled back a rollout.
         RolloutFailed = "RolloutFailed",
-        /// The engine refused the configuration.
+        /// The engine rejected the configuration.
         EngineRefused = "EngineRefused",
-        /// The engine did not answer in time or could not be asked; it is asked again.
+        /// The engine could not test the configuration, or not in time; the test is repeated.
         EngineUnavailable = "EngineUnavailable",
-        /// Nothing was heard from the extension.
+        /// The extension sends no reports.
         ExtensionSilent = "ExtensionSilent",
-        /// A proxy runs another configuration.
+        /// A proxy does not run the newest configuration yet.
         ProxiesBehind = "ProxiesBehind",
-        /// A proxy finds endpoints by name, because the control plane was silent for longer than it may.
+        /// A proxy resolves endpoints by name, because the control plane has been silent for too long.
         ProxiesOnNames = "ProxiesOnNames",
-        /// A proxy runs and was not heard of.
+        /// A proxy is running but sends no reports.
         ProxiesSilent = "ProxiesSilent",
-        /// A proxy does not follow and does nothing that would end that by itself.
+        /// A proxy does not follow, and will not recover by itself.
         ProxiesNotFollowing = "ProxiesNotFollowing",
-        /// What proxies must say is larger than they can read.
+        /// The configuration for the proxies exceeds the maximum message size.
         MessageTooLarge = "MessageTooLarge",
         /// There is no running proxy task.
         NoProxies = "NoProxies",
         /// At least one route has no endpoint.
         NoEndpoints = "NoEndpoints",
-        /// At least one route is closed, because a label of its service sounds like access control.
+        /// At least one route is closed, because an unknown label of its service looks like access control.
         Closed = "Closed",
-        /// Services ask for more routes than they may have.
+        /// Services ask for more routes than `spec.limits` allows.
         LimitExceeded = "LimitExceeded",
-        /// At least one route's application cannot be checked, because the CA cannot be used.
+        /// The certificate of at least one route's application cannot be verified, because the CA cannot be used.
         NoValidCa = "NoValidCACertificate",
-        /// The engine refuses at least one route, which is left out.
+        /// The engine rejects at least one route, which is left out.
         Quarantined = "Quarantined",
-        /// The proxies do not have the networks of at least one route's tasks: not yet, or not any more.
+        /// The proxies are not attached to the networks of at least one route's tasks: not yet, or no longer.
         NetworkMissing = "NetworkMissing",
         /// Nothing is published.
         NoRoutes = "NoRoutes",
-        /// The Swarm could not be read completely; everything is kept as it is.
+        /// The Swarm could not be read completely; everything is left unchanged.
         SwarmUnreadable = "SwarmUnreadable",
     }
 }

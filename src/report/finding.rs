@@ -1,4 +1,4 @@
-//! Findings: declarations that have another effect than their author may expect, where they are, and what to do about it.
+//! Findings: declarations that do not have the effect that their author may expect, where they are, and what to do about them.
 
 use super::finding_catalog::{FindingCode, Remedy, Severity};
 use crate::types::{visible, without_private_key};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Subject {
     /// A Swarm service, by name.
     Service(String),
-    /// A spec file and, where known, line: `clusters.yaml:12`.
+    /// A spec file and, where known, the line: `clusters.yaml:12`.
     Document(String),
     /// A service cluster, by name.
     Cluster(String),
@@ -31,7 +31,7 @@ impl std::fmt::Display for Subject {
     }
 }
 
-/// One finding: who wrote what where, what follows, and the remedy.
+/// One finding: what is wrong and where, the consequence, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
@@ -44,12 +44,12 @@ pub struct Finding {
     /// The label key or document path (`spec.proxy.replicas`) concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// The value found, shortened to 120 characters, control characters escaped.
+    /// The value, truncated to 120 characters, with control characters escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// What is wrong and what follows from it, one sentence.
+    /// What is wrong and the consequence, in one sentence.
     pub message: String,
-    /// What to do about it, one sentence.
+    /// What to do about it, in one sentence.
     pub remedy: String,
 }
 
@@ -95,7 +95,7 @@ impl Finding {
     }
 }
 
-/// One line for logs, or with `{:#}` three for people: `error InvalidLabelValue service app (com.docker.lb.port = http): what. -> Remedy.`
+/// One line for logs, or with `{:#}` three lines for people: `error InvalidLabelValue service app (com.docker.lb.port = http): what. -> Remedy.`
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?} {}", format!("{:?}", self.severity).to_lowercase(), self.code, self.subject)?;

@@ -1,5 +1,4 @@
-//! The texts that describe a route, the same on every surface: tables, page, explanations. Plain text; the caller escapes
-//! it.
+//! The texts that describe a route, the same everywhere: tables, page, explanations. Plain text; the caller escapes it.
 
 use super::{ProxyTaskReport, RouteKind, RouteReport, ServiceReport, TlsReport, TlsState};
 
@@ -53,7 +52,7 @@ impl ServiceReport {
 }
 
 impl TlsReport {
-    /// The certificate, its state, and since or until when it is valid.
+    /// The certificate, its state, and when it becomes valid or expires.
     pub fn words(&self) -> String {
         let when = match (self.not_before, self.not_after) {
             (Some(from), _) => format!(", from {from:.0}"),
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_says_what_it_is() {
+    fn a_route_is_described_by_place_outcome_services_and_certificate() {
         let plain = route(RouteKind::Http, &[("v1", 875), ("v2", 125)]);
         assert_eq!((plain.place().as_str(), plain.outcome().as_str(), plain.tls_words().as_str()), ("a.example/app", "Served", "-"));
         assert_eq!(plain.service_titles(), ["v1 (87.5 %)", "v2 (12.5 %)"]);

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{Condition, Finding, TlsState, WaitingOn};
 use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskState};
 
-/// Everything the operator has to say. The answer of `GET /status`.
+/// The state of the operator and of all clusters. The response of `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
     /// Always `swarmgate/v1`.
     pub api_version: String,
-    /// When this report was made.
+    /// When this report was created.
     pub generated_at: jiff::Timestamp,
     /// The operator itself.
     pub operator: OperatorStatus,
@@ -36,24 +36,24 @@ pub struct OperatorStatus {
     pub last_snapshot_at: Option<jiff::Timestamp>,
     /// Why the newest attempt to read the Swarm failed, if it did.
     pub snapshot_error: Option<String>,
-    /// Whether the event stream is believed alive.
+    /// Whether the Docker event stream is considered alive.
     pub events_alive: bool,
     /// Writes to the Swarm since the operator started.
     pub writes_total: u64,
 }
 
-/// How a cluster is, in one word.
+/// The state of a cluster, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// Nothing is known yet.
     Pending,
-    /// Changes are being carried out or waited for.
+    /// Changes are in progress or pending.
     Progressing,
     /// All conditions hold.
     Ready,
-    /// Something needs a person, or fails again and again; traffic goes on with the last good state.
+    /// Something needs attention or keeps failing; traffic continues with the last good state.
     Degraded,
-    /// The cluster left the declaration and is being removed.
+    /// The cluster is no longer declared and is being removed.
     Removing,
 }
 
@@ -61,31 +61,31 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
-    /// Counts versions of the declaration that this operator has seen, from 1.
+    /// The number of versions of the declaration that this operator has seen, from 1.
     pub generation: u64,
-    /// The newest of them that a pass has completed for.
+    /// The newest version for which a pass has completed.
     pub observed_generation: u64,
-    /// The engine of its proxies; none: no good declaration of it was seen.
+    /// The engine of its proxies; absent if no valid declaration of the cluster has been seen.
     pub engine: Option<EngineKind>,
-    /// In one word.
+    /// The state in one word.
     pub phase: Phase,
-    /// Always one of each of [`super::ConditionType`].
+    /// The conditions: always one of each type.
     pub conditions: Vec<Condition>,
     /// The digest of the newest route table.
     pub routes_digest: Option<Digest>,
     /// The digest of the newest configuration that the engine accepted in the extension.
     pub config_digest: Option<Digest>,
-    /// Every route, by host then path.
+    /// Every route, sorted by host, then by path.
     pub routes: Vec<RouteReport>,
     /// Every proxy task.
     pub proxies: Vec<ProxyTaskReport>,
-    /// Rollouts of our services.
+    /// The rollouts of the extension and proxy services.
     pub rollouts: Vec<RolloutReport>,
     /// What each held-back step waits for.
     pub waiting: Vec<WaitingOn>,
     /// The last error of this cluster's pass, if it failed.
     pub error: Option<String>,
-    /// When the next pass is due because of an error; absent when nothing failed.
+    /// When the cluster is retried after an error; absent if nothing failed.
     pub next_retry_at: Option<jiff::Timestamp>,
     /// Findings that belong to this cluster.
     pub findings: Vec<Finding>,
@@ -94,19 +94,19 @@ pub struct ClusterStatus {
 /// Whether a route is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RouteState {
-    /// It has endpoints and every proxy has it.
+    /// It has endpoints, and every proxy serves it.
     Served,
-    /// It has endpoints, and some proxies do not have it yet.
+    /// It has endpoints, but some proxies do not serve it yet.
     Pending,
-    /// It has endpoints, and nobody can tell what the proxies run.
+    /// It has endpoints, but it is not known what the proxies run.
     Unknown,
     /// It has no endpoint: 503.
     NoEndpoints,
-    /// Its service asks for more than `spec.limits` allows, so it is not published: 503.
+    /// Its service exceeds a limit of `spec.limits`, so the route is not published: 503.
     OverLimit,
-    /// The engine refuses it, so it is left out until it changes: 503.
+    /// The engine rejects it, so it is left out until it changes: 503.
     Quarantined,
-    /// The certificate of its application cannot be checked as asked, because the CA cannot be used: 503.
+    /// The certificate of its application cannot be verified as requested, because the CA cannot be used: 503.
     Unverifiable,
 }
 
@@ -122,37 +122,37 @@ pub struct RouteReport {
     pub path: ContextPath,
     /// Whether it is served.
     pub state: RouteState,
-    /// What becomes of its requests.
+    /// How its requests are handled.
     #[serde(default)]
     pub kind: RouteKind,
     /// Where its requests are sent, when it redirects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// What its host is published with by TLS; absent: it is not.
+    /// The certificate with which its host is published by TLS; absent if the host has no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsReport>,
-    /// Why not, when it is not.
+    /// Why the route is not served, if it is not.
     pub reason: Option<String>,
     /// The services behind it, oldest first.
     pub services: Vec<ServiceReport>,
 }
 
 impl RouteReport {
-    /// Where it stands in the table.
+    /// Its key in the route table.
     pub fn key(&self) -> RouteKey {
         RouteKey { host: self.host.clone(), path: self.path.clone() }
     }
 }
 
-/// What becomes of the requests of a route.
+/// How the requests of a route are handled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RouteKind {
-    /// They are passed on to an application.
+    /// They are forwarded to an application.
     #[default]
     Http,
-    /// Their TLS connection is passed on as it is, by server name.
+    /// Their TLS connections are forwarded unchanged, by server name.
     Passthrough,
-    /// They are answered by a redirect.
+    /// They are answered with a redirect.
     Redirect,
 }
 
@@ -164,7 +164,7 @@ pub struct TlsReport {
     pub certificate: String,
     /// The secret with the key.
     pub key: String,
-    /// `good`, `awaited`, or what is wrong; `unknown` while the extension has not said.
+    /// `good`, `awaited`, or what is wrong; `unknown` until the extension has reported it.
     #[schemars(with = "String")]
     pub state: TlsState,
     /// When the certificate becomes valid, if it is not yet.
@@ -184,7 +184,7 @@ pub struct ServiceReport {
     /// Its share of the route's requests, in thousandths.
     #[serde(default)]
     pub share_permille: u16,
-    /// Its endpoints, those that get requests and those that do not.
+    /// Its endpoints, including those that get no requests.
     pub endpoints: Vec<EndpointReport>,
 }
 
@@ -201,7 +201,7 @@ pub enum EndpointState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointReport {
-    /// `address:port`, or empty when it has no address.
+    /// `address:port`, or empty if it has no address.
     pub address: String,
     /// The task's id, or `vip`.
     pub task: String,
@@ -209,7 +209,7 @@ pub struct EndpointReport {
     pub node: Option<String>,
     /// Whether it gets requests.
     pub state: EndpointState,
-    /// Why not.
+    /// Why it gets no requests.
     pub reason: Option<String>,
 }
 
@@ -221,55 +221,56 @@ pub struct ProxyTaskReport {
     pub task: String,
     /// The node's host name.
     pub node: String,
-    /// Swarm's word for its state, with its explanation.
+    /// Its state in Swarm, with Swarm's explanation.
     #[schemars(with = "String")]
     pub state: ProxyTaskState,
-    /// The configuration digest that it last said it runs; absent when it was not heard of.
+    /// The digest of the configuration that it last reported to run; absent if it has sent no report.
     pub running_digest: Option<Digest>,
-    /// Whether that is the newest accepted one; absent when it was not heard of lately, so that nobody can tell.
+    /// Whether that is the newest accepted configuration; absent if its last report is too old to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to_date: Option<bool>,
-    /// Where that came from: `live`; `names` while addresses are too old, because the control plane was silent; `volume` or `boot` since a
-    /// start alone. Absent when it was not heard of, and with `rollout: replace`.
+    /// The source of that configuration: `live`; `names` while endpoints are resolved by name, because the control plane has been silent;
+    /// `volume` or `boot` since a start without the control plane. Absent without a report, and with `rollout: replace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub source: Option<ConfigSource>,
-    /// How often it has gone over to names since its agent started.
+    /// How often it has switched to names since its agent started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<u64>,
     /// Reloads since the agent started.
     pub reloads: Option<u64>,
-    /// Workers that finish connections of earlier configurations.
+    /// Workers that are finishing connections of earlier configurations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring_workers: Option<u32>,
-    /// Such workers that were ended with their connections since the agent started, because they were too many or held too much.
+    /// Such workers that were ended together with their connections since the agent started, because they were too many or used too
+    /// much memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_workers: Option<u64>,
-    /// What request bodies take on its volume, in bytes.
+    /// The space that request bodies use on its volume, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_spool_bytes: Option<u64>,
-    /// What it refused last and why.
+    /// The configuration that it rejected last, and why.
     pub rejected: Option<String>,
-    /// When it was last heard of.
+    /// When it sent its last report.
     pub seen_at: Option<jiff::Timestamp>,
-    /// What it is about, if that is anything but following the extension: that the engine tests a newer configuration, or why
-    /// none is to be had, each with the time since when.
+    /// What it is doing instead of following the extension: testing a newer configuration, or why it cannot get one, each with
+    /// the time since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<String>,
-    /// Since when this operator has known it not to follow: it runs another configuration than the newest, cannot get one, or was
-    /// not heard of.
+    /// Since when this operator has known that it does not follow: it does not run the newest configuration, cannot get one, or
+    /// sends no reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lagging_since: Option<jiff::Timestamp>,
-    /// Whether it does not follow and does nothing that would end that by itself: somebody must look.
+    /// Whether it does not follow and will not recover by itself: it needs attention.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stuck: bool,
 }
 
-/// Swarm's word for the state of a task, and its explanation where there is one. Serialised as `running`, or `pending: no suitable node`.
+/// The state of a task in Swarm, and Swarm's explanation if there is one. Serialised as `running`, or `pending: no suitable node`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct ProxyTaskState {
-    /// The word.
+    /// The state.
     pub state: TaskState,
     /// The explanation.
     pub why: Option<String>,
@@ -300,19 +301,19 @@ impl From<ProxyTaskState> for String {
 }
 
 impl ProxyTaskReport {
-    /// Whether Swarm reports it as running.
+    /// Whether Swarm reports that it is running.
     pub fn is_running(&self) -> bool {
         self.state.state == TaskState::Running
     }
 
-    /// Whether it resolves endpoints by name, because their addresses were not confirmed for too long.
+    /// Whether it resolves endpoints by name, because their addresses have not been confirmed for too long.
     pub fn is_on_names(&self) -> bool {
         self.source == Some(ConfigSource::Names)
     }
 }
 
 impl ProxyTaskReport {
-    /// Its reloads and the workers left over from them, as text for people.
+    /// Its reloads and the workers that remain from them, as text for people.
     pub fn reloads_in_words(&self) -> String {
         let left = [(self.retiring_workers.map(u64::from), "retiring"), (self.ended_workers, "cut")];
         let left: Vec<String> =
@@ -325,18 +326,18 @@ impl ProxyTaskReport {
     }
 }
 
-/// A rollout of one of our services.
+/// A rollout of an extension or proxy service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutReport {
     /// The service.
     pub service: String,
-    /// Swarm's word for the state of its last update, or `none`.
+    /// The state of its last update in Swarm, or `none`.
     pub state: String,
     /// Swarm's message.
     pub message: String,
-    /// Tasks running.
+    /// The number of running tasks.
     pub running: u64,
-    /// Tasks wanted.
+    /// The desired number of tasks.
     pub desired: u64,
 }

@@ -12,35 +12,35 @@ pub enum WaitingOn {
         /// The step held back.
         step: String,
     },
-    /// Tasks are about to be replaced, and the extension is still testing the newest configuration that shall go along.
+    /// Tasks are about to be replaced, and the extension is still testing the newest configuration, with which they are to start.
     NewestConfiguration {
         /// The service whose tasks are replaced.
         service: String,
     },
-    /// A rollout of this service is under way; one change at a time.
+    /// A rollout of this service is in progress; only one change is made at a time.
     Rollout {
         /// The service that is being rolled out.
         service: String,
-        /// Swarm's word for its state, and how far it is.
+        /// Its state in Swarm, and its progress.
         detail: String,
     },
-    /// Swarm paused or rolled back; tried again at the time given, or when the declaration or the nodes change.
+    /// Swarm paused or rolled back the rollout; it is retried at the given time, or when the declaration or the nodes change.
     FailedRollout {
         /// The service concerned.
         service: String,
-        /// Swarm's own words.
+        /// Swarm's message.
         detail: String,
-        /// When it is tried again.
+        /// When it is retried.
         retry_at: Option<jiff::Timestamp>,
     },
     /// Tasks of this service are not running yet.
     Tasks {
         /// The service concerned.
         service: String,
-        /// How many run of how many, and Swarm's explanation of the others.
+        /// How many of the tasks are running, and Swarm's explanation for the others.
         detail: String,
     },
-    /// A foreign object holds the name.
+    /// An object that does not belong to this operator has the required name.
     ForeignObject {
         /// `service`, `config`, `secret` or `network`, and its name.
         object: String,
@@ -49,7 +49,7 @@ pub enum WaitingOn {
     InUse {
         /// The object.
         object: String,
-        /// Who uses it.
+        /// What uses it.
         by: String,
     },
     /// A network that the cluster declares does not exist.
@@ -57,29 +57,29 @@ pub enum WaitingOn {
         /// The network's name.
         network: String,
     },
-    /// Networks that the proxies shall have are not attached yet, or are only just being attached.
+    /// Networks that the proxies need are not attached yet, or are being attached.
     Networks {
         /// The networks' names.
         networks: Vec<String>,
-        /// Why, and the time if one is known.
+        /// The reason, and the time if it is known.
         detail: String,
-        /// That time: before it nothing is attached, or by then the next proxy must run.
+        /// That time: nothing is attached earlier, or the next proxy must be running by then.
         until: Option<jiff::Timestamp>,
     },
-    /// A service of somebody else would get a port of nodes that tasks of ours have, as soon as one of them stops.
+    /// A service that does not belong to this operator would get a node port of this service's tasks as soon as one of them stops.
     HostPort {
         /// The service whose tasks are not replaced.
         service: String,
         /// The ports: `80/tcp`.
         ports: String,
-        /// The services that ask for them, too.
+        /// The other services that ask for these ports.
         by: String,
     },
-    /// No address of any manager is known, at which containers without a control network could find the operator.
+    /// No manager's address is known at which containers without a control network could reach the operator.
     ManagerAddress,
     /// The extension has not accepted the newest routes.
     Acceptance {
-        /// How far it is, or why not.
+        /// The progress, or the reason.
         detail: String,
     },
 }
@@ -88,26 +88,26 @@ pub enum WaitingOn {
 impl std::fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Extension { step } => write!(f, "the extension's first configuration, before: {step}"),
+            Self::Extension { step } => write!(f, "the extension's first configuration, required before: {step}"),
             Self::NewestConfiguration { service } => {
-                write!(f, "the extension to accept the newest configuration, which goes along when the tasks of {service} are replaced")
+                write!(f, "the extension to accept the newest configuration, with which the new tasks of {service} are to start")
             }
             Self::Rollout { service, detail } => write!(f, "the rollout of {service}: {detail}"),
             Self::FailedRollout { service, detail, retry_at: Some(at) } => {
-                write!(f, "the failed rollout of {service}, tried again at {at:.0}: {detail}")
+                write!(f, "the failed rollout of {service}, retried at {at:.0}: {detail}")
             }
             Self::FailedRollout { service, detail, retry_at: None } => write!(f, "the failed rollout of {service}: {detail}"),
             Self::Tasks { service, detail } => write!(f, "tasks of {service}: {detail}"),
             Self::ForeignObject { object } => {
-                write!(f, "{object} to be removed or renamed: it is not ours and has the name that is needed")
+                write!(f, "{object} to be removed or renamed: it has the required name but does not belong to this operator")
             }
             Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
             Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
             Self::Networks { networks, detail, .. } => write!(f, "the {}: {detail}", named(networks)),
             Self::HostPort { service, ports, by } => {
-                write!(f, "{by} to give up {ports} of the nodes of {service} (HostPortContested), whose tasks are not replaced before")
+                write!(f, "{by} to release {ports} on the nodes of {service} (HostPortContested); until then its tasks are not replaced")
             }
-            Self::ManagerAddress => write!(f, "a manager whose address is known"),
+            Self::ManagerAddress => write!(f, "a manager with a known address"),
             Self::Acceptance { detail } => write!(f, "the extension to accept the newest routes: {detail}"),
         }
     }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_network_is_no_several() {
+    fn networks_are_named_in_the_singular_or_plural() {
         for (networks, expected) in [
             (&["edge"][..], "the network edge: why"),
             (&["edge", "shop"], "the networks edge and shop: why"),
