@@ -1,5 +1,5 @@
 //! The ServiceCluster document as it is written: serde reads it, schemars describes it. Field docs are what users see in
-//! the schema. A field that is left out is not managed (DESIGN section 2), so absence is kept apart from a default.
+//! the schema. A field that is left out is not managed, so an absent field is kept distinct from a default.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::reference_grants_spec::MaterialSpec;
 pub use super::settings_spec::Settings;
 use crate::types::{ClusterName, EngineKind, Port, ServiceName};
 
-/// The only version of the document there is.
+/// The only version of the document.
 pub const API_VERSION: &str = "swarmgate/v1";
 /// The kind of these documents.
 pub const KIND: &str = "ServiceCluster";
@@ -29,14 +29,14 @@ pub struct ServiceCluster {
     pub kind: Kind,
     /// The document's name and free annotations.
     pub metadata: Metadata,
-    /// What must exist.
+    /// The desired state.
     pub spec: ClusterSpec,
 }
 
-/// The version of the document's form.
+/// The version of the document's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApiVersion {
-    /// The only one.
+    /// The only value.
     #[serde(rename = "swarmgate/v1")]
     V1,
 }
@@ -44,7 +44,7 @@ pub enum ApiVersion {
 /// The kind of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
-    /// The only one.
+    /// The only value.
     ServiceCluster,
 }
 
@@ -60,29 +60,29 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What must exist.
+/// The desired state of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSpec {
-    /// The value of the label `com.docker.lb.service_cluster` that this cluster publishes. Absent: it publishes the
-    /// services without that label.
+    /// The value of the label `com.docker.lb.service_cluster` of the services that this cluster publishes. If omitted, it
+    /// publishes the services without that label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Text>")]
     pub service_cluster: Option<String>,
     /// The proxy engine.
     pub engine: EngineKind,
-    /// Which networks the proxies are attached to. A list: the only ones, all from the start. A mapping of `only` (the same),
-    /// `preferred` (those to use first for services that are on several) and `reserved` (ranges of clients that no attached
-    /// network may overlap with). Absent: the networks of the routes.
+    /// The networks that the proxies are attached to. A list names the only networks, all attached from the start. A mapping has
+    /// `only` (the same), `preferred` (the networks to use first for services that are on several) and `reserved` (address ranges
+    /// of clients that no attached network may overlap). If omitted, the proxies are attached to the networks of the routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub networks: Option<NetworksSpec>,
     /// Which hosts may be published, and by whom.
     #[serde(default, skip_serializing_if = "HostsSpec::is_open")]
     pub hosts: HostsSpec,
-    /// Which services may use which secrets and configs as TLS material, beyond their own.
+    /// Which services may use which secrets and configs as TLS material, in addition to their own.
     #[serde(default, skip_serializing_if = "MaterialSpec::is_default")]
     pub material: MaterialSpec,
-    /// How much of the proxies' configuration services may take.
+    /// How much of the proxies' configuration services may use.
     #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
     pub limits: LimitsSpec,
     /// The service that renders and tests configurations.
@@ -94,46 +94,46 @@ pub struct ClusterSpec {
     pub settings: Settings,
 }
 
-/// What extension and proxy services have in common. Flattened into both.
+/// The fields that extension and proxy services have in common. Flattened into both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadSpec {
-    /// The Swarm service's name. Default: `swarmgate-extension-NAME`, `swarmgate-proxy-NAME`.
+    /// The name of the Swarm service. Default: `swarmgate-extension-NAME` or `swarmgate-proxy-NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<ServiceName>,
     /// The image.
     #[schemars(with = "formats::Image")]
     pub image: String,
-    /// Arguments after the image's own entry point and Swarmgate's.
+    /// Arguments that are appended to the image's entry point and Swarmgate's own arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<formats::Text>>")]
     pub args: Option<Vec<String>>,
-    /// Environment variables (`NAME: value`), beside Swarmgate's own.
+    /// Environment variables (`NAME: value`), in addition to Swarmgate's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Environment>")]
     pub env: Option<BTreeMap<String, String>>,
-    /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`. Left out: the service is created with
-    /// `node.platform.os==linux`, which a list of one's own replaces.
+    /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`. If omitted, the service is created with
+    /// `node.platform.os==linux`; a list of your own replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<formats::ConstraintText>>")]
     pub constraints: Option<Vec<String>>,
-    /// Placement preferences: node labels to spread over, `node.labels.rack` or `spread=node.labels.rack`.
+    /// Placement preferences: node labels to spread tasks over, `node.labels.rack` or `spread=node.labels.rack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<formats::Preference>>")]
     pub placement_preferences: Option<Vec<String>>,
-    /// Service labels.
+    /// Labels of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Labels>")]
     pub labels: Option<BTreeMap<String, String>>,
-    /// Container labels. A change replaces the tasks.
+    /// Labels of the containers. A change replaces the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Labels>")]
     pub container_labels: Option<BTreeMap<String, String>>,
-    /// Limits and reservations. A change replaces the tasks. Left out: the service is created with a memory limit (2 GiB for
-    /// the extension, 4 GiB for each proxy), which `resources: {}` takes away.
+    /// Resource limits and reservations. A change replaces the tasks. If omitted, the service is created with a memory limit
+    /// (2 GiB for the extension, 4 GiB for each proxy); `resources: {}` removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Where the containers' output goes. A change replaces the tasks. Left out: the service is created with `json-file` and
+    /// Where the containers' output goes. A change replaces the tasks. If omitted, the service is created with `json-file` and
     /// at most five files of 10 MB for each task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
@@ -144,7 +144,7 @@ pub struct WorkloadSpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields)]
 pub struct ExtensionSpec {
-    /// What both services have.
+    /// The fields of both services.
     #[serde(flatten)]
     pub workload: WorkloadSpec,
 }
@@ -154,47 +154,48 @@ pub struct ExtensionSpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields)]
 pub struct ProxySpec {
-    /// What both services have.
+    /// The fields of both services.
     #[serde(flatten)]
     pub workload: WorkloadSpec,
-    /// `replicated` (default) or `global`: one task on every node that fits the constraints, kept up by the operator. Excludes `replicas`.
+    /// `replicated` (default) or `global`: one task on every node that meets the constraints, maintained by the operator. `global`
+    /// excludes `replicas`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// How many tasks. Absent: 2 at creation, then as somebody scales it.
+    /// The number of tasks. If omitted, the service is created with 2 and can then be scaled by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10_000))]
     pub replicas: Option<u32>,
-    /// The published ports. Absent: port 80 and 443 of the routing mesh.
+    /// The published ports. Default: ports 80 and 443 of the routing mesh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
-    /// The signal that ends a proxy: `SIGTERM`, `SIGQUIT` or another; the agent drains on both.
+    /// The signal that stops a proxy: `SIGTERM`, `SIGQUIT` or another one. The agent drains connections on both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::StopSignal>")]
     pub stop_signal: Option<String>,
-    /// How long a proxy may finish open requests when it is stopped: `10s`, `2m`.
+    /// How long a proxy may take to finish open requests when it is stopped: `10s`, `2m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub stop_grace_period: Option<String>,
-    /// How Swarm replaces proxy tasks when that cannot be avoided.
+    /// How Swarm replaces proxy tasks when a replacement is unavoidable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdatePolicy>,
-    /// `live` (default): running proxies take new configurations without being replaced. `replace`: the configuration
-    /// is a Swarm config object and every change replaces the tasks; works with any stock image of the engine.
+    /// `live` (default): running proxies load new configurations without being replaced. `replace`: the configuration is a
+    /// Swarm config object, and every change replaces the tasks; this works with any stock image of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
-    /// Where a stock image wants its configuration, with `rollout: replace`. Default: `/etc/nginx/nginx.conf`.
+    /// Where a stock image expects its configuration, with `rollout: replace`. Default: `/etc/nginx/nginx.conf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::AbsolutePath>")]
     pub config_path: Option<String>,
 }
 
-/// How many tasks a service has.
+/// How the number of tasks of a service is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// `replicas` of them.
+    /// The number in `replicas`.
     Replicated,
-    /// One on every fitting node.
+    /// One task on every node that meets the constraints.
     Global,
 }
 
@@ -202,9 +203,9 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rollout {
-    /// From inside, without replacing tasks.
+    /// Running proxies load them, without being replaced.
     Live,
-    /// By replacing tasks.
+    /// The tasks are replaced.
     Replace,
 }
 
@@ -212,11 +213,11 @@ pub enum Rollout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Publish {
-    /// `ingress`: Swarm's routing mesh, on every node. `host`: on the nodes of the proxies only; clients' addresses are kept.
+    /// `ingress`: Swarm's routing mesh, on every node. `host`: only on the nodes of the proxies; preserves client addresses.
     pub mode: PublishMode,
-    /// Plain HTTP.
+    /// The port for plain HTTP.
     pub http: PortMapping,
-    /// TLS. Absent: not published.
+    /// The port for TLS. If omitted, TLS is not published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<PortMapping>,
 }
@@ -235,7 +236,7 @@ pub enum PublishMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortMapping {
-    /// The port outside.
+    /// The port that clients connect to.
     pub published: Port,
     /// The port inside the proxy container.
     pub target: Port,
@@ -245,58 +246,59 @@ pub struct PortMapping {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdatePolicy {
-    /// How many tasks at once. Default: 1.
+    /// The number of tasks that are replaced at once. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 10_000))]
     pub parallelism: Option<u32>,
-    /// The pause between two: `0s`, `10s`.
+    /// The pause between two replacements: `0s`, `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub delay: Option<String>,
-    /// Default: `start-first` in ingress mode, `stop-first` in host mode (a fixed host port cannot start first).
+    /// Whether the new task starts first or the old one stops first. Default: `start-first` in ingress mode, `stop-first` in host
+    /// mode (the new task cannot start while the old one has the host port).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<UpdateOrder>,
-    /// What follows a failed task. Default: `rollback`.
+    /// What to do if a new task fails. Default: `rollback`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_action: Option<FailureAction>,
-    /// For how long a new task is watched: `5s`.
+    /// How long a new task is monitored for failure: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub monitor: Option<String>,
-    /// The least time from one replacement of the proxies for networks to the next: networks that come meanwhile are attached
-    /// together. The first one waits for nothing while no route is served. A network that comes and goes is attached ever
-    /// later, from half of this time up to ten times, and one that no route needs any more, but another service does, is
-    /// detached after ten times this time. `0s`: nothing of this waits. Default: `1m`.
+    /// The minimum interval between two replacements of the proxies because of networks. Networks that are needed meanwhile are
+    /// attached together. While no route is served, the first network is attached immediately. A network that comes and goes
+    /// is attached with an increasing delay, from half of this interval up to ten times. A network that no route needs any
+    /// more, but that other services use, is detached after ten times this interval. `0s`: no delays. Default: `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub network_interval: Option<String>,
-    /// How long a proxy may take to run with a network that is new to it. Then the network is taken away again, and tried later
-    /// (`docs/findings.md`, `NetworkQuarantined`). Where tasks stop before new ones start, the time that the old one has
-    /// to stop comes on top. Default: `1m`.
+    /// How long a proxy may take to start with a new network. After that the network is removed from the proxies and retried later
+    /// (`docs/findings.md`, `NetworkQuarantined`). Where the old task stops before the new one starts, the time that it may take
+    /// to stop is added. Default: `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub network_timeout: Option<String>,
 }
 
-/// Which comes first when a task is replaced.
+/// The order of starting and stopping when a task is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpdateOrder {
-    /// The new one starts, then the old one stops.
+    /// The new task starts, then the old task stops.
     StartFirst,
-    /// The old one stops, then the new one starts.
+    /// The old task stops, then the new task starts.
     StopFirst,
 }
 
-/// What follows a failed task of a rollout.
+/// What to do if a task fails in a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureAction {
-    /// Stop where it is.
+    /// Pause the rollout.
     Pause,
-    /// Go on.
+    /// Continue the rollout.
     Continue,
-    /// Back to the version before.
+    /// Roll back to the previous version.
     Rollback,
 }
 
@@ -304,19 +306,19 @@ pub enum FailureAction {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
-    /// The most it may use.
+    /// The most that it may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ResourceLimits>,
-    /// What the scheduler keeps free for it.
+    /// What the scheduler reserves for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservations: Option<ResourceAmounts>,
 }
 
-/// Processor time and memory.
+/// CPU and memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResourceAmounts {
-    /// Processors: `"0.5"`, `"2"`.
+    /// CPUs: `"0.5"`, `"2"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Cpus>")]
     pub cpus: Option<String>,
@@ -330,16 +332,17 @@ pub struct ResourceAmounts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResourceLimits {
-    /// Processors: `"0.5"`, `"2"`. Left out: no limit.
+    /// CPUs: `"0.5"`, `"2"`. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Cpus>")]
     pub cpus: Option<String>,
-    /// Memory: `64M`, `1G`, or bytes. What exceeds it is killed, so leave room for reloads (`docs/limits.md`). Left out: no limit.
+    /// Memory: `64M`, `1G`, or bytes. A task that exceeds the limit is killed, so leave room for reloads (`docs/limits.md`).
+    /// Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::Memory>")]
     pub memory: Option<String>,
-    /// Processes and threads; 0: no limit. Left out: 1,024 for the extension and 4,096 for each proxy at creation, then as
-    /// somebody sets it.
+    /// Processes and threads; 0 = no limit. If omitted, the service is created with 1,024 for the extension and 4,096 for each
+    /// proxy, and the value can then be changed by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4_194_304))]
     pub pids: Option<u32>,
@@ -349,11 +352,11 @@ pub struct ResourceLimits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Logging {
-    /// Docker's logging driver: `json-file`, `local`, `journald`, ... `default`: whatever each node's engine is set to.
+    /// Docker's logging driver: `json-file`, `local`, `journald`, ... `default`: the driver that is configured on each node.
     #[schemars(with = "formats::LogDriver")]
     pub driver: String,
-    /// The driver's own options, such as `max-size: 10m`. Engines refuse to start a task with an option that their driver does
-    /// not know.
+    /// Options of the driver, such as `max-size: 10m`. Docker refuses to start a task with an option that the driver does not
+    /// support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::LogOptions>")]
     pub options: Option<BTreeMap<String, String>>,

@@ -1,5 +1,5 @@
-//! Which hosts a cluster publishes, and for whom, as a document writes it (`spec.hosts`). Without it everybody may publish
-//! every host that nobody else has.
+//! Which hosts a cluster publishes, and for which services, as a document writes it (`spec.hosts`). Without it every service may
+//! publish every host that no other stack has.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,40 +7,41 @@ use serde::{Deserialize, Serialize};
 use super::formats;
 use crate::types::NetworkName;
 
-/// Who may publish which hosts.
+/// Which services may publish which hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostsSpec {
-    /// The hosts that may be published. Each entry is a pattern (`*.dev.example.org` admits everything below, `app-*.example.org`
-    /// any characters in one label, `*` every host), or a mapping of `host`, `services` and `networks`: then only services
-    /// that fit one of the patterns `services` and are attached to one of `networks`. Absent: every host, by everybody.
+    /// The hosts that may be published. Each entry is a pattern (`*.dev.example.org` allows everything below it,
+    /// `app-*.example.org` any characters in one label, `*` every host), or a mapping of `host`, `services` and `networks`, which
+    /// allows the host only for services that match one of the patterns in `services` and are attached to one of `networks`. If
+    /// omitted, every service may publish every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<formats::HostRule>>")]
     pub allow: Option<Vec<HostRuleSpec>>,
-    /// Patterns of the services that may answer for hosts that nobody published. Absent: everybody without `allow`, else
-    /// those that an entry admits for the host `*`.
+    /// Patterns of the services that may answer for unpublished hosts. If omitted: every service if `allow` is omitted as well,
+    /// otherwise the services that an entry allows for the host `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<formats::ServicePattern>>")]
     pub default_backend: Option<Vec<String>>,
-    /// Whether a host that services of one stack published first may be joined by services of another one, in any way: another
-    /// path, a share of the requests, a redirect, its TLS, an exact name below a wildcard. `sameStack`: no; the stack
-    /// that has it keeps it, else the one whose service was created first gets it, services that an entry of `allow` names before all others.
-    /// `allowed`: by those that an entry of `allow` with `services` or `networks` names for the host. `anyone`: by everybody,
-    /// as with Interlock. Both sides are told in any case. Absent: sameStack.
+    /// Whether services of other stacks may join a host that one stack published first, in any way: another path, a share of the
+    /// requests, a redirect, its TLS, an exact name below a wildcard. `sameStack`: no. The stack that has the host keeps it; otherwise
+    /// the stack whose service was created first gets it, and services that an entry of `allow` names take precedence. `allowed`: only
+    /// services that an entry of `allow` with `services` or `networks` names for the host. `anyone`: every service, as with Interlock.
+    /// Both sides get a finding in any case. Default: sameStack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
 }
 
-/// Who may join a host of another stack.
+/// Which services may join a host of another stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Sharing {
-    /// Nobody.
+    /// None.
     #[default]
     SameStack,
-    /// Whom an entry of `allow` names for the host.
+    /// Those that an entry of `allow` names for the host.
     Allowed,
-    /// Everybody.
+    /// Every service.
     Anyone,
 }
 
@@ -66,9 +67,9 @@ impl HostsSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum HostRuleSpec {
-    /// For everybody.
+    /// For every service.
     Pattern(String),
-    /// For some.
+    /// For some services.
     Limited(LimitedHost),
 }
 
@@ -78,10 +79,10 @@ pub enum HostRuleSpec {
 pub struct LimitedHost {
     /// The pattern of the hosts.
     pub host: String,
-    /// Patterns of the services' names; absent: any.
+    /// Patterns of the services' names; any if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
-    /// Networks of which the service is attached to one; absent: any.
+    /// Networks, to one of which the service must be attached; any if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<NetworkName>>,
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::formats;
 use crate::types::NetworkName;
 
-/// So many networks a closed list names at most.
+/// The maximum number of networks in a closed list.
 const NETWORKS_MAX: u32 = 1_000;
 
 /// Which networks the proxies may be attached to.
@@ -22,7 +22,7 @@ pub enum NetworksSpec {
     Rules(NetworkRulesSpec),
 }
 
-/// That of the rules, or a list. An `anyOf` of both would say of a mistake only that neither fits.
+/// The schema of the rules, or a list. An `anyOf` of both would report a mistake only as "neither fits".
 impl JsonSchema for NetworksSpec {
     fn inline_schema() -> bool {
         true
@@ -45,17 +45,17 @@ impl JsonSchema for NetworksSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkRulesSpec {
-    /// The only networks that the proxies are attached to, all from the start. Absent: the networks of the routes.
+    /// The only networks that the proxies are attached to, all from the start. If omitted, the networks of the routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = NETWORKS_MAX))]
     pub only: Option<Vec<NetworkName>>,
-    /// The networks to use first, the best first, for services that are on several and whose label com.docker.lb.network
-    /// chooses none. They need not exist.
+    /// The networks to prefer, in this order, for services that are on several and whose label com.docker.lb.network does not
+    /// choose one. They need not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub preferred: Vec<NetworkName>,
-    /// Ranges of clients, offices and VPNs, such as 10.8.0.0/16: no network that overlaps with one of them is attached,
-    /// because the proxies' answers to these clients would go into it.
+    /// Address ranges of clients, offices and VPNs, such as 10.8.0.0/16. The proxies are not attached to a network that overlaps one
+    /// of them, because their responses to these clients would be sent into that network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<formats::AddressRange>", length(max = 256))]
     pub reserved: Vec<String>,

@@ -1,19 +1,19 @@
-//! Who may use which secrets and configs, as a document writes it (`spec.material`). Without it a service may use its own
-//! and what says so itself; see `translate::grants`.
+//! Which services may use which secrets and configs, as a document writes it (`spec.material`). Without it a service may use
+//! its own objects and those whose label grants it; see `translate::reference_grants`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::formats;
 
-/// Who may use which secrets and configs.
+/// Which services may use which secrets and configs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MaterialSpec {
-    /// What services may use beyond the objects of their own stack or access label, and those whose label
-    /// `swarmgate.use-by` names them. Each entry is a pattern of names (`wildcard-*`: every service may), or a mapping of
-    /// `name`, `services`, `stacks` and `accessLabels`: then only services that fit all that is stated. `anyone`: every
-    /// service may use every secret and config, as with Interlock. Swarmgate's own objects are never opened.
+    /// What services may use in addition to the objects of their own stack or access label, and to objects whose label
+    /// `swarmgate.use-by` names them. Each entry is a pattern of names (`wildcard-*`: for every service), or a mapping of `name`,
+    /// `services`, `stacks` and `accessLabels`: only for services that match every given field. `anyone`: every service may use
+    /// every secret and config, as with Interlock. Swarmgate's own objects are never granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::MaterialAllow>")]
     pub allow: Option<AllowSpec>,
@@ -42,7 +42,7 @@ pub enum AllowSpec {
 pub enum MaterialRuleSpec {
     /// For every service.
     Pattern(String),
-    /// For some.
+    /// For some services.
     Limited(LimitedMaterial),
 }
 
@@ -52,13 +52,13 @@ pub enum MaterialRuleSpec {
 pub struct LimitedMaterial {
     /// The pattern of the objects' full names.
     pub name: String,
-    /// Patterns of the services' names; absent: any.
+    /// Patterns of the services' names; any if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
-    /// Patterns of the services' stacks; absent: any, and none.
+    /// Patterns of the services' stacks; any stack or no stack if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stacks: Option<Vec<String>>,
-    /// Access labels of which the service has one; absent: any, and none.
+    /// Access labels, one of which the service must have; any label or no label if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_labels: Option<Vec<String>>,
 }
