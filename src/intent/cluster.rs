@@ -38,7 +38,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Whether a load balancer in front is trusted about clients, including whether they used TLS.
+    /// Whether a load balancer in front of the proxies is trusted about clients, including whether they used TLS.
     pub fn has_front(&self) -> bool {
         self.settings.client_address.is_some()
     }
@@ -94,7 +94,7 @@ pub struct Proxy {
     pub update: UpdatePolicy,
     /// How configurations reach the proxies, default resolved.
     pub rollout: Rollout,
-    /// Where a stock image wants its configuration (`rollout: replace`).
+    /// Where a stock image expects its configuration (`rollout: replace`).
     pub config_path: String,
 }
 
@@ -117,7 +117,7 @@ pub struct UpdatePolicy {
     pub network_timeout: Option<Duration>,
 }
 
-/// The number of proxies of a service that is created without a stated number: one may fail.
+/// The number of proxies of a service that is created without a stated number, so that one may fail.
 pub const PROXIES_AT_CREATION: u64 = 2;
 /// The placement of services that are created without stated constraints: our images are for Linux, and a Swarm can have Windows
 /// nodes, where their tasks would fail.
@@ -138,10 +138,10 @@ pub struct Resources {
     pub reservations: Amounts,
 }
 
-/// Processor time and memory; `None` = none.
+/// CPU and memory; `None` = not stated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Amounts {
-    /// Billionths of a processor.
+    /// Billionths of a CPU.
     pub nano_cpus: Option<i64>,
     /// Bytes.
     pub memory_bytes: Option<i64>,

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_team_has_three_quarters_and_never_nothing_of_what_there_is() {
+    fn a_team_gets_three_quarters_of_the_limit_of_the_cluster_rounded_up() {
         for (cluster, expected) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (10, 8), (10_000, 7_500), (u64::MAX, u64::MAX - u64::MAX / 4)] {
             let all = |number| Footprint { routes: number, locations: number, bytes: number };
             assert_eq!(share_of_team(all(cluster)), all(expected), "{cluster}");

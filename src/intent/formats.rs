@@ -30,43 +30,43 @@ pub(super) const FORMATS: &[Format] = &[
     format(
         "address-range",
         |text| types::AddressRange::parse(text).map(drop),
-        "Write a range such as 192.0.2.0/24 or 2001:db8::/32, or one address.",
+        "Use a range such as 192.0.2.0/24 or 2001:db8::/32, or a single address.",
     ),
-    format("go-duration", |text| parse_duration(text).map(drop), "Write for example 10s, 1m30s or 500ms."),
-    format("timeout", |text| timeout(text).map(drop), "Write for example 5s or 10m."),
-    format("engine-duration", |text| engine_duration(text).map(drop), "Write for example 75s, or 0s."),
-    format("control-plane-timeout", |text| control_plane_timeout(text).map(drop), "Write for example 30s, or 0s for never."),
-    format("size", |text| parse_size(text).map(drop), "Write for example 32m, 1g, or bytes."),
-    format("buffer-size", |text| buffer_size(text).map(drop), "Write for example 8k."),
-    format("zone-size", |text| zone_size(text).map(drop), "Write for example 64k."),
-    format("header-buffers", |text| header_buffers(text).map(drop), "Write number and size, for example 4 8k."),
-    format("host-glob", |text| types::HostGlob::parse(text).map(drop), "Write for example app.example.org or *.dev.example.org."),
-    format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "Write for example shop_web or shop_*."),
-    format("object-glob", |text| types::ObjectGlob::parse(text).map(drop), "Write for example wildcard-2026 or wildcard-*."),
-    format("stack-glob", stack_pattern, "Write for example shop or shop-*."),
+    format("go-duration", |text| parse_duration(text).map(drop), "Use, for example, 10s, 1m30s or 500ms."),
+    format("timeout", |text| timeout(text).map(drop), "Use, for example, 5s or 10m."),
+    format("engine-duration", |text| engine_duration(text).map(drop), "Use, for example, 75s, or 0s."),
+    format("control-plane-timeout", |text| control_plane_timeout(text).map(drop), "Use, for example, 30s, or 0s for never."),
+    format("size", |text| parse_size(text).map(drop), "Use, for example, 32m or 1g, or a number of bytes."),
+    format("buffer-size", |text| buffer_size(text).map(drop), "Use, for example, 8k."),
+    format("zone-size", |text| zone_size(text).map(drop), "Use, for example, 64k."),
+    format("header-buffers", |text| header_buffers(text).map(drop), "Use a number and a size, for example 4 8k."),
+    format("host-glob", |text| types::HostGlob::parse(text).map(drop), "Use, for example, app.example.org or *.dev.example.org."),
+    format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "Use, for example, shop_web or shop_*."),
+    format("object-glob", |text| types::ObjectGlob::parse(text).map(drop), "Use, for example, wildcard-2026 or wildcard-*."),
+    format("stack-glob", stack_pattern, "Use, for example, shop or shop-*."),
     format("material-openness", openness, "See `Who may use which certificates` in docs/settings.md."),
-    format("log-target", |text| types::LogTarget::parse(text).map(drop), "Write for example /dev/stdout."),
-    format("log-format", |text| types::LogFormat::parse(text).map(drop), "Write for example $remote_addr \"$request\" $status."),
-    format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "Write for example HIGH:!aNULL:!MD5."),
-    format("engine-line", |text| types::EngineLine::parse(text).map(drop), "Write a whole directive, such as `gzip on;`."),
+    format("log-target", |text| types::LogTarget::parse(text).map(drop), "Use, for example, /dev/stdout."),
+    format("log-format", |text| types::LogFormat::parse(text).map(drop), "Use, for example, $remote_addr \"$request\" $status."),
+    format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "Use, for example, HIGH:!aNULL:!MD5."),
+    format("engine-line", |text| types::EngineLine::parse(text).map(drop), "Use a complete directive, such as `gzip on;`."),
     format("template", |text| types::ConfigTemplate::parse(text).map(drop), "Correct the line; docs/template.md has an example."),
-    format("http-version", |text| http_version(text).map(drop), "Write 1.1."),
-    format("memory", |text| parse_memory(text).map(drop), "Write for example 64M or 1G."),
-    format("cpus", |text| parse_cpus(text).map(drop), "Write for example 0.5 or 2."),
-    format("constraint", |text| Constraint::parse(text).map(drop), "Write for example node.role==worker or node.labels.zone!=a."),
-    format("placement-preference", |text| parse_preference(text).map(drop), "Write for example node.labels.rack."),
-    format("image", image, "Write for example nginx:1.29 or registry.example.org/team/proxy:2."),
-    format("stop-signal", |text| stop_signal(text).map(drop), "Write for example SIGTERM or SIGQUIT."),
-    format("absolute-path", absolute_path, "Write for example /etc/nginx/nginx.conf."),
-    format("log-driver", log_driver, "Write for example json-file, local or journald; default is each engine's own."),
-    format("env-name", env_name, "Write a name such as LOG_LEVEL."),
-    format("label-key", label_key, "Choose another key, for example org.example.team."),
+    format("http-version", |text| http_version(text).map(drop), "Use 1.1."),
+    format("memory", |text| parse_memory(text).map(drop), "Use, for example, 64M or 1G."),
+    format("cpus", |text| parse_cpus(text).map(drop), "Use, for example, 0.5 or 2."),
+    format("constraint", |text| Constraint::parse(text).map(drop), "Use, for example, node.role==worker or node.labels.zone!=a."),
+    format("placement-preference", |text| parse_preference(text).map(drop), "Use, for example, node.labels.rack."),
+    format("image", image, "Use, for example, nginx:1.29 or registry.example.org/team/proxy:2."),
+    format("stop-signal", |text| stop_signal(text).map(drop), "Use, for example, SIGTERM or SIGQUIT."),
+    format("absolute-path", absolute_path, "Use, for example, /etc/nginx/nginx.conf."),
+    format("log-driver", log_driver, "Use, for example, json-file, local or journald; default means the driver configured on each node."),
+    format("env-name", env_name, "Use a name such as LOG_LEVEL."),
+    format("label-key", label_key, "Use another key, for example org.example.team."),
 ];
 
-/// A timeout of the engine: at least a millisecond, because an engine takes 0 for "fail at once" or refuses it.
+/// A timeout of the engine: at least a millisecond, because an engine interprets 0 as "fail immediately" or rejects it.
 pub(super) fn timeout(text: &str) -> Result<u64, Refused> {
     match engine_duration(text)? {
-        0 => Err(Refused("a timeout is longer than 0".to_owned())),
+        0 => Err(Refused("a timeout must be longer than 0".to_owned())),
         millis => Ok(millis),
     }
 }
@@ -74,15 +74,19 @@ pub(super) fn timeout(text: &str) -> Result<u64, Refused> {
 /// An engine duration in milliseconds.
 pub(super) fn engine_duration(text: &str) -> Result<u64, Refused> {
     let duration = parse_duration(text)?;
-    let millis = u64::try_from(duration.as_millis()).map_err(|_| Refused("this duration is too long".to_owned()))?;
-    if Duration::from_millis(millis) == duration { Ok(millis) } else { Err(Refused("an engine counts whole milliseconds".to_owned())) }
+    let millis = u64::try_from(duration.as_millis()).map_err(|_| Refused("the duration is too long".to_owned()))?;
+    if Duration::from_millis(millis) == duration {
+        Ok(millis)
+    } else {
+        Err(Refused("the duration must be a whole number of milliseconds".to_owned()))
+    }
 }
 
 /// How long the control plane may be silent, in milliseconds. Less than the time in which two of its messages arrive would
 /// make proxies switch back and forth.
 pub(super) fn control_plane_timeout(text: &str) -> Result<u64, Refused> {
     match engine_duration(text)? {
-        1..10_000 => Err(Refused("the control plane may be silent for 10s at least, or for ever (0s)".to_owned())),
+        1..10_000 => Err(Refused("the timeout must be at least 10s, or 0s for never".to_owned())),
         millis => Ok(millis),
     }
 }
@@ -91,36 +95,36 @@ pub(super) fn control_plane_timeout(text: &str) -> Result<u64, Refused> {
 pub(super) fn buffer_size(text: &str) -> Result<SizeBytes, Refused> {
     match parse_size(text)? {
         bytes @ 1024..=0x4000_0000 => Ok(SizeBytes(bytes)),
-        _ => Err(Refused("a buffer has 1k to 1g".to_owned())),
+        _ => Err(Refused("a buffer size must be from 1k to 1g".to_owned())),
     }
 }
 
-/// The shared memory of a pool: nginx refuses fewer than eight pages.
+/// The shared memory of a pool: nginx rejects fewer than eight pages.
 pub(super) fn zone_size(text: &str) -> Result<SizeBytes, Refused> {
     match parse_size(text)? {
         bytes @ 0x8000..=0x4000_0000 => Ok(SizeBytes(bytes)),
-        _ => Err(Refused("a pool's shared memory has 32k to 1g".to_owned())),
+        _ => Err(Refused("the shared memory of a pool must be from 32k to 1g".to_owned())),
     }
 }
 
 /// Number and size of large header buffers.
 pub(super) fn header_buffers(text: &str) -> Result<(u16, SizeBytes), Refused> {
-    let rule = || Refused("header buffers are a number from 1 to 1024, a blank, and a size from 1k to 1g".to_owned());
+    let rule = || Refused("header buffers must be a number from 1 to 1024, a space, and a size from 1k to 1g".to_owned());
     let (count, size) = text.trim().split_once(' ').ok_or_else(rule)?;
     let count = count.parse::<u16>().ok().filter(|count| (1..=1024).contains(count)).ok_or_else(rule)?;
     Ok((count, buffer_size(size.trim()).map_err(|_| rule())?))
 }
 
-/// The HTTP version towards applications.
+/// The HTTP version to applications.
 pub(super) fn http_version(text: &str) -> Result<BackendHttpVersion, Refused> {
     match text {
         "1.0" => Ok(BackendHttpVersion::Http10),
         "1.1" => Ok(BackendHttpVersion::Http11),
-        _ => Err(Refused("applications are spoken to in HTTP 1.1 or 1.0".to_owned())),
+        _ => Err(Refused("the HTTP version to applications must be 1.1 or 1.0".to_owned())),
     }
 }
 
-/// Signals by their Linux names; Docker refuses all others.
+/// Signals by their Linux names; Docker rejects all others.
 const SIGNALS: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD",
     "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
@@ -134,18 +138,18 @@ pub(super) fn stop_signal(text: &str) -> Result<String, Refused> {
         return Ok(format!("SIG{name}"));
     }
     let number = name.parse::<u8>().ok().filter(|number| (1..=64).contains(number) && name == upper && !name.starts_with('+'));
-    number.map(|number| number.to_string()).ok_or_else(|| Refused("a stop signal is the name or number of a Linux signal".to_owned()))
+    number.map(|number| number.to_string()).ok_or_else(|| Refused("a stop signal must be the name or number of a Linux signal".to_owned()))
 }
 
 /// A pattern of stack names. They have the same characters as service names, which begin with them.
 fn stack_pattern(text: &str) -> Result<(), Refused> {
-    let rule = |_| Refused("a pattern of stacks consists of letters, digits, '-', '_' and '*'".to_owned());
+    let rule = |_| Refused("a stack pattern may contain only letters, digits, '-', '_' and '*'".to_owned());
     types::ServiceGlob::parse(text).map(drop).map_err(rule)
 }
 
 /// The single word allowed in place of a list of rules.
 fn openness(text: &str) -> Result<(), Refused> {
-    if text == ANYONE { Ok(()) } else { Err(Refused("this must be the word anyone, or a list of rules".to_owned())) }
+    if text == ANYONE { Ok(()) } else { Err(Refused("the value must be the word anyone, or a list of rules".to_owned())) }
 }
 
 fn image(text: &str) -> Result<(), Refused> {
@@ -154,7 +158,7 @@ fn image(text: &str) -> Result<(), Refused> {
     if begins_well && text.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(Refused("an image is a name with an optional tag or digest, without blanks or variables".to_owned()))
+        Err(Refused("an image must be a name with an optional tag or digest, without spaces or variables".to_owned()))
     }
 }
 
@@ -164,7 +168,7 @@ fn absolute_path(text: &str) -> Result<(), Refused> {
     if text.starts_with('/') && !text.ends_with('/') && plain && !climbs {
         Ok(())
     } else {
-        Err(Refused("this is the absolute path of a file, without blanks, quotes and '..'".to_owned()))
+        Err(Refused("the value must be the absolute path of a file, without spaces, quotes or '..'".to_owned()))
     }
 }
 
@@ -172,25 +176,25 @@ fn absolute_path(text: &str) -> Result<(), Refused> {
 fn log_driver(text: &str) -> Result<(), Refused> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
     let fits = text.len() <= 255 && text.bytes().all(plain) && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
-    if fits { Ok(()) } else { Err(Refused("this is no name of a logging driver".to_owned())) }
+    if fits { Ok(()) } else { Err(Refused("the value is not a valid name of a logging driver".to_owned())) }
 }
 
 fn env_name(text: &str) -> Result<(), Refused> {
     if text.is_empty() || text.contains('=') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Refused("a variable's name is not empty and holds no '=' and no blank".to_owned()));
+        return Err(Refused("the name of a variable must not be empty or contain '=' or spaces".to_owned()));
     }
     if text.starts_with("SWARMGATE_") {
-        return Err(Refused("variables that begin with SWARMGATE_ are set by Swarmgate itself".to_owned()));
+        return Err(Refused("variables that begin with SWARMGATE_ are reserved for Swarmgate".to_owned()));
     }
     Ok(())
 }
 
 fn label_key(text: &str) -> Result<(), Refused> {
     if text.trim().is_empty() {
-        return Err(Refused("a label's key is not empty".to_owned()));
+        return Err(Refused("the key of a label must not be empty".to_owned()));
     }
     if text.starts_with("swarmgate.") {
-        return Err(Refused("labels that begin with swarmgate. mark what Swarmgate owns and are set by itself".to_owned()));
+        return Err(Refused("labels that begin with swarmgate. are reserved: Swarmgate sets them on the objects that it owns".to_owned()));
     }
     Ok(())
 }
@@ -229,14 +233,14 @@ words! {
         "type": ["string", "object"],
         "format": "host-glob",
         "properties": {
-            "host": {"description": "The pattern of the hosts.", "type": "string", "format": "host-glob"},
+            "host": {"description": "A pattern of the hosts.", "type": "string", "format": "host-glob"},
             "services": {
-                "description": "Patterns of the services that may publish them. Absent: any.",
+                "description": "Patterns of the services that may publish them. If omitted: any service.",
                 "type": "array",
                 "items": {"type": "string", "format": "service-glob"}
             },
             "networks": {
-                "description": "Networks; the service must be attached to one of them. Absent: any.",
+                "description": "Networks, to one of which the service must be attached. If omitted: any network.",
                 "type": "array",
                 "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"}
             }
@@ -252,22 +256,22 @@ words! {
             "format": "object-glob",
             "properties": {
                 "name": {
-                    "description": "The pattern of the full names of secrets and configs.",
+                    "description": "A pattern of the full names of secrets and configs.",
                     "type": ["string", "number", "boolean"],
                     "format": "object-glob"
                 },
                 "services": {
-                    "description": "Patterns of the services that may use them. Absent: any.",
+                    "description": "Patterns of the services that may use them. If omitted: any service.",
                     "type": "array",
                     "items": {"type": ["string", "number", "boolean"], "format": "service-glob"}
                 },
                 "stacks": {
-                    "description": "Patterns of stacks; the service must be of one of them. Absent: any.",
+                    "description": "Patterns of stacks, to one of which the service must belong. If omitted: any stack.",
                     "type": "array",
                     "items": {"type": ["string", "number", "boolean"], "format": "stack-glob"}
                 },
                 "accessLabels": {
-                    "description": "Values of com.docker.ucp.access.label; the service must have exactly one of them. Absent: any.",
+                    "description": "Values of com.docker.ucp.access.label, one of which the service must have exactly. If omitted: any.",
                     "type": "array",
                     "items": {"type": ["string", "number", "boolean"]}
                 }
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn images_paths_and_names_keep_out_what_a_shell_or_engine_reads() {
+    fn images_paths_and_names_reject_characters_special_to_a_shell_or_engine() {
         check("image", &["nginx:alpine", "r.example:5000/a/b@sha256:00"], &["", " nginx", "${IMAGE}", "-x", "a b", "nginx\n"]);
         check("absolute-path", &["/etc/nginx/nginx.conf"], &["", "nginx.conf", "/a b", "/a/../b", "/a/", "/a;b", "/é"]);
         check("env-name", &["LOG_LEVEL", "a.b"], &["", "A=B", "A B", "SWARMGATE_TASK", "A\0"]);
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn engine_values_that_would_stop_the_engine_are_refused() {
+    fn values_that_would_stop_the_engine_are_rejected() {
         check("timeout", &["5s", "1ms"], &["0s", "0", "1us", "5", "99999h"]);
         check("engine-duration", &["0s", "75s"], &["1500us", "-1s"]);
         check("control-plane-timeout", &["0s", "10s", "5m"], &["9999ms", "1ms", "30", "-1s", ""]);

@@ -1,4 +1,4 @@
-//! What users ask for: ServiceCluster documents and service labels. Files and labels become valid types here; the input as written
+//! What users declare: ServiceCluster documents and service labels. Files and labels become valid types here; the input as written
 //! and its checked form are separate types. Does no I/O: files are passed in as text. Imports `types`, `report` and the settings of
 //! `route`.
 

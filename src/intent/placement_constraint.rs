@@ -18,7 +18,7 @@ pub struct Constraint {
     key: String,
     operator: &'static str,
     value: String,
-    /// Whether it was written with a single `=`, which Swarm itself refuses.
+    /// Whether it was written with a single `=`, which Swarm itself rejects.
     pub single_equals: bool,
 }
 
@@ -46,7 +46,7 @@ pub fn parse_preference(text: &str) -> Result<String, Refused> {
     if known {
         Ok(key.to_owned())
     } else {
-        Err(Refused("a placement preference names a label to spread over: node.labels.KEY or engine.labels.KEY".to_owned()))
+        Err(Refused("a placement preference must name a label to spread over: node.labels.KEY or engine.labels.KEY".to_owned()))
     }
 }
 
@@ -58,7 +58,7 @@ fn split(text: &str) -> Result<(&str, &'static str, &str, bool), Refused> {
         (Some(equal), Some(not_equal)) if not_equal < equal => (not_equal, "!=", 2, false),
         (Some(equal), _) if text[equal..].starts_with("==") => (equal, "==", 2, false),
         (Some(equal), _) => (equal, "==", 1, true),
-        (None, _) => return Err(Refused("a constraint is key==value or key!=value".to_owned())),
+        (None, _) => return Err(Refused("a constraint must have the form key==value or key!=value".to_owned())),
     };
     Ok((&text[..at], operator, &text[at + len..], single))
 }
@@ -70,7 +70,7 @@ fn check_key(key: &str) -> Result<(), Refused> {
     }
     let all = KEYS.iter().copied().chain(["node.labels.KEY", "engine.labels.KEY"]).collect::<Vec<_>>().join(", ");
     let meant = nearest(key, KEYS.iter().copied()).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
-    Err(Refused(format!("a constraint's key is one of {all}{meant}; Swarm accepts any other and then finds no node")))
+    Err(Refused(format!("the key of a constraint must be one of {all}{meant}; Swarm accepts any other key, but then no node matches")))
 }
 
 /// The label's key after `prefix`, which is compared without regard to case.
@@ -86,15 +86,17 @@ fn good_key(key: &str) -> bool {
 fn check_value(key: &str, value: &str) -> Result<(), Refused> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b":-_ .*()?+[]\\^$|/".contains(&b);
     if value.is_empty() || !value.bytes().all(allowed) {
-        return Err(Refused("a constraint's value is not empty and holds no '=', comma, quote, '@' or other special character".to_owned()));
+        return Err(Refused(
+            "the value of a constraint must not be empty or contain '=', commas, quotes, '@' or other special characters".to_owned(),
+        ));
     }
     let role = ["worker", "manager"].iter().any(|role| role.eq_ignore_ascii_case(value));
     if key.eq_ignore_ascii_case("node.role") && !role {
-        return Err(Refused("a node's role is worker or manager; anything else matches no node".to_owned()));
+        return Err(Refused("node.role must be worker or manager; no node matches any other value".to_owned()));
     }
     let address = value.parse::<IpAddr>().is_ok() || value.parse::<IpNet>().is_ok();
     if key.eq_ignore_ascii_case("node.ip") && !address {
-        return Err(Refused("node.ip is compared with an address or a range such as 10.0.0.0/8".to_owned()));
+        return Err(Refused("node.ip must be compared with an address or a range such as 10.0.0.0/8".to_owned()));
     }
     Ok(())
 }
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn constraints_come_out_in_swarms_form() {
+    fn constraints_are_converted_to_the_form_of_swarm() {
         for (text, expected, single) in [
             ("node.role==worker", "node.role==worker", false),
             (" node.labels.lb != dev ", "node.labels.lb!=dev", false),
@@ -122,20 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn constraints_that_match_no_node_are_refused() {
+    fn constraints_that_match_no_node_are_rejected() {
         for (text, why) in [
             ("node.role", "key==value"),
             ("node.rol==worker", "did you mean node.role"),
-            ("node.labels.==x", "key is one of"),
-            ("node.label.lb==x", "key is one of"),
+            ("node.labels.==x", "must be one of"),
+            ("node.label.lb==x", "must be one of"),
             ("node.role==boss", "worker or manager"),
             ("node.ip==somewhere", "address"),
-            ("node.labels.lb==", "not empty"),
-            ("node.labels.lb==a=b", "not empty"),
-            ("node.labels.lb==a,b", "not empty"),
-            ("node.labels.lb===a", "not empty"),
-            ("==a", "key is one of"),
-            ("é==a", "key is one of"),
+            ("node.labels.lb==", "not be empty"),
+            ("node.labels.lb==a=b", "not be empty"),
+            ("node.labels.lb==a,b", "not be empty"),
+            ("node.labels.lb===a", "not be empty"),
+            ("==a", "must be one of"),
+            ("é==a", "must be one of"),
         ] {
             let refused = swarm_form(text).expect_err(text);
             assert!(refused.contains(why), "{text}: {refused}");
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn preferences_are_labels() {
+    fn a_placement_preference_must_name_a_label() {
         assert_eq!(parse_preference("spread=node.labels.rack").ok().as_deref(), Some("node.labels.rack"));
         assert_eq!(parse_preference("engine.labels.rack").ok().as_deref(), Some("engine.labels.rack"));
         assert!(parse_preference("node.hostname").is_err() && parse_preference("node.labels.").is_err());

@@ -1,5 +1,5 @@
-//! Quantities in human notation: durations, sizes, processors. One grammar for documents and labels. Never guesses a unit:
-//! a number without one is refused where two units would be plausible.
+//! Quantities in human notation: durations, sizes, CPUs. One grammar for documents and labels. Never guesses a unit: a number
+//! without a unit is rejected where two units would be plausible.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::types::Refused;
 
 /// Longer durations are most likely a wrong unit, and would exceed what Swarm and the engines store.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-const DURATION_RULE: &str = "a duration is a number with its unit (ms, s, m, h), or several of them, at most a year";
-const SIZE_RULE: &str = "a size is a whole number, with k, m or g behind it for multiples of 1024";
-const CPUS_RULE: &str = "processors are a number above 0 with at most nine decimals";
+const DURATION_RULE: &str = "a duration must be one or more numbers with a unit (ms, s, m, h), at most a year in total";
+const SIZE_RULE: &str = "a size must be a whole number, optionally followed by k, m or g for multiples of 1024";
+const CPUS_RULE: &str = "CPUs must be a number above 0 with at most nine decimals";
 
 /// Reads `10s`, `1m30s`, `1.5h`, `500ms` or a bare `0`.
 pub fn parse_duration(text: &str) -> Result<Duration, Refused> {
@@ -67,16 +67,16 @@ pub fn parse_size(text: &str) -> Result<u64, Refused> {
     number.checked_mul(factor).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(refused)
 }
 
-/// Reads memory for a Swarm resource: a size of at least 4 MiB, below which Swarm refuses the service.
+/// Reads memory for a Swarm resource: a size of at least 4 MiB, below which Swarm rejects the service.
 pub fn parse_memory(text: &str) -> Result<i64, Refused> {
     let bytes = i64::try_from(parse_size(text)?).map_err(|_| Refused(SIZE_RULE.to_owned()))?;
-    if bytes < 4 << 20 { Err(Refused("Swarm refuses less than 4 MiB of memory".to_owned())) } else { Ok(bytes) }
+    if bytes < 4 << 20 { Err(Refused("memory must be at least 4 MiB, because Swarm rejects less".to_owned())) } else { Ok(bytes) }
 }
 
-/// Reads processors as billionths of one: `0.5`, `2`. At least 0.001, below which Swarm refuses the service.
+/// Reads CPUs as billionths of one: `0.5`, `2`. At least 0.001, below which Swarm rejects the service.
 pub fn parse_cpus(text: &str) -> Result<i64, Refused> {
     let nanos = scaled(text, 1_000_000_000).and_then(|nanos| i64::try_from(nanos).ok()).ok_or_else(|| Refused(CPUS_RULE.to_owned()))?;
-    if nanos < 1_000_000 { Err(Refused("Swarm refuses less than 0.001 processors".to_owned())) } else { Ok(nanos) }
+    if nanos < 1_000_000 { Err(Refused("CPUs must be at least 0.001, because Swarm rejects less".to_owned())) } else { Ok(nanos) }
 }
 
 /// A decimal number times `factor`, exactly; decimals below one unit are truncated.
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_add_up_their_parts() {
+    fn the_parts_of_a_duration_are_added_up() {
         let cases =
             [("10s", 10_000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("0", 0), ("0s", 0), ("8760h", 31_536_000_000)];
         for (text, expected) in cases {
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn durations_without_a_unit_or_out_of_range_are_refused() {
+    fn durations_without_a_unit_or_out_of_range_are_rejected() {
         for text in ["", "10", "s", "ten", "-1s", "1s ", "1d", "9000h", "99999999999999999999s", "1..5s", ".5s", "1µ", "1é"] {
             assert_eq!(duration_ms(text), None, "{text}");
         }
     }
 
     #[test]
-    fn sizes_are_powers_of_1024_in_every_spelling() {
+    fn size_units_are_powers_of_1024_in_every_spelling() {
         for (text, expected) in [("0", 0), ("8k", 8192), ("64M", 64 << 20), ("64MiB", 64 << 20), ("1gb", 1 << 30), ("7", 7), ("7b", 7)] {
             assert_eq!(parse_size(text).ok(), Some(expected), "{text}");
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn resources_below_what_swarm_accepts_are_refused() {
+    fn resources_below_the_minimum_of_swarm_are_rejected() {
         assert_eq!(parse_cpus("0.5").ok(), Some(500_000_000));
         assert_eq!(parse_cpus("2").ok(), Some(2_000_000_000));
         assert_eq!(parse_memory("4m").ok(), Some(4 << 20));

@@ -29,7 +29,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn slips_are_recognised_and_strangers_are_not() {
+    fn misspelt_names_are_recognised_and_unrelated_names_are_not() {
         let names = ["replicas", "stopSignal", "stopGracePeriod", "publish"];
         for (found, expected) in [
             ("replica", Some("replicas")),

@@ -145,7 +145,7 @@ fn read_one(text: &str, lines_before: usize) -> YamlDocument {
         if let Err((line, message)) = step {
             builder.mistakes.push(YamlMistake {
                 line: line.min(last_line),
-                message: format!("this is not YAML: {message}"),
+                message: format!("invalid YAML: {message}"),
                 pointer: String::new(),
             });
             complete = false;
@@ -187,19 +187,19 @@ impl Builder {
             }
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
                 Some(node) => self.add(Node { line, ..node }, 0),
-                None => Err((line, "an alias inside of what it stands for".to_owned())),
+                None => Err((line, "an alias is used inside the value that it refers to".to_owned())),
             },
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, Data::Sequence(Vec::new())),
             Event::MappingStart(anchor, _) => self.begin(line, anchor, Data::Mapping(BTreeMap::new())),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
-            Event::DocumentStart(_) if self.root.is_some() => Err((line, "a second document without '---' before it".to_owned())),
+            Event::DocumentStart(_) if self.root.is_some() => Err((line, "a second document begins without '---' before it".to_owned())),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => Ok(()),
         }
     }
 
     fn begin(&mut self, line: usize, anchor: usize, data: Data) -> Step {
         if self.open.len() >= DEPTH_MAX {
-            return Err((line, format!("more than {DEPTH_MAX} levels of nesting")));
+            return Err((line, format!("the nesting is deeper than {DEPTH_MAX} levels")));
         }
         self.open.push(Open { line, anchor, data, key: None });
         Ok(())
@@ -216,7 +216,7 @@ impl Builder {
     fn add(&mut self, node: Node, anchor: usize) -> Step {
         self.nodes += node.size();
         if self.nodes > NODES_MAX || self.open.len() + node.depth() > 2 * DEPTH_MAX {
-            return Err((node.line, "the document holds too many values".to_owned()));
+            return Err((node.line, "the document contains too many values".to_owned()));
         }
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
@@ -229,7 +229,7 @@ impl Builder {
             (Data::Sequence(items), _) => items.push(node),
             (Data::Mapping(entries), Some((key, line))) => match entries.get(&key) {
                 Some(first) => {
-                    let message = format!("the field is given twice; the first time in line {}", first.line);
+                    let message = format!("the field is set twice; first on line {}", first.line);
                     let pointer = format!("{}/{}", self.pointer(), escaped(&key));
                     self.mistakes.push(YamlMistake { line, pointer, message });
                 }
@@ -237,7 +237,7 @@ impl Builder {
             },
             (Data::Mapping(_), None) => match node.data {
                 Data::Scalar { text, .. } => open.key = Some((text, node.line)),
-                Data::Sequence(_) | Data::Mapping(_) => return Err((node.line, "a list or mapping as a key".to_owned())),
+                Data::Sequence(_) | Data::Mapping(_) => return Err((node.line, "a key must not be a list or mapping".to_owned())),
             },
             (Data::Scalar { .. }, _) => {}
         }
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_of_a_file_are_read_apart_with_the_files_lines() {
+    fn documents_of_a_file_are_read_separately_with_their_lines_in_the_file() {
         let text = "# head\n---\na: 1\n---\nb: [\n---\n%YAML 1.2\n---\nc: 1\n...\n# tail\n";
         let read = read(text);
         let lines: Vec<_> = read.iter().map(|d| (d.root.as_ref().map(|node| node.line), d.complete)).collect();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_those_of_the_keys() {
+    fn the_line_of_a_field_is_the_line_of_its_key() {
         let document = read("a:\n  b:\n    - x\n    - y: 1\n      z/w: 2\n").remove(0);
         let root = document.root.expect("a tree");
         for (pointer, line) in [("/a", 1), ("/a/b", 2), ("/a/b/0", 3), ("/a/b/1/y", 4), ("/a/b/1/z~1w", 5), ("/a/b/1/missing", 4), ("", 1)]
@@ -317,12 +317,12 @@ mod tests {
     }
 
     #[test]
-    fn a_field_given_twice_is_told_with_both_lines() {
-        assert_eq!(mistakes("a: 1\nb: 2\na: 3\n"), [(3, "the field is given twice; the first time in line 1".to_owned())]);
+    fn a_field_set_twice_is_reported_with_both_lines() {
+        assert_eq!(mistakes("a: 1\nb: 2\na: 3\n"), [(3, "the field is set twice; first on line 1".to_owned())]);
     }
 
     #[test]
-    fn neither_nesting_nor_aliases_can_grow_without_limit() {
+    fn nesting_and_aliases_are_limited() {
         let line =
             |n: usize| format!("a{n}: &a{n} [{}]\n", if n == 0 { "x".to_owned() } else { vec![format!("*a{}", n - 1); 9].join(",") });
         let bombs = ["[".repeat(100_000), "- ".repeat(100_000), (0..40).map(line).collect::<Vec<_>>().concat()];
