@@ -114,7 +114,7 @@ fn without_hints(mut finding: Finding) -> Option<Finding> {
     if let Some(("Did you mean", rest)) = finding.remedy.split_at_checked("Did you mean".len())
         && finding.code == FindingCode::SecretNotFound
     {
-        finding.remedy = rest.split_once("Else: ").map(|(_, rest)| rest.replacen("create", "Create", 1))?;
+        finding.remedy = rest.split_once("Otherwise ").map(|(_, rest)| rest.replacen("create", "Create", 1))?;
     }
     (!matches!(finding.code, FindingCode::OtherProxyLabels | FindingCode::LabelOnContainer)).then_some(finding)
 }

@@ -158,7 +158,7 @@ pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapsho
     let (free, [tasks, balancers, vip]) = (size.saturating_sub(taken), needs.at_first(usage));
     let needed = tasks.saturating_add(balancers).saturating_add(vip);
     (needed > free).then(|| {
-        let order = if needs.starts_first.is_some() { ", as new ones start before old ones have stopped" } else { "" };
+        let order = if needs.starts_first.is_some() { " (new ones start before old ones stop)" } else { "" };
         let own = if balancers > 0 { format!(", {balancers} for Swarm itself on their nodes") } else { String::new() };
         let vip = if vip > 0 { ", 1 for the virtual IP of their service" } else { "" };
         format!("it has {free} of {size} addresses free, and {needed} are needed: {tasks} for the proxies{order}{own}{vip}")
@@ -199,7 +199,7 @@ pub fn shortage_of_attached(
     }
     let free = size.saturating_sub(taken(network, usage, snapshot));
     let needed = needs.starts_first?.saturating_sub(surplus(network, needs, service, snapshot));
-    let words = || format!("has {free} of {size} addresses free, and a rollout of the proxies needs {needed} more for a while");
+    let words = || format!("has {free} of {size} addresses free, and a rollout of the proxies temporarily needs {needed} more");
     (needed > free).then(|| Shortage { contested: false, lacking: needed - free, by_others: None, words: words() })
 }
 

@@ -137,19 +137,20 @@ impl<'w, 'a> Asking<'w, 'a> {
     fn finding(&self, service: &Service, beyond: &Beyond<'_>, wanted: Amount, (kept, lost): (usize, &[HostPattern])) -> Finding {
         let Beyond { whose, team, before } = beyond;
         let (who, of, limit, most) = match whose {
-            Whose::Team => (format!("its team ({team}) asks"), "one team", "spec.limits.team", self.of_team),
-            Whose::Cluster => ("all services together ask".to_owned(), "all", "spec.limits.cluster", self.of_all),
+            Whose::Team => (format!("its team ({team}) already requests"), "per team", "spec.limits.team", self.of_team),
+            Whose::Cluster => ("all services together already request".to_owned(), "in total", "spec.limits.cluster", self.of_all),
         };
         let message = format!(
-            "the service asks for {wanted}; {who} for {before} before these, whether they are published or not, and of {of} the cluster {} looks at {most} \
-             ({} times {limit} or its default, whichever is more); {}, and for these a wildcard, the default backend or others may answer: {}",
+            "the service requests {wanted}; {who} {before}, published or not, and the cluster {} considers at most {most} {of} ({} times \
+             {limit} or its default, whichever is more); {}, and a wildcard, the default backend or other services may answer for: {}",
             self.world.cluster.name,
             self.times,
             published(kept),
             some(lost)
         );
         let remedy = format!(
-            "Take hosts that services do not get (HostTaken, HostNotAllowed, LimitExceeded) from the labels of {}, or have an administrator raise {limit}.{}.",
+            "Remove hosts that services do not get (HostTaken, HostNotAllowed, LimitExceeded) from the labels of {}, or have an \
+             administrator raise {limit}.{}.",
             if *whose == Whose::Team { "this team's services" } else { "those services" },
             if wanted.hosts + before.hosts > most.hosts { Dimension::Routes } else { Dimension::Locations }
         );
@@ -198,9 +199,9 @@ fn leave(labels: &mut ServiceLabels, kept: &[bool]) -> Vec<HostPattern> {
 
 fn published(kept: usize) -> String {
     match kept {
-        0 => "none of its hosts is published".to_owned(),
-        1 => "one of its hosts alone counts".to_owned(),
-        _ => format!("{kept} of its hosts alone count"),
+        0 => "none of its hosts are published".to_owned(),
+        1 => "only one of its hosts is considered".to_owned(),
+        _ => format!("only {kept} of its hosts are considered"),
     }
 }
 

@@ -140,8 +140,9 @@ fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: O
         return network_selection::hindrance(world, published.service).map(|why| (why, "See the other findings about the service."));
     }
     let name = world.network_name(awaited?);
-    let why = format!("no task of the service runs with an address on the network {name}, to which the proxies are attached once one does");
-    Some((why, "See `docker service ps` for what keeps its tasks from running."))
+    let why =
+        format!("no task of the service is running with an address on the network {name}; the proxies are attached to it once one is");
+    Some((why, "Run `docker service ps` to see why its tasks do not run."))
 }
 
 /// Sends no request to a service that asks for access control which does not exist here.
@@ -209,7 +210,7 @@ fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport>
         let node = task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id));
         if node.is_some_and(|node| node.availability == "drain") { ", because its node is drained" } else { "" }
     };
-    let words = |task: &Task| format!("draining: Swarm stops the task{}; it gets no new requests", drained(task));
+    let words = |task: &Task| format!("draining: Swarm is stopping the task{}; it gets no new requests", drained(task));
     let own = world.snapshot.stopping.values().filter(|task| task.service == published.service.id);
     own.map(|task| excluded(world, task, words(task))).collect()
 }
@@ -291,7 +292,7 @@ fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
         Affinity::Cookie(name) => ("sticky_session_cookie", name.as_str()),
         Affinity::ClientAddress => ("ip_hash", "true"),
     };
-    let message = "requests go to the virtual IP of the service, behind which Swarm chooses the task";
+    let message = "requests go to the virtual IP of the service, where Swarm chooses the task, so the label has no effect";
     let remedy = "Set backend_mode=task, or remove the label.";
     let finding = Finding::new(FindingCode::LabelWithoutEffect, published.subject(), message).with_remedy(remedy);
     Some(finding.at(label_key(label), value))
@@ -300,9 +301,10 @@ fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
 fn no_virtual_ip(published: &Published<'_>, way: &Way) -> Finding {
     let message = "the service has no virtual IP on the network that is used; the addresses of its tasks are used instead";
     let remedy = if *way == Way::Nodes {
-        "Set backend_mode=task: ports of nodes have no virtual IP."
+        "Set backend_mode=task: a service that is reached at ports of its nodes has no virtual IP there."
     } else if published.service.vip_mode {
-        "Nothing, if the service was just created; else see whether its network has free addresses, or set backend_mode=task."
+        "No action is needed if the service was just created; otherwise check that its network has free addresses, or set \
+         backend_mode=task."
     } else {
         "Set endpoint_mode: vip on the service (docker service update --endpoint-mode vip), or backend_mode=task."
     };

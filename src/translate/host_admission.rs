@@ -34,8 +34,8 @@ pub type NotAdmitted = BTreeMap<ServiceId, Vec<(HostPattern, Refusal)>>;
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotListed => f.write_str("no entry of spec.hosts.allow fits"),
-            Self::ForOthers(rules) => write!(f, "spec.hosts.allow has only {}", listed(rules)),
+            Self::NotListed => f.write_str("no entry of spec.hosts.allow matches"),
+            Self::ForOthers(rules) => write!(f, "spec.hosts.allow has only entries for other services: {}", listed(rules)),
             Self::Taken(holder) => write!(f, "{holder}"),
             Self::NotDefault => f.write_str("neither spec.hosts.defaultBackend nor an entry of spec.hosts.allow for * admits the service"),
         }
@@ -118,12 +118,12 @@ pub fn keep_admitted(
 /// One finding for all hosts with the same reason: a service can have a thousand hosts.
 fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &Refusal) -> Finding {
     let message = format!("the cluster {} does not publish this for the service: {refusal}", cluster.name);
-    let remedy = "Publish another host, or have an administrator admit it in spec.hosts.allow of the cluster.";
+    let remedy = "Publish another host, or have an administrator add this one to spec.hosts.allow of the cluster.";
     finding(service, message, remedy).at(label_key("hosts"), &listed(hosts))
 }
 
 fn default_refused(cluster: &Cluster, service: &Service, refusal: &Refusal) -> Finding {
-    let message = format!("the service is not the default backend of the cluster {}: {refusal}", cluster.name);
+    let message = format!("the service may not be the default backend of the cluster {}: {refusal}", cluster.name);
     let remedy = "Remove the label, or have an administrator name the service in spec.hosts.defaultBackend of the cluster.";
     finding(service, message, remedy).at(label_key("default_backend"), "true")
 }

@@ -59,10 +59,10 @@ fn finding_of(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) 
     let engine = world.cluster.engine;
     let most = render::hosts_per_slot_max(engine);
     let message = format!(
-        "the cluster {} does not publish this for the service: {engine} keeps hosts in tables by a number that it makes of each, these have the number of {OF_TEAM_MAX} others of the same team \
-         or {most} of all, and where too many have the same one, no host is served",
+        "the cluster {} does not publish this for the service: {engine} looks hosts up by hash, and these hosts have the same hash as \
+         {OF_TEAM_MAX} other hosts of the same team or {most} in total; with too many hosts of one hash, no host would be served",
         world.cluster.name
     );
-    let remedy = "Give the hosts other names, such as another word in the place of the first, or publish a wildcard instead of them.";
+    let remedy = "Rename the hosts, for example by changing their first label, or publish a wildcard instead of them.";
     Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy).at(label_key("hosts"), &listed(&lost))
 }

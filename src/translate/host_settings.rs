@@ -65,7 +65,7 @@ fn not_published(world: &World<'_>, member: &Reach<'_>) -> Finding {
     let labels = &member.published.labels.tls;
     let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
     let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
-    let message = format!("the cluster {} publishes no TLS port, so its hosts are not published by TLS", world.cluster.name);
+    let message = format!("the cluster {} publishes no TLS port, so its hosts are not published over TLS", world.cluster.name);
     let finding = Finding::new(FindingCode::TlsNotPublished, member.published.subject(), message);
     finding.at(label_key(label), value)
 }
@@ -77,8 +77,8 @@ fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Fi
         _ => ("ssl_passthrough", "true"),
     };
     let oldest = &oldest.published.service.name;
-    let message = format!("{oldest} decided first how TLS of {host} is handled, and otherwise; its setting counts");
-    let remedy = "Give all services of one host the same certificate, or ssl_passthrough on all of them.";
+    let message = format!("service {oldest} published {host} first with a different TLS setting, so its setting is used");
+    let remedy = "Set the same certificate, or ssl_passthrough, on all services of one host.";
     let finding = Finding::new(FindingCode::ConflictingSetting, later.published.subject(), message).with_remedy(remedy);
     finding.at(label_key(label), value)
 }
@@ -101,13 +101,13 @@ fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'
         return None;
     }
     let follows = if world.cluster.proxy.publish.https.is_some() {
-        "plain HTTP is redirected to HTTPS, where nobody answers"
+        "plain HTTP is redirected to HTTPS, where nothing answers"
     } else if tls.passthrough {
-        "the cluster publishes no TLS port, so nobody answers"
+        "the cluster publishes no TLS port, so nothing answers"
     } else {
         "the cluster publishes no TLS port, so plain HTTP is served"
     };
-    let message = format!("{host} is not published by TLS: {follows}");
+    let message = format!("{host} is not published over TLS: {follows}");
     let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove ssl_only.";
     let finding = Finding::new(FindingCode::RedirectWithoutTls, member.published.subject(), message).with_remedy(remedy);
     Some(finding.at(label_key("ssl_only"), "true"))

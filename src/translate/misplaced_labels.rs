@@ -23,8 +23,8 @@ pub fn closed_on_container(service: &Service) -> Option<Finding> {
     let only_there = |key: &str| !service.labels.contains_key(key);
     let mut asking = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
     let key = asking.next()?;
-    let message = "this label stands on the containers, where nobody reads labels, and it sounds like access control, which no label is: so that \
-                   nobody gets in who should not, the service's routes are closed and answer 503";
+    let message = "this label is set on the containers, where labels have no effect, and it sounds like access control, which no label \
+                   provides: to keep unauthorized clients out, the service's routes are closed and answer 503";
     let finding = Finding::new(FindingCode::UnknownAccessLabel, subject(service), message);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }
@@ -40,7 +40,7 @@ fn on_container(service: &Service) -> Option<Finding> {
     let named = if more > 0 { format!("{named} and {more} more") } else { named };
     let asks = only_there.iter().any(|key| [label_key("hosts"), label_key("default_backend")].iter().any(|asking| asking == key));
     let severity = if asks { Severity::Error } else { Severity::Warning };
-    let message = format!("these labels stand on the containers and not on the service, where nobody reads them: {named}");
+    let message = format!("these labels are set on the containers instead of the service, so they have no effect: {named}");
     let finding = Finding::new(FindingCode::LabelOnContainer, subject(service), message).with_severity(severity);
     Some(Finding { field: Some(excerpt(first, 120)), ..finding })
 }
@@ -154,12 +154,15 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
     );
     let message = format!("the service has labels for {}, which Swarmgate does not read: it is not published here", proxy.name);
     let more = if labels().any(|(key, value)| (proxy.says_more)(key, value)) {
-        ", and labels for what the others say (a path: context_root; a certificate: ssl_cert), because these two alone publish the whole service to everybody"
+        ", plus labels for the other settings (a path: context_root; a certificate: ssl_cert), because these two alone publish the whole \
+         service to everyone"
     } else {
         ""
     };
-    let remedy =
-        format!("Nothing, if that proxy is to publish it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md has all labels.");
+    let remedy = format!(
+        "No action is needed if that proxy publishes it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md lists all \
+         labels."
+    );
     let finding = Finding::new(FindingCode::OtherProxyLabels, subject(service), message).with_remedy(remedy);
     let key = service.labels.keys().find(|written| written.eq_ignore_ascii_case(key)).map_or(key, String::as_str);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })

@@ -151,8 +151,8 @@ pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
 fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding {
     let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
     let remedy = match fault {
-        Fault::Unsuitable(_) => "Make it anew with a subnet of its own in private address space, or take it off the list.",
-        Fault::Full(_) => "Make it anew with a larger subnet, or take it off the list.",
+        Fault::Unsuitable(_) => "Recreate it with its own subnet in private address space, or remove it from the list.",
+        Fault::Full(_) => "Recreate it with a larger subnet, or remove it from the list.",
     };
     let subject = Subject::Cluster(world.cluster.name.to_string());
     Finding::new(fault.code(), subject, message).with_remedy(remedy).at("spec.networks", &network.name)

@@ -58,7 +58,10 @@ impl Surroundings {
     fn enclosed_by(&self, subnets: &[IpNet]) -> Option<String> {
         self.enclosed.iter().find_map(|(inside, what)| {
             let net = subnets.iter().find(|net| net.contains(inside))?;
-            Some(format!("its subnet {net} contains {}, {what}, and what the proxies send there would go into it", shown(*inside)))
+            Some(format!(
+                "its subnet {net} contains {}, {what}, and traffic from the proxies to it would go into this network",
+                shown(*inside)
+            ))
         })
     }
 }
@@ -114,14 +117,14 @@ pub struct Unsuitable {
 }
 
 const ANOTHER_KIND: &str = "Attach the service to an overlay network of the Swarm (docker network create --driver overlay NAME).";
-const OTHER_ADDRESSES: &str = "Attach the service to an overlay network with a subnet of its own (docker network create --driver overlay --subnet RANGE NAME); \
-                               docs/labels.md (network) has the rules.";
-const OTHER_OR_LISTED: &str = "Attach the service to an overlay network with another subnet; or, if nobody who is meant is in this one but over the network itself, \
-                               have an administrator name it in the closed list spec.networks.only.";
-const PRIVATE: &str = "Attach the service to an overlay network with a subnet of its own in private address space; or, if no client has such an address, have an \
-                       administrator name this one in the closed list spec.networks.only.";
-const NOT_INTERNAL: &str = "Attach the service to an overlay network that is not internal as well, or have an administrator publish the proxies by the routing mesh \
-                            (spec.proxy.publish.mode: ingress).";
+const OTHER_ADDRESSES: &str = "Attach the service to an overlay network with its own subnet (docker network create --driver overlay \
+                               --subnet RANGE NAME); see docs/labels.md (network) for the rules.";
+const OTHER_OR_LISTED: &str = "Attach the service to an overlay network with another subnet; or, if everything at those addresses is \
+                               reached over this network itself, have an administrator add it to the closed list spec.networks.only.";
+const PRIVATE: &str = "Attach the service to an overlay network with its own subnet in private address space; or, if no client has such an \
+                       address, have an administrator add this one to the closed list spec.networks.only.";
+const NOT_INTERNAL: &str = "Also attach the service to an overlay network that is not internal, or have an administrator publish the \
+                            proxies through the routing mesh (spec.proxy.publish.mode: ingress).";
 
 impl Unsuitable {
     /// Addresses that are in use elsewhere.
@@ -145,7 +148,7 @@ pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) 
         return Some(with(ANOTHER_KIND)(no_overlay(network)));
     }
     if network.scope != "swarm" {
-        return Some(with(ANOTHER_KIND)(format!("it is not a network of the Swarm (scope {})", network.scope)));
+        return Some(with(ANOTHER_KIND)(format!("it is not a Swarm network (scope {})", network.scope)));
     }
     let subnets = subnets(world, network);
     if subnets.is_empty() {
@@ -165,14 +168,14 @@ fn without_way_out(world: &World<'_>, network: &Network) -> Option<String> {
     let ours = || world.control.iter().any(|id| world.proxies.declare(id) && leads_out(id));
     let listed = || world.closed_list.iter().flatten().any(leads_out);
     let concerned = network.internal && world.cluster.proxy.publish.mode == PublishMode::Host;
-    let words = "it is internal, and proxies on internal networks alone have no published ports on their nodes";
+    let words = "it is internal, and proxies that are only on internal networks have no published ports on their nodes";
     (concerned && !ours() && !listed()).then(|| words.to_owned())
 }
 
 /// Other drivers give containers a gateway of their own, which removes the path over which published ports are reached.
 fn no_overlay(network: &Network) -> String {
     let driver = if network.driver.is_empty() { "unknown" } else { &network.driver };
-    format!("it is no overlay network (driver {driver}), and proxies on it could lose their published ports")
+    format!("it is not an overlay network (driver {driver}), and proxies on it could lose their published ports")
 }
 
 /// A network that is too new to judge is only waited for.
@@ -180,7 +183,7 @@ fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
     let age = snapshot.taken_at.duration_since(network.created_at);
     let known = network.created_at.as_second() > 0;
     let words =
-        "Swarm has given it no addresses (most often because its subnet overlaps with another network's), so that no task on it starts";
+        "Swarm has assigned it no addresses (usually because its subnet overlaps with that of another network), so no task on it starts";
     (known && age > ALLOCATED_WITHIN).then(|| words.to_owned())
 }
 
@@ -189,7 +192,7 @@ fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
 /// anyone can create.
 fn public(rules: &NetworkRules, network: &Network, subnets: &[IpNet]) -> Option<String> {
     let public = subnets.iter().find(|net| !is_private(net)).filter(|_| !rules.list(&network.name))?;
-    Some(format!("its subnet {public} is not private address space, and answers to clients with these addresses would go into it"))
+    Some(format!("its subnet {public} is not private address space, and responses to clients with these addresses would go into it"))
 }
 
 fn is_private(net: &IpNet) -> bool {

@@ -201,20 +201,21 @@ fn names(networks: &[&Network]) -> String {
 fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Network]) -> Finding {
     if world.closed_list.is_some() && !attached.is_empty() {
         let message = format!(
-            "the service has only the networks {}, and none of them is in the cluster's closed list; its hosts answer 503",
+            "the service is attached only to the networks {}, none of which is in the cluster's closed list; its hosts answer 503",
             names(attached)
         );
-        let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list (spec.networks.only).";
+        let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list \
+                      (spec.networks.only).";
         return Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy);
     }
     if asks_for_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
     }
-    let message = "the service has no overlay network for applications, and publishes no port on its nodes; its hosts answer 503";
+    let message = "the service has no overlay network for applications and publishes no port on its nodes; its hosts answer 503";
     let target = published.labels.port;
     let remedy = format!(
-        "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port in host \
-         mode (docker service update --publish-add mode=host,target={target})."
+        "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port \
+         in host mode (docker service update --publish-add mode=host,target={target})."
     );
     Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy)
 }
@@ -230,11 +231,9 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
     }
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
     let remedy = match suggestion(label, attached) {
-        Some(name) => format!("Did you mean {name}? Else attach the service to the network that is meant."),
-        None => {
-            "Write the full name of one of its networks as `docker network ls` shows it, or attach the service to the one that is meant."
-                .to_owned()
-        }
+        Some(name) => format!("Did you mean {name}? Otherwise attach the service to the intended network."),
+        None => "Use the full name of one of its networks as shown by `docker network ls`, or attach the service to the intended network."
+            .to_owned(),
     };
     Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy).at(label_key("network"), label)
 }
@@ -242,9 +241,8 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
 /// A service on the host network names another one in its label. No other network can be attached to it, so the usual
 /// advice would not help.
 fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
-    let message =
-        "the service is on its nodes' own network and has no other; the addresses of its nodes and the port of its label are used";
-    let remedy = "Remove the label, or write host.";
+    let message = "the service is on the host network and has no other; the addresses of its nodes and the port of its label are used";
+    let remedy = "Remove the label, or set it to host.";
     let finding = Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy);
     (!asks_for_host(Some(label))).then(|| finding.at(label_key("network"), label))
 }
@@ -257,6 +255,6 @@ fn suggestion<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
 }
 
 fn ambiguous(published: &Published<'_>, usable: &[&Network], used: &Network) -> Finding {
-    let message = format!("the service has several networks ({}) and nothing chooses one; {} is used", names(usable), used.name);
+    let message = format!("the service has several networks ({}) and no setting chooses one; {} is used", names(usable), used.name);
     Finding::new(FindingCode::AmbiguousNetwork, published.subject(), message)
 }

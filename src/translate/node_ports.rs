@@ -128,7 +128,7 @@ impl<'a> NodePorts<'a> {
         }
         let bound = task.host_ports.iter().filter(|port| fits(port, target)).filter_map(|port| Port::new(port.published).ok());
         let best = bound.min_by_key(|port| (!self.own.contains(&port.get()), port.get()));
-        let port = best.ok_or_else(|| format!("the task has not published its port {target} on its node"))?;
+        let port = best.ok_or_else(|| format!("the task has not published port {target} on its node"))?;
         let node = task.node.as_ref().and_then(|id| self.world.snapshot.nodes.get(id)).ok_or("the task's node is not known")?;
         let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
         Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: self.own.contains(&port.get()) })
@@ -139,7 +139,7 @@ impl<'a> NodePorts<'a> {
         let nodes = &self.world.snapshot.nodes;
         let (id, node) = task.node.as_ref().and_then(|id| nodes.get_key_value(id)).ok_or("the task's node is not known")?;
         if self.world.taken.is_others(&self.published.service.id, id, port.get()) {
-            return Err(format!("port {port} of the node {} is another service's", node.hostname));
+            return Err(format!("port {port} of the node {} belongs to another service", node.hostname));
         }
         let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
         Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: false })
@@ -152,7 +152,7 @@ impl<'a> NodePorts<'a> {
         let unknown: BTreeSet<_> = nodes.filter(|node| node.reached_at().is_none()).map(|node| node.hostname.as_str()).collect();
         let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
         (!names.is_empty()).then(|| {
-            let message = format!("tasks on these nodes get no requests, because Swarm knows no address of theirs: {names}");
+            let message = format!("tasks on these nodes get no requests, because Swarm does not know an address of the nodes: {names}");
             Finding::new(FindingCode::NodeAddress, self.published.subject(), message)
         })
     }
@@ -168,8 +168,8 @@ pub fn none_published(published: &Published<'_>, severity: Severity, instead: &s
     let has = if others.is_empty() { others } else { format!(" (only {others})") };
     let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
     let remedy = format!(
-        "Publish it (docker service update --publish-add mode=host,target={target}; in a stack file `mode: host` in the long form of ports), or \
-         attach the service to an overlay network."
+        "Publish it (docker service update --publish-add mode=host,target={target}; in a stack file, `mode: host` in the long syntax of \
+         `ports`), or attach the service to an overlay network."
     );
     let asked = published.labels.network.as_deref().filter(|label| asks_for_bridge(Some(label)));
     let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message).with_severity(severity).with_remedy(remedy);
@@ -185,8 +185,8 @@ pub fn node_addresses(snapshot: &Snapshot) -> Vec<Finding> {
 
 fn unusable(node: &crate::swarm::Node, value: &str) -> Finding {
     let instead = node.address.map_or_else(|| "the node cannot be reached".to_owned(), |address| format!("{address} is used"));
-    let message = format!("this is no IP address at which other nodes could reach the node; {instead}");
-    let remedy = "Write one IP address, without a port, or remove the label.";
+    let message = format!("this is not an IP address at which other nodes can reach the node; {instead}");
+    let remedy = "Set one IP address without a port, or remove the label.";
     let subject = Subject::Object(format!("node {}", node.hostname));
     Finding::new(FindingCode::NodeAddress, subject, message)
         .with_severity(Severity::Warning)

@@ -169,24 +169,28 @@ fn circle(member: &Reach<'_>, asked: &Asked, way: &[String]) -> Finding {
     const SHOWN: usize = 3;
     let more = if way.len() > SHOWN { ", …" } else { "" };
     let shown: Vec<&str> = way.iter().take(SHOWN).map(String::as_str).collect();
-    let message = format!("this redirect leads back to itself, by {}{more}; it is left out", shown.join(", then "));
+    let message = format!("this redirect leads back to itself through {}{more}; it is ignored", shown.join(", then "));
     finding_at(FindingCode::RedirectLoop, member, asked, &message)
 }
 
 fn conflict(oldest: &Reach<'_>, member: &Reach<'_>, asked: &Asked) -> Finding {
-    let message = format!("{} redirects {} elsewhere already; its redirect counts", oldest.published.service.name, asked.source);
-    finding_at(FindingCode::ConflictingSetting, member, asked, &message).with_remedy("Redirect a source to one target only.")
+    let message =
+        format!("service {} already redirects {} to another target, so its redirect is used", oldest.published.service.name, asked.source);
+    finding_at(FindingCode::ConflictingSetting, member, asked, &message).with_remedy("Redirect each source to one target only.")
 }
 
 fn never_asked(member: &Reach<'_>, asked: &Asked) -> Finding {
-    let message =
-        format!("TLS of {} is not terminated here, so nobody asks for {}; the redirect is left out", asked.source.host, asked.source);
+    let message = format!(
+        "TLS of {} is not terminated here, so requests for {} never arrive; the redirect is ignored",
+        asked.source.host, asked.source
+    );
     let remedy = "Add com.docker.lb.ssl_cert, or write http:// in front of the source.";
     finding_at(FindingCode::LabelWithoutEffect, member, asked, &message).with_remedy(remedy)
 }
 
 fn target_without_tls(member: &Reach<'_>, asked: &Asked) -> Finding {
-    let message = format!("{} is not published by TLS: clients are sent to where nobody answers", asked.target.host);
-    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) on that host, unless something before the proxies has its TLS.";
+    let message = format!("{} is not published over TLS: clients are redirected to where nothing answers", asked.target.host);
+    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) for that host, unless a load balancer in front of the proxies terminates \
+                  its TLS.";
     finding_at(FindingCode::RedirectWithoutTls, member, asked, &message).with_severity(Severity::Warning).with_remedy(remedy)
 }

@@ -332,12 +332,12 @@ impl fmt::Display for Refused<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = kind_word(self.object.kind);
         match self.why {
-            Refusal::Ours => write!(f, "the {kind} is Swarmgate's own"),
+            Refusal::Ours => write!(f, "the {kind} belongs to Swarmgate"),
             Refusal::Apart => write!(f, "the {kind} has another access label"),
             Refusal::OtherStack { service, object } => match (service.map(known), object.map(known)) {
-                (service, None) => write!(f, "the service is of {}, the {kind} of none", service.unwrap_or_default()),
-                (None, Some(object)) => write!(f, "the {kind} is of {object}, the service of none"),
-                (Some(service), Some(object)) => write!(f, "the service is of {service}, the {kind} of {object}"),
+                (service, None) => write!(f, "the service belongs to {}, the {kind} to none", service.unwrap_or_default()),
+                (None, Some(object)) => write!(f, "the {kind} belongs to {object}, the service to none"),
+                (Some(service), Some(object)) => write!(f, "the service belongs to {service}, the {kind} to {object}"),
             },
         }
     }
@@ -353,7 +353,7 @@ pub fn kind_word(kind: MaterialKind) -> &'static str {
 
 /// The name of a stack if it is safe to show: a label can contain anything.
 fn known(stack: &str) -> String {
-    if is_plain(stack) { format!("the stack {stack}") } else { "a stack with an odd name".to_owned() }
+    if is_plain(stack) { format!("the stack {stack}") } else { "a stack with an unusual name".to_owned() }
 }
 
 /// Whether a stack's name is one that Swarm could give to services, so that a shell and YAML read it unchanged.

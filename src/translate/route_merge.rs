@@ -178,12 +178,12 @@ fn agreed<T: PartialEq + Default>(
     for member in later.iter().filter(|member| setting(member) != counting) {
         let (label, value) = written(member, labels).or(labels.first().map(|label| (*label, ""))).unwrap_or_default();
         let said = match written(oldest, labels) {
-            Some((same, said)) if same == label => said.to_owned(),
-            Some((other, said)) => format!("{other}={said}"),
-            None => "nothing".to_owned(),
+            Some((same, said)) if same == label => format!("with {said}"),
+            Some((other, said)) => format!("with {other}={said}"),
+            None => "without a value".to_owned(),
         };
-        let message = format!("{} published {key} first and says {said}; its setting counts", oldest.published.service.name);
-        let remedy = "Give all services of one host and path the same value.";
+        let message = format!("service {} published {key} first {said}, so its setting is used", oldest.published.service.name);
+        let remedy = "Set the same value on all services of one host and path.";
         let subject = member.published.subject();
         let finding = Finding::new(FindingCode::ConflictingSetting, subject, message).with_remedy(remedy);
         findings.push(finding.at(label_key(label), value));

@@ -74,7 +74,7 @@ pub fn lost(lost: &Lost) -> RouteReport {
         kind: RouteKind::Http,
         target: None,
         tls: None,
-        reason: Some(format!("the service {} asks for more than {}", lost.service, lost.left)),
+        reason: Some(format!("the service {} requests more than {}", lost.service, lost.left)),
         services: vec![ServiceReport { service: lost.service.clone(), share_permille: 0, endpoints: Vec::new() }],
     }
 }
@@ -126,7 +126,7 @@ fn waiting(world: &World<'_>, candidate: &Candidate) -> String {
 fn weightless_words(service: &BackendService) -> String {
     match service.weight {
         Some(weight) => format!("the service has the weight {weight}"),
-        None => "services with weights take the whole pool".to_owned(),
+        None => "the services with weights get all requests of the pool".to_owned(),
     }
 }
 
@@ -149,27 +149,29 @@ fn why_not(member: &Reach<'_>) -> (String, &'static str) {
 
 fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
     if member.published.labels.closed {
-        (CLOSED, "Remove that label if everybody may get in; the finding UnknownAccessLabel names it.")
+        (CLOSED, "Remove that label if everyone may have access; the finding UnknownAccessLabel names it.")
     } else if !member.published.wants_tasks() {
         ("the service is scaled to zero", "Scale the service up.")
     } else if !member.candidates.is_empty() {
-        ("weights leave no service of the route any requests", "Give one of the route's services a weight above 0.")
+        ("the weights of its services leave no requests for any of them", "Give one of the route's services a weight above 0.")
     } else if member.published.service.is_job() && member.excluded.is_empty() {
         (
-            "no task of the job is running: it has ended, or not begun",
-            "See `docker service ps`; `docker service update --force` runs a job again. A service that is to answer always is no job.",
+            "no task of the job is running: it has finished or not started",
+            "See `docker service ps`; `docker service update --force` runs a job again. Do not use a job for a service that must always \
+             answer.",
         )
     } else if member.on_nodes {
         (
-            "no task of the service runs and can be reached at a port of its node",
-            "Its endpoints in the status say why; see `docker service ps` for tasks that do not run, and docs/labels.md for addresses and ports of nodes.",
+            "no running task of the service can be reached at a port of its node",
+            "See its endpoints in the status for the reason, `docker service ps` for tasks that do not run, and docs/labels.md for \
+             addresses and ports of nodes.",
         )
     } else if let Some((why, remedy)) = &member.hindrance {
         (why, remedy)
     } else if member.networks.is_empty() {
         ("the service shares no network with the proxies", "Attach the service to an overlay network that the proxies may use.")
     } else {
-        ("no task of the service is running", "See `docker service ps` for what keeps its tasks from running.")
+        ("no task of the service is running", "Run `docker service ps` to see why its tasks do not run.")
     }
 }
 

@@ -83,7 +83,7 @@ fn gap_remedy(world: &World<'_>, service: &Service) -> String {
     let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);
     match stack_of(service) {
         _ if fixed => {
-            "Run two replicas, on two nodes: a port of a node is one task's alone, so the successor cannot start first.".to_owned()
+            "Run two replicas on two nodes: only one task can use a port of a node, so the successor cannot start first.".to_owned()
         }
         Some(_) => "Set deploy.update_config.order to start-first, or run two replicas.".to_owned(),
         None => format!("Run `docker service update --update-order start-first {}`, or two replicas.", service.name),

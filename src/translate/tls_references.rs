@@ -74,13 +74,13 @@ fn secret(
     name: &ObjectName,
     findings: &mut Vec<Finding>,
 ) -> MaterialRef {
-    let naming = Naming { published, label, name, follows: "its hosts are not published by TLS" };
+    let naming = Naming { published, label, name, follows: "its hosts are not published over TLS" };
     reference(world, &naming, &[MaterialKind::Secret], findings)
 }
 
 /// A CA is not secret, so a config works as well.
 fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
-    let follows = "its certificate cannot be checked, so its routes answer 503";
+    let follows = "its certificate cannot be verified, so its routes answer 503";
     let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
     reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
 }
@@ -126,10 +126,12 @@ fn is_beyond(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, kinds: &[M
 
 fn beyond(naming: &Naming<'_>) -> Finding {
     let message = format!(
-        "there is no secret of this name that the service may use, and configs are looked for under {NAMED_CONFIGS_OF_A_TEAM_MAX} names that services of one access label or stack          give, and under {NAMED_CONFIGS_MAX} of all: older services give as many others; {}",
+        "there is no secret of this name that the service may use, and configs are looked up under at most {NAMED_CONFIGS_OF_A_TEAM_MAX} \
+         names per access label or stack and {NAMED_CONFIGS_MAX} in total, which labels of older services use up; {}",
         naming.follows
     );
-    let remedy = "Store the CA as a secret with `docker secret create`, of which any number is looked at, or let several services name the same config.";
+    let remedy = "Store the CA as a secret with `docker secret create` (secrets have no such limit), or use one config for several \
+                  services.";
     naming.finding(FindingCode::LimitExceeded, message, remedy.to_owned())
 }
 
@@ -137,16 +139,18 @@ fn beyond(naming: &Naming<'_>) -> Finding {
 /// findings do not reveal what other teams have.
 fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
-    let create = "Create it with `docker secret create`, or write its full name as `docker secret ls` shows it";
+    let create = "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`";
     let remedy = match user.access() {
         Some(access) if is_plain_path(access) => {
-            format!("{create}; one with another access label must say {LABEL_USE_BY}=access:{access}.")
+            format!("{create}; a secret with another access label needs the label {LABEL_USE_BY}=access:{access}.")
         }
         None if !world.objects.are_kept_apart => format!("{create}."),
-        _ => format!("{create}; one with another access label must say in {LABEL_USE_BY} who may use it, see docs/labels.md."),
+        _ => {
+            format!("{create}; a secret with another access label needs the label {LABEL_USE_BY}, which lists its users (docs/labels.md).")
+        }
     };
     let remedy = match world.objects.suggestion(&world.cluster.material, user, naming.name.as_str(), kinds) {
-        Some(meant) => format!("Did you mean {meant}? Else: {}", remedy.replacen("Create", "create", 1)),
+        Some(meant) => format!("Did you mean {meant}? Otherwise {}", remedy.replacen("Create", "create", 1)),
         None => remedy,
     };
     naming.finding(FindingCode::SecretNotFound, message, remedy)
@@ -154,15 +158,15 @@ fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds:
 
 fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refused: &Refused<'_, '_>) -> Finding {
     let (object, kind) = (refused.object, kind_word(refused.object.kind));
-    let others = if object.lists_users() { format!(", and its label {LABEL_USE_BY} names others") } else { String::new() };
+    let others = if object.lists_users() { format!(", and its label {LABEL_USE_BY} lists only other users") } else { String::new() };
     let message = format!("the service may not use the {kind} {}: {refused}{others}; {}", object.name, naming.follows);
     let remedy = if refused.why == Refusal::Ours {
-        format!("Name a {kind} of your own.")
+        format!("Use a {kind} of your own.")
     } else {
         let (entry, rule) = grants_for(naming.published, user);
         // Docker's command line cannot change the labels of existing objects.
         format!(
-            "Create it anew with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and name that one, or have an \
+            "Recreate it with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and use the new name, or have an \
              administrator add `- {{name: {}, {rule}}}` to spec.material.allow of the cluster {}.",
             object.name, world.cluster.name
         )
@@ -186,8 +190,8 @@ fn is_plain_path(label: &str) -> bool {
 /// A label that was probably meant to list who may use an object.
 fn misspelt(object: &Object<'_>) -> Option<Finding> {
     let label = object.misspelt?;
-    let remedy = format!("Create the {} anew with the label {LABEL_USE_BY}.", kind_word(object.kind));
-    let message = format!("there is no such label, so it opens nothing; did you mean {LABEL_USE_BY}?");
+    let remedy = format!("Recreate the {} with the label {LABEL_USE_BY}.", kind_word(object.kind));
+    let message = format!("there is no such label, so it grants nothing; did you mean {LABEL_USE_BY}?");
     let subject = Subject::Object(object.name.to_owned());
     Some(Finding {
         field: Some(excerpt(label, LABEL_CHARS_MAX)),
@@ -201,8 +205,8 @@ fn unreadable(object: &Object<'_>) -> Option<Finding> {
         return None;
     }
     let quoted = object.unreadable.iter().take(QUOTED_MAX).copied().collect::<Vec<_>>().join(", ");
-    let message = "an entry is one of stack:NAME, service:NAME, access:LABEL and anyone; this opens nothing";
-    let remedy = format!("Create the {} anew with a right label.", kind_word(object.kind));
+    let message = "an entry must be stack:NAME, service:NAME, access:LABEL or anyone; this grants nothing";
+    let remedy = format!("Recreate the {} with a valid label.", kind_word(object.kind));
     let subject = Subject::Object(object.name.to_owned());
     Some(
         Finding::new(FindingCode::InvalidLabelValue, subject, message)

@@ -44,11 +44,11 @@ fn asks(service: &Service) -> bool {
 fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
     let value = service_cluster_of(&service.labels);
     let message = match value {
-        Some(_) => "no declared cluster publishes this label value; the service is not published",
+        Some(_) => "no declared cluster publishes services with this label value; the service is not published",
         None => "no declared cluster publishes services without this label; the service is not published",
     };
     let remedy = remedy(clusters, value);
-    let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it has {unseen}"));
+    let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it contains {unseen}"));
     let message = format!("{message}{hidden}");
     let subject = Subject::Service(service.name.clone());
     Finding::new(FindingCode::UnknownServiceCluster, subject, message)
@@ -61,7 +61,7 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
 fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
     let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
     if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {
-        return format!("Did you mean {meant}? Else declare a ServiceCluster for it.");
+        return format!("Did you mean {meant}? Otherwise declare a ServiceCluster for it.");
     }
     let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
     let without = unlabelled.map(|name| format!("the cluster {name} publishes services without it"));
@@ -70,24 +70,25 @@ fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
         (Some(without), _) if is_its_name => format!("Remove the label: {without}."),
         (Some(without), []) => format!("Remove the label ({without}), or declare a ServiceCluster for it."),
         (Some(without), known) => {
-            format!("Write one of {}, remove the label ({without}), or declare a ServiceCluster for it.", known.join(", "))
+            format!("Use one of {}, remove the label ({without}), or declare a ServiceCluster for it.", known.join(", "))
         }
         (None, []) => "Declare a ServiceCluster for it.".to_owned(),
-        (None, known) => format!("Write one of {}, or declare a ServiceCluster for it.", known.join(", ")),
+        (None, known) => format!("Use one of {}, or declare a ServiceCluster for it.", known.join(", ")),
     }
 }
 
 fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {
     let message = format!(
-        "This service belongs to cluster {cluster}, whose document has mistakes, and this operator has seen no good version of it: \
-         nothing is published or changed for it, and proxies that run go on with what they have."
+        "This service belongs to cluster {cluster}, whose document is invalid, and this operator has not seen a valid version of it: \
+         nothing is published or changed for the cluster, and running proxies keep their configuration."
     );
-    not_in_force(service, message, format!("Correct the document of cluster {cluster}: its findings say what is wrong."))
+    not_in_force(service, message, format!("Correct the document of cluster {cluster}; its findings show what is wrong."))
 }
 
 fn may_wait(service: &Service) -> Finding {
-    let message = "No document that could be read publishes this label value, and some could not be read: the service is not published.";
-    not_in_force(service, message.to_owned(), "Correct the documents: their findings say what is wrong.".to_owned())
+    let message = "No readable document publishes services with this label value, and some documents could not be read: the service is not \
+                   published.";
+    not_in_force(service, message.to_owned(), "Correct the documents; their findings show what is wrong.".to_owned())
 }
 
 fn not_in_force(service: &Service, message: String, remedy: String) -> Finding {

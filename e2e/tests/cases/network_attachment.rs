@@ -38,12 +38,12 @@ const fn overlay(name: &'static str, words: &'static [&'static str], why: &'stat
 }
 
 const BAD: [Bad; 10] = [
-    overlay("bad-macvlan", &["-d", "macvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver macvlan)"),
-    overlay("bad-ipvlan", &["-d", "ipvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver ipvlan)"),
+    overlay("bad-macvlan", &["-d", "macvlan", "--scope", "swarm", "--config-from", "bad-lan"], "not an overlay network (driver macvlan)"),
+    overlay("bad-ipvlan", &["-d", "ipvlan", "--scope", "swarm", "--config-from", "bad-lan"], "not an overlay network (driver ipvlan)"),
     overlay("bad-nodes", &["-d", "overlay", "--subnet", "LAB.0/24"], ", the node node"),
     overlay("bad-clients", &["-d", "overlay", "--subnet", "LAB.0/29"], "not private address space"),
     overlay("bad-bridge", &["-d", "overlay", "--subnet", "GWBRIDGE"], ", docker_gwbridge of a node"),
-    overlay("bad-twin", &["-d", "overlay", "--subnet", "APPS"], "Swarm has given it no addresses"),
+    overlay("bad-twin", &["-d", "overlay", "--subnet", "APPS"], "Swarm has assigned it no addresses"),
     overlay("bad-half", &["-d", "overlay", "--subnet", "128.0.0.0/1"], "its subnet 128.0.0.0/1 overlaps"),
     overlay("bad-other-half", &["-d", "overlay", "--subnet", "0.0.0.0/1"], ""),
     overlay("bad-reserved", &["-d", "overlay", "--subnet", "10.250.7.0/24"], "spec.networks.reserved"),

@@ -84,7 +84,7 @@ fn own_secrets(world: &World) -> Result<()> {
     App::new("thief").label("ssl_cert", token).create(world)?;
     world.await_answer(&world.at(1, DEFAULT), "thief.test", "/", "thief")?;
     let finding = world.await_finding("default", "RefNotPermitted", "thief")?;
-    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("Swarmgate's own")), "{finding}");
+    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("belongs to Swarmgate")), "{finding}");
     world.await_converged("default")?;
     let of_the_token = mounted(world, "swarmgate-extension-default")?.into_iter().filter(|name| name == token).count();
     ensure!(of_the_token <= 1, "the token is mounted as material");

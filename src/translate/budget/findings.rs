@@ -34,21 +34,22 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
     let asks = |dimension: Dimension| {
         // Text for hosts that are not published is not counted; their number is.
         let about = if loss.estimated && dimension != Dimension::Routes { "about " } else { "" };
-        format!("the service asks for {about}{} of the proxies' configuration", amount(dimension.of(&loss.wanted), dimension))
+        format!("the service requests {about}{} in the proxy configuration", amount(dimension.of(&loss.wanted), dimension))
     };
     let raise = |dimension: Dimension, more: &str| format!("{}, or have an administrator raise {}{more}.", fewer(dimension), loss.beyond);
     match loss.beyond {
         Beyond::Service(dimension) => {
             let limit = dimension.of(&limits.service);
             let more = dimension.of(&loss.wanted).saturating_sub(limit);
-            let why = format!("{}, {more} more than a service of the cluster {name} may have ({limit})", asks(dimension));
+            let why = format!("{}, {more} more than the cluster {name} allows per service ({limit})", asks(dimension));
             (why, raise(dimension, ""))
         }
         Beyond::Team { dimension, cluster } => {
             let (limit, all) = (dimension.of(&limits.team), dimension.of(&limits.cluster));
             let before = before(loss, dimension);
             let why = format!(
-                "{}; older services of its team ({team}) have {before} of the {limit} that one team may take of the {all} of the cluster {name}, so {}",
+                "{}; older services of its team ({team}) use {before} of the {limit} that one team may use (of {all} in the cluster \
+                 {name}), so {}",
                 asks(dimension),
                 too_many(loss, dimension, limit)
             );
@@ -59,11 +60,11 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
             let limit = dimension.of(&limits.cluster);
             let before = before(loss, dimension);
             let why = format!(
-                "{}; older services have {before} of the {limit} of the cluster {name}, so {}",
+                "{}; older services use {before} of the {limit} that the cluster {name} allows, so {}",
                 asks(dimension),
                 too_many(loss, dimension, limit)
             );
-            (why, raise(dimension, " or open another cluster"))
+            (why, raise(dimension, " or add another cluster"))
         }
     }
 }
@@ -87,8 +88,8 @@ fn before(loss: &Loss, dimension: Dimension) -> String {
 
 fn too_many(loss: &Loss, dimension: Dimension, limit: u64) -> String {
     match dimension.of(&loss.wanted).saturating_add(dimension.of(&loss.before)).saturating_sub(limit) {
-        1 => "1 is too many".to_owned(),
-        more => format!("{more} are too many"),
+        1 => "the limit is exceeded by 1".to_owned(),
+        more => format!("the limit is exceeded by {more}"),
     }
 }
 
@@ -100,11 +101,11 @@ fn count(loss: &Loss) -> usize {
 /// What the service keeps.
 fn published(kept: usize, loss: &Loss) -> String {
     match (kept, loss.hosts.len()) {
-        (0, 0) => "nothing of it is published".to_owned(),
+        (0, 0) => "it is not published".to_owned(),
         (0, 1) => "its host is not published".to_owned(),
-        (0, _) => "none of its hosts is published".to_owned(),
-        (1, _) => "its first host is published".to_owned(),
-        _ => format!("its first {kept} hosts are published"),
+        (0, _) => "none of its hosts are published".to_owned(),
+        (1, _) => "only its first host is published".to_owned(),
+        _ => format!("only its first {kept} hosts are published"),
     }
 }
 
@@ -117,7 +118,8 @@ fn open(loss: &Loss) -> String {
         (open, _) => format!("{open} of them"),
     };
     format!(
-        ". For {which} a wildcard or the default backend may answer: more hosts are lost than the cluster, or one team of it, may have routes"
+        ". A wildcard host or the default backend may answer for {which}, because more hosts are lost than the cluster, or one team, may \
+         have routes"
     )
 }
 
@@ -135,7 +137,7 @@ fn fewer(dimension: Dimension) -> &'static str {
     match dimension {
         Dimension::Routes => "Publish fewer hosts, or a wildcard instead of many",
         Dimension::Locations => "Publish fewer hosts, redirects or websocket endpoints",
-        Dimension::Bytes => "Publish fewer hosts, or reach many replicas by their virtual IP (com.docker.lb.backend_mode=vip)",
+        Dimension::Bytes => "Publish fewer hosts, or use the virtual IP of services with many replicas (com.docker.lb.backend_mode=vip)",
     }
 }
 
@@ -143,9 +145,10 @@ fn fewer(dimension: Dimension) -> &'static str {
 pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Option<Finding> {
     let (at, fullest) = fullest(spent, &cluster.limits.cluster, |_| true)?;
     let limit = amount(fullest.of(&cluster.limits.cluster), fullest);
-    let message = format!("services use {at} % of the {limit} that spec.limits.cluster allows; {}", beyond(losers, "the"));
+    let message = format!("services use {at}% of the {limit} that spec.limits.cluster allows; {}", beyond(losers, "the"));
     let remedy = format!(
-        "Raise spec.limits.cluster.{fullest} if extension and proxies have the memory (docs/limits.md), lower spec.limits.team or spec.limits.service, or spread the services over several clusters."
+        "Raise spec.limits.cluster.{fullest} if the extension and the proxies have enough memory (docs/limits.md), lower spec.limits.team \
+         or spec.limits.service, or split the services across several clusters."
     );
     Some(near(cluster, &format!("spec.limits.cluster.{fullest}"), message, remedy))
 }
@@ -167,9 +170,13 @@ pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &ByTe
 
 fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest): (u64, Dimension)) -> Finding {
     let limit = amount(fullest.of(&cluster.limits.team), fullest);
-    let message = format!("services of {team} use {at} % of the {limit} that spec.limits.team allows a team; {}", beyond(losers, "its"));
+    let message = format!(
+        "the services of one team ({team}) use {at}% of the {limit} that spec.limits.team allows a team; {}",
+        beyond(losers, "its")
+    );
     let remedy = format!(
-        "Raise spec.limits.team.{fullest} if this team may take more of the cluster, lower spec.limits.service, or spread its services over several clusters."
+        "Raise spec.limits.team.{fullest} if this team may use more of the cluster, lower spec.limits.service, or split its services \
+         across several clusters."
     );
     near(cluster, &format!("spec.limits.team.{fullest}"), message, remedy)
 }
@@ -183,7 +190,7 @@ fn fullest(spent: &Footprint, limit: &Footprint, counts: impl Fn(Dimension) -> b
 
 fn beyond(losers: usize, whose: &str) -> String {
     match losers {
-        0 => format!("beyond that {whose} youngest services lose routes"),
+        0 => format!("above the limit, {whose} youngest services lose routes"),
         1 => "one service loses routes".to_owned(),
         losers => format!("{losers} services lose routes"),
     }

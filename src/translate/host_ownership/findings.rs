@@ -38,42 +38,42 @@ fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, host
     let host = hosts.first().map(ToString::to_string).unwrap_or_default();
     let entry = format!("`- {{host: {host}, services: [{}]}}`", later.name);
     let list = if world.cluster.hosts.allow.is_none() {
-        "spec.hosts.allow of the cluster (which is a closed list: beside `- \"*\"` nothing else changes)"
+        "spec.hosts.allow of the cluster (a closed list: also add `- \"*\"`, so that nothing else changes)"
     } else {
         "spec.hosts.allow of the cluster"
     };
     let remedy = match sharing {
-        Sharing::Allowed => format!("Publish another host, or have an administrator admit the service by {entry} in {list}."),
+        Sharing::Allowed => format!("Publish another host, or have an administrator add {entry} to {list}."),
         Sharing::SameStack | Sharing::Anyone => {
-            format!("Publish another host. If the host is this service's by right, {}. {FOR_BOTH}", by_right(holder, &entry, list))
+            format!("Publish another host. If this service should own the host, {}. {FOR_BOTH}", by_right(holder, &entry, list))
         }
     };
     Finding::new(FindingCode::HostTaken, later.subject(), message).with_remedy(remedy)
 }
 
-const FOR_BOTH: &str = "If both are to have it, spec.hosts.sharing: allowed admits whom entries name.";
+const FOR_BOTH: &str = "If both should have it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
 
 /// How the refused service can get the host, which depends on why the other one has it.
 fn by_right(holder: &Holder, entry: &str, list: &str) -> String {
     let name = &holder.name;
     match holder.claim {
-        Claim::First => format!("have an administrator write {entry} into {list}: who is named there comes first"),
+        Claim::First => format!("have an administrator add {entry} to {list}: a service that is named there takes precedence"),
         Claim::Named { exactly: false } | Claim::FirstOfNamed { exactly: false } => {
-            format!("have an administrator write {entry} into {list}: an entry for exactly the host comes before one with a `*`")
+            format!("have an administrator add {entry} to {list}: an entry for exactly this host takes precedence over one with a `*`")
         }
         Claim::Named { exactly: true } => format!("have an administrator name this service instead of {name} in spec.hosts.allow"),
-        Claim::FirstOfNamed { exactly: true } => format!("have an administrator take {name} out of the entry that names both"),
+        Claim::FirstOfNamed { exactly: true } => format!("have an administrator remove {name} from the entry that names both"),
         Claim::BesideGuest => format!(
-            "take it from the labels of {name}, or have an administrator remove the entry that names this service, and write it again once \
-             this finding speaks of no entry any more"
+            "remove it from the labels of {name}, or have an administrator remove the entry that names this service and add it again once \
+             this finding no longer mentions an entry"
         ),
     }
 }
 
 fn admitted_later(world: &World<'_>, later: &Published<'_>, holder: &Holder) -> Finding {
     let sharing = world.cluster.hosts.sharing;
-    let message = format!("{holder}; the service is admitted beside it (spec.hosts.sharing: {})", sharing.as_str());
-    let remedy = "Nothing, if both are meant to have the host; else remove it from the label of one of them.";
+    let message = format!("{holder}; this service is admitted as well (spec.hosts.sharing: {})", sharing.as_str());
+    let remedy = "No action is needed if both should have the host; otherwise remove it from the label of one of them.";
     Finding::new(FindingCode::HostTaken, later.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
 }
 
@@ -101,30 +101,30 @@ pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings:
     findings
 }
 
-/// The services that ask for hosts of another one, as text that a verb follows.
+/// The services that ask for hosts of another one, as text that begins a sentence.
 fn strangers(services: &[Published<'_>], first: usize, others: &BTreeSet<usize>) -> String {
     let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
     let team = Team::of(services[first].service);
     // Of several differences, the widest one is shown.
     let apart = others.iter().map(|at| team.apart(&Team::of(services[*at].service))).min().unwrap_or(Apart::ByStack);
-    format!("{} {apart} {}", shown(&names), if others.len() == 1 { "asks" } else { "ask" })
+    format!("{} {apart} {}", shown(&names), if others.len() == 1 { "claims" } else { "claim" })
 }
 
 fn shared(world: &World<'_>, first: &Published<'_>, who: &str) -> Finding {
     let sharing = world.cluster.hosts.sharing;
-    let message = format!("{who} for hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
-    let remedy =
-        "Nothing, if that is meant; else have an administrator set spec.hosts.sharing: sameStack, or take the host from the others.";
+    let message = format!("{who} hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
+    let remedy = "No action is needed if this is intended; otherwise have an administrator set spec.hosts.sharing: sameStack, or remove \
+                  the host from the labels of the other services.";
     Finding::new(FindingCode::HostContested, first.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
 }
 
 fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
-    let message = format!("{who} for hosts of this service; they do not get them as long as this service is published with them");
+    let message = format!("{who} hosts of this service, which keeps them while it publishes them");
     let remedy = if is_named {
-        "Nothing: spec.hosts.allow names this service, so that it has them again even after it was removed for a while."
+        "No action is needed: spec.hosts.allow names this service, so it gets them back even if it is removed for a while."
     } else {
-        "Nothing now. Were this service removed, another stack would get them: to keep them for good, have an administrator name this service, \
-         and none of the others, in spec.hosts.allow."
+        "No action is needed now. If this service is removed, another stack gets them: to keep them permanently, have an administrator \
+         name this service, and none of the others, in spec.hosts.allow."
     };
     Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy)
 }
@@ -138,7 +138,7 @@ pub(super) fn default_backend(
 ) -> Vec<Finding> {
     let holder = &services[first];
     let second = |at: &usize| {
-        let message = format!("{} is the default backend already, and a cluster has one", holder.service.name);
+        let message = format!("{} is already the default backend, and a cluster has only one", holder.service.name);
         let finding = Finding::new(FindingCode::SecondDefaultBackend, services[*at].subject(), message);
         finding.at(label_key("default_backend"), "true")
     };
@@ -151,7 +151,7 @@ pub(super) fn default_backend(
 /// Services of another stack also want to be the default backend.
 fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
     let message = format!("{} of another stack would be the default backend without this service", shown(others));
-    let remedy = "Nothing now; to keep it so, have an administrator name this service alone in spec.hosts.defaultBackend.";
+    let remedy = "No action is needed now; to keep it this way, have an administrator name only this service in spec.hosts.defaultBackend.";
     let finding = Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy);
     finding.at(label_key("default_backend"), "true")
 }

@@ -57,14 +57,14 @@ impl fmt::Display for Holder {
         match (self.claim, &self.wildcard) {
             (Claim::Named { .. }, None) => return write!(f, "spec.hosts.allow names the service {name} {apart} for it"),
             (Claim::Named { .. }, Some(wildcard)) => {
-                return write!(f, "spec.hosts.allow names the service {name} {apart} for it, which has it by {wildcard}");
+                return write!(f, "spec.hosts.allow names the service {name} {apart} for it, which owns it through {wildcard}");
             }
             (_, None) => write!(f, "the service {name} {apart} published it first")?,
-            (_, Some(wildcard)) => write!(f, "the service {name} {apart} published {wildcard} first, which stands for it")?,
+            (_, Some(wildcard)) => write!(f, "the service {name} {apart} published {wildcard} first, which covers it")?,
         }
         match self.claim {
             Claim::FirstOfNamed { .. } => f.write_str(", and spec.hosts.allow names both"),
-            Claim::BesideGuest => f.write_str(", and the entry of spec.hosts.allow that names this service let it in beside that one"),
+            Claim::BesideGuest => f.write_str(", and the entry of spec.hosts.allow that names this service admitted it only as a guest"),
             Claim::First | Claim::Named { .. } => Ok(()),
         }
     }

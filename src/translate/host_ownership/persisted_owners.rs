@@ -93,9 +93,9 @@ impl Court<'_, '_> {
 fn too_many(world: &World<'_>, found: usize, left_out: usize) -> Finding {
     let cluster = &world.cluster.name;
     let message = format!(
-        "older services ask for so many hosts that younger ones of other stacks published first that whose they are would take {found} \
-         bytes, and {LABEL_BYTES_MAX} are written down: were the operator started again, {left_out} hosts would go to the oldest service \
-         that asks for them"
+        "older services claim so many hosts that younger services of other stacks published first that recording their owners takes \
+         {found} bytes, more than the limit of {LABEL_BYTES_MAX}: if the operator restarts, {left_out} hosts go to the oldest service that \
+         claims them"
     );
     Finding::new(FindingCode::HostRegisterFull, Subject::Cluster(cluster.to_string()), message)
 }

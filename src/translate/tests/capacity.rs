@@ -39,7 +39,7 @@ fn a_network_is_attached_only_if_the_proxies_have_room_on_it() {
         "subnet: 10.2.0.0/29, gateway: 10.2.0.1",
         "tasks: 1",
         Some(
-            "it has 2 of 5 addresses free, and 7 are needed: 4 for the proxies, as new ones start before old ones have stopped, 2 for Swarm itself on \
+            "it has 2 of 5 addresses free, and 7 are needed: 4 for the proxies (new ones start before old ones stop), 2 for Swarm itself on \
              their nodes, 1 for the virtual IP of their service",
         ),
     );
@@ -71,7 +71,7 @@ fn short(subnet: &str, app: &str, proxies: &str) -> Option<(bool, String)> {
 
 #[test]
 fn an_attached_network_stays_when_it_becomes_full() {
-    let words = "has 0 of 5 addresses free, and a rollout of the proxies needs 1 more for a while".to_owned();
+    let words = "has 0 of 5 addresses free, and a rollout of the proxies temporarily needs 1 more".to_owned();
     assert_eq!(short("subnet: 10.2.0.0/29, gateway: 10.2.0.1", "tasks: 2", "net"), Some((false, words)));
     assert_eq!(short("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 2", "net"), None);
 }

@@ -54,7 +54,7 @@ fn a_port_of_another_service_is_no_endpoint() {
     let translation = on_host("", second);
     assert_eq!(endpoints(&translation), ["g/: ", "h/: 192.0.2.1:8080, 192.0.2.2:8080"], "the older service has it");
     let reason = translation.routes[0].services[0].endpoints[0].reason.as_deref();
-    assert_eq!(reason, Some("port 8080 of the node n1 is another service's"));
+    assert_eq!(reason, Some("port 8080 of the node n1 belongs to another service"));
 }
 
 #[test]
@@ -78,5 +78,5 @@ fn the_remedy_for_an_update_gap_can_work() {
     };
     assert!(remedy(", stack: shop").contains("deploy.update_config.order"));
     assert!(remedy("").contains("docker service update --update-order start-first app"));
-    assert!(remedy(", hostPorts: [{target: 80, published: 80}]").starts_with("Run two replicas, on two nodes"));
+    assert!(remedy(", hostPorts: [{target: 80, published: 80}]").starts_with("Run two replicas on two nodes"));
 }

@@ -179,7 +179,7 @@ fn such_a_label_on_the_containers_closes_their_service() {
     let closed = of("com.docker.lb.basic_auth: 'x:hidden'");
     assert_eq!(endpoints(&closed), ["h/: "]);
     let finding = closed.findings.iter().find(|finding| finding.code == FindingCode::UnknownAccessLabel).unwrap();
-    assert!(finding.message.contains("stands on the containers") && !finding.to_string().contains("hidden"), "{finding}");
+    assert!(finding.message.contains("is set on the containers") && !finding.to_string().contains("hidden"), "{finding}");
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.basic_auth"));
     for label in ["com.docker.lb.basic_auth: ''", "com.docker.lb.hosts: x", "basic_auth: x"] {
         assert_eq!(endpoints(&of(label)), ["h/: 10.1.1.2:80, 10.1.1.3:80"], "{label}");

@@ -60,11 +60,14 @@ fn beyond_the_limit_of_the_cluster_the_youngest_lose_and_older_ones_never() {
     let translation = translate(&cluster, &swarm(&services[..4]));
     let messages: Vec<String> = findings_of(&translation, FindingCode::LimitExceeded).iter().map(ToString::to_string).collect();
     assert_eq!(messages.len(), 2, "{messages:#?}");
-    assert!(messages[0].contains("service c") && messages[0].contains("older services have 8 of the 10"), "{messages:#?}");
-    assert!(messages[0].contains("so 2 are too many") && messages[0].contains("its first 2 hosts are published"), "{messages:#?}");
-    assert!(messages[1].contains("service d") && messages[1].contains("none of its hosts is published"), "{messages:#?}");
+    assert!(messages[0].contains("service c") && messages[0].contains("older services use 8 of the 10"), "{messages:#?}");
+    assert!(
+        messages[0].contains("so the limit is exceeded by 2") && messages[0].contains("only its first 2 hosts are published"),
+        "{messages:#?}"
+    );
+    assert!(messages[1].contains("service d") && messages[1].contains("none of its hosts are published"), "{messages:#?}");
     let [near] = findings_of(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
-    assert!(near.message.contains("100 % of the 10 routes") && near.message.contains("2 services lose routes"), "{near}");
+    assert!(near.message.contains("100% of the 10 routes") && near.message.contains("2 services lose routes"), "{near}");
 }
 
 #[test]
@@ -74,31 +77,31 @@ fn singular_and_plural_are_correct() {
         let translation = translate(&cluster, &swarm(services));
         findings_of(&translation, FindingCode::LimitExceeded).last().unwrap().message.clone()
     };
-    let asks = |amount: &str| format!("the service asks for {amount} of the proxies' configuration");
+    let asks = |amount: &str| format!("the service requests {amount} in the proxy configuration");
     let (one, three) = (asks("1 route"), asks("3 routes"));
     for (found, expected) in [
         (
             message(1, 9, &[app("a", 3)]),
             format!(
-                "{three}, 2 more than a service of the cluster default may have (1); its first host is published, and these answer 503: a1.test, a2.test"
+                "{three}, 2 more than the cluster default allows per service (1); only its first host is published, and these answer 503: a1.test, a2.test"
             ),
         ),
         (
             message(9, 1, &[app("a", 1), app("b", 1)]),
             format!(
-                "{one}; older services have 1 of the 1 of the cluster default, so 1 is too many; its host is not published, and this answers 503: b0.test"
+                "{one}; older services use 1 of the 1 that the cluster default allows, so the limit is exceeded by 1; its host is not published, and this answers 503: b0.test"
             ),
         ),
         (
             message(9, 2, &[app("a", 2), app("b", 3)]),
             format!(
-                "{three}; older services have 2 of the 2 of the cluster default, so 3 are too many; none of its hosts is published, and these answer 503: b0.test, b1.test, b2.test. For 1 of them a wildcard or the default backend may answer: more hosts are lost than the cluster, or one team of it, may have routes"
+                "{three}; older services use 2 of the 2 that the cluster default allows, so the limit is exceeded by 3; none of its hosts are published, and these answer 503: b0.test, b1.test, b2.test. A wildcard host or the default backend may answer for 1 of them, because more hosts are lost than the cluster, or one team, may have routes"
             ),
         ),
         (
             message(9, 1, &[app("a", 3)]),
             format!(
-                "{three}; older services have none of the 1 of the cluster default, so 2 are too many; its first host is published, and these answer 503: a1.test, a2.test. For 1 of them a wildcard or the default backend may answer: more hosts are lost than the cluster, or one team of it, may have routes"
+                "{three}; older services use none of the 1 that the cluster default allows, so the limit is exceeded by 2; only its first host is published, and these answer 503: a1.test, a2.test. A wildcard host or the default backend may answer for 1 of them, because more hosts are lost than the cluster, or one team, may have routes"
             ),
         ),
     ] {
@@ -108,7 +111,7 @@ fn singular_and_plural_are_correct() {
     assert!(
         findings_of(&near, FindingCode::LimitNear)[0]
             .message
-            .contains("100 % of the 1 route that spec.limits.cluster allows; one service loses routes")
+            .contains("100% of the 1 route that spec.limits.cluster allows; one service loses routes")
     );
 }
 
@@ -121,7 +124,7 @@ fn a_service_that_does_not_fit_leaves_the_rest_to_smaller_ones() {
 
 #[test]
 fn a_nearly_full_cluster_is_reported_to_the_administrator() {
-    for (routes, expected) in [(11, None), (10, Some("80 % of the 10 routes")), (8, Some("100 % of the 8 routes"))] {
+    for (routes, expected) in [(11, None), (10, Some("80% of the 10 routes")), (8, Some("100% of the 8 routes"))] {
         let cluster = limited(UNLIMITED, Footprint { routes, ..UNLIMITED });
         let translation = translate(&cluster, &swarm(&[app("a", 8)]));
         let near = findings_of(&translation, FindingCode::LimitNear);
@@ -296,7 +299,7 @@ fn closed_hosts_are_bounded_and_cheap() {
     assert!(with.bytes - without.bytes < 10_000 * 20, "{} bytes", with.bytes - without.bytes);
     assert!(open.table.closed.is_empty());
     let findings = findings_of(&translation, FindingCode::LimitExceeded);
-    let open: Vec<_> = findings.iter().filter(|finding| finding.message.contains("a wildcard or the default backend may answer")).collect();
+    let open: Vec<_> = findings.iter().filter(|finding| finding.message.contains("or the default backend may answer for")).collect();
     assert_eq!((findings.len(), open.len()), (16, 6), "{:#?}", open.first());
 }
 
@@ -308,7 +311,7 @@ proptest! {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
         let some = translate(&limited(UNLIMITED, Footprint { routes, ..UNLIMITED }), &snapshot);
-        let too_many = some.findings.iter().any(|finding| finding.message.contains("a wildcard or the default backend may answer"));
+        let too_many = some.findings.iter().any(|finding| finding.message.contains("or the default backend may answer for"));
         let some = some.table;
         for host in all.hosts.keys().chain(all.passthrough.keys()) {
             let known = some.hosts.contains_key(host) || some.passthrough.contains_key(host) || some.closed.contains(host);

@@ -130,7 +130,7 @@ fn a_service_on_the_host_network_has_no_other_whatever_its_label_says() {
         assert_eq!(endpoints(&translation), ["h/: 192.0.2.1:9101"], "{network}");
         assert_eq!(codes(&translation), Vec::from_iter(expected), "{network}");
         let remedies = translation.findings.iter().map(|finding| finding.remedy.as_str());
-        assert!(remedies.clone().all(|remedy| remedy == "Remove the label, or write host."), "{network}");
+        assert!(remedies.clone().all(|remedy| remedy == "Remove the label, or set it to host."), "{network}");
     }
 }
 
@@ -155,6 +155,6 @@ fn a_completed_job_has_no_virtual_ip_and_says_why_it_is_not_served() {
     for tasks in ["[]", "[{node: n1, state: complete}]"] {
         let on_host = job(tasks, "hostNetwork: true");
         let reason = on_host.routes[0].reason.as_deref();
-        assert_eq!(reason, Some("no task of the job is running: it has ended, or not begun"), "{tasks}");
+        assert_eq!(reason, Some("no task of the job is running: it has finished or not started"), "{tasks}");
     }
 }

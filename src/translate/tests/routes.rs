@@ -192,7 +192,7 @@ fn a_service_that_names_an_undeclared_cluster_learns_how_to_reach_one() {
     };
     let removal = "Remove the label: the cluster default publishes services without it.";
     let either =
-        "Write one of prod, dev, remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it.";
+        "Use one of prod, dev, remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it.";
     let all = [default.clone(), prod.clone(), dev.clone()];
     let alone = [default];
     assert_eq!(remedy(&alone, "default"), removal);
@@ -201,9 +201,9 @@ fn a_service_that_names_an_undeclared_cluster_learns_how_to_reach_one() {
         "Remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it."
     );
     assert_eq!(remedy(&all, "Default"), removal);
-    assert_eq!(remedy(&all, "prdo"), "Did you mean prod? Else declare a ServiceCluster for it.");
+    assert_eq!(remedy(&all, "prdo"), "Did you mean prod? Otherwise declare a ServiceCluster for it.");
     assert_eq!(remedy(&all, "elsewhere"), either);
-    assert_eq!(remedy(&[prod, dev], ""), "Write one of prod, dev, or declare a ServiceCluster for it.");
+    assert_eq!(remedy(&[prod, dev], ""), "Use one of prod, dev, or declare a ServiceCluster for it.");
     assert_eq!(remedy(&[], "default"), "Declare a ServiceCluster for it.");
 }
 

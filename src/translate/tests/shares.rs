@@ -64,11 +64,11 @@ fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
     assert_eq!((has("x"), has("y")), (1_000, 1_000));
     let [first, second, third] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&first.subject, first.severity), (&Subject::Service("greedy7".to_owned()), Severity::Error));
-    let expected = "the service asks for 1000 routes of the proxies' configuration; older services of its team (the stack greedy) have 7000 of the 7500 that one team \
-                    may take of the 10000 of the cluster default, so 500 are too many; its first 500 hosts are published, and these answer 503: greedy7-500.test";
+    let expected = "the service requests 1000 routes in the proxy configuration; older services of its team (the stack greedy) use 7000 of the 7500 that one team \
+                    may use (of 10000 in the cluster default), so the limit is exceeded by 500; only its first 500 hosts are published, and these answer 503: greedy7-500.test";
     assert!(first.message.starts_with(expected), "{first}");
     assert!(first.remedy.ends_with("or have an administrator raise spec.limits.team.routes."), "{first}");
-    assert!(second.message.contains("none of its hosts is published") && third.message.contains("7500 of the 7500"), "{second} {third}");
+    assert!(second.message.contains("none of its hosts are published") && third.message.contains("7500 of the 7500"), "{second} {third}");
     let over: Vec<_> = translation.routes.iter().filter(|route| route.state == RouteState::OverLimit).collect();
     assert_eq!(over.len(), 2_500);
     assert!(
@@ -76,15 +76,15 @@ fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
             .reason
             .as_deref()
             .unwrap()
-            .ends_with(" asks for more than older services leave of spec.limits.team.routes"))
+            .ends_with(" requests more than older services leave of spec.limits.team.routes"))
     );
     let [of_cluster, of_team] = findings_of(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
     assert!(
-        of_cluster.message.contains("95 % of the 10000 routes that spec.limits.cluster allows; beyond that the youngest"),
+        of_cluster.message.contains("95% of the 10000 routes that spec.limits.cluster allows; above the limit, the youngest"),
         "{of_cluster}"
     );
     assert!(
-        of_team.message.contains("the stack greedy use 100 % of the 7500 routes that spec.limits.team allows a team; 3 services lose"),
+        of_team.message.contains("(the stack greedy) use 100% of the 7500 routes that spec.limits.team allows a team; 3 services lose"),
         "{of_team}"
     );
 }
@@ -141,12 +141,12 @@ fn the_limit_that_decided_is_named_with_what_helps() {
         assert!(found.contains(&format!("have an administrator raise {remedy}.")), "{found}");
     };
     check(loss(4, 10, &[("one", 5)]), "team", "spec.limits.team.routes");
-    check(loss(4, 5, &[("one", 3), ("two", 3)]), "cluster", "spec.limits.cluster.routes or open another cluster");
+    check(loss(4, 5, &[("one", 3), ("two", 3)]), "cluster", "spec.limits.cluster.routes or add another cluster");
     // Both at once: more for the team alone would not help.
     check(loss(4, 6, &[("two", 2), ("one", 5)]), "team", "spec.limits.team.routes and spec.limits.cluster.routes");
     // A share that is no less than the cluster has no effect.
     for team in [4, 5, u64::MAX] {
-        check(loss(team, 4, &[("one", 5)]), "cluster", "spec.limits.cluster.routes or open another cluster");
+        check(loss(team, 4, &[("one", 5)]), "cluster", "spec.limits.cluster.routes or add another cluster");
     }
 }
 
@@ -170,8 +170,8 @@ fn the_default_backend_counts_for_its_team() {
     assert_eq!((has_default(2), has_default(3)), (false, true));
     let translation = translate(&limited(routes(2), UNLIMITED), &swarm(&services));
     let [lost] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
-    let expected = "the service asks for 1 route of the proxies' configuration; older services of its team (the stack one) have 2 of the 2 that one team may take of the \
-                    18446744073709551615 of the cluster default, so 1 is too many; nothing of it is published, and this answers 503: the default backend";
+    let expected = "the service requests 1 route in the proxy configuration; older services of its team (the stack one) use 2 of the 2 that one team may use (of \
+                    18446744073709551615 in the cluster default), so the limit is exceeded by 1; it is not published, and this answers 503: the default backend";
     assert_eq!((lost.message.as_str(), lost.field.as_deref()), (expected, Some("com.docker.lb.default_backend")));
 }
 
@@ -184,13 +184,15 @@ fn each_team_that_uses_most_of_its_share_is_reported_once() {
         let findings = findings_of(&translation, FindingCode::LimitNear);
         assert!(findings.iter().all(|one| one.severity == Severity::Warning && one.field.as_deref() == Some("spec.limits.team.routes")));
         assert!(findings.iter().all(|one| one.subject == Subject::Cluster("default".to_owned())));
-        findings.iter().map(|one| one.message.split(" % of").next().unwrap().to_owned()).collect::<Vec<_>>()
+        let used =
+            |message: &str| message.split("% of").next().and_then(|used| used.strip_prefix("the services of one team ")).map(str::to_owned);
+        findings.iter().map(|one| used(&one.message).unwrap()).collect::<Vec<_>>()
     };
     let nothing: [&str; 0] = [];
     assert_eq!(near(11, &[("one", 4), ("one", 4), ("two", 1)]), nothing);
-    assert_eq!(near(10, &[("one", 4), ("one", 4), ("two", 9)]), ["services of the stack one use 80", "services of the stack two use 90"]);
-    assert_eq!(near(10, &[("shop@/prod", 4), ("shop", 4), ("blog@/prod", 1)]), ["services of the access label /prod use 90"]);
-    assert_eq!(near(10, &[("", 10)]), ["services of no stack and no access label use 100"]);
+    assert_eq!(near(10, &[("one", 4), ("one", 4), ("two", 9)]), ["(the stack one) use 80", "(the stack two) use 90"]);
+    assert_eq!(near(10, &[("shop@/prod", 4), ("shop", 4), ("blog@/prod", 1)]), ["(the access label /prod) use 90"]);
+    assert_eq!(near(10, &[("", 10)]), ["(no stack and no access label) use 100"]);
 }
 
 /// Closed names are bounded for each team as well, so no team's lost hosts go to a wildcard because of another team's.
@@ -203,9 +205,9 @@ fn lost_hosts_of_a_team_take_no_place_among_closed_hosts_from_others() {
     let closed = |name: &str| translation.table.closed.iter().filter(|host| host.as_str().starts_with(name)).count();
     assert_eq!((closed("a-"), closed("b-"), closed("c-")), (6, 0, 3));
     let [first, second, third] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
-    assert!(first.message.contains("For 28 of them a wildcard or"), "{first}");
-    assert!(second.message.contains("For 40 of them a wildcard or"), "{second}");
-    assert!(!third.message.contains("a wildcard or the default backend may answer"), "{third}");
+    assert!(first.message.contains("may answer for 28 of them"), "{first}");
+    assert!(second.message.contains("may answer for 40 of them"), "{second}");
+    assert!(!third.message.contains("or the default backend may answer for"), "{third}");
 }
 
 fn asked() -> impl Strategy<Value = Vec<(&'static str, usize)>> {

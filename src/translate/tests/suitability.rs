@@ -72,9 +72,9 @@ fn only_overlays_of_the_swarm_are_attached() {
     check("{name: net}", None);
     check("{name: net, internal: true}", None);
     for driver in ["macvlan", "ipvlan", "bridge", "host", "null", "weaveworks/net-plugin:latest", "Overlay"] {
-        check(&format!("{{name: net, driver: {driver:?}}}"), Some(&format!("it is no overlay network (driver {driver})")));
+        check(&format!("{{name: net, driver: {driver:?}}}"), Some(&format!("it is not an overlay network (driver {driver})")));
     }
-    check("{name: net, scope: global}", Some("not a network of the Swarm (scope global)"));
+    check("{name: net, scope: global}", Some("not a Swarm network (scope global)"));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_network_without_addresses_is_waited_for_and_then_refused() {
     assert_eq!(codes(&young), [FindingCode::NoEndpoints]);
     let old = without("2026-01-01T11:59:45Z");
     assert_eq!(codes(&old), [FindingCode::UnsuitableNetwork, FindingCode::NoEndpoints]);
-    assert!(old.findings[0].message.contains("Swarm has given it no addresses"), "{}", old.findings[0]);
+    assert!(old.findings[0].message.contains("Swarm has assigned it no addresses"), "{}", old.findings[0]);
     assert_eq!(codes(&without("1970-01-01T00:00:00Z")), [FindingCode::NoEndpoints], "a file without the time tells nothing");
 }
 
@@ -261,7 +261,7 @@ fn a_network_is_attached_once_a_task_runs_there_with_an_address() {
             assert_eq!(network_ids(&translation), [""; 0], "{labels} {tasks}");
             let reason = translation.routes[0].reason.clone().unwrap();
             assert!(
-                reason.contains("runs with an address on the network net, to which the proxies are attached once one does"),
+                reason.contains("is running with an address on the network net; the proxies are attached to it once one is"),
                 "{reason}"
             );
             assert_eq!(network_ids(&with(labels, tasks, "[net]")), ["id-net"], "what they have is not taken from them: {labels} {tasks}");

@@ -149,7 +149,7 @@ fn of_a_circle_of_two_services_the_older_redirect_is_kept() {
 #[test]
 fn a_redirect_from_or_to_missing_tls_is_reported() {
     let (redirects, codes) = redirects_of("redirects: \"https://a.test,http://b.test\"");
-    assert_eq!((redirects, codes), (vec![], vec![FindingCode::LabelWithoutEffect]), "nobody asks for it");
+    assert_eq!((redirects, codes), (vec![], vec![FindingCode::LabelWithoutEffect]), "no request arrives for it");
     let (redirects, codes) = redirects_of("redirects: \"http://a.test,https://a.test;http://b.test,https://elsewhere.test\"");
     assert_eq!((redirects.len(), codes), (2, vec![FindingCode::RedirectWithoutTls]), "what others publish is not known here");
 }
@@ -186,5 +186,5 @@ fn a_service_of_weight_zero_gets_no_requests_and_says_why() {
     assert_eq!(report.services[1].endpoints[0].reason.as_deref(), Some("the service has the weight 0"));
     assert!(translation.table.backends().all(|backend| backend.services[1].endpoints.is_empty()));
     let alone = swarm(&[("b", "hosts: a.test, port: 80, weight: 0")]);
-    assert_eq!(alone.routes[0].reason.as_deref(), Some("weights leave no service of the route any requests"));
+    assert_eq!(alone.routes[0].reason.as_deref(), Some("the weights of its services leave no requests for any of them"));
 }

@@ -25,8 +25,8 @@ fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
         change(&mut story, Sharing::SameStack, entry());
         story.check("h.test", &["a"]);
         let (message, remedy) = taken(&story, "b");
-        let why = "the service a of another stack published it first, and the entry of spec.hosts.allow that names this service let it in beside that one";
-        assert!(message.contains(why) && remedy.contains("write it again"), "{message} {remedy}");
+        let why = "the service a of another stack published it first, and the entry of spec.hosts.allow that names this service admitted it only as a guest";
+        assert!(message.contains(why) && remedy.contains("add it again"), "{message} {remedy}");
         // Once the entry is written again it decides about the owner, and that stays so when the host is shared.
         change(&mut story, Sharing::SameStack, Some(vec![named("*", &[])]));
         story.check("h.test", &["a"]);
@@ -61,7 +61,7 @@ fn a_guest_comes_first_once_the_owner_is_gone_but_not_before_a_service_that_a_la
     story.check("h.test", &["c"]);
     let (message, remedy) = taken(&story, "b");
     assert!(message.contains("the service c of another stack published it first, and spec.hosts.allow names both"), "{message}");
-    assert!(remedy.contains("take c out of the entry that names both"), "{remedy}");
+    assert!(remedy.contains("remove c from the entry that names both"), "{remedy}");
     // The same for a name below the wildcard of the service that owns it.
     let allow = || Some(vec![named("*", &[]), named("x.w.test", &["b"])]);
     let mut story = Story::of(rules(Sharing::Allowed, allow()));
@@ -73,11 +73,11 @@ fn a_guest_comes_first_once_the_owner_is_gone_but_not_before_a_service_that_a_la
 #[test]
 fn words_name_what_decided() {
     let cases = [
-        (None, "the service a of another stack published it first (", "who is named there comes first"),
+        (None, "the service a of another stack published it first (", "a service that is named there takes precedence"),
         (
             Some(("*.test", &["a"][..])),
             "spec.hosts.allow names the service a of another stack for it (",
-            "an entry for exactly the host comes before",
+            "an entry for exactly this host takes precedence over",
         ),
         (
             Some(("h.test", &["a"])),
@@ -87,7 +87,7 @@ fn words_name_what_decided() {
         (
             Some(("*.test", &["a", "b"])),
             "a of another stack published it first, and spec.hosts.allow names both (",
-            "an entry for exactly the host comes",
+            "an entry for exactly this host takes precedence",
         ),
     ];
     for (entry, why, remedy) in cases {
@@ -108,5 +108,5 @@ fn words_name_what_decided() {
     assert!(taken(&story, "b").0.contains("the service a with another access label published it first"), "{:?}", taken(&story, "b"));
     let translation = story.look();
     let contested = translation.findings.iter().find(|finding| finding.code == FindingCode::HostContested).unwrap();
-    assert!(contested.message.starts_with("b with another access label asks for hosts of this service"), "{contested}");
+    assert!(contested.message.starts_with("b with another access label claims hosts of this service"), "{contested}");
 }

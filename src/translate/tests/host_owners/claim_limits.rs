@@ -49,11 +49,11 @@ fn a_team_with_very_many_refused_requests_hurts_only_itself() {
     assert_eq!(default_services(&translation), ["d"], "that is no host");
     let [c, d] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
     assert_eq!([c, d].map(|finding| finding.subject.to_string()), ["service c", "service d"]);
-    let words = "the service asks for 2 hosts and 0 redirects; its team (the stack squat) asks for 30000 hosts and 0 redirects before these, whether they are \
-                 published or not, and of one team the cluster default looks at 30000 hosts and 150000 redirects (4 times spec.limits.team or its default, whichever is more); \
-                 one of its hosts alone counts";
-    assert!(c.message.starts_with(words) && c.message.ends_with("may answer: second.test"), "{c}");
-    assert!(d.message.contains("none of its hosts is published") && d.remedy.contains("raise spec.limits.team.routes."), "{d}");
+    let words = "the service requests 2 hosts and 0 redirects; its team (the stack squat) already requests 30000 hosts and 0 redirects, published or not, \
+                 and the cluster default considers at most 30000 hosts and 150000 redirects per team (4 times spec.limits.team or its default, whichever is \
+                 more); only one of its hosts is considered";
+    assert!(c.message.starts_with(words) && c.message.ends_with("may answer for: second.test"), "{c}");
+    assert!(d.message.contains("none of its hosts are published") && d.remedy.contains("raise spec.limits.team.routes."), "{d}");
     // As soon as older services ask for less.
     let translation = story.leaves("b00").pass();
     assert!(limits(&translation).is_empty() && is_published(&translation, "second.test") && is_published(&translation, "third.test"));
@@ -116,7 +116,7 @@ fn low_limits_do_not_reduce_what_teams_may_ask_for() {
     story.asks("a", "shop", &[("hosts", &many(100))]);
     let translation = story.pass();
     let [finding] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
-    assert!(finding.message.contains("the service asks for 100 routes of the proxies' configuration"), "{finding}");
+    assert!(finding.message.contains("the service requests 100 routes in the proxy configuration"), "{finding}");
 }
 
 #[test]
