@@ -91,7 +91,12 @@ fn the_finding_names_the_hosts_the_rules_and_the_remedy() {
     let translation = translate(&rules, &snapshot(SWARM));
     let finding = translation.findings.iter().find(|finding| finding.code == FindingCode::HostNotAllowed).unwrap();
     assert_eq!((finding.field.as_deref(), finding.value.as_deref()), (Some("com.docker.lb.hosts"), Some("shop.example.org")));
-    assert!(finding.message.ends_with("spec.hosts.allow has only entries for other services: shop.example.org for services prod_* on networks prod_net"), "{finding}");
+    assert!(
+        finding
+            .message
+            .ends_with("spec.hosts.allow has only entries for other services: shop.example.org for services prod_* on networks prod_net"),
+        "{finding}"
+    );
 }
 
 #[test]
