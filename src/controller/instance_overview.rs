@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_operator_may_publish_is_no_error_here() {
+    fn a_service_that_another_operator_may_publish_is_not_an_error() {
         assert_eq!(told("swarmgate").0, Severity::Error);
         let (severity, remedy) = told("edge\u{202e}");
         assert_eq!(severity, Severity::Info);

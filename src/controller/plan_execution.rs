@@ -67,7 +67,7 @@ mod tests {
     use super::without_users;
 
     #[test]
-    fn those_who_hold_something_are_not_named() {
+    fn services_that_use_an_object_are_not_named() {
         for words in [
             "create service p: port '80' is already in use by service 'payroll' (abc) as an ingress port",
             "remove config c: config 'c' is in use by the following service: payroll",

@@ -91,19 +91,19 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_fast_for_a_while_after_a_change() {
+    fn polling_is_fast_for_a_while_after_a_change() {
         check(false, true, 4, FAST);
         check(false, true, 5, NORMAL);
     }
 
     #[test]
-    fn looks_stay_fast_while_tasks_are_starting_but_not_for_ever() {
+    fn polling_stays_fast_while_tasks_start_but_not_forever() {
         check(true, true, 59, FAST);
         check(true, true, 60, NORMAL);
     }
 
     #[test]
-    fn looks_are_slow_when_nothing_is_routed() {
+    fn polling_is_slow_when_nothing_is_routed() {
         check(false, false, 6, SLOW);
     }
 }

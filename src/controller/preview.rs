@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_the_same_networks_plan_and_status_tell_one_time() {
+    fn plan_and_status_report_the_same_time_for_the_same_networks() {
         let waits = |names: &[&str], seconds: i64| WaitingOn::Networks {
             networks: names.iter().map(ToString::to_string).collect(),
             detail: format!("until {seconds}"),

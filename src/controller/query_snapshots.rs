@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_askers_share_looks_and_none_is_told_of_an_older_world() {
+    async fn concurrent_queries_share_snapshots_and_none_gets_an_outdated_one() {
         let (swarm, looks) = looks();
         ask(&looks, 40).await;
         assert_eq!(swarm.calls(Call::Observe), 1);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_single_question_waits_for_nothing() {
+    async fn a_single_query_does_not_wait() {
         let (_, looks) = looks();
         for _ in 0..3 {
             let asked = Instant::now();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_goes_away_makes_no_look_begin_sooner() {
+    async fn a_cancelled_query_starts_no_snapshot_earlier() {
         let (swarm, looks) = looks();
         ask(&looks, 1).await;
         for _ in 0..1000 {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_is_shared_and_not_repeated_at_once() {
+    async fn an_error_is_shared_and_not_retried_at_once() {
         let (swarm, looks) = looks();
         swarm.cut_off_after(0);
         let answers = join_all((0..40).map(|_| looks.look())).await;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_kept_when_everybody_has_gone() {
+    async fn no_snapshot_is_kept_without_queries() {
         let (_, looks) = looks();
         let kept = Arc::downgrade(&looks.look().await.unwrap());
         assert!(kept.upgrade().is_some());

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_would_get_the_operators_port_is_named() {
+    fn a_service_that_could_take_the_operators_port_produces_a_finding() {
         let mut raw_ports = json!([{"Protocol": "tcp", "TargetPort": 8080, "PublishedPort": 8080, "PublishMode": "host"}]);
         let service = |id: &str, ports: &Value| json!({"ID": id, "Spec": {"Name": format!("{id}_it"), "Mode": {"Replicated": {"Replicas": 1}}, "EndpointSpec": {"Ports": ports}}});
         let mut told = |port: u16| {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_that_its_extensions_cannot_reach_says_so() {
+    fn an_operator_that_extensions_cannot_reach_produces_a_finding() {
         assert_eq!(told(Some("own"), &overlay(), "swarmgate-control"), 0);
         assert_eq!(told(Some("own"), &overlay(), "swarmgate_control"), 1);
         assert_eq!(told(None, &overlay(), "swarmgate_control"), 0, "it is no service of this Swarm");

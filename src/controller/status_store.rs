@@ -254,7 +254,7 @@ mod tests {
     use crate::report::{ConditionReason, ConditionStatus, ConditionType, Phase};
 
     #[test]
-    fn a_read_without_an_answer_makes_everything_unknown_since_it_should_have_come() {
+    fn an_unanswered_read_makes_everything_unknown_from_its_deadline() {
         let asked: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let observation_status = ObservationStatus { reading_since: Some(asked), ..ObservationStatus::default() };
         let after = |seconds| overdue_read(&observation_status, asked + SignedDuration::from_secs(seconds));

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_contents_nor_lists_are_held() {
+    fn neither_contents_nor_lists_are_kept_in_memory() {
         let config = json!({"ID": "a", "Spec": {"Name": "n", "Data": "x".repeat(1_000_000)}}).to_string();
         let mut items = Items::of_list().without_contents();
         for piece in format!("[{config},{config}").as_bytes().chunks(10_000) {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_end_is_too_large() {
+    fn an_endless_object_is_too_large() {
         let mut items = Items::of_list();
         items.take(b"[{\"a\": \"", &mut |_| Ok(())).unwrap();
         let more = vec![b'x'; 1 << 20];

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn short_text_that_is_large_in_memory_weighs_what_it_takes() {
+    fn short_text_that_is_large_in_memory_is_counted_by_its_memory() {
         let maps: Vec<Value> = (0..1_000).map(|_| json!({"a": 1})).collect();
         assert!(weight(&json!(maps)) > 640_000, "a map for each 8 bytes of text");
         assert!((1_000_000..1_000_100).contains(&weight(&json!("x".repeat(1_000_000)))));

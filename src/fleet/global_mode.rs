@@ -85,8 +85,8 @@ fn replaced_together(name: &str, can_be_counted: bool) -> Finding {
                    network that another service's task brings there, makes Swarm replace that node's proxy immediately, so all proxies can \
                    be down at once.";
     let remedy = format!(
-        "{first}Remove the service at a quiet time (docker service rm {name}): the operator immediately creates it again without this problem, \
-         but nothing is served until the new proxies run."
+        "{first}Remove the service at a quiet time (docker service rm {name}): the operator immediately creates it again without this \
+         problem, but nothing is served until the new proxies run."
     );
     Finding::new(FindingCode::ProxiesReplacedTogether, Subject::Service(name.to_owned()), message).with_remedy(remedy)
 }

@@ -56,7 +56,7 @@ fn an_observation_fails_completely_and_never_partially() {
 }
 
 #[test]
-fn a_write_that_fails_after_its_effect_has_taken_effect() {
+fn a_write_can_take_effect_although_its_call_fails() {
     let swarm = swarm(1);
     swarm.fail_next(Call::CreateService, FaultPoint::Before);
     swarm.fail_next(Call::CreateService, FaultPoint::After);
@@ -67,7 +67,7 @@ fn a_write_that_fails_after_its_effect_has_taken_effect() {
 }
 
 #[test]
-fn the_log_records_who_owned_the_objects_and_who_still_needed_them() {
+fn the_log_records_owners_and_users_of_objects() {
     let swarm = swarm(1);
     let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "me".to_owned())]);
     let config = now(swarm.create_config("c1", &owner, b"x")).unwrap();
@@ -84,7 +84,7 @@ fn the_log_records_who_owned_the_objects_and_who_still_needed_them() {
 }
 
 #[test]
-fn a_cut_off_lets_that_many_calls_through_and_none_after() {
+fn a_cut_off_lets_a_number_of_calls_through_and_blocks_all_later_ones() {
     let swarm = swarm(1);
     swarm.cut_off_after(1);
     assert!(now(swarm.create_service(&spec("a", 1))).is_ok());
@@ -117,7 +117,7 @@ fn hints_report_changes_until_the_stream_breaks() {
 }
 
 #[test]
-fn a_lost_hint_never_comes_and_a_doubled_one_comes_twice() {
+fn a_lost_hint_never_arrives_and_a_duplicated_one_arrives_twice() {
     let count = |faults| {
         let swarm = swarm(1);
         swarm.set_faults(faults);
@@ -131,7 +131,7 @@ fn a_lost_hint_never_comes_and_a_doubled_one_comes_twice() {
 }
 
 #[test]
-fn a_lost_nodes_tasks_run_elsewhere_and_a_drained_one_gives_its_tasks_away() {
+fn tasks_of_lost_and_drained_nodes_move_to_other_nodes() {
     let swarm = swarm(5);
     swarm.user_creates_service(&spec("web", 3)).unwrap();
     swarm.settle(SOON);
@@ -144,7 +144,7 @@ fn a_lost_nodes_tasks_run_elsewhere_and_a_drained_one_gives_its_tasks_away() {
 }
 
 #[test]
-fn tasks_that_crash_come_back_after_the_restart_delay() {
+fn crashed_tasks_restart_after_the_restart_delay() {
     let swarm = swarm(5);
     swarm.user_creates_service(&spec("web", 2)).unwrap();
     swarm.settle(SOON);
@@ -175,7 +175,7 @@ fn rollout(swarm: &SimSwarm) -> String {
 }
 
 #[test]
-fn a_rollback_on_a_port_is_quick_or_takes_a_minute() {
+fn a_rollback_blocked_by_a_port_is_quick_or_takes_a_minute() {
     let early: Vec<(String, usize)> = (0..20).map(|seed| rolling_back(seed, Faults::NONE)).map(|s| (rollout(&s), running(&s))).collect();
     let times = |state: &str, count| early.iter().filter(|seen| **seen == (state.to_owned(), count)).count();
     assert!(times("rollback_completed", 1) > 0 && times("rollback_started", 0) > 0, "{early:?}");

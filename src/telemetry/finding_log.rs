@@ -30,7 +30,7 @@ mod tests {
     use crate::report::{FindingCode, Subject};
 
     #[test]
-    fn only_what_is_new_is_told() {
+    fn only_new_findings_are_logged() {
         let finding = |code| Finding::new(code, Subject::Cluster("dev".to_owned()), "message");
         let (drift, gap) = (finding(FindingCode::Drift), finding(FindingCode::UpdateGap));
         assert_eq!(new(&[], &[drift.clone(), gap.clone()]), [&drift, &gap]);

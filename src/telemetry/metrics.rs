@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_name_nothing_but_clusters() {
+    fn metric_labels_name_only_clusters() {
         let status = include_str!("../../tests/explain/running/status.json");
         let status: StatusReport = serde_json::from_str(status).unwrap();
         let told = series_of(&status);

@@ -67,7 +67,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn the_first_start_makes_an_authority_and_mounts_it_whatever_lies_about() {
+async fn the_first_start_creates_and_mounts_an_authority_and_ignores_forged_secrets() {
     let scene = Scene::new();
     scene.forge("swarmgate-ca-0000000000000000");
     let mounted = scene.started().await;
@@ -76,7 +76,7 @@ async fn the_first_start_makes_an_authority_and_mounts_it_whatever_lies_about() 
 }
 
 #[tokio::test]
-async fn a_deployment_takes_it_away_and_the_same_one_comes_back() {
+async fn an_authority_that_a_deployment_unmounts_is_mounted_again() {
     let scene = Scene::new();
     let first = scene.started().await;
     scene.forge("swarmgate-ca-ffffffffffffffff");
@@ -90,7 +90,7 @@ async fn a_deployment_takes_it_away_and_the_same_one_comes_back() {
 
 /// Another secret is mounted in its place and removed again: the history holds both.
 #[tokio::test]
-async fn a_secret_that_was_mounted_by_mistake_does_not_come_back() {
+async fn a_secret_mounted_by_mistake_is_not_mounted_again() {
     let scene = Scene::new();
     let first = scene.started().await;
     let wrong = scene.swarm.user_creates_secret("wrongca", &BTreeMap::new(), b"garbage").unwrap();
@@ -108,7 +108,7 @@ async fn a_secret_that_was_mounted_by_mistake_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_gone_is_replaced() {
+async fn a_deleted_authority_is_replaced() {
     let scene = Scene::new();
     let first = scene.started().await;
     scene.deployed();
@@ -117,7 +117,7 @@ async fn an_authority_that_is_gone_is_replaced() {
 }
 
 #[tokio::test]
-async fn tidying_keeps_the_own_authority_and_what_others_use_and_nobody_elses_objects() {
+async fn tidying_removes_only_unused_secrets_of_other_authorities_of_this_instance() {
     let scene = Scene::new();
     let mounted = scene.started().await;
     let authority = Authority::create(Timestamp::now()).unwrap();
@@ -139,7 +139,7 @@ async fn tidying_keeps_the_own_authority_and_what_others_use_and_nobody_elses_ob
 }
 
 #[tokio::test]
-async fn outside_of_a_service_it_is_a_file_that_only_its_owner_reads() {
+async fn outside_a_service_the_authority_is_a_file_that_only_its_owner_can_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let scene = Scene::new();
     let source = AuthoritySource { service: None, ..scene.source.clone() };
@@ -157,7 +157,7 @@ async fn outside_of_a_service_it_is_a_file_that_only_its_owner_reads() {
 }
 
 #[test]
-fn the_limit_of_processes_comes_with_the_mount_and_one_that_is_there_stays() {
+fn mounting_sets_a_process_limit_unless_there_is_one() {
     let limits = |limits: Value| {
         let spec = json!({"TaskTemplate": {"ContainerSpec": {}, "Resources": {"Limits": limits}}});
         with_mount(&spec, &SecretId("id".to_owned()), "name")["TaskTemplate"]["Resources"]["Limits"].clone()

@@ -111,7 +111,7 @@ impl DampingScenario {
 }
 
 #[test]
-fn who_changes_labels_now_and_then_never_waits() {
+fn occasional_label_changes_are_never_delayed() {
     let mut world = DampingScenario::new(&["a"]);
     // Twenty at once, and six a minute for an hour.
     assert_eq!(world.flap("a", 20).len(), 21);
@@ -124,7 +124,7 @@ fn who_changes_labels_now_and_then_never_waits() {
 }
 
 #[test]
-fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
+fn a_flapping_service_keeps_its_stable_labels_and_affects_no_other_service() {
     let mut world = DampingScenario::new(&["a", "b"]);
     world.after_secs(60);
     let published = world.flap("a", 222);
@@ -150,7 +150,7 @@ fn check_told(world: &DampingScenario, severity: Severity, counts: &str) {
 }
 
 #[test]
-fn that_nothing_of_a_service_is_published_is_an_error() {
+fn a_flapping_service_that_publishes_nothing_is_an_error() {
     // Without settled labels, or with labels that publish nothing.
     for labels in [[("hosts", None), ("port", None)], [("hosts", Some("a.test")), ("port", Some("none"))]] {
         let mut world = DampingScenario::new(&["a"]);
@@ -182,7 +182,7 @@ fn that_nothing_of_a_service_is_published_is_an_error() {
 }
 
 #[test]
-fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
+fn new_labels_are_used_once_they_are_stable_and_each_hold_is_longer() {
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     for (round, expected) in [10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
@@ -200,7 +200,7 @@ fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
 }
 
 #[test]
-fn endpoints_are_never_held() {
+fn endpoints_are_never_held_back() {
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 100);
@@ -230,7 +230,7 @@ fn endpoints_are_never_held() {
 }
 
 #[test]
-fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
+fn removed_labels_close_the_service_at_once_until_it_is_stable() {
     for gone in [false, true] {
         let mut world = DampingScenario::new(&["a", "b"]);
         world.after_secs(60);
@@ -257,7 +257,7 @@ fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
 }
 
 #[test]
-fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
+fn a_closing_label_is_used_at_once_until_the_service_is_stable() {
     let mut world = DampingScenario::new(&["a", "b"]);
     world.after_secs(60);
     world.flap("a", 100);
@@ -279,7 +279,7 @@ fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
 }
 
 #[test]
-fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
+fn services_that_are_repeatedly_created_and_removed_are_held_too() {
     let mut world = DampingScenario::new(&["b"]);
     let mut published = Vec::new();
     for incarnation in 0..100 {
@@ -294,7 +294,7 @@ fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
 }
 
 #[test]
-fn labels_of_other_programs_are_no_changes() {
+fn changes_of_other_programs_labels_are_ignored() {
     let mut world = DampingScenario::new(&["a"]);
     for number in 0..200 {
         world.service("a").labels.insert("org.example.build".to_owned(), number.to_string());
@@ -306,7 +306,7 @@ fn labels_of_other_programs_are_no_changes() {
 }
 
 #[test]
-fn after_a_restart_what_is_found_counts_and_flapping_is_found_again() {
+fn after_a_restart_existing_labels_are_used_and_flapping_is_detected_again() {
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 101);
@@ -317,7 +317,7 @@ fn after_a_restart_what_is_found_counts_and_flapping_is_found_again() {
 }
 
 #[test]
-fn what_is_gone_is_forgotten() {
+fn removed_services_are_forgotten() {
     let mut world = DampingScenario::new(&[]);
     for number in 0..100 {
         world.create(&format!("s{number}"), 0);
@@ -332,7 +332,7 @@ fn what_is_gone_is_forgotten() {
 /// A service that moves back and forth between two clusters is held once for both: it is never published by both, and changes in
 /// one cluster do not use up the stricter limit of the other.
 #[test]
-fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
+fn a_service_that_flaps_between_clusters_is_published_in_one_of_them() {
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     let generous = LabelUpdates { burst: 100_000, per_minute: 100_000 };
@@ -356,7 +356,7 @@ fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
 }
 
 #[test]
-fn whoever_asks_is_told_what_the_labels_say_now_and_when_that_counts() {
+fn queries_show_the_held_labels_and_when_they_will_be_used() {
     let mut world = DampingScenario::new(&["a", "b"]);
     world.after_secs(60);
     world.flap("a", 101);

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_condition_moves_only_when_its_status_changes() {
+    fn the_time_of_a_condition_changes_only_with_its_status() {
         let start = Timestamp::UNIX_EPOCH;
         let later = start + SignedDuration::from_secs(60);
         let mut before = pending(&NEVER_GOOD, start);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_any_good_document_says_so_and_has_every_condition() {
+    fn a_cluster_without_a_valid_document_has_every_condition() {
         let conditions = unknown(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
         let kinds: Vec<&str> = conditions.iter().map(|condition| condition.kind.as_str()).collect();
         assert_eq!(kinds, ["Accepted", "FleetConverged", "Programmed", "RoutesServed", "Ready"]);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn blindness_makes_conditions_unknown_and_keeps_what_was_said_of_the_document() {
+    fn without_a_snapshot_all_conditions_but_accepted_become_unknown() {
         let before = pending(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
         let without_observation = after_blindness(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
         for condition in &without_observation.conditions {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut_and_say_how_many_more_there_are() {
+    fn long_lists_are_truncated_and_show_how_many_more_there_are() {
         let all = (0..8).map(|n| n.to_string());
         assert_eq!(names(all), "0, 1, 2, 3, 4 and 3 more");
     }

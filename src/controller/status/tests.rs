@@ -160,20 +160,20 @@ fn check(status: &ClusterStatus, expected: &(ConditionReason, Option<bool>, Rout
 }
 
 #[test]
-fn proxies_of_a_silent_extension_are_not_said_to_be_up_to_date() {
+fn proxies_of_a_silent_extension_are_not_reported_as_up_to_date() {
     check(&status(1, |desired| Some(report(desired))), &(ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
     check(&status(40, |desired| Some(report(desired))), &(ConditionReason::ExtensionSilent, None, RouteState::Unknown, 0));
     check(&status(1, |_| None), &(ConditionReason::ExtensionSilent, None, RouteState::Pending, 1));
 }
 
 #[test]
-fn a_proxy_that_was_never_heard_of_is_not_said_to_run_another_configuration() {
+fn a_proxy_that_never_reported_is_not_reported_as_outdated() {
     let unheard = |desired: &Digest| Some(ExtensionReport { proxies: vec![], ..report(desired) });
     check(&status(1, unheard), &(ConditionReason::ProxiesSilent, None, RouteState::Unknown, 0));
 }
 
 #[test]
-fn newest_routes_that_are_not_accepted_are_waited_for() {
+fn the_status_waits_for_the_newest_routes_to_be_accepted() {
     let refused = |undecided| {
         move |desired: &Digest| {
             let refused = Some(Refusal { undecided, ..Refusal::new(desired.clone(), "no answer".to_owned()) });
@@ -193,7 +193,7 @@ fn newest_routes_that_are_not_accepted_are_waited_for() {
 }
 
 #[test]
-fn proxies_that_find_endpoints_by_name_are_told_apart_from_those_that_are_behind() {
+fn proxies_on_names_are_distinguished_from_outdated_proxies() {
     let on_names = |desired: &Digest| {
         let mut report = report(desired);
         report.proxies[0] = ProxyReport {
@@ -230,7 +230,7 @@ fn unseen_material() -> MaterialReport {
 
 /// What the labels say does not resolve by itself: the status of their cluster settles, and names the reason.
 #[test]
-fn routes_that_their_labels_keep_closed_do_not_progress() {
+fn closed_routes_are_not_progressing() {
     for (labels, state, reason) in [
         (&[("basic_auth", "admin")][..], RouteState::NoEndpoints, ConditionReason::Closed),
         (&[("backend_protocol", "https"), ("ssl_backend_tls_verify", "no-ca")], RouteState::Unverifiable, ConditionReason::NoValidCa),
@@ -251,13 +251,13 @@ fn routes_that_their_labels_keep_closed_do_not_progress() {
 }
 
 #[test]
-fn a_global_service_wants_a_task_on_every_node_that_fits() {
+fn a_global_service_needs_a_task_on_every_suitable_node() {
     let status = status(1, |desired| Some(report(desired)));
     assert_eq!(status.rollouts.iter().map(|rollout| (rollout.running, rollout.desired)).collect::<Vec<_>>(), [(1, 2)]);
 }
 
 #[test]
-fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
+fn a_refused_part_produces_a_finding_for_its_author() {
     let route = |host: &str| {
         let (host, path) = (crate::types::HostPattern::parse(host).unwrap(), crate::types::ContextPath::root());
         Quarantined { part: Part::Route { host, path }, words: "no such thing\n".to_owned(), too_large: false }
@@ -277,7 +277,7 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
 }
 
 #[test]
-fn an_engine_with_published_faults_is_told_with_the_first_good_versions() {
+fn a_vulnerable_engine_produces_a_finding_with_the_first_fixed_versions() {
     let found = |version: &str| {
         let status = status(1, |desired| Some(ExtensionReport { engine_version: version.to_owned(), ..report(desired) }));
         status.findings.into_iter().filter(|finding| finding.code == FindingCode::EngineVulnerable).collect::<Vec<_>>()
@@ -293,7 +293,7 @@ fn an_engine_with_published_faults_is_told_with_the_first_good_versions() {
 }
 
 #[test]
-fn endpoints_go_before_the_proxies_leave_their_network() {
+fn endpoints_are_removed_before_the_proxies_leave_their_network() {
     let (cluster, snapshot) = (cluster(), world());
     let routes = || desired_state::routes(&cluster, &snapshot, &Register::default());
     let after = |networks: &[NetworkId]| {
@@ -311,7 +311,7 @@ fn endpoints_go_before_the_proxies_leave_their_network() {
 }
 
 #[test]
-fn a_route_says_what_its_network_waits_for() {
+fn a_route_shows_what_its_network_waits_for() {
     let mut snapshot = world();
     snapshot.tasks.values_mut().filter(|task| task.service.0 == "proxy").for_each(|task| task.addresses.clear());
     let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)));

@@ -100,7 +100,7 @@ fn task(state: &str) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_becomes_running_is_noticed_within_the_normal_period() {
+async fn a_task_that_becomes_running_is_detected_within_the_normal_period() {
     let swarm = Arc::new(Scripted { tasks: Mutex::new(Some(task("starting"))), ..Scripted::default() });
     let (notifications, mut triggers) = notifications();
     notifications.settle(false, true);
@@ -127,7 +127,7 @@ async fn a_swarm_that_answers_again_wakes_the_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_event_stream_is_opened_again_and_told() {
+async fn a_broken_event_stream_is_reopened_and_triggers_a_pass() {
     let swarm = Arc::new(Scripted { streams_break: true, ..Scripted::default() });
     let (notifications, mut triggers) = notifications();
     let hints = tokio::spawn(follow_hints(swarm.clone(), notifications.clone()));
@@ -138,7 +138,7 @@ async fn a_broken_event_stream_is_opened_again_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_but_silent_event_stream_is_noticed_when_services_change() {
+async fn a_silent_open_event_stream_is_detected_when_services_change() {
     let swarm = Arc::new(Scripted::default());
     let (notifications, mut triggers) = notifications();
     let hints = tokio::spawn(follow_hints(swarm.clone(), notifications.clone()));

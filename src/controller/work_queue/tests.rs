@@ -24,14 +24,14 @@ fn due(queue: &mut WorkQueue<&'static str>, now: Instant) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_first_ask_of_a_quiet_key_is_due_at_once() {
+fn the_first_request_of_a_quiet_key_is_due_at_once() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
 }
 
 #[test]
-fn asking_twice_is_asking_once() {
+fn two_requests_cause_one_pass() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     ask(&mut queue, "a", start);
@@ -41,7 +41,7 @@ fn asking_twice_is_asking_once() {
 }
 
 #[test]
-fn a_key_never_runs_twice_at_once_and_an_ask_meanwhile_is_kept() {
+fn a_key_never_runs_twice_at_once_and_a_request_in_the_meantime_is_kept() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
@@ -53,7 +53,7 @@ fn a_key_never_runs_twice_at_once_and_an_ask_meanwhile_is_kept() {
 }
 
 #[test]
-fn asks_that_follow_a_pass_closely_are_held_together() {
+fn requests_shortly_after_a_pass_are_combined() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
@@ -64,7 +64,7 @@ fn asks_that_follow_a_pass_closely_are_held_together() {
 }
 
 #[test]
-fn no_stream_of_asks_delays_a_pass_beyond_the_maximum() {
+fn no_stream_of_requests_delays_a_pass_beyond_the_maximum() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
@@ -74,7 +74,7 @@ fn no_stream_of_asks_delays_a_pass_beyond_the_maximum() {
 }
 
 #[test]
-fn a_ticket_asks_for_a_look_as_fresh_as_the_most_demanding_ask() {
+fn a_ticket_needs_a_snapshot_as_fresh_as_the_most_demanding_request() {
     let (mut queue, start) = queue();
     queue.ask(&"a", start, start + 7 * MS);
     queue.ask(&"a", start + 8 * MS, start);
@@ -84,7 +84,7 @@ fn a_ticket_asks_for_a_look_as_fresh_as_the_most_demanding_ask() {
 }
 
 #[test]
-fn a_failure_holds_back_acting_and_not_looking() {
+fn a_failure_delays_writes_but_not_reads() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
@@ -103,7 +103,7 @@ fn a_failure_holds_back_acting_and_not_looking() {
 }
 
 #[test]
-fn failures_wait_longer_and_a_success_starts_over() {
+fn repeated_failures_wait_longer_and_a_success_starts_over() {
     let (mut queue, start) = queue();
     let mut now = start;
     for _ in 0..8 {
@@ -124,7 +124,7 @@ fn failures_wait_longer_and_a_success_starts_over() {
 }
 
 #[test]
-fn one_key_in_trouble_delays_no_other() {
+fn a_failing_key_delays_no_other_key() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
@@ -135,7 +135,7 @@ fn one_key_in_trouble_delays_no_other() {
 }
 
 #[test]
-fn a_pass_that_wrote_is_looked_at_again() {
+fn a_pass_that_wrote_is_followed_by_another() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
@@ -144,7 +144,7 @@ fn a_pass_that_wrote_is_looked_at_again() {
 }
 
 #[test]
-fn keys_that_left_are_forgotten() {
+fn removed_keys_are_forgotten() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     ask(&mut queue, "b", start);

@@ -99,7 +99,7 @@ async fn a_mounted_config_without_our_label_is_not_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_configs_of_ours_are_requested_and_others_changes_cost_nothing() {
+async fn only_changed_configs_of_ours_are_requested_again() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.listed(vec![ours("a")], true, now);
     known.apply_changes(changes(true, &[("new", "swarmgate-boot-new"), ("a", ""), ("x", "strangers"), ("", "swarmgate-taken")]));

@@ -141,7 +141,7 @@ fn a_node_that_joins_or_returns_gets_a_proxy_and_a_removed_node_is_not_waited_fo
 }
 
 #[test]
-fn constraints_and_roles_decide_which_nodes_count() {
+fn constraints_and_roles_decide_which_nodes_get_a_proxy() {
     let mut workers = on_each_node();
     workers.proxy.workload.constraints = Some(vec!["node.role==worker".to_owned()]);
     let mut world = PlanScenario::new();
@@ -165,7 +165,7 @@ fn constraints_and_roles_decide_which_nodes_count() {
 }
 
 #[test]
-fn only_nodes_whose_platform_the_image_supports_count() {
+fn only_nodes_whose_platform_the_image_supports_get_a_proxy() {
     let mut world = world(&["a", "b"]);
     world.raw.nodes[1]["Description"]["Platform"]["Architecture"] = json!("aarch64");
     proxies_on(&mut world, &["a"]);

@@ -108,7 +108,7 @@ fn check(report: MaterialReport, expected: &[&str]) {
 }
 
 #[test]
-fn every_state_of_a_pair_is_told_to_the_service_that_named_it() {
+fn every_bad_state_of_a_pair_produces_a_finding_for_its_service() {
     use MaterialState::{Awaited, Expired, Good, Mismatch, Missing, NotACertificate, NotAKey, NotYetValid};
     let of = |state| report("cert", Some("key"), state, "2030-01-01T00:00:00Z", &["app.example.org"]);
     check(of(NotACertificate), &["NotACertificate service app (ssl_cert = cert)"]);
@@ -122,14 +122,14 @@ fn every_state_of_a_pair_is_told_to_the_service_that_named_it() {
 }
 
 #[test]
-fn a_certificate_is_warned_of_thirty_days_ahead() {
+fn an_expiring_certificate_produces_a_finding_thirty_days_ahead() {
     let until = |time: &str| report("cert", Some("key"), MaterialState::Good, time, &["app.example.org"]);
     check(until("2026-07-01T00:00:01Z"), &[]);
     check(until("2026-07-01T00:00:00Z"), &["CertificateExpires service app (ssl_cert = cert)"]);
 }
 
 #[test]
-fn what_clients_refuse_is_warned_of_once_for_each_kind() {
+fn certificates_that_clients_reject_produce_one_finding_per_kind() {
     let doubt = |kind, words: &str| Doubt { kind, words: words.to_owned() };
     let doubts =
         vec![doubt(DoubtKind::Key, "a"), doubt(DoubtKind::Signature, "b"), doubt(DoubtKind::Chain, "c"), doubt(DoubtKind::Chain, "d")];
@@ -143,13 +143,13 @@ fn what_clients_refuse_is_warned_of_once_for_each_kind() {
 }
 
 #[test]
-fn names_that_were_left_out_are_held_against_nobody() {
+fn omitted_certificate_names_produce_no_finding() {
     let of = |names: &[&str]| report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", names);
     check(MaterialReport { more_names: 1, ..of(&["other.example.org"]) }, &[]);
 }
 
 #[test]
-fn a_certificate_for_other_hosts_is_warned_of() {
+fn a_certificate_for_other_hosts_produces_a_finding() {
     let named = |names: &[&str]| report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", names);
     check(named(&["*.example.org"]), &[]);
     check(named(&["a.b", "app.example.org"]), &[]);
@@ -159,7 +159,7 @@ fn a_certificate_for_other_hosts_is_warned_of() {
 }
 
 #[test]
-fn browsers_and_wildcards() {
+fn wildcards_cover_what_browsers_accept() {
     let covers = |name: &str, host: &str| covers(&[name.to_owned()], &HostPattern::parse(host).unwrap());
     assert!(covers("*.example.org", "*.example.org"), "a wildcard covers itself");
     assert!(!covers("a.example.org", "*.example.org"), "one host is not all");
@@ -168,7 +168,7 @@ fn browsers_and_wildcards() {
 }
 
 #[test]
-fn all_hosts_of_a_certificate_are_in_one_finding_for_each_service() {
+fn each_service_gets_one_finding_with_all_its_hosts_of_a_certificate() {
     let labels = [("ssl_cert", "cert"), ("com.docker.stack.namespace", "shop")];
     let services = vec![service("a", "a.example.org,b.example.org", &labels), service("c", "c.example.org", &labels)];
     let material = vec![report("shop_cert", Some("shop_cert"), MaterialState::Expired, "2026-05-01T00:00:00Z", &[])];
@@ -181,7 +181,7 @@ fn all_hosts_of_a_certificate_are_in_one_finding_for_each_service() {
 }
 
 #[test]
-fn an_authority_that_is_none_is_told_to_the_service_that_named_it() {
+fn an_invalid_authority_produces_a_finding_for_its_service() {
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")])];
     let bad = vec![report("ca", None, MaterialState::NotACertificate, "", &[])];
     assert_eq!(told(services, bad), ["NotACertificate service app (ssl_backend_tls_verify = ca)"]);
@@ -195,7 +195,7 @@ fn an_authority_that_is_none_is_told_to_the_service_that_named_it() {
 
 /// A name is public; the content behind it is reported only to those who may use it.
 #[test]
-fn who_may_not_use_an_object_learns_nothing_of_it() {
+fn a_service_that_may_not_use_an_object_learns_nothing_about_it() {
     let mine = [("ssl_cert", "cert"), ("ssl_key", "key"), ("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")];
     let theirs: Vec<_> = mine.into_iter().chain([("com.docker.stack.namespace", "thief")]).collect();
     let services = vec![service("thief", "a.example.org", &theirs), service("owner", "b.example.org", &mine)];
@@ -230,7 +230,7 @@ fn who_may_not_use_an_object_learns_nothing_of_it() {
 }
 
 #[test]
-fn a_route_whose_application_cannot_be_checked_is_not_served() {
+fn a_route_whose_application_cannot_be_verified_is_not_served() {
     let outcome = |label: &str, material: Vec<MaterialReport>| {
         let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", label)])];
         with_seen(services, material, |seen| {
@@ -259,7 +259,7 @@ fn after_pass_conditions(seen: &StatusInput<'_>, routes: &[RouteReport]) -> Stri
 }
 
 #[test]
-fn routes_tell_state_and_expiry() {
+fn routes_show_state_and_expiry_of_certificates() {
     let services = || vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
     let tls = |material: Vec<MaterialReport>| {
         with_seen(services(), material, |seen| {
@@ -274,7 +274,7 @@ fn routes_tell_state_and_expiry() {
 }
 
 #[test]
-fn of_services_that_share_a_certificate_only_those_hear_that_it_is_not_for_their_hosts() {
+fn only_services_whose_hosts_a_shared_certificate_does_not_cover_get_a_finding() {
     let shared: &[(&str, &str)] = &[("ssl_cert", "cert"), ("ssl_key", "key")];
     let services = vec![service("good", "shop.example.org", shared), service("other", "g.example.org", shared)];
     let report = report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &["shop.example.org"]);

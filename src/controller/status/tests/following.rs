@@ -47,7 +47,7 @@ fn check(said: impl Fn(&mut ProxyReport), at_most: i64, words: &[&str]) {
 }
 
 #[test]
-fn a_proxy_that_cannot_get_anything_newer_is_an_error_with_its_last_words() {
+fn a_proxy_that_receives_nothing_newer_is_an_error_with_its_last_message() {
     let cut = |proxy: &mut ProxyReport| {
         is_behind(proxy);
         doing(proxy, ActivityKind::Cut, "10.0.0.1:8082 answered more than 67108864 bytes");
@@ -59,7 +59,7 @@ fn a_proxy_that_cannot_get_anything_newer_is_an_error_with_its_last_words() {
 }
 
 #[test]
-fn a_proxy_that_refuses_the_newest_is_an_error_at_once() {
+fn a_proxy_that_refuses_the_newest_configuration_is_an_error_at_once() {
     let refuses = |undecided: bool| {
         move |proxy: &mut ProxyReport| {
             is_behind(proxy);
@@ -75,7 +75,7 @@ fn a_proxy_that_refuses_the_newest_is_an_error_at_once() {
 }
 
 #[test]
-fn a_proxy_that_is_behind_and_does_nothing_about_it_is_an_error() {
+fn an_idle_outdated_proxy_is_an_error() {
     let idle = |proxy: &mut ProxyReport| {
         is_behind(proxy);
         doing(proxy, ActivityKind::Following, "");
@@ -95,7 +95,7 @@ fn a_proxy_on_names_waits_before_it_returns_to_addresses() {
 }
 
 #[test]
-fn a_proxy_that_fell_silent_is_an_error() {
+fn a_silent_proxy_is_an_error() {
     check(|proxy| proxy.silent = true, 0, &["(never reported)"]);
     check(
         |proxy| {
@@ -108,7 +108,7 @@ fn a_proxy_that_fell_silent_is_an_error() {
 }
 
 #[test]
-fn a_proxy_that_is_silent_for_long_stays_an_error_with_what_it_last_ran() {
+fn a_proxy_that_stays_silent_remains_an_error_with_its_last_configuration() {
     let snapshot = world();
     let mut status: Option<ClusterStatus> = None;
     for second in 0..90 {
@@ -128,12 +128,12 @@ fn a_proxy_that_is_silent_for_long_stays_an_error_with_what_it_last_ran() {
 }
 
 #[test]
-fn a_task_that_runs_and_never_reports_is_an_error() {
+fn a_running_task_that_never_reports_is_an_error() {
     check(|proxy| proxy.task = "another".to_owned(), 6, &["never reported", "an unknown configuration"]);
 }
 
 #[test]
-fn a_proxy_that_tests_a_large_configuration_is_slow_and_no_error() {
+fn a_proxy_that_tests_a_large_configuration_is_not_an_error() {
     let testing = |proxy: &mut ProxyReport| {
         is_behind(proxy);
         doing(proxy, ActivityKind::Testing, "");
@@ -151,13 +151,13 @@ fn a_proxy_that_tests_a_large_configuration_is_slow_and_no_error() {
 }
 
 #[test]
-fn an_agent_that_does_not_say_what_it_does_may_be_testing() {
+fn an_agent_that_reports_no_activity_may_be_testing() {
     assert!(stuck_after(60, is_behind).is_none());
     assert!(stuck_after(120, is_behind).is_some());
 }
 
 #[test]
-fn a_proxy_that_takes_one_configuration_after_the_other_follows() {
+fn a_proxy_that_applies_one_configuration_after_another_is_not_stuck() {
     let snapshot = world();
     let mut status: Option<ClusterStatus> = None;
     for second in 0..60_u8 {
@@ -174,7 +174,7 @@ fn a_proxy_that_takes_one_configuration_after_the_other_follows() {
 }
 
 #[test]
-fn an_extension_that_falls_silent_is_an_error_within_ten_seconds() {
+fn a_silent_extension_is_an_error_within_ten_seconds() {
     let code = |status: &ClusterStatus| status.findings.iter().any(|finding| finding.code == FindingCode::ExtensionSilent);
     let heard = |age| status(age, |desired| Some(report(desired)));
     assert!(!code(&heard(6)) && code(&heard(7)));
@@ -182,7 +182,7 @@ fn an_extension_that_falls_silent_is_an_error_within_ten_seconds() {
 }
 
 #[test]
-fn routes_that_no_message_can_hold_are_told_with_their_largest_parts() {
+fn routes_larger_than_a_message_produce_a_finding_with_their_largest_parts() {
     let snapshot = world();
     let fault = crate::protocol::size_limits::TooLarge { bytes: 70_000_000, max: 67_108_864 };
     let status = after_a_pass_with(&snapshot, Some(fault));
