@@ -90,7 +90,7 @@ mod tests {
     fn an_operator_that_extensions_cannot_reach_produces_a_finding() {
         assert_eq!(told(Some("own"), &overlay(), "swarmgate-control"), 0);
         assert_eq!(told(Some("own"), &overlay(), "swarmgate_control"), 1);
-        assert_eq!(told(None, &overlay(), "swarmgate_control"), 0, "it is no service of this Swarm");
+        assert_eq!(told(None, &overlay(), "swarmgate_control"), 0, "the operator is not a service of this Swarm");
         assert_eq!(told(Some("own"), &ChannelMode::Host { operator_port: Port::new(8081).unwrap() }, "swarmgate_control"), 0);
     }
 }

@@ -260,7 +260,7 @@ mod tests {
         let after = |seconds| overdue_read(&observation_status, asked + SignedDuration::from_secs(seconds));
         assert_eq!((after(6), overdue_read(&ObservationStatus::default(), asked)), (None, None));
         let (since, why) = after(60).unwrap();
-        assert_eq!((since, after(7).unwrap().0), (asked + ANSWERED_WITHIN, since), "however long it lasts");
+        assert_eq!((since, after(7).unwrap().0), (asked + ANSWERED_WITHIN, since), "independent of its duration");
         assert!(why.contains("12:00:00Z and has not answered"), "{why}");
         let name = ClusterName::parse("dev").unwrap();
         let never_good = DeclaredCluster { generation: 1, in_force: None, accepted: true, label: None };

@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_bridge_is_requested_again_after_a_while_and_when_networks_change() {
         let networks = |ids: &[&str]| ids.iter().map(|id| json!({"Id": id})).collect::<Vec<_>>();
-        assert!(KnownBridge::new(Instant::now(), &networks(&["a"]), vec![]).is_none(), "it may come yet");
+        assert!(KnownBridge::new(Instant::now(), &networks(&["a"]), vec![]).is_none(), "it may appear later");
         let known = KnownBridge::new(Instant::now(), &networks(&["a", "b"]), vec![json!({"Id": "bridge"})]).unwrap();
         assert!(known.is_current(&networks(&["b", "a"])));
         assert!(!known.is_current(&networks(&["a", "b", "new"])) && !known.is_current(&networks(&["a"])));

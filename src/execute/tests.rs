@@ -47,16 +47,16 @@ impl Recorder {
 #[async_trait]
 impl Swarm for Recorder {
     async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
-        panic!("carrying out a plan reads nothing")
+        panic!("executing a plan reads nothing")
     }
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
-        panic!("carrying out a plan reads nothing")
+        panic!("executing a plan reads nothing")
     }
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
-        panic!("carrying out a plan reads nothing")
+        panic!("executing a plan reads nothing")
     }
     async fn tasks_of(&self, _: &ServiceId) -> Result<Vec<Value>, SwarmError> {
-        panic!("carrying out a plan reads nothing")
+        panic!("executing a plan reads nothing")
     }
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         futures::stream::empty().boxed()

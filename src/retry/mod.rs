@@ -80,6 +80,6 @@ mod tests {
             let mut retry = Retry::new(LIMITS);
             (0..8).map(|_| retry.next()).collect::<Vec<_>>()
         };
-        assert_ne!(series(), series(), "without jitter a whole fleet would come back at the same moment");
+        assert_ne!(series(), series(), "without jitter, a whole fleet would retry at the same moment");
     }
 }

@@ -364,8 +364,8 @@ mod tests {
         let grants = json!({
             "com.docker.stack.namespace": "shop", "com.docker.ucp.access.label": "/Shared/shop", "swarmgate.use-by": "stack:shop",
         });
-        assert_eq!(shared.secrets[0]["Spec"]["Labels"], grants, "who may use a secret is decided from them");
-        assert_eq!(shared.shareable(&BTreeSet::new()), shared, "nothing more to leave out");
+        assert_eq!(shared.secrets[0]["Spec"]["Labels"], grants, "they decide who may use a secret");
+        assert_eq!(shared.shareable(&BTreeSet::new()), shared, "nothing else to omit");
     }
 
     /// Other owners' objects, each with a name that must not get out, beside a service with labels.
@@ -427,7 +427,7 @@ mod tests {
         // Port 8000 is also published by another service; port 9000 is irrelevant.
         let ports = json!([{"Protocol": "tcp", "TargetPort": 8000, "PublishedPort": 8000, "PublishMode": "host"}]);
         assert_eq!(shared.services[2]["Endpoint"]["Ports"], ports);
-        assert_eq!(shared.shareable(&["declared".to_owned()].into()), shared, "nothing more to leave out");
+        assert_eq!(shared.shareable(&["declared".to_owned()].into()), shared, "nothing else to omit");
         assert!(crate::swarm::Snapshot::from_raw(&shared).is_ok());
     }
 }

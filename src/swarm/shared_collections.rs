@@ -175,7 +175,7 @@ mod tests {
         copy.replace(Service { id: ServiceId("unknown".to_owned()), ..all.get(&id).unwrap().clone() });
         assert_eq!((names(&copy), copy.len()), (vec!["app0", "other", "app2"], 3));
         assert_eq!(copy.get(&id).unwrap().name, "other");
-        assert_eq!(names(&all), ["app0", "app1", "app2"], "who shares it sees what was there");
+        assert_eq!(names(&all), ["app0", "app1", "app2"], "other holders see the original");
         assert!(Arc::ptr_eq(&all.all.0, &copy.all.0) && copy != all);
     }
 

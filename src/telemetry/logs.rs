@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_named_in_the_error() {
-        let error = init(Format::Human, "swarmgate=loud").expect_err("'loud' is no level");
+        let error = init(Format::Human, "swarmgate=loud").expect_err("'loud' is not a level");
         assert!(matches!(&error, LogsError::Filter { .. }));
         assert!(error.to_string().contains("swarmgate=loud"), "{error}");
     }

@@ -173,7 +173,7 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
     values
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; nobody counts that far")]
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts stay far below 2^53")]
 fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
     // The sum of zero floats is -0.
     let on_names = cluster.proxies.iter().filter(|proxy| proxy.is_on_names()).count() as f64;
@@ -238,7 +238,7 @@ mod tests {
         let status: StatusReport = serde_json::from_str(status).unwrap();
         let told = series_of(&status);
         assert!(told.iter().any(|((name, _), _)| *name == CERTIFICATE_NOT_AFTER), "the status has certificates");
-        assert!(told.iter().all(|(_, value)| *value != 0.0 || value.is_sign_positive()), "nothing is -0: {told:?}");
+        assert!(told.iter().all(|(_, value)| *value != 0.0 || value.is_sign_positive()), "no value is -0: {told:?}");
         for ((name, labels), _) in told {
             for (key, value) in labels {
                 let fine = match key {

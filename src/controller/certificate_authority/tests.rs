@@ -71,7 +71,7 @@ async fn the_first_start_creates_and_mounts_an_authority_and_ignores_forged_secr
     let scene = Scene::new();
     scene.forge("swarmgate-ca-0000000000000000");
     let mounted = scene.started().await;
-    assert_ne!(mounted, "swarmgate-ca-0000000000000000", "a label says nothing");
+    assert_ne!(mounted, "swarmgate-ca-0000000000000000", "labels alone are not trusted");
     assert_eq!(scene.started().await, mounted, "a second start writes nothing");
 }
 
@@ -81,11 +81,11 @@ async fn an_authority_that_a_deployment_unmounts_is_mounted_again() {
     let first = scene.started().await;
     scene.forge("swarmgate-ca-ffffffffffffffff");
     scene.deployed();
-    assert_eq!(scene.started().await, first, "the previous spec tells");
+    assert_eq!(scene.started().await, first, "found in the previous spec");
     // Two in a row: then only the tasks tell. The simulated Swarm keeps no history of ended tasks, so it is one that ends;
     // `trust::the_authority_is_the_operators_own_and_outlives_deployments` tries it on a real Swarm.
     scene.deployed_twice();
-    assert_eq!(scene.started().await, first, "a task tells");
+    assert_eq!(scene.started().await, first, "found in a task");
 }
 
 /// Another secret is mounted in its place and removed again: the history holds both.

@@ -129,7 +129,7 @@ fn a_flapping_service_keeps_its_stable_labels_and_affects_no_other_service() {
     world.after_secs(60);
     let published = world.flap("a", 222);
     assert!(published.len() <= 22, "{} changes of the table", published.len());
-    assert_eq!(published.last().unwrap(), &["a.test", "b.test"], "the labels from before");
+    assert_eq!(published.last().unwrap(), &["a.test", "b.test"], "the earlier labels");
     let told = world.told();
     assert_eq!(
         told.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
@@ -139,7 +139,7 @@ fn a_flapping_service_keeps_its_stable_labels_and_affects_no_other_service() {
     world.label("a", "hosts", Some("a3.test"));
     world.label("b", "hosts", Some("b2.test"));
     assert_eq!(world.after(FLAP), ["a.test", "b2.test"]);
-    assert_eq!(world.told(), told, "the same words all the time");
+    assert_eq!(world.told(), told, "the message does not change");
 }
 
 /// The finding for one service that flaps: its severity, and which labels are used.
@@ -249,7 +249,7 @@ fn removed_labels_close_the_service_at_once_until_it_is_stable() {
             published.push(world.after(FLAP));
         }
         published.dedup();
-        assert_eq!(published, [["b.test"]], "coming back is the same flapping");
+        assert_eq!(published, [["b.test"]], "recreating the service continues the flapping");
         world.create("a", 99);
         world.after(FLAP);
         assert_eq!(world.after_secs(11), ["a.test", "b.test"]);
@@ -270,7 +270,7 @@ fn a_closing_label_is_used_at_once_until_the_service_is_stable() {
     for round in 0..20 {
         world.label("a", "basic_auth", (round % 2 == 1).then_some("admin:secret"));
         world.after(FLAP);
-        assert!(world.is_closed("a"), "opening it again is the same flapping");
+        assert!(world.is_closed("a"), "opening it again continues the flapping");
     }
     world.label("a", "basic_auth", None);
     world.after(FLAP);
@@ -349,7 +349,7 @@ fn a_service_that_flaps_between_clusters_is_published_in_one_of_them() {
         let counts = world.damping.held().applied_to(&world.snapshot);
         changes += usize::from(world.damping.held() == HeldLabels::default());
         if time > 50 {
-            assert!(is_claimed_by(&cluster_named("dev"), counts.services.values().next().unwrap()), "as it was settled");
+            assert!(is_claimed_by(&cluster_named("dev"), counts.services.values().next().unwrap()), "the stable labels are used");
         }
     }
     assert!(changes <= 24, "{changes}");
@@ -365,6 +365,6 @@ fn queries_show_the_held_labels_and_when_they_will_be_used() {
     assert_eq!((back.service.as_str(), back.labels[&label_key("hosts")].as_str()), ("a", "a2.test"));
     assert_eq!(back.until, world.now + CALM_FIRST);
     assert_eq!(vec![back.finding.clone()], world.told());
-    assert_eq!(world.after_secs(10), ["a2.test", "b.test"], "and then it does");
+    assert_eq!(world.after_secs(10), ["a2.test", "b.test"], "the new labels are used");
     assert_eq!(world.damping.held(), HeldLabels::default());
 }

@@ -304,7 +304,7 @@ fn endpoints_are_removed_before_the_proxies_leave_their_network() {
     let net = NetworkId("net".to_owned());
     assert_eq!(after(std::slice::from_ref(&net)), routes(), "nothing is left");
     let left = after(&[]);
-    assert_eq!(left.translation.networks, [net], "it is wanted as before");
+    assert_eq!(left.translation.networks, [net], "the network is still needed");
     assert!(left.desired.table.backends().flat_map(|backend| &backend.services).all(|service| service.endpoints.is_empty()));
     assert_eq!(left.desired.table, left.translation.table);
     assert_eq!(left.translation.routes[0].state, RouteState::Pending);

@@ -48,7 +48,7 @@ impl Swarm for Scripted {
         Err(unavailable())
     }
     async fn tasks_of(&self, _: &ServiceId) -> Result<Vec<Value>, SwarmError> {
-        unreachable!("only the start asks for the tasks of a service")
+        unreachable!("tasks of a service are read only at startup")
     }
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         *self.streams_opened.lock().unwrap() += 1;
@@ -106,7 +106,7 @@ async fn a_task_that_becomes_running_is_detected_within_the_normal_period() {
     notifications.settle(false, true);
     let probe = tokio::spawn(probe_tasks(swarm.clone(), notifications));
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert!(triggers.try_recv().is_err(), "tasks that stay the same wake nobody");
+    assert!(triggers.try_recv().is_err(), "unchanged tasks trigger nothing");
     *swarm.tasks.lock().unwrap() = Some(task("running"));
     let changed = Instant::now();
     assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::TasksChanged));
@@ -120,7 +120,7 @@ async fn a_swarm_that_answers_again_wakes_the_loop() {
     let (notifications, mut triggers) = notifications();
     let probe = tokio::spawn(probe_tasks(swarm.clone(), notifications));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(triggers.try_recv().is_err(), "a failed look says nothing about the tasks");
+    assert!(triggers.try_recv().is_err(), "a failed read says nothing about the tasks");
     *swarm.tasks.lock().unwrap() = Some(task("running"));
     assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmBack));
     probe.abort();
@@ -131,7 +131,7 @@ async fn a_broken_event_stream_is_reopened_and_triggers_a_pass() {
     let swarm = Arc::new(Scripted { streams_break: true, ..Scripted::default() });
     let (notifications, mut triggers) = notifications();
     let hints = tokio::spawn(follow_hints(swarm.clone(), notifications.clone()));
-    assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmHint), "what happened meanwhile left no hint");
+    assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmHint), "changes in the meantime left no hint");
     assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmHint));
     assert!(*swarm.streams_opened.lock().unwrap() >= 2 && !notifications.events_alive());
     hints.abort();
@@ -147,7 +147,7 @@ async fn a_silent_open_event_stream_is_detected_when_services_change() {
     for _ in 0..3 {
         assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::Resync));
     }
-    assert!(notifications.events_alive(), "a still world is silent, too");
+    assert!(notifications.events_alive(), "an unchanged Swarm is silent too");
     assert_eq!(*swarm.streams_opened.lock().unwrap(), 1);
     while *swarm.streams_opened.lock().unwrap() == 1 {
         *swarm.service_version.lock().unwrap() += 1;

@@ -80,7 +80,7 @@ fn a_ticket_needs_a_snapshot_as_fresh_as_the_most_demanding_request() {
     queue.ask(&"a", start + 8 * MS, start);
     assert_eq!(queue.take_due(start + 9 * MS)[0].since, start + 7 * MS);
     queue.finished(&"a", start + 9 * MS, PassEnd::Again(100 * MS));
-    assert_eq!(queue.take_due(start + 200 * MS)[0].since, start + 200 * MS, "nobody asked: a new look");
+    assert_eq!(queue.take_due(start + 200 * MS)[0].since, start + 200 * MS, "no request: a new snapshot");
 }
 
 #[test]
@@ -89,16 +89,16 @@ fn a_failure_delays_writes_but_not_reads() {
     ask(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, PassEnd::Failed);
-    let until = queue.held_until(&"a").expect("a failed key is held");
+    let until = queue.held_until(&"a").expect("a failed key is held back");
     assert!(until >= start + 50 * MS && until <= start + 150 * MS);
     ask(&mut queue, "a", start + 10 * MS);
     let ticket = queue.take_due(start + 60 * MS - 10 * MS + 10 * MS);
-    assert_eq!(ticket.len(), 1, "asks go on while acting is held");
+    assert_eq!(ticket.len(), 1, "requests proceed while writes are held back");
     if start + 60 * MS < until {
         assert_eq!(ticket[0].acting, WritePermission::HeldUntil(until));
     }
     queue.finished(&"a", start + 60 * MS, PassEnd::Held);
-    assert_eq!(queue.next_due(), Some(until), "the retry stays where it was");
+    assert_eq!(queue.next_due(), Some(until), "the retry time does not change");
     assert_eq!(queue.take_due(until)[0].acting, WritePermission::Allowed);
 }
 

@@ -83,7 +83,7 @@ impl Operator {
     /// Checks that only our objects were written, and that nothing still needed was removed.
     fn check_writes(&self) {
         for write in self.swarm.take_writes().into_iter().filter(crate::simulator::Write::took_effect) {
-            assert!(write.owned, "seed {}: touched what is not ours: {write:?}", self.seed);
+            assert!(write.owned, "seed {}: changed a foreign object: {write:?}", self.seed);
             assert_eq!(write.still_needed_by, [""; 0], "seed {}: {write:?}", self.seed);
         }
     }
@@ -108,7 +108,7 @@ impl Operator {
             let plan = self.pass().await.expect("a reliable API");
             assert!(plan.is_converged(), "seed {}: {plan}", self.seed);
         }
-        assert_eq!(self.swarm.take_writes(), [], "seed {}: a still world is not written to", self.seed);
+        assert_eq!(self.swarm.take_writes(), [], "seed {}: writes to an unchanged Swarm", self.seed);
     }
 }
 

@@ -238,7 +238,7 @@ fn proxies_leave_nodes_that_no_longer_fit_one_after_the_other() {
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["Placement"]["Constraints"] = json!(["node.id==c"]));
     world.rollout(PROXY, "updating");
     proxies_on(&mut world, &["a", "c"]);
-    assert_eq!(written(&world.plan(&on_each_node())), None, "Swarm has not made the other one yet");
+    assert_eq!(written(&world.plan(&on_each_node())), None, "Swarm has not created the other one yet");
     one_waits(&mut world);
     assert_eq!(written(&world.plan(&on_each_node())), Some(2));
     // While a new template is rolled out, a write would make Swarm forget the previous one.

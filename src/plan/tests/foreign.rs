@@ -42,7 +42,7 @@ fn a_token_secret_without_its_digest_is_not_used() {
     let mut world = PlanScenario::converged(&cluster());
     world.raw.secrets[0]["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_TOKEN_DIGEST);
     let plan = world.plan(&cluster());
-    assert_eq!(titles(&plan), [""; 0], "what runs goes on: {plan}");
+    assert_eq!(titles(&plan), [""; 0], "running services are kept: {plan}");
     assert!(codes(&plan).contains(&"NameTaken".to_owned()));
 }
 
@@ -76,7 +76,7 @@ fn an_encrypted_control_network_is_requested_and_an_unencrypted_one_produces_a_f
     network["Options"] = json!({"com.docker.network.driver.overlay.vxlanid_list": "4098"});
     let plan = world.plan(&cluster());
     assert_eq!(codes(&plan), ["NetworkNotEncrypted"]);
-    assert!(plan.is_converged(), "it is used as it is: {plan}");
+    assert!(plan.is_converged(), "it is used unchanged: {plan}");
 }
 
 #[test]

@@ -72,11 +72,11 @@ fn an_older_service_is_hardened_by_one_replacement_and_keeps_its_limits() {
     let plan = world.pass(&cluster());
     assert!(lines(&plan).contains(&"+ TaskTemplate.ContainerSpec.CapabilityDrop: [\"ALL\"]".to_owned()), "{plan}");
     assert!(matches!(plan.steps[0], Step::UpdateService { tasks: TaskEffect::Replaces, .. }), "{plan}");
-    assert_eq!(plan.findings, [], "nobody changed anything by hand");
+    assert_eq!(plan.findings, [], "there is no manual change");
     assert_eq!(world.converge(&cluster()), 0);
     let spec = world.service(PROXY).spec;
-    assert_eq!(at(&spec, "TaskTemplate.Resources"), Value::Null, "limits are free after the creation");
-    assert_eq!(at(&spec, "TaskTemplate.LogDriver"), Value::Null, "and so is logging");
+    assert_eq!(at(&spec, "TaskTemplate.Resources"), Value::Null, "limits can be changed after creation");
+    assert_eq!(at(&spec, "TaskTemplate.LogDriver"), Value::Null, "and so can logging");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_field_that_older_managers_drop_is_not_written_repeatedly() {
     world.by_hand(PROXY, |spec| {
         spec["TaskTemplate"]["ContainerSpec"]["Privileges"] = json!({"CredentialSpec": null, "SELinuxContext": null});
     });
-    assert!(world.converge(&cluster()) <= 1, "only the memory of it is corrected");
+    assert!(world.converge(&cluster()) <= 1, "only the managed label is corrected");
     assert_eq!(at(&world.service(PROXY).spec, NO_NEW), Value::Null);
 }
 
@@ -133,5 +133,5 @@ fn an_option_removed_from_the_document_is_removed_from_the_service() {
     world.converge(&logging(&[("tag", "a")]));
     assert_eq!(at(&world.service(PROXY).spec, "TaskTemplate.LogDriver"), json!({"Name": "journald", "Options": {"tag": "a"}}));
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["LogDriver"] = json!({"Name": "journald"}));
-    assert_eq!(world.converge(&logging(&[])), 1, "no options are no options");
+    assert_eq!(world.converge(&logging(&[])), 1, "absent and empty options are equal");
 }

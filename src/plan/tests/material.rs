@@ -96,13 +96,13 @@ fn proxies_mount_what_their_boot_snapshot_names_and_keep_it_with_the_snapshot() 
     world.boot = Some(needing("second", &["renewed", "key"]));
     assert!(world.plan(&cluster()).is_converged(), "no proxy is replaced for a certificate");
     world.boot = None;
-    assert!(world.plan(&cluster()).is_converged(), "nor for an extension that says nothing");
+    assert!(world.plan(&cluster()).is_converged(), "nor for a silent extension");
 
     world.boot = Some(needing("second", &["renewed", "key"]));
     let mut changed = cluster();
     changed.proxy.workload.image = "swarmgate-nginx:next".to_owned();
     world.pass(&changed);
-    assert_eq!(mounted(&world, PROXY, "65532"), ["key", "renewed"], "taken along when tasks are replaced anyway");
+    assert_eq!(mounted(&world, PROXY, "65532"), ["key", "renewed"], "included when tasks are replaced anyway");
     assert!(world.plan(&changed).is_converged());
 
     world.boot = Some(needing("third", &["cert"]));
@@ -132,7 +132,7 @@ fn objects_that_no_route_names_are_not_mounted() {
     for cluster in [cluster(), stock()] {
         world.converge(&cluster);
         let reader = if cluster.proxy.rollout == Rollout::Replace { "0" } else { "65532" };
-        assert_eq!(mounted(&world, PROXY, reader), ["cert"], "an extension's word is no grant");
+        assert_eq!(mounted(&world, PROXY, reader), ["cert"], "an extension's report grants nothing");
     }
 }
 
@@ -152,7 +152,7 @@ fn a_mounted_object_stays_even_if_a_snapshot_does_not_show_it() {
     world.material = vec![object(MaterialKind::Config, "ca")];
     world.converge(&cluster());
     world.raw.configs.retain(|config| config["ID"] != "idca");
-    assert!(world.plan(&cluster()).is_converged(), "a config that no label names any more is not seen");
+    assert!(world.plan(&cluster()).is_converged(), "a config that no label names any more is not visible");
 }
 
 #[test]

@@ -43,9 +43,9 @@ fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_update_policy_the_
     assert_eq!((&spec["UpdateConfig"]["Parallelism"], &spec["UpdateConfig"]["FailureAction"]), (&json!(1), &json!("rollback")));
     assert!(env(&spec)[0].contains(" 80 - "), "{:?}", env(&spec));
     world.rollout(PROXY, "updating");
-    assert_eq!(titles(&world.plan(&parallel())), Vec::<String>::new(), "nothing is given back in the middle of it");
+    assert_eq!(titles(&world.plan(&parallel())), Vec::<String>::new(), "the update policy is not restored during the rollout");
     world.network_update = NetworkUpdate::default();
-    assert_eq!(titles(&world.plan(&parallel())), Vec::<String>::new(), "nor by an operator that knows nothing");
+    assert_eq!(titles(&world.plan(&parallel())), Vec::<String>::new(), "nor by an operator without memory");
     world.rollout(PROXY, "completed");
     let plan = world.pass(&parallel());
     assert_eq!(titles(&plan), [format!("update service {PROXY}")]);
@@ -72,7 +72,7 @@ fn with_stop_first_swarm_rolls_back_by_itself_only_if_the_image_changed() {
         let spec = world.service(PROXY).spec;
         assert_eq!((&spec["UpdateConfig"]["Parallelism"], &spec["UpdateConfig"]["FailureAction"]), (&json!(1), &json!(action)));
         world.rollout(PROXY, "updating");
-        assert_eq!(titles(&world.plan(&next)), Vec::<String>::new(), "and so it stays");
+        assert_eq!(titles(&world.plan(&next)), Vec::<String>::new(), "and it does not change again");
     }
 }
 
@@ -204,7 +204,7 @@ fn failed_networks_are_recorded_immediately_after_a_rollback() {
     assert_eq!(world.service(PROXY).spec["Labels"][LABEL_FAILED_NETWORKS], "[]");
     world.roll_back(PROXY);
     world.pass(&cluster());
-    assert_eq!(world.service(PROXY).spec["Labels"][LABEL_FAILED_NETWORKS], "[]", "also when the same was written before");
+    assert_eq!(world.service(PROXY).spec["Labels"][LABEL_FAILED_NETWORKS], "[]", "even if the same spec was written before");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn switching_from_live_to_a_stock_image_leaves_nothing_of_the_agent() {
     }
     assert_eq!(container["Configs"][0]["File"]["Name"], "/etc/nginx/nginx.conf");
     assert_eq!(container["Configs"].as_array().unwrap().len(), 1);
-    assert_eq!(world.converge(&cluster()), 1, "and back");
+    assert_eq!(world.converge(&cluster()), 1, "and vice versa");
 }
 
 #[test]

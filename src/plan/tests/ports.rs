@@ -141,7 +141,7 @@ fn swarms_own_global_mode_is_not_left_by_removing_proxies_that_run() {
     world.by_hand(PROXY, |spec| spec["Mode"] = json!({"Global": {}}));
     let plan = world.plan(&on_nodes());
     assert!(is_held(&plan) && plan.steps.is_empty(), "{plan}");
-    assert!(titles(&world.plan(&global)).is_empty(), "there it is as declared");
+    assert!(titles(&world.plan(&global)).is_empty(), "it matches the declaration");
 }
 
 #[test]

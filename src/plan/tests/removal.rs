@@ -116,7 +116,7 @@ fn a_renamed_service_without_a_port_conflict_is_removed_only_when_the_new_one_ru
     let mut renamed = cluster();
     renamed.extension.service_name = ServiceName::parse("renderer").unwrap();
     let plan = world.pass(&renamed);
-    assert_eq!(titles(&plan), ["create service renderer".to_owned(), format!("update service {PROXY}")], "the proxies follow the new name");
+    assert_eq!(titles(&plan), ["create service renderer".to_owned(), format!("update service {PROXY}")], "the proxies use the new name");
     assert_eq!(titles(&world.pass(&renamed)), ["remove service swarmgate-extension-dev"]);
     assert!(world.plan(&renamed).is_converged());
 }

@@ -88,7 +88,7 @@ fn after_a_failed_rollout_a_changed_document_is_tried_immediately() {
     world.roll_back(PROXY);
     world.pass(&with_image("swarmgate-nginx:bad"));
     assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:good"))), update());
-    assert!(world.plan(&cluster()).is_converged(), "back to the old document there is nothing to do");
+    assert!(world.plan(&cluster()).is_converged(), "after a return to the old document there is nothing to do");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_rollback_without_progress_is_ended_whatever_its_tasks_do() {
         assert_eq!((titles(&plan), codes(&plan)), (update(), Vec::new()));
         let after = world.plan(&cluster());
         let waits = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Tasks { service, .. } if service == PROXY);
-        assert!(titles(&after).is_empty() && after.waiting.iter().any(waits), "once and no more: {after}");
+        assert!(titles(&after).is_empty() && after.waiting.iter().any(waits), "only once: {after}");
     }
 }
 

@@ -112,7 +112,7 @@ fn a_foreign_service_with_our_labels_keeps_nothing_of_its_creators() {
         "RollbackConfig",
         "Mode",
     ] {
-        assert_eq!(at(&spec, path), at(&fresh, path), "{path} is as at creation");
+        assert_eq!(at(&spec, path), at(&fresh, path), "{path} has its value at creation");
     }
     let text = spec.to_string();
     assert!(!text.contains("evil"), "{text}");
@@ -130,7 +130,7 @@ fn a_service_with_a_foreign_access_label_is_not_taken_over() {
     assert!(plan.steps.iter().all(|step| step.name() != EXTENSION), "{plan}");
     let mut stated = cluster();
     stated.extension.labels = Some([("com.docker.ucp.access.label".to_owned(), "/Shared/evil".to_owned())].into());
-    assert!(codes(&world.plan(&stated)).contains(&"ServiceTakenOver".to_owned()), "the document says whose it is");
+    assert!(codes(&world.plan(&stated)).contains(&"ServiceTakenOver".to_owned()), "the document states the owner");
 }
 
 /// The label has a meaning on secrets only: writing it on a service breaks nothing.
@@ -242,7 +242,7 @@ fn a_new_authority_takes_over_the_fleet_and_removes_the_old_tokens() {
     let previous: Vec<String> = world.raw.services.iter().map(|service| service["PreviousSpec"].to_string()).collect();
     for secret in &old {
         let id = secret["ID"].as_str().unwrap();
-        assert!(!left(&secret["ID"]) || previous.iter().any(|spec| spec.contains(id)), "{id} is needed by nothing and still there");
+        assert!(!left(&secret["ID"]) || previous.iter().any(|spec| spec.contains(id)), "{id} is unused but not removed");
     }
 }
 
@@ -255,7 +255,7 @@ fn a_config_with_our_labels_is_mounted_only_if_this_operator_created_it() {
     world.raw.configs.push(forged);
     world.boot = None;
     world.pass(&cluster());
-    assert!(world.raw.services.iter().all(|service| service["Spec"]["Name"] != PROXY), "nothing genuine is there to mount: it waits");
+    assert!(world.raw.services.iter().all(|service| service["Spec"]["Name"] != PROXY), "no genuine config to mount: the step waits");
     world.boot = Some(crate::fleet::fixtures::bundle("genuine"));
     world.converge(&cluster());
     assert!(!world.service(PROXY).spec.to_string().contains("evil"));

@@ -162,8 +162,8 @@ fn a_certificate_for_other_hosts_produces_a_finding() {
 fn wildcards_cover_what_browsers_accept() {
     let covers = |name: &str, host: &str| covers(&[name.to_owned()], &HostPattern::parse(host).unwrap());
     assert!(covers("*.example.org", "*.example.org"), "a wildcard covers itself");
-    assert!(!covers("a.example.org", "*.example.org"), "one host is not all");
-    assert!(!covers("*.example.org", "a.b.example.org"), "one label only");
+    assert!(!covers("a.example.org", "*.example.org"), "one host does not cover a wildcard");
+    assert!(!covers("*.example.org", "a.b.example.org"), "a wildcard covers one label only");
     assert!(!covers("*.example.org", "example.org"));
 }
 
@@ -248,7 +248,7 @@ fn a_route_whose_application_cannot_be_verified_is_not_served() {
     for fine in [MaterialState::Good, MaterialState::Awaited] {
         assert!(!outcome("ca", vec![of(fine)]).0);
     }
-    assert!(!outcome("ca", vec![]).0, "nobody knows yet");
+    assert!(!outcome("ca", vec![]).0, "not known yet");
     assert!(outcome("required", vec![report("/etc/roots.crt", None, MaterialState::Missing, "", &[])]).0);
 }
 
