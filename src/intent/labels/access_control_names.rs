@@ -1,6 +1,6 @@
-//! Names that sound like access control. The author of `basic_auth` expects that nobody gets in without a password; the service
-//! must not be open to everybody merely because there is no such label. Decides by the name alone, with rules that fit in one
-//! paragraph (`docs/labels.md`); a misspelt existing label never sounds like access control.
+//! Names that look like access control. The author of `basic_auth` expects that clients need a password; the service must not be
+//! open to everyone merely because there is no such label. Decides by the name alone, with rules that fit in one paragraph
+//! (`docs/labels.md`); a misspelt existing label never looks like access control.
 
 use super::catalog::LABELS;
 
@@ -88,7 +88,7 @@ const WORDS: [&str; 50] = [
 const SECLUDED: [&str; 3] = ["internal", "intranet", "private"];
 /// The same, but only in combination with `only`.
 const SECLUDED_ONLY: [&str; 7] = ["admin", "from", "lan", "member", "office", "staff", "vpn"];
-/// Words that sound like access control in combination.
+/// Words that look like access control in combination.
 const PAIRS: [[&str; 2]; 5] = [["limit", "except"], ["log", "in"], ["sign", "in"], ["mutual", "tls"], ["open", "id"]];
 /// In combination with `client` each of these is about client certificates.
 const OF_CLIENTS: [&str; 9] = ["ca", "cert", "certificate", "crl", "ssl", "tls", "verify", "verification", "x509"];
@@ -118,12 +118,12 @@ const MISSPELT: [&str; 17] = [
 ];
 /// Words that contain such a stem, or differ by one letter from such a word, but mean something else.
 const HARMLESS: [&str; 10] = ["author", "authors", "authority", "authored", "black", "clock", "county", "logic", "project", "projects"];
-/// Names with one of these words are about something else: logging, and which pages' scripts a browser lets read answers.
+/// Names with one of these words are about something else: logging, and which pages' scripts may read responses in a browser.
 const OTHER_MATTERS: [&str; 3] = ["log", "logs", "cors"];
 /// Combinations of words that mean something else.
 const HARMLESS_PAIRS: [[&str; 2]; 3] = [["user", "agent"], ["per", "user"], ["server", "tokens"]];
 
-/// Whether a label's name (after the prefix) sounds like access control.
+/// Whether a label's name (after the prefix) looks like access control.
 pub fn sounds_like_access_control(name: &str) -> bool {
     let words = without_harmless_pairs(&words(name));
     let letters = words.concat();
@@ -223,21 +223,21 @@ mod tests {
         x509 htdigest open_id_connect bearer passphrase 2fa sign_in roles limit_except reject";
 
     #[test]
-    fn names_of_access_control_are_recognised_however_they_are_written() {
+    fn access_control_names_are_recognised_in_any_spelling() {
         for name in ACCESS.split_whitespace() {
             assert!(sounds_like_access_control(name), "{name}");
         }
     }
 
     #[test]
-    fn a_harmless_pair_of_words_excuses_no_other_word() {
+    fn a_harmless_pair_of_words_does_not_make_other_words_harmless() {
         for name in ["user_agent_allow", "allowed_per_user", "user", "agent_user"] {
             assert!(sounds_like_access_control(name), "{name}");
         }
     }
 
     #[test]
-    fn other_names_are_not() {
+    fn other_names_are_not_recognised_as_access_control() {
         for name in [
             "",
             "host",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn no_slip_of_a_label_that_exists_sounds_like_access_control() {
+    fn a_misspelt_existing_label_never_looks_like_access_control() {
         for info in LABELS {
             for slip in slips(info.name) {
                 assert!(!sounds_like_access_control(&slip), "{slip}, a slip of {}", info.name);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_megabytes_is_judged_at_once() {
+    fn a_name_of_megabytes_is_judged_quickly() {
         assert!(!sounds_like_access_control(&"x_".repeat(1 << 20)));
         assert!(sounds_like_access_control(&("x_".repeat(1 << 20) + "basic_auth")));
     }

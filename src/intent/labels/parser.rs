@@ -11,7 +11,7 @@ use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLa
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, unseen};
 
-/// How many bad items of one list, or unknown labels, are reported individually: a label can hold megabytes.
+/// How many invalid items of one list, or unknown labels, are reported individually: a label can hold megabytes.
 const LIST_FINDINGS_MAX: usize = 8;
 
 /// The result of reading a service's labels.
@@ -81,25 +81,25 @@ impl Reader<'_> {
         self.labels.get(&format!("{PREFIX}{name}")).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// Good hosts in the order written, without duplicates; each bad one produces a finding and does not affect the others.
+    /// Valid hosts in the order written, without duplicates; each invalid one produces a finding and does not affect the others.
     fn hosts(&mut self, default_backend: bool) -> Vec<HostPattern> {
         let Some(text) = self.value("hosts").map(str::to_owned) else {
             if !default_backend {
-                self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+                self.missing("hosts", "Set it to the host names that the service answers for, or set com.docker.lb.default_backend=true.");
             }
             return Vec::new();
         };
         let (hosts, bad) = self.list("hosts", &text, &size_limits::HOSTS, HostPattern::parse);
         if hosts.is_empty() && bad.is_empty() && !default_backend {
-            self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+            self.missing("hosts", "Set it to the host names that the service answers for, or set com.docker.lb.default_backend=true.");
         }
-        self.note_list("hosts", &bad, "this host is not published");
+        self.note_list("hosts", &bad, "the host is not published");
         hosts
     }
 
     fn port(&mut self) -> Option<Port> {
         let Some(text) = self.value("port") else {
-            self.missing("port", "Add the port on which the container listens.");
+            self.missing("port", "Set it to the port on which the container listens.");
             return None;
         };
         let parsed = size_limits::check_length(text).and_then(|()| Port::parse(text));
@@ -113,7 +113,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A bad context root refuses the service: publishing it at `/` instead would take the whole host from other services.
+    /// A service with an invalid context root is not published: publishing it at `/` instead would take the whole host from other
+    /// services.
     fn context_root(&mut self) -> Option<ContextPath> {
         let Some(text) = self.value("context_root").map(str::to_owned) else {
             return Some(ContextPath::root());
@@ -130,11 +131,11 @@ impl Reader<'_> {
         }
     }
 
-    /// A comma is valid in a path, but `/a,/b` most probably means two.
+    /// A comma is valid in a path, but `/a,/b` most probably means two paths.
     fn note_several_roots(&mut self, text: &str) {
         if text.contains(",/") {
-            let message = "this is one path with a comma in it: a service has one context root";
-            let remedy = "Write one path, and publish another one by another service.";
+            let message = "the value is read as one path that contains a comma: a service has only one context root";
+            let remedy = "Set a single path, and publish any other path with another service.";
             self.add_as(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
         }
     }
@@ -143,13 +144,13 @@ impl Reader<'_> {
         self.parsed(name, value_grammar::boolean).unwrap_or(false)
     }
 
-    /// The checked value of a label that is not essential: a bad one produces a finding and is treated as absent.
+    /// The checked value of a label that is not essential: an invalid one produces a finding and is ignored.
     fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Refused>) -> Option<T> {
         let text = self.value(name)?.to_owned();
         match size_limits::check_length(&text).and_then(|()| parse(&text)) {
             Ok(value) => Some(value),
             Err(rule) => {
-                self.bad(name, &text, &rule, "the label counts as absent");
+                self.bad(name, &text, &rule, "the label is ignored");
                 None
             }
         }
@@ -165,10 +166,10 @@ impl Reader<'_> {
             if own.contains(&redirect.source.host) {
                 Ok(redirect)
             } else {
-                Err(Refused(format!("a redirect's source is one of the service's hosts, and {} is not", redirect.source.host)))
+                Err(Refused(format!("the source of a redirect must be one of the service's hosts, and {} is not", redirect.source.host)))
             }
         });
-        self.note_list("redirects", &bad, "this redirect is left out");
+        self.note_list("redirects", &bad, "the redirect is left out");
         redirects
     }
 
@@ -180,20 +181,20 @@ impl Reader<'_> {
         let (paths, bad) = self.list("websocket_endpoints", &text, &size_limits::WEBSOCKET_ENDPOINTS, |item| {
             let path = ContextPath::parse(item)?;
             match root.filter(|root| !root.covers(&path)) {
-                Some(root) => Err(Refused(format!("this path is not below the service's context root {root}"))),
+                Some(root) => Err(Refused(format!("the path is not below the service's context root {root}"))),
                 None => Ok(path),
             }
         });
-        self.note_list("websocket_endpoints", &bad, "this path is left out (upgrades work on every path of the service anyway)");
+        self.note_list("websocket_endpoints", &bad, "the path is left out (upgrades work on every path of the service anyway)");
         paths
     }
 
-    /// The two exclude each other; the cookie is more specific.
+    /// Cookie and client address exclude each other; the cookie is more specific.
     fn affinity(&mut self) -> Affinity {
         let by_address = self.flag("ip_hash");
         let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
         if cookie.is_some() && by_address {
-            let message = "the service has a sticky_session_cookie, which counts; the client's address does not";
+            let message = "the service also has sticky_session_cookie, which is used instead of the client's address";
             self.add(FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Keep one of the two labels.");
         }
         match (cookie, by_address) {
@@ -220,17 +221,17 @@ impl Reader<'_> {
         }
         let verification = self.parsed(LABEL, value_grammar::verification).unwrap_or_default();
         if verification != Verification::Off {
-            let message = "the application is spoken to in plain text, so there is no certificate to check";
+            let message = "the proxies connect to the application without TLS, so there is no certificate to verify";
             self.without_effect(LABEL, message, "Set com.docker.lb.ssl_backend=true, or remove the label.");
         }
         verification
     }
 
-    /// A service whose label asks for a check with an invalid value must not go without one.
+    /// A service whose label requests verification with an invalid value must not go unverified.
     fn asked_verification(&mut self, label: &str) -> Verification {
         let Some(text) = self.value(label).map(str::to_owned) else { return Verification::default() };
         size_limits::check_length(&text).and_then(|()| value_grammar::verification(&text)).unwrap_or_else(|rule| {
-            self.bad(label, &text, &rule, "the application's certificate is checked against the system's roots");
+            self.bad(label, &text, &rule, "the application's certificate is verified against the system's roots");
             Verification::System
         })
     }
@@ -243,7 +244,7 @@ impl Reader<'_> {
             passthrough: self.flag("ssl_passthrough"),
         };
         if tls.certificate.is_none() && tls.key.is_some() && !tls.passthrough {
-            let message = "a private key without a certificate: the service's hosts are not published by TLS";
+            let message = "the private key has no certificate, so the service's hosts are not published by TLS";
             self.without_effect("ssl_key", message, "Add com.docker.lb.ssl_cert, which may name the same secret.");
         }
         if tls.passthrough {
@@ -256,7 +257,7 @@ impl Reader<'_> {
     fn note_passthrough(&mut self, tls: &TlsLabels) {
         let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
         for (name, _) in [("ssl_cert", &tls.certificate), ("ssl_key", &tls.key)].iter().filter(|(_, object)| object.is_some()) {
-            self.without_effect(name, "the application terminates TLS itself (ssl_passthrough)", remedy);
+            self.without_effect(name, "the application itself terminates TLS (ssl_passthrough)", remedy);
         }
         let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
         for name in unseen {
@@ -264,7 +265,7 @@ impl Reader<'_> {
             if asks {
                 self.without_effect(
                     name,
-                    "requests are encrypted up to the application (ssl_passthrough), so they cannot be told apart",
+                    "requests are encrypted all the way to the application (ssl_passthrough), so the proxies cannot read them",
                     remedy,
                 );
             }
@@ -300,21 +301,21 @@ impl Reader<'_> {
             self.bad(name, item, rule, follows);
         }
         if bad.len() > LIST_FINDINGS_MAX {
-            let more = format!("{} further items of the list are bad as well and left out", bad.len() - LIST_FINDINGS_MAX);
+            let more = format!("{} more items of the list are invalid and left out", bad.len() - LIST_FINDINGS_MAX);
             self.add(FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
         }
     }
 
     fn bad(&mut self, name: &str, value: &str, rule: &Refused, follows: &str) {
         let (message, remedy) = match unseen(value) {
-            Some(unseen) => (format!("{rule}, and this has {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
+            Some(unseen) => (format!("{rule}, but the value contains {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
             None => (format!("{rule}; {follows}"), remedy(name, value)),
         };
         self.add(FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
     }
 
     fn missing(&mut self, name: &str, remedy: &str) {
-        self.add(FindingCode::MissingLabel, name, None, "the service is not published without this label", remedy);
+        self.add(FindingCode::MissingLabel, name, None, "the label is missing, so the service is not published", remedy);
     }
 
     fn without_effect(&mut self, name: &str, message: &str, remedy: &str) {
@@ -355,14 +356,13 @@ impl Reader<'_> {
             });
         }
         if unknown > LIST_FINDINGS_MAX {
-            let message =
-                format!("{} further labels of the service have names that do not exist, and no effect", unknown - LIST_FINDINGS_MAX);
+            let message = format!("{} more labels of the service do not exist, so they have no effect", unknown - LIST_FINDINGS_MAX);
             self.add(FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
         }
     }
 }
 
-/// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break. Skips
+/// The items of a list: valid ones without duplicates in the order written, invalid ones with the rule that they break. Skips
 /// empty items (a separator at the end).
 fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Result<T, Refused>) -> (Vec<T>, Vec<(String, Refused)>) {
     let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -379,35 +379,34 @@ fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Res
 /// The remedy for invisible characters. Line breaks between hosts are visible enough to be named.
 fn remedy_for_unseen(name: &str, value: &str) -> &'static str {
     if name == "hosts" && value.trim().contains(['\n', '\r', '\t']) {
-        "Separate hosts by commas, not by line breaks or tabs."
+        "Separate hosts with commas, not with line breaks or tabs."
     } else {
-        "Write the value anew instead of copying it."
+        "Type the value again instead of copying it."
     }
 }
 
-/// The remedy for a bad value, as close to the mistake as possible.
+/// The remedy for an invalid value, as specific as possible.
 fn remedy(name: &str, value: &str) -> String {
     match name {
-        _ if value.contains('$') => "Set the variable when the stack is deployed; it was not replaced.".to_owned(),
+        _ if value.contains('$') => "Set the variable when you deploy the stack; it was not substituted.".to_owned(),
         "hosts" if !value.is_ascii() => {
             let strange = value.chars().find(|c| !c.is_ascii()).map_or(0, u32::from);
             format!(
-                "Write the host in its ASCII form (xn--…) if it is meant so; if it should be plain letters, type it anew: its first other \
-                 character is U+{strange:04X}."
+                "For an internationalized name, use its ASCII form (xn--…). Otherwise type the host again: its first non-ASCII character \
+                 is U+{strange:04X}."
             )
         }
         "hosts" if value.trim() == "*" => {
-            "Name hosts, or write com.docker.lb.default_backend=true: the default backend answers for all hosts that nobody publishes."
-                .to_owned()
+            "Name the hosts, or set com.docker.lb.default_backend=true: the default backend answers for all unpublished hosts.".to_owned()
         }
-        "hosts" if value.contains("://") => "Write the host alone, without scheme.".to_owned(),
-        "hosts" if value.contains('/') => "Write the host alone; a path belongs into com.docker.lb.context_root.".to_owned(),
-        "hosts" if value.contains(':') => "Write the host alone; the port in a request does not matter.".to_owned(),
-        "hosts" => "Write names like app.example.org, separated by commas.".to_owned(),
-        "port" => "Write the number alone, for example 8080.".to_owned(),
-        "context_root" | "websocket_endpoints" => "Write a path like /app.".to_owned(),
-        "redirects" => "Write http://old.example.org,https://new.example.org with ';' between pairs.".to_owned(),
-        "fail_timeout" => "Write a duration like 10s.".to_owned(),
+        "hosts" if value.contains("://") => "Use the host alone, without scheme.".to_owned(),
+        "hosts" if value.contains('/') => "Use the host alone; a path belongs in com.docker.lb.context_root.".to_owned(),
+        "hosts" if value.contains(':') => "Use the host alone, without port; it matches requests to any port.".to_owned(),
+        "hosts" => "Use names like app.example.org, separated by commas.".to_owned(),
+        "port" => "Use only the number, for example 8080.".to_owned(),
+        "context_root" | "websocket_endpoints" => "Use a path like /app.".to_owned(),
+        "redirects" => "Use pairs like http://old.example.org,https://new.example.org, separated by ';'.".to_owned(),
+        "fail_timeout" => "Use a duration like 10s.".to_owned(),
         _ => "Correct the value, or remove the label.".to_owned(),
     }
 }

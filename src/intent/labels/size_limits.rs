@@ -32,8 +32,8 @@ pub(super) const REDIRECTS: ListLimit = ListLimit {
     what: "redirects",
     items: 1_000,
     separator: ';',
-    kept: "in force",
-    remedy: "Redirect whole hosts or a path above (everything below it is redirected, too), or let the application redirect.",
+    kept: "used",
+    remedy: "Redirect whole hosts or a parent path (everything below it is redirected, too), or redirect in the application.",
 };
 
 /// Every endpoint adds two locations on each host of the service, on each port.
@@ -41,21 +41,23 @@ pub(super) const WEBSOCKET_ENDPOINTS: ListLimit = ListLimit {
     what: "websocket endpoints",
     items: 100,
     separator: ',',
-    kept: "in force",
-    remedy: "Name a path above them: everything below it counts, too. Upgrades work on every path of the service anyway.",
+    kept: "used",
+    remedy: "Name a parent path: everything below it is included. Upgrades work on every path of the service anyway.",
 };
 
 /// The message for a list with more good items than are used.
 pub(super) fn too_many(found: usize, cap: &ListLimit) -> String {
     let ListLimit { what, items, kept, .. } = cap;
-    format!("{found} {what} are more than the {items} that one service may have; the first {items} are {kept}, and the others are left out")
+    format!(
+        "the list has {found} {what}, but a service may have at most {items}; the first {items} are {kept}, and the others are left out"
+    )
 }
 
 /// The message for a list that is longer than what is read of it.
 pub(super) fn value_too_long(found: usize, cap: &ListLimit) -> String {
     let ListLimit { what, kept, .. } = cap;
     format!(
-        "the value has {found} bytes, and {LIST_BYTES_MAX} at most are read: the {what} up to there are {kept}, and the others are left out"
+        "the value has {found} bytes, but at most {LIST_BYTES_MAX} are read: the {what} up to there are {kept}, and the others are left out"
     )
 }
 
@@ -76,7 +78,7 @@ pub(super) fn check_length(text: &str) -> Result<(), Refused> {
     if text.len() <= VALUE_BYTES_MAX {
         return Ok(());
     }
-    Err(Refused(format!("the value has {} bytes, and {VALUE_BYTES_MAX} at most are read", text.len())))
+    Err(Refused(format!("the value has {} bytes, but at most {VALUE_BYTES_MAX} are read", text.len())))
 }
 
 #[cfg(test)]
@@ -118,36 +120,36 @@ mod tests {
     }
 
     #[test]
-    fn every_list_keeps_its_first_items_and_tells_how_many_there_are() {
+    fn a_list_that_is_too_long_keeps_its_first_items_and_reports_their_number() {
         let host = |n: usize| format!("h{n}");
         check("hosts", &items(1000, ",", host), |labels| labels.hosts.len(), 1000, &[]);
         check("hosts", &items(1001, ",", host), |labels| labels.hosts.len(), 1000, &["1001 hosts", "the first 1000 are published"]);
         let path = |n: usize| format!("/ws{n}");
         let endpoints = |labels: &ServiceLabels| labels.websocket_endpoints.len();
         check("websocket_endpoints", &items(100, ",", path), endpoints, 100, &[]);
-        check("websocket_endpoints", &items(101, ",", path), endpoints, 100, &["101 websocket endpoints", "the first 100 are in force"]);
+        check("websocket_endpoints", &items(101, ",", path), endpoints, 100, &["101 websocket endpoints", "the first 100 are used"]);
         let redirect = |n: usize| format!("http://h/p{n},http://t/q{n}");
         let redirects = |labels: &ServiceLabels| labels.redirects.len();
         check("redirects", &items(1000, ";", redirect), redirects, 1000, &[]);
-        check("redirects", &items(1001, ";", redirect), redirects, 1000, &["1001 redirects", "the first 1000 are in force"]);
+        check("redirects", &items(1001, ";", redirect), redirects, 1000, &["1001 redirects", "the first 1000 are used"]);
     }
 
     #[test]
-    fn items_that_are_written_twice_count_once() {
+    fn duplicate_items_are_counted_once() {
         let twice = items(2000, ",", |n| format!("h{}", n / 2));
         check("hosts", &twice, |labels| labels.hosts.len(), 1000, &[]);
     }
 
     #[test]
-    fn a_list_of_a_megabyte_is_read_up_to_a_whole_item() {
+    fn a_list_of_a_megabyte_is_read_up_to_the_last_complete_item() {
         let value = items(95_000, ",", |n| format!("/socket-{n}"));
-        let words = [&*format!("the value has {} bytes, and 262144 at most are read", value.len()), "the first 100 are in force"];
+        let words = [&*format!("the value has {} bytes, but at most 262144 are read", value.len()), "the first 100 are used"];
         check("websocket_endpoints", &value, |labels| labels.websocket_endpoints.len(), 100, &words);
         let long = format!("h,{}", "x".repeat(1 << 20));
         check("hosts", &long, |labels| labels.hosts.len(), 1, &["the value has 1048578 bytes"]);
         // The last item within the limit is complete, whatever it consists of.
         let odd = format!("h,{},ä", "ä".repeat(LIST_BYTES_MAX));
-        check("hosts", &odd, |labels| labels.hosts.len(), 1, &["at most are read"]);
+        check("hosts", &odd, |labels| labels.hosts.len(), 1, &["but at most"]);
     }
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_value_of_megabytes_is_bad_and_says_so() {
+    fn a_value_of_megabytes_of_any_other_label_is_invalid_and_reported() {
         let long = "a".repeat(2 << 20);
         for info in crate::intent::labels::LABELS {
             let is_list = matches!(info.name, "hosts" | "redirects" | "websocket_endpoints");
@@ -178,12 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_unknown_labels_are_a_few_findings() {
+    fn thousands_of_unknown_labels_produce_few_findings() {
         let names: Vec<String> = (0..5000).map(|n| format!("odd-{n:04}")).collect();
         let labels: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
         let read = read(&labels);
         assert_eq!(read.findings.len(), 9);
-        assert!(read.findings.iter().any(|finding| finding.message.contains("4992 further labels")), "{:?}", read.findings);
+        assert!(read.findings.iter().any(|finding| finding.message.contains("4992 more labels")), "{:?}", read.findings);
         published(&read);
     }
 }

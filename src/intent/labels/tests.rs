@@ -40,12 +40,12 @@ fn hosts_of(value: &str) -> Vec<String> {
 }
 
 #[test]
-fn hosts_are_trimmed_folded_and_never_double() {
+fn hosts_are_trimmed_lowercased_and_deduplicated() {
     assert_eq!(hosts_of(" App.Example , b.example,app.example,,*.C.example., "), ["app.example", "b.example", "*.c.example"]);
 }
 
 #[test]
-fn a_bad_host_costs_the_good_ones_nothing() {
+fn an_invalid_host_does_not_affect_the_valid_ones() {
     let ReadLabels { reading, findings } =
         read(&[("hosts", "good.example,http://bad.example, b{d}.example;,other.example"), ("port", "80")]);
     let LabelReading::Published(labels) = reading else { panic!("not published") };
@@ -56,14 +56,14 @@ fn a_bad_host_costs_the_good_ones_nothing() {
 }
 
 #[test]
-fn only_bad_hosts_refuse_the_service() {
+fn a_service_with_only_invalid_hosts_is_not_published() {
     let (reading, findings) = codes(&[("hosts", "a b"), ("port", "80")]);
     assert_eq!(reading, LabelReading::Refused);
     assert_eq!(findings, [(FindingCode::InvalidLabelValue, format!("{PREFIX}hosts"))]);
 }
 
 #[test]
-fn a_long_list_of_bad_hosts_gives_few_findings() {
+fn a_long_list_of_invalid_hosts_produces_few_findings() {
     let hosts = vec!["b@d"; 5000].join(",") + &"x".repeat(1 << 20);
     let ReadLabels { reading, findings } = read(&[("hosts", &hosts), ("port", "80")]);
     assert_eq!(reading, LabelReading::Refused);
@@ -73,7 +73,7 @@ fn a_long_list_of_bad_hosts_gives_few_findings() {
 }
 
 #[test]
-fn what_a_published_service_needs_is_asked_for() {
+fn missing_required_labels_are_reported() {
     let missing = |name: &str| (FindingCode::MissingLabel, format!("{PREFIX}{name}"));
     assert_eq!(codes(&[("hosts", "a.example")]), (LabelReading::Refused, vec![missing("port")]));
     assert_eq!(codes(&[("port", "80")]), (LabelReading::Refused, vec![missing("hosts")]));
@@ -90,7 +90,7 @@ fn a_default_backend_needs_no_host() {
 }
 
 #[test]
-fn labels_that_ask_for_nothing_give_nothing() {
+fn labels_that_publish_nothing_produce_no_finding() {
     for labels in [vec![], vec![("default_backend", "false"), ("ssl_only", "no")], vec![("hosts", ""), ("org.example.owner", "me")]] {
         let ReadLabels { reading, findings } = read(&labels);
         assert_eq!((reading, findings), (LabelReading::NotPublished, vec![]), "{labels:?}");
@@ -106,7 +106,7 @@ fn labels_that_ask_for_nothing_give_nothing() {
 }
 
 #[test]
-fn values_that_decide_where_requests_go_refuse_the_service_when_bad() {
+fn a_service_with_an_invalid_value_that_decides_where_requests_go_is_not_published() {
     for (name, value) in [
         ("port", "eighty"),
         ("port", "0"),
@@ -126,7 +126,7 @@ fn values_that_decide_where_requests_go_refuse_the_service_when_bad() {
 }
 
 #[test]
-fn values_that_only_tune_count_as_absent_when_bad() {
+fn invalid_values_that_only_tune_are_ignored() {
     let bad = [
         ("context_root_rewrite", "maybe"),
         ("backend_mode", "dnsrr"),
@@ -149,7 +149,7 @@ fn values_that_only_tune_count_as_absent_when_bad() {
 }
 
 #[test]
-fn every_label_becomes_its_checked_value() {
+fn every_label_is_converted_to_its_checked_value() {
     let (labels, findings) = published(&[
         ("ssl_cert", "web.crt"),
         ("ssl_key", "web.key"),
@@ -177,7 +177,7 @@ fn every_label_becomes_its_checked_value() {
 }
 
 #[test]
-fn a_redirect_of_a_host_that_the_service_has_not_is_left_out() {
+fn a_redirect_from_a_host_of_another_service_is_left_out() {
     let (labels, findings) = published(&[("redirects", "http://other.example,https://a.example")]);
     assert_eq!((labels.redirects, findings), (vec![], vec![FindingCode::InvalidLabelValue]));
 }
@@ -195,12 +195,16 @@ fn the_backend_protocol_and_the_older_ssl_backend_agree() {
     let ca = Verification::Authority(ObjectName::parse("corp-ca").unwrap());
     assert_eq!(protocol(&[("ssl_backend", "true"), ("ssl_backend_tls_verify", "corp-ca")]), (BackendProtocol::Https, ca, vec![]));
     let unclear = protocol(&[("ssl_backend", "true"), ("ssl_backend_tls_verify", "../ca")]);
-    assert_eq!(unclear, (BackendProtocol::Https, Verification::System, vec![FindingCode::InvalidLabelValue]), "never unchecked by a slip");
+    assert_eq!(
+        unclear,
+        (BackendProtocol::Https, Verification::System, vec![FindingCode::InvalidLabelValue]),
+        "a misspelt value never disables verification"
+    );
     assert_eq!(protocol(&[("ssl_backend_tls_verify", "required")]).2, [FindingCode::LabelWithoutEffect], "nothing to check in plain text");
 }
 
 #[test]
-fn passthrough_says_which_labels_it_makes_blind() {
+fn labels_without_effect_on_a_passthrough_host_are_reported() {
     let (labels, findings) =
         published(&[("ssl_passthrough", "true"), ("ssl_cert", "web.crt"), ("context_root", "/app"), ("ip_hash", "true")]);
     assert!(labels.tls.passthrough);
@@ -209,7 +213,7 @@ fn passthrough_says_which_labels_it_makes_blind() {
 }
 
 #[test]
-fn of_two_affinities_the_cookie_counts() {
+fn the_cookie_is_used_if_both_affinities_are_set() {
     let (labels, findings) = published(&[("ip_hash", "true"), ("sticky_session_cookie", "sid")]);
     assert_eq!((labels.affinity, findings), (Affinity::Cookie(CookieName::parse("sid").unwrap()), vec![FindingCode::ConflictingSetting]));
 }
@@ -222,7 +226,7 @@ fn websocket_paths_of_other_routes_are_left_out() {
 }
 
 #[test]
-fn misspelt_labels_are_named_with_what_was_probably_meant() {
+fn misspelt_labels_are_reported_with_the_probably_intended_label() {
     let cases = [
         ("com.docker.lb.host", "com.docker.lb.hosts"),
         ("com.docker.lb.defaul_backend", "com.docker.lb.default_backend"),
@@ -240,7 +244,7 @@ fn misspelt_labels_are_named_with_what_was_probably_meant() {
 }
 
 #[test]
-fn the_cluster_is_read_without_blanks_and_empty_means_none() {
+fn the_cluster_is_read_without_surrounding_blanks_and_an_empty_value_is_no_label() {
     assert_eq!(service_cluster_of(&map(&[("service_cluster", " dev ")])), Some("dev"));
     assert_eq!(service_cluster_of(&map(&[("service_cluster", " ")])), None);
     assert_eq!(service_cluster_of(&BTreeMap::new()), None);
@@ -264,7 +268,7 @@ fn any_labels() -> impl Strategy<Value = BTreeMap<String, String>> {
 
 proptest! {
     #[test]
-    fn any_labels_are_read_without_panic_and_always_alike(labels in any_labels()) {
+    fn any_labels_are_read_without_panic_and_deterministically(labels in any_labels()) {
         let first = read_labels("s", &labels);
         prop_assert_eq!(&first, &read_labels("s", &labels));
         if first.reading == LabelReading::Refused {
@@ -273,7 +277,7 @@ proptest! {
     }
 
     #[test]
-    fn the_labels_of_other_programs_change_nothing(labels in any_labels(), others in proptest::collection::btree_map("org\\.[a-z]{1,9}", any::<String>(), 0..5)) {
+    fn labels_of_other_programs_have_no_effect(labels in any_labels(), others in proptest::collection::btree_map("org\\.[a-z]{1,9}", any::<String>(), 0..5)) {
         let alone = read_labels("s", &labels);
         let together: BTreeMap<_, _> = labels.into_iter().chain(others).collect();
         prop_assert_eq!(alone, read_labels("s", &together));

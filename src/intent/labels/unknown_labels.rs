@@ -54,18 +54,18 @@ fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Unknown
         })
     };
     if is_published && secret {
-        let message = "there is no such label, and it sounds like access control: so that nobody gets in who should not, the service's routes are \
-                       closed and answer 503";
+        let message = "there is no such label, but it looks like access control; to prevent unintended access, the service's routes \
+                       are closed and answer 503";
         return said(FindingCode::UnknownAccessLabel, message, None);
     }
     if key == "com.docker.network" {
-        let message = "this label is not read: the proxies' network is chosen by com.docker.lb.network";
-        let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
+        let message = "Swarmgate does not read this label: com.docker.lb.network chooses the network of the proxies";
+        let remedy = "Use com.docker.lb.network if the label is intended for Swarmgate.";
         let told = said(FindingCode::UnknownLabel, message, Some(remedy.to_owned()));
         return told.map(|told| UnknownLabel { severity: Severity::Info, ..told });
     }
     let name = unknown_name(key)?;
-    let hidden = unseen(key).map_or_else(String::new, |unseen| format!(": its name has {unseen}"));
+    let hidden = unseen(key).map_or_else(String::new, |unseen| format!(": its name contains {unseen}"));
     said(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
 }
 
@@ -110,11 +110,11 @@ fn remedy_for_name(name: &str) -> String {
     let names = || LABELS.iter().map(|info| info.name);
     let before = name.split([':', '=', ' ']).next().filter(|before| before.len() < name.len());
     if let Some(known) = before.and_then(|before| names().find(|known| before.eq_ignore_ascii_case(known))) {
-        let joined = "name and value became one name: a list of labels takes NAME=VALUE, a mapping NAME: VALUE";
+        let joined = "name and value were read as one name: use NAME=VALUE in a list of labels, and NAME: VALUE in a mapping";
         return format!("Did you mean {PREFIX}{known}? Its {joined}.");
     }
     match nearest(name, names()) {
         Some(known) => format!("Did you mean {PREFIX}{known}?"),
-        None => "Remove it, or look up the label's name.".to_owned(),
+        None => "Remove the label, or look up its correct name.".to_owned(),
     }
 }

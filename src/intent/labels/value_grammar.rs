@@ -20,7 +20,7 @@ pub(super) fn boolean(value: &str) -> Result<bool, Refused> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(Refused("this is true or false".to_owned())),
+        _ => Err(Refused("the value must be true or false".to_owned())),
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn backend_mode(value: &str) -> Result<BackendMode, Refused> {
     match value.to_ascii_lowercase().as_str() {
         "task" | "default" => Ok(BackendMode::Task),
         "vip" => Ok(BackendMode::Vip),
-        _ => Err(Refused("a backend mode is task or vip".to_owned())),
+        _ => Err(Refused("the backend mode must be task or vip".to_owned())),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn verification(value: &str) -> Result<Verification, Refused> {
             Ok(true) => Ok(Verification::System),
             Ok(false) => Ok(Verification::Off),
             Err(_) => ObjectName::parse(value).map(Verification::Authority).map_err(|_| {
-                Refused("a verification mode is none, required, or the name of a secret or config with a CA's certificates".to_owned())
+                Refused("the verification mode must be none, required, or the name of a secret or config with CA certificates".to_owned())
             }),
         },
     }
@@ -56,7 +56,7 @@ pub(super) fn backend_protocol(value: &str) -> Result<BackendProtocol, Refused> 
         "https" => Ok(BackendProtocol::Https),
         "h2c" | "grpc" => Ok(BackendProtocol::Grpc),
         "grpcs" | "h2" => Ok(BackendProtocol::Grpcs),
-        _ => Err(Refused("a backend protocol is http, https, h2c, grpc or grpcs".to_owned())),
+        _ => Err(Refused("the backend protocol must be http, https, h2c, grpc or grpcs".to_owned())),
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn backend_protocol(value: &str) -> Result<BackendProtocol, Refused> 
 pub(super) fn weight(value: &str) -> Result<u8, Refused> {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     let number = value.parse::<u8>().ok().filter(|number| digits && *number <= 100);
-    number.ok_or_else(|| Refused("a weight is a whole number from 0 to 100".to_owned()))
+    number.ok_or_else(|| Refused("the weight must be a whole number from 0 to 100".to_owned()))
 }
 
 /// Reads a duration in nginx's notation: a bare number means seconds.
@@ -80,15 +80,15 @@ pub(super) fn fail_timeout(value: &str) -> Result<Duration, Refused> {
 pub(super) fn max_fails(value: &str) -> Result<u32, Refused> {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     let number = value.parse::<u32>().ok().filter(|number| digits && *number <= 1_000_000);
-    number.ok_or_else(|| Refused("a number of failures is a whole number, at most 1000000".to_owned()))
+    number.ok_or_else(|| Refused("the number of failures must be a whole number, at most 1000000".to_owned()))
 }
 
 /// Reads one `source,target` pair.
 pub(super) fn redirect(value: &str) -> Result<Redirect, Refused> {
-    let (source, target) = value.split_once(',').ok_or_else(|| Refused("a redirect is a pair of URLs: source,target".to_owned()))?;
+    let (source, target) = value.split_once(',').ok_or_else(|| Refused("a redirect must be a pair of URLs: source,target".to_owned()))?;
     let redirect = Redirect { source: SiteUrl::parse(source.trim())?, target: SiteUrl::parse(target.trim())? };
     if redirect.target.host.is_wildcard() {
-        return Err(Refused("a redirect's target is one host, not a wildcard".to_owned()));
+        return Err(Refused("the target of a redirect must be one host, not a wildcard".to_owned()));
     }
     Ok(redirect)
 }
