@@ -75,8 +75,8 @@ fn an_older_service_is_hardened_by_one_replacement_and_keeps_its_limits() {
     assert_eq!(plan.findings, [], "there is no manual change");
     assert_eq!(world.converge(&cluster()), 0);
     let spec = world.service(PROXY).spec;
-    assert_eq!(at(&spec, "TaskTemplate.Resources"), Value::Null, "limits can be changed after creation");
-    assert_eq!(at(&spec, "TaskTemplate.LogDriver"), Value::Null, "and so can logging");
+    assert_eq!(at(&spec, "TaskTemplate.Resources"), Value::Null, "limits are set only at creation");
+    assert_eq!(at(&spec, "TaskTemplate.LogDriver"), Value::Null, "and so is logging");
 }
 
 #[test]
