@@ -14,7 +14,7 @@ const BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// The file cannot be read.
-    #[error("reading the channel's token from {path}")]
+    #[error("cannot read the channel's token from {path}")]
     Read {
         /// The file.
         path: String,
@@ -22,13 +22,13 @@ pub enum BootstrapError {
         source: io::Error,
     },
     /// The operator of this version does not write such a file.
-    #[error("{path} is not the token of an operator of this version; the operator creates it and mounts it into this service")]
+    #[error("{path} is not a token file of this version's operator, which creates the file and mounts it into this service")]
     Unusable {
         /// The file.
         path: String,
     },
     /// The file is for another service.
-    #[error("the token in {path} is for the {found_role} of cluster {found_cluster}, and this is the {role} of cluster {cluster}")]
+    #[error("the token in {path} is for the {found_role} of cluster {found_cluster}, but this is the {role} of cluster {cluster}")]
     Foreign {
         /// The file.
         path: String,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_starts_with_its_own_token_only_and_errors_quote_nothing() {
+    fn a_task_accepts_only_its_own_token_and_errors_do_not_quote_it() {
         let authority = Authority::create(jiff::Timestamp::now()).unwrap();
         let file = written(&encode(ChannelRole::Proxy, &cluster("dev"), "s3cret", &authority.root_pem()));
         let good = read_bootstrap(file.path(), ChannelRole::Proxy, &cluster("dev")).unwrap();

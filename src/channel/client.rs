@@ -48,7 +48,7 @@ pub struct ChannelClient {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The base URL cannot be used.
-    #[error("{url:?} is not a URL of the form https://HOST:PORT")]
+    #[error("invalid URL {url:?}; it must have the form https://HOST:PORT")]
     Url {
         /// The URL as given.
         url: String,
@@ -57,10 +57,10 @@ pub enum ClientError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// No address of the server is known yet.
-    #[error("no address of the server is known yet")]
+    #[error("the address of the server is not known yet")]
     Nowhere,
     /// The host name has no address at the moment.
-    #[error("resolving {host}: {reason}")]
+    #[error("cannot resolve {host}: {reason}")]
     Resolve {
         /// The name.
         host: String,
@@ -68,7 +68,7 @@ pub enum ClientError {
         reason: String,
     },
     /// No answer, or an invalid one.
-    #[error("asking {address}")]
+    #[error("the request to {address} failed")]
     Request {
         /// The address of the request.
         address: SocketAddr,
@@ -76,7 +76,7 @@ pub enum ClientError {
         source: hyper_util::client::legacy::Error,
     },
     /// The server at this address is another one, or none answers.
-    #[error("nobody at {address} proves to be the server")]
+    #[error("cannot establish a trusted connection to {address}")]
     Unproven {
         /// The address of the request.
         address: SocketAddr,
@@ -84,7 +84,7 @@ pub enum ClientError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer broke off.
-    #[error("the answer of {address} broke off")]
+    #[error("the answer of {address} is incomplete")]
     Broken {
         /// The address of the request.
         address: SocketAddr,
@@ -100,10 +100,10 @@ pub enum ClientError {
         limit: Duration,
     },
     /// The request could not be written.
-    #[error("writing the request")]
+    #[error("cannot create the request")]
     Write(#[from] http::Error),
     /// The message could not be written.
-    #[error("writing the message")]
+    #[error("cannot serialize the message")]
     Encode(#[from] serde_json::Error),
     /// An answer that is neither content nor "nothing newer".
     #[error("{address} answered {status}: {words}")]
@@ -116,16 +116,16 @@ pub enum ClientError {
         words: String,
     },
     /// The message is larger than its receiver reads, so it is not sent.
-    #[error("the message is too large: {0}")]
+    #[error("cannot send the message: {0}")]
     Oversized(#[from] TooLarge),
     /// The answer is too large.
-    #[error("{address} answered more than {MESSAGE_BYTES_MAX} bytes, which is more than this side reads")]
+    #[error("the answer of {address} is larger than the maximum of {MESSAGE_BYTES_MAX} bytes")]
     TooLarge {
         /// The address that answered.
         address: SocketAddr,
     },
     /// The answer is not the expected message.
-    #[error("reading the answer of {address}")]
+    #[error("cannot parse the answer of {address}")]
     Decode {
         /// The address that answered.
         address: SocketAddr,
@@ -467,14 +467,14 @@ impl<'a> Follower<'a> {
         self.retry.reset();
         if self.trouble.take().is_some() {
             (self.tell)(None);
-            tracing::info!(path = self.path, "the channel answers again");
+            tracing::info!(path = self.path, "the channel works again");
         }
     }
 
     async fn failed(&mut self, error: &ClientError) {
         let words = with_sources(error);
         if self.trouble.as_ref() != Some(&words) {
-            tracing::warn!(path = self.path, error = words, "the channel does not answer; going on with what is there");
+            tracing::warn!(path = self.path, error = words, "the channel does not work; continuing with the current state");
             (self.tell)(Some(&words));
             self.trouble = Some(words);
         }

@@ -49,17 +49,17 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_as_fresh_as_its_newest_confirmation() {
+    fn content_is_as_fresh_as_its_newest_confirmation() {
         let confirmations = Confirmations::default();
         assert_eq!(confirmations.of(&digest(1)), Moment::default());
         for (number, second) in [(1, 10), (1, 20), (2, 30), (1, 15)] {
             confirmations.note(&digest(number), at(second));
         }
-        assert_eq!((confirmations.of(&digest(1)), confirmations.of(&digest(2))), (at(20), at(30)), "the first grows old");
+        assert_eq!((confirmations.of(&digest(1)), confirmations.of(&digest(2))), (at(20), at(30)), "the first is not newer");
     }
 
     #[test]
-    fn content_that_is_confirmed_regularly_is_kept_among_many() {
+    fn content_that_is_confirmed_regularly_is_kept_when_there_is_much_newer_content() {
         let confirmations = Confirmations::default();
         for number in 0..1000 {
             confirmations.note(&digest(0), at(number as u64));

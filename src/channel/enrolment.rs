@@ -30,11 +30,11 @@ pub struct Enrolment {
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
 enum EnrolmentError {
-    #[error("asking the operator for a certificate")]
+    #[error("cannot get a certificate from the operator")]
     Client(#[from] ClientError),
-    #[error("no key could be generated")]
+    #[error("cannot generate a key")]
     Key,
-    #[error("the certificate that the operator sent is not for the key that was made")]
+    #[error("the certificate from the operator does not match the generated key")]
     Strange,
 }
 
@@ -65,7 +65,7 @@ impl Enrolment {
             self.wait_until_due().await;
             match self.renew(Timestamp::now()).await {
                 Ok(key) => {
-                    tracing::info!(until = %key.not_after(), "a certificate for the channel");
+                    tracing::info!(until = %key.not_after(), "received a certificate for the channel");
                     self.credentials.replace(key);
                     retry.reset();
                     trouble = None;
@@ -73,7 +73,7 @@ impl Enrolment {
                 Err(error) => {
                     let words = with_sources(&error);
                     if trouble.as_ref() != Some(&words) {
-                        tracing::warn!(error = words, "no certificate for the channel; trying again");
+                        tracing::warn!(error = words, "cannot get a certificate for the channel; retrying");
                         trouble = Some(words);
                     }
                     tokio::time::sleep(retry.next()).await;

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_written_age_is_read_back() {
+    fn an_age_survives_a_round_trip_through_headers() {
         let now = Moment::now();
         let (asked, confirmed) = (now.earlier(Duration::from_secs(3)), now.earlier(Duration::from_secs(20)));
         let headers: HeaderMap = freshness_headers(asked, confirmed).into_iter().collect();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_advance() {
+    fn moments_are_monotonic() {
         let first = Moment::now();
         assert!(first > Moment::default() && Moment::now() >= first && first.later(Duration::from_secs(1)) > Moment::now());
     }

@@ -23,10 +23,10 @@ pub async fn follow_peers(
         let Heard { answer: Answer::New(peers), .. } = follower.next::<Peers>(after.as_ref()).await else { continue };
         after = Some(peers.digest.clone());
         if peers.version != WIRE_VERSION {
-            tracing::error!(version = peers.version, "the operator's answer about addresses is of another version; ignored");
+            tracing::error!(version = peers.version, "ignoring peer addresses from an operator of another version");
             continue;
         }
-        tracing::info!(operators = ?peers.operators, extensions = ?peers.extensions, "the addresses of the channel");
+        tracing::info!(operators = ?peers.operators, extensions = ?peers.extensions, "received the addresses of the channel");
         move_to(&peers.operators, |urls| operators.set_servers(urls).and_then(|()| enrolment.set_servers(urls)));
         if let Some(extension) = extension {
             move_to(&peers.extensions, |urls| extension.set_servers(urls));
@@ -40,6 +40,6 @@ fn move_to(urls: &[String], set: impl FnOnce(&str) -> Result<(), ClientError>) {
         return;
     }
     if let Err(error) = set(&urls.join(",")) {
-        tracing::error!(%error, "the operator names an address that cannot be used; going on with those known");
+        tracing::error!(%error, "the operator sent an invalid address; keeping the known ones");
     }
 }

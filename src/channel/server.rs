@@ -64,7 +64,7 @@ pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&
 pub async fn read_message<T: DeserializeOwned>(body: Body, limit: usize) -> Result<T, NotNow> {
     let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| NotNow::TooLarge)?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        tracing::warn!(%error, "a message on the channel cannot be read");
+        tracing::warn!(%error, "rejected an invalid message on the channel");
         NotNow::Malformed
     })
 }
@@ -85,10 +85,10 @@ pub enum NotNow {
 impl IntoResponse for NotNow {
     fn into_response(self) -> Response {
         match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "this is for a task of this cluster, which proves it by its certificate\n"),
-            Self::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "there is nothing to hand out yet\n"),
-            Self::Malformed => (StatusCode::BAD_REQUEST, "the message has another form or version, or is for another cluster or task\n"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the message is too large or was cut off\n"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "only tasks of this cluster have access; they need a client certificate\n"),
+            Self::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "nothing is available yet\n"),
+            Self::Malformed => (StatusCode::BAD_REQUEST, "the message is malformed, or for another version, cluster, or task\n"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the message is too large or incomplete\n"),
         }
         .into_response()
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_poll_waits_only_while_there_is_nothing_newer() {
+    async fn a_long_poll_returns_as_soon_as_there_is_something_newer() {
         check(Some("a"), Some("b"), poll(None, LONG), Waited::New(value("a")), 0).await;
         check(Some("a"), Some("b"), poll(Some("old"), LONG), Waited::New(value("a")), 0).await;
         check(Some("a"), Some("b"), poll(Some("a"), LONG), Waited::New(value("b")), 10).await;

@@ -1,4 +1,4 @@
-//! What the newest observation of the Swarm says about the addresses in offers: whether each still belongs to the same service.
+//! Whether each address in an offer still belongs to the same service, by the newest observation of the Swarm.
 //! Tables are tested one after another, and a large one takes time; but who owns an address does not depend on tests, so this is
 //! known as soon as the newest table arrives. Decides nothing.
 
@@ -146,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_gone_when_its_service_has_left_it_whatever_else_is_different() {
+    fn an_address_is_gone_once_its_service_no_longer_has_it() {
         let addresses = AddressTracker::default();
         addresses.offer(&offer(1), &table("a.test", &[(1, "web"), (2, "web"), (3, "api")]));
-        assert_eq!(gone(&addresses, 1), None, "nobody has looked");
+        assert_eq!(gone(&addresses, 1), None, "there is no observation yet");
         for (second, host, tasks, expected) in [
             (10, "a.test", &[(1, "web"), (2, "web"), (3, "api")][..], &[][..]),
             (20, "b.test", &[(1, "web"), (2, "web"), (3, "api"), (4, "web")], &[]),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn offers_that_are_asked_about_are_remembered_among_many() {
+    fn offers_in_use_are_kept_when_many_others_are_made() {
         let addresses = AddressTracker::default();
         let table = table("a.test", &[(1, "web")]);
         addresses.saw(&table, at(1));

@@ -62,19 +62,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_parts_are_found_with_few_tests() {
+    async fn rejected_parts_are_found_with_few_tests() {
         check(5000, &[17], None, Some(&[17]), 30).await;
         check(5000, &[0, 2500, 4999], None, Some(&[0, 2500, 4999]), 90).await;
         check(1, &[0], None, Some(&[0]), 2).await;
     }
 
     #[tokio::test]
-    async fn of_two_parts_that_are_refused_together_one_is_found() {
+    async fn one_of_two_parts_that_are_rejected_together_is_found() {
         check(100, &[], Some((3, 90)), Some(&[90]), 20).await;
     }
 
     #[tokio::test]
-    async fn nothing_is_found_when_no_suspect_or_every_suspect_is_the_cause() {
+    async fn nothing_is_found_if_no_suspect_or_every_suspect_is_the_cause() {
         check(0, &[], None, None, 0).await;
         // Number 100 is not a suspect.
         check(100, &[100], None, None, 1).await;

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn numbers_only_go_up_whatever_the_clock_and_the_others_say() {
+    async fn generation_numbers_only_rise() {
         let now = Timestamp::now();
         let heard = watch::Sender::new(0);
         let credentials = Credentials::new(Authority::create(now).unwrap().root().clone());
@@ -86,11 +86,11 @@ mod tests {
         let first = generation(&mut signer, now);
         assert!(first > microseconds(now));
         let earlier = now.checked_sub(SignedDuration::from_hours(1)).unwrap();
-        assert_eq!(generation(&mut signer, earlier), first + 1, "the clock was set back");
+        assert_eq!(generation(&mut signer, earlier), first + 1, "the number rises even if the clock was set back");
         heard.send_replace(first + 1000);
         signer.overtaken().await;
-        assert_eq!(generation(&mut signer, now), first + 1001, "another extension was further");
+        assert_eq!(generation(&mut signer, now), first + 1001, "the number is higher than that of another extension");
         heard.send_replace(u64::MAX);
-        assert_eq!(generation(&mut signer, now), first + 1002, "nobody is that far");
+        assert_eq!(generation(&mut signer, now), first + 1002, "an impossible number is ignored");
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Faul
 /// The certificates of one or several CAs as DER, without duplicates.
 pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fault> {
     if private_keys::looks_like_a_key(content) {
-        return Err(Fault::new(MaterialState::HoldsKey, "there is a private key in it"));
+        return Err(Fault::new(MaterialState::HoldsKey, "it contains a private key"));
     }
     let mut all = Vec::new();
     for der in certificates(content, Purpose::Authority)? {
@@ -85,7 +85,7 @@ pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fa
         check_count(all.len(), AUTHORITIES_MAX)?;
     }
     if all.iter().map(Vec::len).sum::<usize>() > AUTHORITY_BYTES_MAX {
-        let words = format!("its certificates have more than {} KiB, which no proxy is given for one CA", AUTHORITY_BYTES_MAX >> 10);
+        let words = format!("its certificates are larger than {} KiB, the maximum for one CA", AUTHORITY_BYTES_MAX >> 10);
         return Err(Fault::new(MaterialState::NotACertificate, words));
     }
     let windows = all.iter().map(|der| parse(der).map(|(certificate, _)| window(&certificate))).collect::<Result<_, _>>()?;
@@ -93,7 +93,7 @@ pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fa
 }
 
 fn check_count(found: usize, max: usize) -> Result<(), Fault> {
-    let words = || format!("it holds more than {max} certificates");
+    let words = || format!("it contains more than {max} certificates");
     if found > max { Err(Fault::new(MaterialState::NotACertificate, words())) } else { Ok(()) }
 }
 
@@ -132,9 +132,9 @@ fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault>
     }
     match (found.is_empty(), keys, others) {
         (false, ..) => Ok(found),
-        (true, 0, 0) => Err(no_certificate(why_no_block(content).unwrap_or("it holds no certificate"))),
-        (true, 0, _) => Err(no_certificate("it holds no certificate")),
-        (true, ..) => Err(no_certificate("it holds a key and no certificate")),
+        (true, 0, 0) => Err(no_certificate(why_no_block(content).unwrap_or("it contains no certificate"))),
+        (true, 0, _) => Err(no_certificate("it contains no certificate")),
+        (true, ..) => Err(no_certificate("it contains a key but no certificate")),
     }
 }
 
@@ -147,7 +147,7 @@ fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
     let (_, rest) = parse(&der)?;
     // The appended data is a separate SEQUENCE.
     if may_be_trusted && rest.first().is_some_and(|tag| *tag != 0x30) {
-        return Err(no_certificate("there is something else behind a certificate in its block"));
+        return Err(no_certificate("a certificate block contains extra data after the certificate"));
     }
     let length = der.len() - rest.len();
     let mut der = der;
@@ -156,7 +156,7 @@ fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
 }
 
 fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {
-    let unreadable = |_| no_certificate("a certificate in it cannot be read: what its block holds is no X.509 certificate");
+    let unreadable = |_| no_certificate("a certificate in it cannot be read: the content of its block is not an X.509 certificate");
     X509Certificate::from_der(der).map(|(rest, certificate)| (certificate, rest)).map_err(unreadable)
 }
 
@@ -170,16 +170,16 @@ fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
     match chain.iter().position(fits) {
         Some(0) => Ok(()),
         Some(place) => {
-            mismatch(&format!("the key belongs to certificate {} of {}: the server's own must stand first", place + 1, chain.len()))
+            mismatch(&format!("the key belongs to certificate {} of {}; the server's own must be first", place + 1, chain.len()))
         }
-        None if key.has_others => mismatch("of the keys in it the first counts, and that one is another certificate's"),
-        None => mismatch("the key is another certificate's"),
+        None if key.has_others => mismatch("the first one of its keys is used, which belongs to another certificate"),
+        None => mismatch("the key belongs to another certificate"),
     }
 }
 
 fn facts(chain: &[X509Certificate<'_>]) -> Result<Facts, Fault> {
     // A chain is never empty.
-    let leaf = chain.first().ok_or_else(|| no_certificate("it holds no certificate"))?;
+    let leaf = chain.first().ok_or_else(|| no_certificate("it contains no certificate"))?;
     let path = path(chain);
     let mut names = names(leaf);
     let more_names = names.len().saturating_sub(NAMES_MAX);
@@ -218,7 +218,7 @@ fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]
     let own = (!is_self_issued(leaf)).then(|| client_compatibility::of_signature(leaf, "it")).flatten();
     let chain = path
         .iter()
-        .filter_map(|(place, certificate)| client_compatibility::of_signature(certificate, &format!("certificate {place} in it")));
+        .filter_map(|(place, certificate)| client_compatibility::of_signature(certificate, &format!("chain certificate {place}")));
     own.into_iter().chain(chain).collect()
 }
 

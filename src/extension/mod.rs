@@ -78,16 +78,16 @@ pub struct ExtensionOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ExtensionError {
     /// The operator's address cannot be used.
-    #[error("preparing to follow the operator")]
+    #[error("cannot set up the connection to the operator")]
     Client(#[from] ClientError),
     /// The engine is missing or its directory cannot be written.
-    #[error("asking the engine for its version")]
+    #[error("cannot run the engine")]
     Engine(#[from] EngineError),
     /// Proxies cannot be served over TLS.
-    #[error("preparing to serve the proxies")]
+    #[error("cannot set up TLS for the proxies")]
     Tls(#[from] TlsError),
     /// The port is taken, or the server failed.
-    #[error("serving the proxies on {listen}")]
+    #[error("cannot serve the proxies on {listen}")]
     Serve {
         /// Where.
         listen: SocketAddr,
@@ -107,7 +107,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     let credentials = enrolment.credentials();
     let tls = server_config(credentials, ClientAuthentication::Required)?;
     let client = ChannelClient::new(&options.operator_url, credentials, OPERATOR_NAME)?;
-    tracing::info!(cluster = %options.cluster, engine = engine_version, listen = %options.listen, "the extension starts");
+    tracing::info!(cluster = %options.cluster, engine = engine_version, listen = %options.listen, "starting the extension");
 
     let desired = watch::Sender::new(None);
     let outcome = watch::Sender::new(Arc::new(PipelineResult::default()));
@@ -136,7 +136,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
             _ = credentials.ready() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        tracing::info!("the extension serves");
+        tracing::info!("the extension is ready");
         tokio::select! {
             served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
             never = follow(&client, &options.cluster, &desired, &freshness) => match never {},
@@ -188,10 +188,10 @@ async fn follow(
         };
         after = Some(message.digest.clone());
         if message.version != WIRE_VERSION || &message.table.cluster != cluster {
-            tracing::error!(version = message.version, cluster = %message.table.cluster, "the operator sent a table that is not for this extension; it is ignored");
+            tracing::error!(version = message.version, cluster = %message.table.cluster, "ignoring a foreign route table");
             continue;
         }
-        tracing::debug!(digest = message.digest.short(), "a new table");
+        tracing::debug!(digest = message.digest.short(), "received a new route table");
         freshness.confirmations.note(&message.digest, confirmed);
         freshness.addresses.saw(&message.table, confirmed);
         desired.send_replace(Some(Arc::new(message)));

@@ -131,7 +131,7 @@ impl Pipeline {
                     pause
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a configuration could not be tested; trying again");
+                    tracing::error!(%error, "cannot test a configuration; retrying");
                     self.done = None;
                     Some(retry.next())
                 }
@@ -278,7 +278,7 @@ impl Pipeline {
         let boot = self.same_boot(&boot).unwrap_or_else(|| stamp.on(Bundle { accepted_at: Some(Timestamp::now()), ..boot }));
         self.validator.remember_good([&live, &boot]);
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
-        tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
+        tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepted the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
         let config = ProxyConfig::new(live, boot.clone(), resolved.contents.clone(), parts);
         self.addresses.offer(&config.digest, &desired.table);
@@ -309,7 +309,7 @@ impl Pipeline {
             words,
             undecided,
             too_large,
-            "the configuration is not accepted; the last good one stays"
+            "the configuration was rejected; the last good one stays in use"
         );
         let refused = Some(Refusal { undecided, too_large, ..Refusal::new(desired.digest.clone(), words) });
         let outcome = PipelineResult { refused, material: resolved.reports.clone(), ..self.outcome.borrow().as_ref().clone() };

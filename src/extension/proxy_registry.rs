@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_that_says_nothing_new_wakes_nobody() {
+    fn an_unchanged_heartbeat_is_not_news() {
         let proxies = ProxyRegistry::default();
         let mut news = proxies.news();
         proxies.take(report("a", 1), at(0));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_misses_two_reports_is_silent_until_it_is_heard_of_again() {
+    fn a_proxy_that_misses_two_reports_is_silent_until_its_next_report() {
         let proxies = ProxyRegistry::default();
         proxies.take(report("a", 1), at(0));
         proxies.take(report("b", 1), at(4));
@@ -137,12 +137,12 @@ mod tests {
         let mut news = proxies.news();
         news.mark_unchanged();
         proxies.take(report("a", 1), at(21));
-        assert!(news.has_changed().unwrap(), "it is back, which is news");
+        assert!(news.has_changed().unwrap(), "a proxy that reports again is news");
         assert_eq!(silent(21), [false, true]);
     }
 
     #[test]
-    fn a_proxy_that_fell_silent_is_forgotten_after_half_a_minute() {
+    fn a_silent_proxy_is_forgotten_after_thirty_seconds() {
         let proxies = ProxyRegistry::default();
         proxies.take(report("a", 1), at(0));
         proxies.take(report("b", 1), at(10));

@@ -51,7 +51,7 @@ impl Reporter<'_> {
                     Duration::ZERO
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "the report was not delivered");
+                    tracing::debug!(%error, "cannot deliver the report to the operator");
                     retry.next()
                 }
             };
@@ -86,7 +86,7 @@ impl Reporter<'_> {
         let path = format!("/v1/clusters/{}/report", self.cluster);
         match self.client.send(&path, &report).await {
             Err(ClientError::Oversized(fault)) => {
-                tracing::warn!(%fault, "the report is too large; it is told in fewer words");
+                tracing::warn!(%fault, "the report is too large; sending it with shortened messages");
                 self.client.send(&path, &in_fewer_words(report)).await
             }
             sent => sent,

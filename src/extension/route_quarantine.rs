@@ -130,7 +130,7 @@ impl Quarantine {
     fn hold(&mut self, table: &RouteTable, found: Vec<(Part, String)>, removal: Removal, too_large: bool) {
         self.held.clear();
         for (part, words) in found {
-            tracing::warn!(part = ?part, words, too_large, "a part is refused and left out; everything else is served");
+            tracing::warn!(part = ?part, words, too_large, "the engine rejects a part, which is left out; everything else is served");
             let identity = table.identity_of(&part);
             self.held.insert(part, Held { identity, words, too_large, since: Instant::now(), removal });
         }
@@ -176,7 +176,7 @@ mod tests {
     use super::least;
 
     #[test]
-    fn the_least_number_is_found() {
+    fn the_smallest_matching_number_is_found() {
         for wanted in 1..=10 {
             assert_eq!(least(10, |number| number >= wanted), Some(wanted));
         }

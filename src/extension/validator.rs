@@ -20,7 +20,7 @@ use crate::types::{Digest, EngineKind};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ValidationError {
     /// The engine, or the administrator's template, refuses it. The message of the engine or template.
-    #[error("the configuration is refused: {0}")]
+    #[error("the configuration is rejected: {0}")]
     Refused(String),
     /// The engine was not run, because the receivers could not read the configuration. The message says how large it is.
     #[error("the configuration is too large: {0}")]
@@ -91,7 +91,7 @@ impl Validator {
 
     /// Why a table cannot be rendered here at all: it is for another engine.
     pub(super) fn check_engine(&self, table: &RouteTable) -> Option<ValidationError> {
-        let message = || format!("the routes are for the engine {}, and this extension runs {}", table.engine, self.kind);
+        let message = || format!("the routes are for the engine {}, but this extension runs {}", table.engine, self.kind);
         (table.engine != self.kind).then(|| ValidationError::Refused(message()))
     }
 

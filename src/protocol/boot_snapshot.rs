@@ -22,7 +22,7 @@ pub enum BootError {
     #[error("the boot snapshot is not a bundle")]
     Json(#[from] serde_json::Error),
     /// It is not readable as gzip.
-    #[error("the boot snapshot cannot be unpacked")]
+    #[error("cannot decompress the boot snapshot")]
     Gzip(#[from] std::io::Error),
 }
 

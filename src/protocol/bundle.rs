@@ -197,13 +197,13 @@ fn is_plain_file_name(name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleFault {
     /// Another protocol version.
-    #[error("message version {0} is not {WIRE_VERSION}")]
+    #[error("unsupported message version {0}; this side supports {WIRE_VERSION}")]
     Version(u32),
     /// It is for the proxies of another cluster.
     #[error("the configuration is for cluster {0}")]
     Cluster(ClusterName),
     /// It is for another engine.
-    #[error("the configuration is for the engine {found}, and this proxy runs {own}")]
+    #[error("the configuration is for the engine {found}, but this proxy runs {own}")]
     Engine {
         /// The engine that it is for.
         found: EngineKind,
@@ -220,10 +220,10 @@ pub enum BundleFault {
     #[error("the configuration is not signed by the cluster's extension: {0}")]
     Signature(NotTrusted),
     /// Its generation is so far ahead that no later one could follow.
-    #[error("the configuration's generation {0} is more than a day ahead of the time at which it was signed")]
+    #[error("generation {0} of the configuration is more than a day ahead of the time of its signature")]
     Ahead(u64),
     /// It is older than one that this proxy has had.
-    #[error("the configuration is older than the one that this proxy has run (generation {found}, and it has had {had})")]
+    #[error("the configuration (generation {found}) is older than the newest one that this proxy has run (generation {had})")]
     Older {
         /// Its generation.
         found: u64,

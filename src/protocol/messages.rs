@@ -157,7 +157,7 @@ pub struct Contents(pub BTreeMap<String, String>);
 /// Errors of the JSON library quote their input, which would be a key here.
 impl<'de> Deserialize<'de> for Contents {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let silent = |_| serde::de::Error::custom("the contents of secret files are not laid out as they should be");
+        let silent = |_| serde::de::Error::custom("the contents of secret files are malformed");
         BTreeMap::deserialize(deserializer).map(Self).map_err(silent)
     }
 }

@@ -27,7 +27,7 @@ pub struct NewNetworks {
 
 /// The text is not a valid value of the variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not what an operator writes")]
+#[error("not a valid list of new networks from an operator")]
 pub struct NotNewNetworks;
 
 /// `FROM UNTIL PORT NODE_PORT KNOWN NEW`: `+` separates the subnets of a network, `,` separates networks, `-` means none.

@@ -25,7 +25,7 @@ pub const BUNDLE_BYTES_MAX: u64 = MESSAGE_BYTES_MAX as u64;
 
 /// A message is larger than its receiver reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has {bytes} bytes as a message, and {max} at most are read")]
+#[error("the message has {bytes} bytes, more than the maximum of {max}")]
 pub struct TooLarge {
     /// How large it is.
     pub bytes: usize,

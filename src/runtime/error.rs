@@ -9,10 +9,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The engine read the configuration and refused it. Its own message, at most 4 KiB.
-    #[error("the engine refused the configuration: {0}")]
+    #[error("the engine rejected the configuration: {0}")]
     Refused(String),
     /// The program could not be started.
-    #[error("starting the engine {program}: {source}")]
+    #[error("cannot start the engine {program}: {source}")]
     Start {
         /// The program.
         program: String,
@@ -23,7 +23,7 @@ pub enum EngineError {
     #[error("the engine did not answer within {} s", .0.as_secs())]
     Timeout(Duration),
     /// The engine exited before it served.
-    #[error("the engine ended unexpectedly ({status}); its last words: {words}")]
+    #[error("the engine exited unexpectedly ({status}); its last output: {words}")]
     Exited {
         /// How it exited.
         status: ExitStatus,
@@ -31,7 +31,7 @@ pub enum EngineError {
         words: String,
     },
     /// A file or directory could not be written.
-    #[error("writing the engine's files to {path}: {source}")]
+    #[error("cannot write the engine's files to {path}: {source}")]
     Write {
         /// The path.
         path: String,
@@ -59,9 +59,9 @@ pub enum ChangeError {
     #[error("{0}")]
     Refused(String),
     /// The engine did not finish in time.
-    #[error("the engine's workers did not change within {} s", .0.as_secs())]
+    #[error("the engine did not replace its workers within {} s", .0.as_secs())]
     Timeout(Duration),
     /// The engine has exited.
-    #[error("the engine has ended")]
+    #[error("the engine has exited")]
     Exited,
 }

@@ -20,7 +20,7 @@ pub(super) fn without_paths(message: &str, directories: &[&Path]) -> String {
 
 /// A message that shares this many bytes with a secret quotes it.
 const SHARED_MAX: usize = 16;
-const WITHHELD: &str = "the engine refuses it, and its words are not shown: they quote a secret file";
+const WITHHELD: &str = "the engine rejects it; its error message is hidden because it quotes a secret file";
 
 /// Withholds a message that quotes a secret file. An engine quotes what it cannot read as a directive, and a line of an administrator
 /// can make it read any file. Replaces characters that cannot be printed.

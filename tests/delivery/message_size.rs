@@ -52,7 +52,7 @@ async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
     let held: Vec<_> = report.quarantined.iter().map(|held| (&held.part, held.too_large)).collect();
     assert_eq!(held, [(&Part::Route { host: heavy, path: ContextPath::root() }, true)]);
     let words = &report.quarantined[0].words;
-    assert!(words.contains("for proxies") && words.contains(&format!("{MESSAGE_BYTES_MAX} at most are read")), "{words}");
+    assert!(words.contains("for proxies") && words.contains(&format!("more than the maximum of {MESSAGE_BYTES_MAX}")), "{words}");
     proxy.drained().await.unwrap();
     extension.stopped().await;
 }

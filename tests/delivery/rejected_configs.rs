@@ -50,7 +50,7 @@ async fn an_engine_that_cannot_be_asked_is_no_refusal_and_is_asked_again() {
     stage.take_engine();
     let next = stage.publish(routes(&stage, &[("next.example.org", &[&app])]));
     let refusal = eventually("the trouble is reported", || stage.report()?.refused).await;
-    assert!(refusal.undecided && refusal.digest == next && refusal.words.contains("starting the engine"), "{refusal:?}");
+    assert!(refusal.undecided && refusal.digest == next && refusal.words.contains("cannot start the engine"), "{refusal:?}");
     stage.give_engine_back();
     let report = eventually("it is asked again", || accepted(&next)).await;
     assert_eq!(report.refused, None);

@@ -109,7 +109,7 @@ impl Server {
         }
         let mut bundles = report.boot.iter().chain(&report.live);
         if let Some(fault) = bundles.find_map(|bundle| bundle.check_signed(&report.cluster, self.authority.root()).err()) {
-            tracing::warn!(cluster = %report.cluster, task = report.task, %fault, "a report with a configuration that cannot be used");
+            tracing::warn!(cluster = %report.cluster, task = report.task, %fault, "rejected a report with an invalid configuration");
             return NotNow::Malformed.into_response();
         }
         match self.hub.take(report, Timestamp::now()) {
@@ -172,11 +172,11 @@ impl Server {
         let CertificateRequest { role, task, request, .. } = request;
         match self.authority.sign_request(*role, cluster, task, request, Timestamp::now()) {
             Ok(certificate) => {
-                tracing::info!(%cluster, %role, task, "a certificate for the channel");
+                tracing::info!(%cluster, %role, task, "issued a certificate for the channel");
                 Json(IssuedCertificate::new(&certificate)).into_response()
             }
             Err(error) => {
-                tracing::warn!(%cluster, %role, %error, "a request for a certificate is refused");
+                tracing::warn!(%cluster, %role, %error, "rejected a certificate request");
                 NotNow::Malformed.into_response()
             }
         }

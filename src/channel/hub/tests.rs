@@ -74,7 +74,7 @@ fn admission() -> Admission {
 }
 
 #[test]
-fn reports_of_and_about_tasks_unknown_to_the_swarm_are_dropped() {
+fn reports_from_or_about_unknown_tasks_are_dropped() {
     let hub = hub_with(80);
     assert_eq!(hub.take(report("invented", 80), at(1)), None);
     assert!(hub.report(&cluster()).is_none());
@@ -93,7 +93,7 @@ fn take(hub: &Hub, report: ExtensionReport, second: i64) -> Taken {
 }
 
 #[test]
-fn only_a_report_with_news_counts_as_a_change() {
+fn only_a_report_with_new_content_is_a_change() {
     let hub = hub_with(80);
     let mut changes = hub.changes();
     let mut check = |report: ExtensionReport, second, expected: bool| {
@@ -111,11 +111,11 @@ fn only_a_report_with_news_counts_as_a_change() {
 }
 
 #[test]
-fn a_short_report_keeps_the_bundles_of_the_same_configuration_only() {
+fn a_short_report_keeps_only_the_bundles_of_the_same_configuration() {
     let hub = hub_with(80);
     let short = |port| ExtensionReport { boot: None, ..report("a", port) };
     assert_eq!(take(&hub, short(80), 0), Taken::NeedsBundles);
-    assert!(hub.report(&cluster()).is_none(), "half a report is none");
+    assert!(hub.report(&cluster()).is_none(), "an incomplete report is ignored");
     assert_eq!(take(&hub, report("a", 80), 1), Taken::Kept);
     assert_eq!(take(&hub, short(80), 2), Taken::Kept);
     assert_eq!(hub.report(&cluster()).unwrap().report.boot, Some(bundle("boot")));
@@ -125,7 +125,7 @@ fn a_short_report_keeps_the_bundles_of_the_same_configuration_only() {
 }
 
 #[test]
-fn of_two_extensions_the_report_of_the_more_advanced_is_used_with_the_proxies_of_both() {
+fn the_report_of_the_more_advanced_extension_is_used_with_the_proxies_of_both() {
     let hub = hub_with(81);
     take(&hub, ExtensionReport { proxies: vec![proxy("p1", 1), proxy("p2", 1)], ..report("old", 80) }, 1);
     take(&hub, ExtensionReport { proxies: vec![proxy("p2", 2)], ..report("new", 81) }, 2);
@@ -134,11 +134,11 @@ fn of_two_extensions_the_report_of_the_more_advanced_is_used_with_the_proxies_of
     assert_eq!((received.report.task.as_str(), received.at), ("new", at(3)));
     assert_eq!(received.report.proxies, [proxy("p1", 3), proxy("p2", 2)]);
     take(&hub, report("new", 81), 60);
-    assert_eq!(hub.report(&cluster()).unwrap().report.proxies, [], "the old one has been silent for long");
+    assert_eq!(hub.report(&cluster()).unwrap().report.proxies, [], "the old extension is silent");
 }
 
 #[test]
-fn a_refusal_of_the_newest_table_outranks_an_older_acceptance() {
+fn a_rejection_of_the_newest_table_outranks_an_older_acceptance() {
     let hub = hub_with(82);
     let refused = Refusal::new(desired(82).digest, "no".to_owned());
     take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
@@ -147,7 +147,7 @@ fn a_refusal_of_the_newest_table_outranks_an_older_acceptance() {
 }
 
 #[test]
-fn of_two_equal_acceptances_the_one_with_all_certificates_is_used() {
+fn if_two_extensions_accepted_the_same_table_the_one_with_all_certificates_is_used() {
     let hub = hub_with(80);
     let material = |state| MaterialReport {
         certificate: "cert".to_owned(),
@@ -169,7 +169,7 @@ fn of_two_equal_acceptances_the_one_with_all_certificates_is_used() {
 }
 
 #[test]
-fn publishing_wakes_subscribers_only_on_a_change() {
+fn publishing_notifies_subscribers_only_of_changes() {
     let hub = hub_with(80);
     let mut following = hub.of_cluster(&cluster(), |entry| entry.published.subscribe()).expect("the cluster is published");
     following.mark_unchanged();
@@ -182,11 +182,11 @@ fn publishing_wakes_subscribers_only_on_a_change() {
 }
 
 #[test]
-fn peers_wake_for_changes_only() {
+fn peers_are_notified_only_of_changes() {
     let hub = hub_with(80);
     let peers = |extension: &str| Peers::new(vec!["https://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
     let mut following = hub.of_cluster(&cluster(), |entry| entry.peers.subscribe()).expect("the cluster is published");
-    assert!(following.borrow_and_update().is_none(), "with a control network names tell");
+    assert!(following.borrow_and_update().is_none(), "with a control network, peers are found by name");
     hub.introduce(&cluster(), peers("https://192.0.2.2:32768"));
     assert!(following.has_changed().unwrap());
     following.mark_unchanged();

@@ -15,11 +15,11 @@ pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
     let words = match info.algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
         "1.2.840.10045.2.1" => curve(info),
-        "1.3.101.112" => Some("its key is of the kind Ed25519, which no browser takes"),
-        "1.3.101.113" => Some("its key is of the kind Ed448, which no browser takes"),
-        "1.2.840.10040.4.1" => Some("its key is of the kind DSA, which no client takes any more"),
-        "1.2.840.113549.1.1.10" => Some("its key is for RSASSA-PSS only, which most browsers refuse"),
-        _ => Some("its key is of a kind that browsers do not know"),
+        "1.3.101.112" => Some("its key type is Ed25519, which no browser accepts"),
+        "1.3.101.113" => Some("its key type is Ed448, which no browser accepts"),
+        "1.2.840.10040.4.1" => Some("its key type is DSA, which clients no longer accept"),
+        "1.2.840.113549.1.1.10" => Some("its key is for RSASSA-PSS only, which most browsers reject"),
+        _ => Some("its key type is unknown to browsers"),
     };
     words.map(|words| doubt(DoubtKind::Key, words))
 }
@@ -27,7 +27,7 @@ pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
 fn short_rsa(key: Result<PublicKey<'_>, impl Sized>) -> Option<Doubt> {
     let Ok(PublicKey::RSA(key)) = key else { return None };
     let bits = 8 * key.modulus.iter().skip_while(|byte| **byte == 0).count();
-    (bits < RSA_BITS_MIN).then(|| doubt(DoubtKind::Key, format!("its RSA key has {bits} bits, and clients want {RSA_BITS_MIN} at least")))
+    (bits < RSA_BITS_MIN).then(|| doubt(DoubtKind::Key, format!("its RSA key has {bits} bits; clients require at least {RSA_BITS_MIN}")))
 }
 
 fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
@@ -35,8 +35,8 @@ fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
     match curve.map(|oid| oid.to_id_string()).as_deref() {
         // P-256 and P-384.
         Some("1.2.840.10045.3.1.7" | "1.3.132.0.34") => None,
-        Some("1.3.132.0.35") => Some("its key is on the curve P-521, which some browsers (Chrome among them) refuse"),
-        _ => Some("its key is on a curve that browsers refuse: they take P-256 and P-384"),
+        Some("1.3.132.0.35") => Some("its key uses the curve P-521, which some browsers (such as Chrome) reject"),
+        _ => Some("its key uses a curve that browsers reject; they accept P-256 and P-384"),
     }
 }
 
@@ -44,15 +44,15 @@ fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
 pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<Doubt> {
     let kind = match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => {
-            "with MD5 or older, which every client refuses"
+            "with MD5 or an older algorithm, which every client rejects"
         }
         "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.2.840.10040.4.3" | "1.3.14.3.2.29" | "1.3.14.3.2.27" => {
-            "with SHA-1, which browsers refuse"
+            "with SHA-1, which browsers reject"
         }
-        "1.2.840.113549.1.1.14" | "1.2.840.10045.4.3.1" => "with SHA-224, which browsers refuse",
-        "1.3.101.112" => "with Ed25519, which no browser takes",
-        "1.3.101.113" => "with Ed448, which no browser takes",
-        "2.16.840.1.101.3.4.3.1" | "2.16.840.1.101.3.4.3.2" => "with DSA, which no client takes any more",
+        "1.2.840.113549.1.1.14" | "1.2.840.10045.4.3.1" => "with SHA-224, which browsers reject",
+        "1.3.101.112" => "with Ed25519, which no browser accepts",
+        "1.3.101.113" => "with Ed448, which no browser accepts",
+        "2.16.840.1.101.3.4.3.1" | "2.16.840.1.101.3.4.3.2" => "with DSA, which clients no longer accept",
         _ => return None,
     };
     Some(doubt(DoubtKind::Signature, format!("{which} is signed {kind}")))
@@ -114,18 +114,18 @@ EXg2dzao5kLn/y2sbsI=
     }
 
     #[test]
-    fn kinds_that_every_client_takes_are_not_doubted() {
+    fn widely_supported_keys_and_signatures_raise_no_doubt() {
         check(&made(&rcgen::PKCS_ECDSA_P256_SHA256), None, None);
         check(&made(&rcgen::PKCS_ECDSA_P384_SHA384), None, None);
     }
 
     #[test]
-    fn kinds_that_clients_refuse_are_told() {
+    fn keys_and_signatures_that_clients_reject_are_reported() {
         let (plain, edwards) = (made(&rcgen::PKCS_ECDSA_P256_SHA256), made(&rcgen::PKCS_ED25519));
         check(&edwards, Some("Ed25519"), None);
         check(&patched(&edwards, &[0x2b, 0x65, 0x70], &[0x2b, 0x65, 0x71]), Some("Ed448"), None);
         let curve = [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
-        check(&patched(&plain, &curve, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1]), Some("curve that browsers refuse"), None);
+        check(&patched(&plain, &curve, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1]), Some("curve that browsers reject"), None);
         let sha256 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
         check(&patched(&plain, &sha256, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 1]), None, Some("SHA-224"));
         let old = CertificateDer::from_pem_slice(OLD.as_bytes()).unwrap();

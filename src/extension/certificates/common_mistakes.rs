@@ -18,10 +18,10 @@ pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> 
     }
     // A DER file is a SEQUENCE with a long length.
     if matches!(content, [0x30, 0x81..=0x84, ..]) {
-        return Err(Fault::new(state, format!("it is in the binary form DER, and PEM text is needed ({remedy})")));
+        return Err(Fault::new(state, format!("it is in the binary format DER; convert it to PEM ({remedy})")));
     }
     if matches!(content, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'-', ..] | [b'-', 0, ..]) {
-        return Err(Fault::new(state, "it is text in UTF-16: store it as plain text (ASCII or UTF-8)"));
+        return Err(Fault::new(state, "it is UTF-16 text; store it as plain text (ASCII or UTF-8)"));
     }
     Ok(())
 }
@@ -30,13 +30,13 @@ pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> 
 pub(super) fn why_no_block(content: &[u8]) -> Option<&'static str> {
     let has = |wanted: &[u8]| contains(content, wanted);
     let words = if has(b"\\n") && has(b"-----BEGIN") {
-        "it is one line in which \\n stands for line breaks: store it with real line breaks (printf '%b' \"$TEXT\")"
+        "it is a single line with \\n instead of line breaks; store it with real line breaks (printf '%b' \"$TEXT\")"
     } else if has(b"-----BEGIN") && !has(b"\n") && has(b"\r") {
-        "its lines end with CR alone: store it with line breaks of Unix or Windows"
+        "its lines end with CR only; store it with Unix or Windows line breaks"
     } else if has(b"-----BEGIN") {
-        "no line in it is -----BEGIN ...----- alone: that line must begin at its left edge and end where it ends"
+        "its -----BEGIN ...----- line contains other characters; it must stand alone on its line, without leading spaces"
     } else if has(b"LS0tLS1CRUdJTi") {
-        "it is PEM text that was encoded in base64 once more: decode it (base64 -d)"
+        "it is PEM text that was encoded in base64 a second time; decode it (base64 -d)"
     } else if std::str::from_utf8(content).is_err() || content.contains(&0) {
         "it is not PEM text"
     } else {

@@ -59,7 +59,7 @@ impl Label {
             Self::Trusted => "TRUSTED CERTIFICATE",
             Self::Key(label) => label,
             Self::EncryptedKey => "ENCRYPTED PRIVATE KEY",
-            Self::ForeignKey => "PRIVATE KEY (of another program)",
+            Self::ForeignKey => "PRIVATE KEY (in another program's format)",
             Self::Other => "(neither certificate nor key)",
         }
     }
@@ -92,13 +92,13 @@ impl Damage {
     pub(super) fn words(self, label: Label) -> String {
         let block = label.shown();
         match self {
-            Self::Joined => "it is one line: store it with its line breaks".to_owned(),
-            Self::Cut => format!("its block {block} has no last line -----END ...-----: it was cut off, or that line is damaged"),
-            Self::WrongEnd => format!("the last line of its block {block} is damaged, or another block's"),
+            Self::Joined => "it is a single line; store it with its line breaks".to_owned(),
+            Self::Cut => format!("its block {block} has no -----END ...----- line; the block was cut off, or that line is damaged"),
+            Self::WrongEnd => format!("the last line of its block {block} is damaged or belongs to another block"),
             Self::Lines => format!("its block {block} has empty lines, or lines of unequal length, in the middle"),
-            Self::Base64 => format!("the text of its block {block} is damaged (it is no base64)"),
-            Self::Header => format!("its block {block} begins with lines that the engine does not read: store it without them"),
-            Self::Encrypted => format!("its block {block} is encrypted, and nobody is there to type its passphrase"),
+            Self::Base64 => format!("the text of its block {block} is damaged (not valid base64)"),
+            Self::Header => format!("its block {block} begins with header lines that the engine cannot read; store it without them"),
+            Self::Encrypted => format!("its block {block} is encrypted, and proxies cannot enter its passphrase"),
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
             (Label::Key(_), Err(Damage::Header)) => return Err(no_key(Damage::Header.words(label))),
             (Label::Key(text), Ok(der)) => match known(text, &der) {
                 Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(text, &der, algorithm) }),
-                None => format!("what its block {text} holds is no key of that kind"),
+                None => format!("the content of its block {text} is not a key of that kind"),
             },
             // Under that label the engine also reads a key that is not encrypted.
             (Label::EncryptedKey, Ok(der)) => match known(PKCS8, &der) {
@@ -68,11 +68,11 @@ pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
     }
     drop(all);
     let spoilt = if seen == 0 { why_no_block(content) } else { None };
-    Err(fault.unwrap_or_else(|| no_key(spoilt.unwrap_or("it holds no private key"))))
+    Err(fault.unwrap_or_else(|| no_key(spoilt.unwrap_or("it contains no private key"))))
 }
 
-const ENCRYPTED: &str = "the key is encrypted, and nobody is there to type its passphrase: store it without (openssl pkey -in KEY)";
-const FOREIGN: &str = "it is a key in the form of another program: write it as PEM (ssh-keygen -p -m PEM -f COPY-OF-KEY)";
+const ENCRYPTED: &str = "the key is encrypted, and proxies cannot enter its passphrase; store it without one (openssl pkey -in KEY)";
+const FOREIGN: &str = "it is a key in another program's format; convert it to PEM (ssh-keygen -p -m PEM -f COPY-OF-KEY)";
 
 fn no_key(words: impl Into<String>) -> Fault {
     Fault::new(MaterialState::NotAKey, words)

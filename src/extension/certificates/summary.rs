@@ -78,8 +78,8 @@ impl Facts {
         let chain = self.chain.iter().filter_map(|(place, window)| {
             let words = match window.standing(now) {
                 Standing::Valid => return None,
-                Standing::Early(from) => format!("certificate {place} in it, of the chain, is not valid before {}", shown(from)),
-                Standing::Expired(on) => format!("certificate {place} in it, of the chain, expired on {}", shown(on)),
+                Standing::Early(from) => format!("chain certificate {place} is not valid before {}", shown(from)),
+                Standing::Expired(on) => format!("chain certificate {place} expired on {}", shown(on)),
             };
             Some(Doubt { kind: DoubtKind::Chain, words })
         });

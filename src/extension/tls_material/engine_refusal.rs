@@ -16,5 +16,5 @@ pub(super) fn by_engine(fault: CertificateFault) -> Fault {
 
 /// It was parsed as certificates but cannot be written as such.
 pub(super) fn unwritable() -> Fault {
-    Fault::new(MaterialState::NotACertificate, "it holds no certificate")
+    Fault::new(MaterialState::NotACertificate, "it contains no certificate")
 }

@@ -40,7 +40,7 @@ pub(in crate::extension) enum MaterialStatus<T> {
 
 impl<T> MaterialStatus<T> {
     pub(super) fn missing(object: &MaterialRef) -> Self {
-        Self::Bad(Fault::new(MaterialState::Missing, format!("the Swarm has no {}", object.name)))
+        Self::Bad(Fault::new(MaterialState::Missing, format!("there is no {} in the Swarm", object.name)))
     }
 
     /// The state at this time.
@@ -54,7 +54,7 @@ impl<T> MaterialStatus<T> {
             Standing::Valid => Self::Good(good),
             Standing::Expired(on) => Self::Bad(fault(MaterialState::Expired, format!("it expired on {}", shown(on)))),
             Standing::Early(from) => {
-                let words = format!("it is valid from {} on", shown(from));
+                let words = format!("it is not valid before {}", shown(from));
                 Self::Early(Fault { not_before: Some(from), ..fault(MaterialState::NotYetValid, words) })
             }
         }
@@ -94,6 +94,6 @@ fn read_file(path: &Path, state: MaterialState) -> Option<Result<Vec<u8>, Fault>
     match std::fs::read(path) {
         Ok(content) => Some(Ok(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => Some(Err(Fault::new(state, format!("its mount cannot be read: {}", error.kind())))),
+        Err(error) => Some(Err(Fault::new(state, format!("its mounted file cannot be read: {}", error.kind())))),
     }
 }

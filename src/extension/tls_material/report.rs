@@ -30,7 +30,7 @@ pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<Materia
         key: None,
         key_id: None,
         state: MaterialState::Missing,
-        words: "the image of extension and proxies has no root certificates".to_owned(),
+        words: "the image of the extension and the proxies has no root CA certificates".to_owned(),
         not_before: None,
         not_after: None,
         names: Vec::new(),
@@ -59,7 +59,7 @@ fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts:
             MaterialReport { not_after: facts.not_after(), names, more_names: facts.more_names, doubts: facts.doubts(now), ..blank }
         }
         MaterialStatus::Awaited => {
-            let words = "it is not mounted yet; what was used before stays in use".to_owned();
+            let words = "it is not mounted yet; the previous material stays in use".to_owned();
             MaterialReport { state: MaterialState::Awaited, words, ..blank }
         }
         MaterialStatus::Early(fault) | MaterialStatus::Bad(fault) => {

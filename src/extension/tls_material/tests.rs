@@ -80,12 +80,12 @@ fn states(resolved: &ResolvedTable) -> Vec<(&str, MaterialState)> {
 fn shown(resolved: &ResolvedTable, name: &str) -> Option<String> {
     let files = resolved.materials.pair(resolved.table.hosts[&host(name)].tls.as_ref()?)?;
     let [certificate, key] = [&files.certificate, &files.key].map(|file| &resolved.contents.0[file.name()]);
-    assert!(key.starts_with("-----BEGIN PRIVATE KEY-----") && !certificate.contains("PRIVATE"), "each in a file of its own");
+    assert!(key.starts_with("-----BEGIN PRIVATE KEY-----") && !certificate.contains("PRIVATE"), "each in its own file");
     Some(certificate.clone())
 }
 
 #[test]
-fn one_bad_object_costs_its_host_tls_and_no_other() {
+fn an_invalid_object_disables_tls_only_for_its_own_host() {
     let mut mounts = Mounts::new();
     let good = mounts.mount_pair("good", "a.example", 2099);
     mounts.mount("bad", "no certificate");
@@ -108,7 +108,7 @@ fn one_bad_object_costs_its_host_tls_and_no_other() {
 }
 
 #[test]
-fn what_a_host_used_before_stays_until_the_new_object_is_mounted() {
+fn a_host_keeps_its_previous_material_until_the_new_object_is_mounted() {
     let mut mounts = Mounts::new();
     let [one, two] = ["one", "two"].map(|id| mounts.mount_pair(id, "a.example", 2099));
     mounts.resolve(&table(&[("a.example", "one"), ("b.example", "two")]));
@@ -151,7 +151,7 @@ fn plain_requests_are_not_sent_to_a_host_that_has_no_tls_yet() {
 }
 
 #[test]
-fn the_certificate_of_before_is_not_kept_beyond_its_time_nor_for_an_object_that_is_bad() {
+fn the_previous_certificate_is_not_kept_after_it_expires_or_if_the_new_object_is_invalid() {
     let mut mounts = Mounts::new();
     mounts.mount_pair("one", "a.example", 2027);
     mounts.resolve(&table(&[("a.example", "one")]));
@@ -165,7 +165,7 @@ fn the_certificate_of_before_is_not_kept_beyond_its_time_nor_for_an_object_that_
 }
 
 #[test]
-fn what_is_not_valid_yet_waits_for_its_time_whatever_ran_before() {
+fn a_certificate_that_is_not_valid_yet_is_not_used_before_its_time() {
     let mut mounts = Mounts::new();
     mounts.mount_pair("old", "a.example", 2099);
     let new = mounts.mount_pair_from("new", "a.example", 2030, 2099);
@@ -175,9 +175,9 @@ fn what_is_not_valid_yet_waits_for_its_time_whatever_ran_before() {
         let resolved = mounts.resolve(&renewed);
         assert_eq!((shown(&resolved, "a.example"), shown(&resolved, "b.example")), (None, None), "as after a restart of the extension");
         assert_eq!(states(&resolved), [("name-new", MaterialState::NotYetValid)]);
-        assert!(!resolved.awaits, "nobody has to resolved every second, nor to hold anything back");
+        assert!(!resolved.awaits, "a certificate with a future date is not awaited");
         assert_eq!(resolved.next_change.unwrap().to_string(), "2030-01-01T00:00:00Z");
-        assert_eq!(resolved.reports[0].words, "it is valid from 2030-01-01 at 00:00 UTC on");
+        assert_eq!(resolved.reports[0].words, "it is not valid before 2030-01-01 at 00:00 UTC");
         assert_eq!(resolved.reports[0].not_before, resolved.next_change);
     }
     let resolved = mounts.resolve_at(&renewed, "2030-01-01T00:00:00Z");
@@ -198,13 +198,13 @@ fn an_authority_is_used_as_soon_as_one_of_its_certificates_is_valid() {
 }
 
 #[test]
-fn an_authority_with_a_key_is_not_used_at_all_and_the_others_are_written_anew() {
+fn an_authority_with_a_key_is_not_used_and_others_are_rewritten() {
     let mut mounts = Mounts::new();
     let (_, authority, key) = chain(&["a.example"]);
     mounts.mount("ca", &format!("some words\n{authority}more words\n{authority}"));
     let verification = Verification::Authority(object("ca"));
     let resolved = mounts.resolve(&verifying(Some(verification.clone())));
-    assert_eq!(resolved.materials.authority(&object("ca")).unwrap().content(), authority, "once, and no words");
+    assert_eq!(resolved.materials.authority(&object("ca")).unwrap().content(), authority, "each certificate once, without comments");
     for content in [format!("{authority}{key}"), format!("{key}{authority}")] {
         let mut mounts = Mounts::new();
         mounts.mount("ca", &content);
@@ -215,7 +215,7 @@ fn an_authority_with_a_key_is_not_used_at_all_and_the_others_are_written_anew() 
 }
 
 #[test]
-fn a_chain_that_expires_is_doubted_from_then_on() {
+fn an_expired_chain_is_reported() {
     let mut mounts = Mounts::new();
     let (certificate, intermediate, key) = chain_until(&["a.example"], 2030);
     mounts.mount("one", &format!("{certificate}{intermediate}{key}"));
@@ -223,12 +223,12 @@ fn a_chain_that_expires_is_doubted_from_then_on() {
     let resolved = mounts.resolve(&table);
     assert!(resolved.reports[0].doubts.is_empty() && resolved.next_change.unwrap().to_string() == "2030-01-01T00:00:00Z");
     let resolved = mounts.resolve_at(&table, "2030-01-01T00:00:00Z");
-    assert_eq!(resolved.reports[0].doubts[0].words, "certificate 2 in it, of the chain, expired on 2030-01-01 at 00:00 UTC");
+    assert_eq!(resolved.reports[0].doubts[0].words, "chain certificate 2 expired on 2030-01-01 at 00:00 UTC");
     assert!(shown(&resolved, "a.example").is_some());
 }
 
 #[test]
-fn what_is_used_changes_next_when_the_first_of_it_expires() {
+fn the_next_change_is_when_the_first_certificate_in_use_expires() {
     let mut mounts = Mounts::new();
     mounts.mount_pair("late", "a.example", 2050);
     mounts.mount_pair("early", "b.example", 2040);
@@ -238,11 +238,11 @@ fn what_is_used_changes_next_when_the_first_of_it_expires() {
     let later = mounts.resolve_at(&hosts, "2040-01-01T00:00:00Z");
     assert_eq!(shown(&later, "b.example"), None);
     assert_eq!(later.next_change.unwrap().to_string(), "2050-01-01T00:00:00Z");
-    assert_eq!(later.reports[0].not_after.unwrap().to_string(), "2040-01-01T00:00:00Z", "told although it is past");
+    assert_eq!(later.reports[0].not_after.unwrap().to_string(), "2040-01-01T00:00:00Z", "a past expiry is still reported");
 }
 
 #[test]
-fn what_the_engine_refuses_is_bad_although_it_looks_good() {
+fn material_that_the_engine_rejects_is_invalid_even_if_it_looks_valid() {
     let mut mounts = Mounts::new();
     mounts.mount_pair("weak", "a.example", 2099);
     let table = table(&[("a.example", "weak")]);
@@ -254,11 +254,11 @@ fn what_the_engine_refuses_is_bad_although_it_looks_good() {
     let resolved = mounts.resolve(&table);
     assert_eq!(states(&resolved), [("name-weak", MaterialState::Mismatch)]);
     assert_eq!(shown(&resolved, "a.example"), None);
-    assert_eq!(resolved.reports[0].words, "the key is another certificate's (OpenSSL error 05800074)");
+    assert_eq!(resolved.reports[0].words, "the key belongs to another certificate (OpenSSL error 05800074)");
 }
 
 #[test]
-fn nothing_that_is_in_force_is_a_suspect() {
+fn material_in_use_is_never_a_suspect() {
     let mut mounts = Mounts::new();
     mounts.mount_pair("one", "a.example", 2099);
     let resolved = mounts.resolve(&table(&[("a.example", "one")]));
@@ -278,7 +278,7 @@ fn verified(resolved: &ResolvedTable) -> Option<Verification> {
 }
 
 #[test]
-fn applications_are_verified_as_before_until_the_new_authority_is_mounted() {
+fn applications_are_verified_with_the_previous_authority_until_the_new_one_is_mounted() {
     let mut mounts = Mounts::new();
     mounts.mount("ca", &pair(&["ca.example"]).0);
     let (old, new) = (Verification::Authority(object("ca")), Verification::Authority(object("new")));
@@ -293,7 +293,7 @@ fn applications_are_verified_as_before_until_the_new_authority_is_mounted() {
 }
 
 #[test]
-fn an_application_that_was_not_verified_is_not_until_the_authority_is_mounted() {
+fn an_application_that_was_not_verified_stays_unverified_until_the_authority_is_mounted() {
     let mut mounts = Mounts::new();
     mounts.resolve(&verifying(Some(Verification::Off)));
     let awaiting = verifying(Some(Verification::Authority(object("new"))));
@@ -302,12 +302,12 @@ fn an_application_that_was_not_verified_is_not_until_the_authority_is_mounted() 
     }
     mounts.mount("new", "no certificate");
     let resolved = mounts.resolve(&awaiting);
-    assert_eq!(verified(&resolved), Some(Verification::Authority(object("new"))), "bad is not awaited: it is not verified by nothing");
+    assert_eq!(verified(&resolved), Some(Verification::Authority(object("new"))), "an invalid authority is not awaited");
     assert!(!resolved.materials.can_verify(&Verification::Authority(object("new"))));
 }
 
 #[test]
-fn a_default_backend_keeps_its_certificate_too() {
+fn the_default_backend_also_keeps_its_previous_certificate() {
     let mut mounts = Mounts::new();
     let one = mounts.mount_pair("one", "a.example", 2099);
     let with = |id: &str| {
@@ -322,7 +322,7 @@ fn a_default_backend_keeps_its_certificate_too() {
 }
 
 #[test]
-fn missing_root_certificates_are_told_when_they_are_wanted() {
+fn missing_root_certificates_are_reported_only_if_a_route_needs_them() {
     let mut mounts = Mounts::new();
     assert_eq!(mounts.resolve(&table(&[])).reports, []);
     let resolved = mounts.resolve(&verifying(Some(Verification::System)));
@@ -330,7 +330,7 @@ fn missing_root_certificates_are_told_when_they_are_wanted() {
 }
 
 #[test]
-fn contents_are_never_part_of_what_is_printed() {
+fn contents_are_never_printed() {
     let mut mounts = Mounts::new();
     let content = mounts.mount_pair("one", "a.example", 2099);
     let resolved = mounts.resolve(&table(&[("a.example", "one")]));

@@ -5,18 +5,18 @@ use crate::runtime::{CertificateFault, CertificateFaultKind};
 
 /// Part of a message, the kind of fault that it indicates, and the fault in this project's words.
 const KINDS: &[(&str, CertificateFaultKind, &str)] = &[
-    ("key values mismatch", CertificateFaultKind::Mismatch, "the key is another certificate's"),
-    ("key type mismatch", CertificateFaultKind::Mismatch, "the key is another certificate's, of another kind"),
-    ("ee key too small", CertificateFaultKind::Certificate, "its key is too short or too weak for the engine (RSA: 2048 bits at least)"),
-    ("ca key too small", CertificateFaultKind::Certificate, "the key of a CA in it is too short for the engine (RSA: 2048 bits at least)"),
-    ("md too weak", CertificateFaultKind::Certificate, "it is signed in a way that is too weak for the engine"),
-    ("unknown certificate type", CertificateFaultKind::Certificate, "the engine does not know the kind of its key"),
-    ("getting password", CertificateFaultKind::Key, "the key is encrypted, and nobody is there to type its passphrase"),
+    ("key values mismatch", CertificateFaultKind::Mismatch, "the key belongs to another certificate"),
+    ("key type mismatch", CertificateFaultKind::Mismatch, "the key belongs to another certificate with another key type"),
+    ("ee key too small", CertificateFaultKind::Certificate, "its key is too short or too weak for the engine (RSA: at least 2048 bits)"),
+    ("ca key too small", CertificateFaultKind::Certificate, "the key of a CA in it is too short for the engine (RSA: at least 2048 bits)"),
+    ("md too weak", CertificateFaultKind::Certificate, "its signature algorithm is too weak for the engine"),
+    ("unknown certificate type", CertificateFaultKind::Certificate, "the engine does not support its key type"),
+    ("getting password", CertificateFaultKind::Key, "the key is encrypted, and proxies cannot enter its passphrase"),
     ("certificate key", CertificateFaultKind::Key, "the engine cannot read the key"),
     ("no start line", CertificateFaultKind::Certificate, "the engine finds no certificate in it"),
-    ("bad base64 decode", CertificateFaultKind::Certificate, "the engine finds that a block in it is damaged (it is no base64)"),
-    ("bad end line", CertificateFaultKind::Certificate, "the engine finds that a block in it does not end as it should"),
-    ("not proc type", CertificateFaultKind::Certificate, "a block in it begins with lines that the engine does not read"),
+    ("bad base64 decode", CertificateFaultKind::Certificate, "a block in it is damaged (not valid base64)"),
+    ("bad end line", CertificateFaultKind::Certificate, "a block in it has an invalid last line"),
+    ("not proc type", CertificateFaultKind::Certificate, "a block in it begins with header lines that the engine cannot read"),
 ];
 
 /// The fault of a certificate or key that a refusal indicates.
@@ -47,7 +47,7 @@ mod tests {
     fn messages_are_classified_and_never_quoted() {
         let mismatch =
             "nginx: [emerg] SSL_CTX_use_PrivateKey(\"k.pem\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)";
-        check(mismatch, CertificateFaultKind::Mismatch, "the key is another certificate's (OpenSSL error 05800074)");
+        check(mismatch, CertificateFaultKind::Mismatch, "the key belongs to another certificate (OpenSSL error 05800074)");
         let unread =
             "nginx: [emerg] cannot load certificate key \"k.pem\": failed (SSL: error:1E08010C:DECODER routines::unsupported:MIIEvQIBADAN)";
         check(unread, CertificateFaultKind::Key, "the engine cannot read the key (OpenSSL error 1E08010C)");

@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_load_has_counters_of_its_own() {
+    fn each_load_has_its_own_counters() {
         let text = "limit_conn_zone $x zone=swarmgate|clients:1m; limit_conn swarmgate|clients 5;";
         let expected = "limit_conn_zone $x zone=swarmgate|7|clients:1m; limit_conn swarmgate|7|clients 5;";
         assert_eq!(numbered(text, 7), expected);

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_ask_for_more_open_files_than_granted_are_removed() {
+    fn lines_that_set_more_open_files_than_permitted_are_removed() {
         let text = "worker_processes 1;\nworker_rlimit_nofile 65535;\nevents {\n    worker_connections 16384;\n}\n";
         let left = "worker_processes 1;\nevents {\n    worker_connections 16384;\n}\n";
         for (granted, expected) in [(65_535, text), (524_288, text), (65_534, left), (1024, left)] {

@@ -93,7 +93,7 @@ impl Master {
         if self.exit.borrow().is_none()
             && let Err(error) = kill(self.pid, signal)
         {
-            tracing::warn!(%error, %signal, "nginx cannot be signalled");
+            tracing::warn!(%error, %signal, "cannot signal nginx");
         }
     }
 
@@ -235,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_is_in_force_only_when_no_old_worker_accepts_connections() {
+    fn a_reload_is_complete_once_no_old_worker_accepts_connections() {
         let before = [Pid::from_raw(1), Pid::from_raw(2)];
-        assert!(!in_force(&before, &[worker(1, false), worker(2, false)]), "nothing happened yet");
-        assert!(!in_force(&before, &[worker(1, false), worker(2, false), worker(3, false)]), "old ones still accept");
-        assert!(!in_force(&before, &[worker(1, true), worker(2, false), worker(3, false)]), "one old one still accepts");
+        assert!(!in_force(&before, &[worker(1, false), worker(2, false)]), "no new worker yet");
+        assert!(!in_force(&before, &[worker(1, false), worker(2, false), worker(3, false)]), "the old workers still accept connections");
+        assert!(!in_force(&before, &[worker(1, true), worker(2, false), worker(3, false)]), "one old worker still accepts connections");
         assert!(in_force(&before, &[worker(1, true), worker(2, true), worker(3, false)]));
-        assert!(in_force(&before, &[worker(3, false)]), "old ones had nothing to finish");
+        assert!(in_force(&before, &[worker(3, false)]), "the old workers have exited");
         assert!(!in_force(&before, &[]), "no worker");
     }
 }

@@ -15,7 +15,7 @@ const DIRECTORY: &str = "request-bodies";
 /// Replaces the directory for request bodies below `prefix` by a link to one on the volume, if that is writable.
 pub(super) fn keep_on(volume: &Path, prefix: &Path) {
     if let Err(error) = link(prefix, volume) {
-        tracing::info!(%error, "the volume cannot be used; large request bodies stay in memory");
+        tracing::info!(%error, "cannot use the volume; large request bodies stay in memory");
     }
 }
 
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_kept_on_the_volume_also_after_a_restart() {
+    fn bodies_are_stored_on_the_volume_after_a_restart_too() {
         let (prefix, volume) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for _ in 0..2 {
             link(prefix.path(), volume.path()).unwrap();
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_volume_nginx_makes_its_own_directory() {
+    fn without_a_volume_nginx_creates_its_own_directory() {
         let prefix = tempfile::tempdir().unwrap();
         keep_on(Path::new("/proc/nonexistent"), prefix.path());
         fs::create_dir(prefix.path().join(ENGINE_BODY_DIR)).unwrap();

@@ -170,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_without_addresses_has_its_names_in_use() {
+    fn a_pool_without_addresses_uses_its_names() {
         let names = "upstream a {\n server tasks.x:80 resolve;\n}\nupstream b {\n server 192.0.2.1:80;\n}\n";
         check("upstream b {\n server 192.0.2.1:80;\n}\n", names, None);
     }
 
     #[test]
-    fn the_addresses_of_a_pool_may_be_those_of_each_of_its_names() {
+    fn each_name_of_a_pool_may_have_any_of_its_addresses() {
         let live = "upstream a {\n server 192.0.2.1:80;\n server [fd00::1]:80 max_fails=3;\n}\nupstream b {\n server 192.0.2.2:80;\n}\n";
         let names = "upstream a {\n server tasks.X.net:80 resolve;\n server tasks.y:81 resolve weight=2;\n}\n\
                      upstream b {\n server tasks.y:81 resolve;\n server 192.0.2.9:80;\n}\nupstream c {\n server tasks.z:1 resolve;\n}\n";

@@ -28,7 +28,7 @@ pub(super) fn retire(master: Pid, worker: Worker, how: Retire) -> bool {
         Retire::Kill => Signal::SIGKILL,
     };
     let sent = kill(worker.pid, signal);
-    sent.inspect_err(|error| tracing::debug!(%error, pid = worker.pid.as_raw(), "a worker has exited by itself")).is_ok()
+    sent.inspect_err(|error| tracing::debug!(%error, pid = worker.pid.as_raw(), "a worker has already exited")).is_ok()
 }
 
 #[cfg(test)]
@@ -36,14 +36,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_is_no_worker_is_never_signalled() {
+    fn only_workers_are_signalled() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let started = living_child(pid, Pid::this()).unwrap().started;
         for started in [started, started + 1] {
             assert!(!retire(Pid::this(), Worker { pid, started, retiring: true }, Retire::Kill));
         }
-        assert!(child.try_wait().unwrap().is_none(), "it lives");
+        assert!(child.try_wait().unwrap().is_none(), "the process is still running");
         child.kill().unwrap();
         child.wait().unwrap();
     }
