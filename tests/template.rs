@@ -118,7 +118,7 @@ fn a_template_that_fails_gives_nothing_but_its_fault_with_its_line() {
     for (text, fault) in [
         ("http {\n{{ table.nonsense }}\n}", "in its line 2: "),
         ("{{ 'a' | pool }}", "in its line 1: filter pool is unknown"),
-        ("\n\n{{ pool('a b', '/') }}", "in its line 3: a host name consists of"),
+        ("\n\n{{ pool('a b', '/') }}", "in its line 3: a host name may contain only"),
         ("{% for a in range(9999) %}{% for b in range(9999) %}{{ a }}{% endfor %}{% endfor %}", "ran out of fuel"),
     ] {
         let text = &filled(text)[CONFIG_FILE];

@@ -71,15 +71,15 @@ impl WaitReason {
     /// Nothing is attached before this time.
     fn not_before(self, at: Timestamp) -> Self {
         Self {
-            of_one: format!("{}, so it is attached at {at:.0} at the earliest", self.of_one),
-            of_several: format!("{}, so they are attached at {at:.0} at the earliest", self.of_several),
+            of_one: format!("{}, so it is attached at {at:.0} or later", self.of_one),
+            of_several: format!("{}, so they are attached at {at:.0} or later", self.of_several),
             until: Some(at),
         }
     }
 
     /// The awaited event must have happened by this time.
     fn by(self, at: Timestamp) -> Self {
-        let with_time = |words: &str| format!("{words}; the next one has until {at:.0}");
+        let with_time = |words: &str| format!("{words}; the next one must be running by {at:.0}");
         Self { of_one: with_time(&self.of_one), of_several: with_time(&self.of_several), until: Some(at) }
     }
 
@@ -105,13 +105,17 @@ fn reason(
                 &format!("a proxy that starts with them has no node: {it_waits}"),
             );
         }
-        let why = WaitReason::new("proxies start with it, one after the other", "proxies start with them, one after the other");
+        let why = WaitReason::new(
+            "proxies are starting with it, one after the other",
+            "proxies are starting with them, one after the \
+             other",
+        );
         let deadline = rollout_health::deadline(input, seen, trial);
         return if deadline < Timestamp::MAX { why.by(deadline) } else { why };
     }
     match choice.held {
-        AttachBlocker::ByTrial => return WaitReason::alike("proxies start with other networks first"),
-        AttachBlocker::ByWithdrawal => return WaitReason::alike("networks with which no proxy came up are taken away first"),
+        AttachBlocker::ByTrial => return WaitReason::alike("proxies are starting with other networks first"),
+        AttachBlocker::ByWithdrawal => return WaitReason::alike("networks with which no proxy came up are being detached first"),
         AttachBlocker::ByRollout => return WaitReason::alike("the proxies are being replaced for another reason"),
         AttachBlocker::ByContest => return WaitReason::alike(held_by_others(input)),
         AttachBlocker::ByShortage => return WaitReason::alike(held_by(input, memory)),
@@ -119,30 +123,30 @@ fn reason(
     }
     let trouble = attach_timing::trouble_end(input, memory, id);
     if trouble > input.now {
-        return WaitReason::alike("no proxy came up with other networks, again and again").not_before(trouble);
+        return WaitReason::alike("proxies repeatedly failed to come up with other networks").not_before(trouble);
     }
     let penalty = attach_timing::penalty_end(input, memory, id);
     if penalty > input.now {
         return came_and_went(memory.visits.get(name(input, id)).map_or(0, |visits| visits.count)).not_before(penalty);
     }
     if !memory.parts.is_empty() {
-        return WaitReason::alike("networks that failed together are tried in parts");
+        return WaitReason::alike("networks that failed together are retried in smaller groups");
     }
     match memory.last_update.filter(|_| intervals::pace_end(input, memory) > input.now) {
         Some(at) => {
             WaitReason::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(intervals::pace_end(input, memory))
         }
-        None => WaitReason::new("others may follow and are attached with it", "others may follow and are attached with them"),
+        None => WaitReason::new("more networks may follow and be attached with it", "more networks may follow and be attached with them"),
     }
 }
 
 fn came_and_went(times: u32) -> WaitReason {
     let times = match times {
-        0 => return WaitReason::new("others of its team come and go", "others of their team come and go"),
+        0 => return WaitReason::new("other networks of its team come and go", "other networks of their team come and go"),
         1 => "once".to_owned(),
         times => format!("{times} times"),
     };
-    WaitReason::new(&format!("it came and went {times} lately"), &format!("each of them came and went {times} lately"))
+    WaitReason::new(&format!("it came and went {times} recently"), &format!("each of them came and went {times} recently"))
 }
 
 /// A network with which no proxy came up, reported to the services whose routes need it.
@@ -152,12 +156,13 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Network
     let (services, again) = (services(input, id), again(input, seen, memory, id));
     let words = if held.words.is_empty() { "Swarm gave no reason" } else { held.words.as_str() };
     let message = format!(
-        "A proxy did not come up with the network {name} ({words}), so the proxies stay off it: routes over it answer 503, all others \
-         are served{again}."
+        "A proxy did not come up with the network {name} ({words}), so the proxies are not attached to it: routes over it answer 503, and \
+         all others are served{again}."
     );
     let remedy = format!(
-        "See what the tasks of {} say (docker service ps --no-trunc), whether {name} has free addresses, overlaps with no network of any \
-         node and lets nodes reach each other (UDP 4789); or move the service to a network that the proxies have.",
+        "Look at the errors of the tasks of {} (docker service ps --no-trunc). Check that {name} has free addresses, does not overlap with \
+         a network of any node, and lets nodes reach each other (UDP 4789). Otherwise move the service to a network that the proxies \
+         have.",
         input.service
     );
     let found = |subject| Finding::new(FindingCode::NetworkQuarantined, subject, message.clone()).with_remedy(remedy.clone());
@@ -177,8 +182,8 @@ fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkM
              it or most services are reached over it."
         );
         let remedy = format!(
-            "See which tasks of {} failed (docker service ps --no-trunc), and mend that node: it has another network with the same addresses, or has \
-             lost this one; restarting its Docker engine helps most often.",
+            "See which tasks of {} failed (docker service ps --no-trunc), and repair that node: it has another network with the same \
+             addresses, or has lost this one. Restarting its Docker engine usually helps.",
             input.service
         );
         Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message).with_remedy(remedy).at("network", name)
@@ -206,7 +211,7 @@ fn held_by_others(input: &NetworkInput<'_>) -> String {
 /// The networks that have too few addresses, as a reason for other networks to wait.
 fn held_by(input: &NetworkInput<'_>, memory: &NetworkMemory) -> String {
     let names: Vec<&str> = memory.short_since.keys().map(|id| name(input, id)).collect();
-    format!("the proxies cannot be replaced without loss while {} has too few addresses (NetworkFull)", names.join(", "))
+    format!("the proxies cannot be replaced safely while there are too few addresses on {} (NetworkFull)", names.join(", "))
 }
 
 /// An attached network on which a proxy would get no address when it is replaced or restarts.
@@ -218,17 +223,20 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Netwo
     let (severity, next) = match address_shortage::leaves_at(input, seen, memory, id) {
         Some(at) => (
             Severity::Warning,
-            format!("If it stays so, the proxies leave the network at {at:.0}; then routes over it answer 503, all others are served."),
+            format!(
+                "If this continues, the proxies leave the network at {at:.0}; routes over it then answer 503, and all others are \
+                     served."
+            ),
         ),
-        None if input.named.contains(id) => (named, "They stay, because spec.networks names it.".to_owned()),
+        None if input.named.contains(id) => (named, "They stay attached, because spec.networks names it.".to_owned()),
         None if short.contested && address_shortage::stays(input, seen, memory, id) => {
-            (Severity::Error, "They stay, because most services are reached over it.".to_owned())
+            (Severity::Error, "They stay attached, because most services are reached over it.".to_owned())
         }
         None if short.by_others.is_some() => (named, filled(short)),
-        None => (Severity::Warning, "They leave it if one does not start, or if others need to be attached.".to_owned()),
+        None => (Severity::Warning, "They leave it if one of them does not start, or if other networks must be attached.".to_owned()),
     };
     let message = format!(
-        "The proxies are attached to the network {name}, which {words}: {then} meanwhile, and no other network is attached. {next}"
+        "The proxies are attached to the network {name}, which {words}: meanwhile {then}, and no other network is attached. {next}"
     );
     let remedy = format!("Run fewer tasks on {name}, or move services to a network with a larger subnet.");
     let found =
@@ -240,8 +248,8 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Netwo
 fn filled(short: &NetworkShortage) -> String {
     let other = short.by_others.as_deref().unwrap_or_default();
     format!(
-        "The addresses are taken by others than a team that is reached over it, most by the service {other}: the proxies leave it only if one \
-         of them does not start, or if more teams wait for networks of theirs than are reached over this one, for long."
+        "Services outside a team that is reached over it take its addresses, most of them the service {other}: the proxies leave it only \
+         if one of them does not start, or if for a long time more teams wait for their networks than are reached over this one."
     )
 }
 
@@ -251,12 +259,12 @@ fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
     let name = name(input, id);
     let again = again(input, seen, memory, id);
     let message = format!(
-        "The proxies left the network {name} at {:.0}, because it {} and proxies did not start: routes over it answer 503, all \
-         others are served{again}.",
+        "The proxies left the network {name} at {:.0}, because it {} and proxies did not start: routes over it answer 503, and all others \
+         are served{again}.",
         held.failed_at,
         held.words.replacen("has ", "had ", 1).replace(" wait for one", " waited for one")
     );
-    let remedy = format!("Nothing needs to be done if {name} keeps addresses free; else move services to a network with a larger subnet.");
+    let remedy = format!("No action is needed if {name} keeps addresses free; otherwise move services to a network with a larger subnet.");
     let found = |subject| Finding::new(FindingCode::NetworkFull, subject, message.clone()).with_remedy(remedy.clone());
     each(&services(input, id), name, found)
 }
@@ -264,9 +272,9 @@ fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
 fn again(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> String {
     match quarantine::retry_at(input, seen, memory, id) {
         Some(at) if at > input.now => {
-            format!("; it is tried again at {at:.0}, or soon after the network, a service on it or a node has changed")
+            format!("; it is retried at {at:.0}, or soon after the network, a service on it or a node changes")
         }
-        _ => "; it is tried again now, or as soon as the proxies may be replaced".to_owned(),
+        _ => "; it is retried now, or as soon as the proxies may be replaced".to_owned(),
     }
 }
 
@@ -275,9 +283,9 @@ fn lingers(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, sin
     let name = name(input, id);
     let until = attach_timing::leave_at(input, memory, id, since, used);
     let sooner = if used {
-        "when they are replaced anyway, or when no other service is on it and they may be replaced for networks"
+        "or earlier if they are replaced anyway, or if no other service is on it and they may be replaced for networks"
     } else {
-        "or when they are replaced anyway; it can be removed then"
+        "or earlier if they are replaced anyway; the network can be removed then"
     };
     Finding::new(
         FindingCode::NetworkLingers,

@@ -285,7 +285,7 @@ fn a_network_on_which_no_proxy_comes_up_is_withdrawn_and_named() {
         world.proxies[0].1 = state;
         let decision = world.after(TIMEOUT - 1).look();
         assert_eq!((names(&decision).len(), decision.withdraws, decision.attaching.len()), (2, false, 1), "{state}");
-        assert!(waiting(&decision).contains("net-b: proxies start with it"), "{}", waiting(&decision));
+        assert!(waiting(&decision).contains("net-b: proxies are starting with it"), "{}", waiting(&decision));
         let decision = world.after(1).look();
         assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "{state}");
         assert_eq!(quarantined(&decision), ["net-b"], "{state}");

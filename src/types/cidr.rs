@@ -22,21 +22,23 @@ pub struct AddressRange(IpNet);
 impl AddressRange {
     /// Parses a range, or a single address as a range of its own.
     pub fn parse(text: &str) -> Result<Self, Refused> {
-        let rule = || Refused("a range is an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned());
+        let rule =
+            || Refused("a range must be an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned());
         if let Some(address) = text.parse::<IpAddr>().ok().filter(is_a_network) {
             // A mistake that would exclude every intended address.
             let (usual, whole) = if address.is_ipv4() { (24, 32) } else { (64, 128) };
             return Err(Refused(format!(
-                "{address} looks like a range without its length: write {address}/{usual} for example, or {address}/{whole} for it alone"
+                "{address} looks like a range without its prefix length: write {address}/{usual}, for example, or {address}/{whole} for \
+                 this address only"
             )));
         }
         let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule())?;
         match range {
             // Engines reject it as a mistake, and no connection comes from there.
             IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
-            IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 addresses are written as such: {}", four(six)))),
+            IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 ranges must be written in IPv4 notation: {}", four(six)))),
             // A mistake, which would make it a different range than intended.
-            range if range != range.trunc() => Err(Refused(format!("the range of this length is {}", range.trunc()))),
+            range if range != range.trunc() => Err(Refused(format!("the range with this prefix length is {}", range.trunc()))),
             range => Ok(Self(range)),
         }
     }
@@ -137,6 +139,9 @@ mod tests {
         ] {
             check(text, None);
         }
-        assert_eq!(AddressRange::parse("::ffff:10.0.0.0/104"), Err(Refused("IPv4 addresses are written as such: 10.0.0.0/8".to_owned())));
+        assert_eq!(
+            AddressRange::parse("::ffff:10.0.0.0/104"),
+            Err(Refused("IPv4 ranges must be written in IPv4 notation: 10.0.0.0/8".to_owned()))
+        );
     }
 }

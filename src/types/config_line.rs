@@ -18,14 +18,14 @@ impl EngineLine {
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let line = value.trim();
         if line.contains('\0') {
-            return Err(Refused("a line holds no NUL character".to_owned()));
+            return Err(Refused("a line must not contain a NUL character".to_owned()));
         }
         let (mut depth, mut open, mut directives) = (0_usize, false, 0_usize);
         for part in parts(line)? {
             match part {
                 Part::Word { .. } => open = true,
-                Part::End | Part::Open if !open => return Err(Refused("a directive begins with its name".to_owned())),
-                Part::Close if open => return Err(Refused("the directive before } ends with a semicolon".to_owned())),
+                Part::End | Part::Open if !open => return Err(Refused("a directive must begin with its name".to_owned())),
+                Part::Close if open => return Err(Refused("the directive before } must end with a semicolon".to_owned())),
                 Part::Close if depth == 0 => return Err(Refused("a } closes a block that the line does not open".to_owned())),
                 Part::Close => depth -= 1,
                 Part::End => (open, directives) = (false, directives + 1),
@@ -33,11 +33,11 @@ impl EngineLine {
             }
         }
         if open {
-            Err(Refused("a line is a complete directive and ends with a semicolon".to_owned()))
+            Err(Refused("a line must be a complete directive and end with a semicolon".to_owned()))
         } else if depth > 0 {
-            Err(Refused("a block that the line opens is closed with }".to_owned()))
+            Err(Refused("a block that the line opens must be closed with }".to_owned()))
         } else if directives == 0 {
-            Err(Refused("the line holds no directive".to_owned()))
+            Err(Refused("the line contains no directive".to_owned()))
         } else {
             Ok(Self(line.to_owned()))
         }
@@ -120,7 +120,7 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
         if c == quote {
             let after = &text[at + 1..];
             let separated = after.chars().next().is_none_or(|next| " \t\r\n;{)".contains(next));
-            return if separated { Ok((word, after)) } else { Err(Refused("a blank or ; follows a closing quote".to_owned())) };
+            return if separated { Ok((word, after)) } else { Err(Refused("a space or ; must follow a closing quote".to_owned())) };
         }
         if c == '\\' {
             word.push_str(&unescaped(chars.next().map(|(_, escaped)| escaped)));
@@ -128,7 +128,7 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
             word.push(c);
         }
     }
-    Err(Refused(format!("a quote {quote} is closed on its line")))
+    Err(Refused(format!("a quote {quote} must be closed on its line")))
 }
 
 /// A word without quotes, and the rest of the text. `${name}` is part of a word.
@@ -141,7 +141,7 @@ fn bare(text: &str) -> Result<(String, &str), Refused> {
             ' ' | '\t' | '\r' | '\n' | ';' | '{' => return Ok((word, &text[at..])),
             '\\' => match chars.next() {
                 Some((_, escaped)) => word.push_str(&unescaped(Some(escaped))),
-                None => return Err(Refused("a line does not end with a backslash".to_owned())),
+                None => return Err(Refused("a line must not end with a backslash".to_owned())),
             },
             _ => word.push(c),
         }
@@ -193,17 +193,17 @@ mod tests {
 
     #[test]
     fn a_line_that_would_swallow_the_rest_is_refused() {
-        check("gzip on", Err("ends with a semicolon"));
-        check("gzip on; gzip_types \"a", Err("quote \" is closed"));
-        check("gzip_types 'a;", Err("quote ' is closed"));
+        check("gzip on", Err("end with a semicolon"));
+        check("gzip on; gzip_types \"a", Err("quote \" must be closed"));
+        check("gzip_types 'a;", Err("quote ' must be closed"));
         check("server {", Err("closed with }"));
         check("server { listen 80; } }", Err("does not open"));
         check("} http {", Err("does not open"));
-        check("server { listen 80 }", Err("ends with a semicolon"));
+        check("server { listen 80 }", Err("end with a semicolon"));
         check("map $a $b { x{1} 'y'; }", Err("closed with }"));
         check("server { listen 80; # }", Err("closed with }"));
         check("gzip on;\\", Err("backslash"));
-        check("gzip on; x\\; ", Err("ends with a semicolon"));
+        check("gzip on; x\\; ", Err("end with a semicolon"));
         check("gzip \"on\"x;", Err("closing quote"));
         check("gzip \0 on;", Err("NUL"));
         for empty in ["", "  ", "# nothing", ";", "{ }"] {

@@ -20,7 +20,7 @@ impl ConfigTemplate {
     /// Accepts what the template engine can parse.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         if value.trim().is_empty() {
-            return Err(Refused("a template is not empty".to_owned()));
+            return Err(Refused("a template must not be empty".to_owned()));
         }
         match Environment::new().template_from_str(value) {
             Ok(_) => Ok(Self(value.to_owned())),
@@ -48,8 +48,16 @@ mod tests {
     #[test]
     fn a_syntax_error_is_reported_with_its_line() {
         assert!(ConfigTemplate::parse("{% for host in table.hosts %}{{ host }}\n{% endfor %}").is_ok());
-        for (text, line) in [("a\nb {{ c", "line 2"), ("{% for a in b %}\n{% endif %}", "line 2"), ("", "not empty"), (" \n", "not empty")]
-        {
+        for (text, line) in [
+            ("a\nb {{ c", "line 2"),
+            ("{% for a in b %}\n{% endif %}", "line 2"),
+            ("", "not be empty"),
+            (
+                " \n",
+                "not be \
+             empty",
+            ),
+        ] {
             let refused = ConfigTemplate::parse(text).unwrap_err();
             assert!(refused.0.contains(line), "{text}: {refused}");
         }

@@ -31,7 +31,7 @@ impl LogTarget {
         if fine && value.len() <= ARGUMENT_BYTES_MAX {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a log goes to the absolute path of a file, or to syslog:server=ADDRESS".to_owned()))
+            Err(Refused("a log target must be the absolute path of a file, or syslog:server=ADDRESS".to_owned()))
         }
     }
 
@@ -43,7 +43,7 @@ impl LogTarget {
     }
 }
 
-/// How a line of the access log looks: text with `$variables`.
+/// The format of a line of the access log: text with `$variables`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -57,16 +57,16 @@ impl LogFormat {
         let value = value.trim();
         let format = if value.starts_with('\'') { of_strings(value)? } else { on_one_line(value) };
         if format.is_empty() || format.len() > ARGUMENT_BYTES_MAX {
-            return Err(Refused(format!("a log format has 1 to {ARGUMENT_BYTES_MAX} bytes")));
+            return Err(Refused(format!("a log format must have 1 to {ARGUMENT_BYTES_MAX} bytes")));
         }
         if format.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(Refused("a log format holds no control characters".to_owned()));
+            return Err(Refused("a log format must not contain control characters".to_owned()));
         }
         let names = |next: Option<char>| next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '{');
         if format.match_indices('$').all(|(at, _)| names(format[at + 1..].chars().next())) {
             Ok(Self(format))
         } else {
-            Err(Refused("a $ in a log format begins the name of a variable".to_owned()))
+            Err(Refused("a $ in a log format must begin the name of a variable".to_owned()))
         }
     }
 }
@@ -77,7 +77,7 @@ fn of_strings(value: &str) -> Result<String, Refused> {
     if parts.last() == Some(&Part::End) {
         parts.pop();
     }
-    let rule = || Refused("a log format in single quotes is nothing but strings in single quotes".to_owned());
+    let rule = || Refused("a log format in single quotes must contain only strings in single quotes".to_owned());
     let text = |part| match part {
         Part::Word { text, quote: Some('\'') } => Ok(text),
         _ => Err(rule()),
@@ -90,7 +90,7 @@ fn on_one_line(value: &str) -> String {
     value.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// TLS ciphers in OpenSSL's words: `ECDHE+AESGCM:!aNULL`.
+/// TLS ciphers in OpenSSL's syntax: `ECDHE+AESGCM:!aNULL`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -104,7 +104,7 @@ impl TlsCiphers {
         if !value.trim().is_empty() && value.len() <= ARGUMENT_BYTES_MAX && value.bytes().all(allowed) {
             Ok(Self(value.trim().to_owned()))
         } else {
-            Err(Refused("ciphers are names that OpenSSL knows, with colons between them".to_owned()))
+            Err(Refused("ciphers must be names that OpenSSL knows, separated by colons".to_owned()))
         }
     }
 }

@@ -20,7 +20,7 @@ impl Digest {
         if value.len() == 64 && hexadecimal {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a digest is 64 lower-case hexadecimal digits".to_owned()))
+            Err(Refused("a digest must be 64 lower-case hexadecimal digits".to_owned()))
         }
     }
 

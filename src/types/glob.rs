@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostPattern, Refused, checked_string};
 
-/// A pattern of hosts. `*` in front stands for one label or more (`*.example.org` admits `a.example.org` and `a.b.example.org`,
-/// not `example.org`), alone for every host, elsewhere for any characters within one label (`app-*.example.org`).
+/// A pattern of hosts. `*` in front matches one label or more (`*.example.org` admits `a.example.org` and `a.b.example.org`,
+/// not `example.org`), alone every host, elsewhere any characters within one label (`app-*.example.org`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -18,10 +18,10 @@ impl HostGlob {
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let pattern = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         if pattern.contains("**") {
-            return Err(Refused("a pattern has no two * in a row; *. in front stands for any number of labels".to_owned()));
+            return Err(Refused("a pattern must not contain two * in a row; *. in front matches any number of labels".to_owned()));
         }
         let rule =
-            || Refused("a pattern of hosts is a host name in which * stands for any characters, without scheme, port and path".to_owned());
+            || Refused("a host pattern must be a host name in which * matches any characters, without scheme, port and path".to_owned());
         // A name may omit the root's dot, but this is more likely half of a pattern.
         if value == "*." {
             return Err(rule());
@@ -49,7 +49,7 @@ impl HostGlob {
     }
 }
 
-/// A pattern of service names: `*` stands for any characters (`shop_*`).
+/// A pattern of service names: `*` matches any characters (`shop_*`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -63,7 +63,7 @@ impl ServiceGlob {
         if (1..=128).contains(&value.len()) && value.bytes().all(allowed) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a pattern of services consists of letters, digits, '-', '_' and '*'".to_owned()))
+            Err(Refused("a service pattern may contain only letters, digits, '-', '_' and '*'".to_owned()))
         }
     }
 
@@ -73,7 +73,7 @@ impl ServiceGlob {
     }
 }
 
-/// A pattern of names of secrets and configs: `*` stands for any characters (`wildcard-*`).
+/// A pattern of names of secrets and configs: `*` matches any characters (`wildcard-*`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -87,7 +87,7 @@ impl ObjectGlob {
         if (1..=128).contains(&value.len()) && value.bytes().all(allowed) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a pattern of secrets and configs consists of letters, digits, '-', '_', '.' and '*'".to_owned()))
+            Err(Refused("a pattern of secrets and configs may contain only letters, digits, '-', '_', '.' and '*'".to_owned()))
         }
     }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refused, checked_string};
 
-/// What a route answers for: `app.example.org` or `*.example.org`. Always lower case, at most 253 bytes, each label
-/// 1 to 63 of letters, digits, `-` and `_` (Docker service names carry underscores), not starting or ending in `-`.
+/// The host name of a route: `app.example.org` or `*.example.org`. Always lower case, at most 253 bytes; each label has
+/// 1 to 63 letters, digits, `-` and `_` (Docker service names contain underscores), and does not begin or end with `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -18,10 +18,10 @@ impl HostPattern {
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let name = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         if name.is_empty() {
-            return Err(Refused("a host name is not empty".to_owned()));
+            return Err(Refused("a host name must not be empty".to_owned()));
         }
         if name.len() > 253 {
-            return Err(Refused(format!("a host name has at most 253 bytes, this has {}", name.len())));
+            return Err(Refused(format!("a host name must have at most 253 bytes, this one has {}", name.len())));
         }
         let labels = name.strip_prefix("*.").unwrap_or(&name);
         labels.split('.').try_for_each(check_label)?;
@@ -46,19 +46,19 @@ impl HostPattern {
 fn check_label(label: &str) -> Result<(), Refused> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     if label.is_empty() {
-        return Err(Refused("a host name has no empty part between its dots".to_owned()));
+        return Err(Refused("a host name must not have an empty part between its dots".to_owned()));
     }
     if label.len() > 63 {
-        return Err(Refused(format!("a part of a host name has at most 63 bytes, this has {}", label.len())));
+        return Err(Refused(format!("a part of a host name must have at most 63 bytes, this one has {}", label.len())));
     }
     if !label.bytes().all(allowed) {
         return Err(Refused(
-            "a host name consists of letters, digits, '-', '_' and dots, without scheme, port or path; a wildcard is '*.' in front"
+            "a host name may contain only letters, digits, '-', '_' and dots, without scheme, port or path; a wildcard begins with '*.'"
                 .to_owned(),
         ));
     }
     if label.starts_with('-') || label.ends_with('-') {
-        return Err(Refused("a part of a host name does not begin or end with '-'".to_owned()));
+        return Err(Refused("a part of a host name must not begin or end with '-'".to_owned()));
     }
     Ok(())
 }

@@ -61,12 +61,12 @@ impl ClusterName {
         if (1..=40).contains(&value.len()) && edge_ok && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a cluster name is 1 to 40 of lower-case letters, digits and '-', with no '-' at its ends".to_owned()))
+            Err(Refused("a cluster name must be 1 to 40 lower-case letters, digits and '-', without '-' at either end".to_owned()))
         }
     }
 }
 
-/// The name of a Swarm service: 1 to 63 of letters, digits, `-` and `_`, alphanumeric at both ends (Swarm's own rule).
+/// The name of a Swarm service: 1 to 63 letters, digits, `-` and `_`, alphanumeric at both ends (Swarm's own rule).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?$"))]
@@ -82,7 +82,7 @@ impl ServiceName {
         if value.len() <= 63 && ends_ok && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a service name is 1 to 63 of letters, digits, '-' and '_', with a letter or digit at both ends".to_owned()))
+            Err(Refused("a service name must be 1 to 63 letters, digits, '-' and '_', with a letter or digit at both ends".to_owned()))
         }
     }
 }
@@ -102,12 +102,14 @@ impl NetworkName {
         if first_ok && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a network name begins with a letter or digit and holds letters, digits, '_', '.' and '-'".to_owned()))
+            Err(Refused(
+                "a network name must begin with a letter or digit and may contain only letters, digits, '_', '.' and '-'".to_owned(),
+            ))
         }
     }
 }
 
-/// The name of a Docker secret or config: 1 to 64 of letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
+/// The name of a Docker secret or config: 1 to 64 letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$"))]
@@ -123,14 +125,14 @@ impl ObjectName {
             Ok(Self(value.to_owned()))
         } else {
             Err(Refused(
-                "the name of a secret or config is 1 to 64 of letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+                "the name of a secret or config must be 1 to 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
                     .to_owned(),
             ))
         }
     }
 }
 
-/// The name of a cookie: 1 to 128 of letters, digits, `-`, `_` and `.`. Narrower than HTTP allows, so that every engine
+/// The name of a cookie: 1 to 128 letters, digits, `-`, `_` and `.`. Narrower than HTTP allows, so that every engine
 /// can name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -145,7 +147,7 @@ impl CookieName {
         if (1..=128).contains(&value.len()) && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a cookie's name is 1 to 128 of letters, digits, '-', '_' and '.'".to_owned()))
+            Err(Refused("a cookie name must be 1 to 128 letters, digits, '-', '_' and '.'".to_owned()))
         }
     }
 }

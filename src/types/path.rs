@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refused, checked_string};
 
-/// A context root: `/` or `/a/b` without a slash at the end. Segments hold unreserved characters, sub-delimiters that no
+/// A context root: `/` or `/a/b` without a trailing slash. Segments contain unreserved characters, sub-delimiters that no
 /// engine reads as syntax, and percent escapes; no `.` or `..` segments. At most 1,024 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -22,10 +22,10 @@ impl ContextPath {
     /// Parses a path; slashes at the end are dropped, a missing one in front is rejected.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         if !value.starts_with('/') {
-            return Err(Refused("a path begins with '/'".to_owned()));
+            return Err(Refused("a path must begin with '/'".to_owned()));
         }
         if value.len() > 1024 {
-            return Err(Refused(format!("a path has at most 1024 bytes, this has {}", value.len())));
+            return Err(Refused(format!("a path must have at most 1024 bytes, this one has {}", value.len())));
         }
         let path = value.trim_end_matches('/');
         if path.is_empty() {
@@ -54,12 +54,14 @@ impl ContextPath {
 fn check_segment(segment: &str) -> Result<(), Refused> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!&+,=:@".contains(&b);
     match segment {
-        "" => return Err(Refused("a path has no empty segment ('//')".to_owned())),
-        "." | ".." => return Err(Refused("a path has no '.' or '..' segment".to_owned())),
+        "" => return Err(Refused("a path must not contain an empty segment ('//')".to_owned())),
+        "." | ".." => return Err(Refused("a path must not contain a '.' or '..' segment".to_owned())),
         _ => {}
     }
     if !segment.bytes().all(allowed) {
-        return Err(Refused("a path consists of letters, digits and -._~!&+,=:@ between its slashes (in decoded form, no '%')".to_owned()));
+        return Err(Refused(
+            "a path may contain only letters, digits and -._~!&+,=:@ between its slashes (in decoded form, without '%')".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -14,12 +14,12 @@ pub struct Port(u16);
 impl Port {
     /// Accepts 1 to 65535.
     pub fn new(value: u16) -> Result<Self, Refused> {
-        if value == 0 { Err(Refused("a port is a number from 1 to 65535".to_owned())) } else { Ok(Self(value)) }
+        if value == 0 { Err(Refused("a port must be a number from 1 to 65535".to_owned())) } else { Ok(Self(value)) }
     }
 
     /// Parses a decimal number, as used in label values.
     pub fn parse(value: &str) -> Result<Self, Refused> {
-        let refused = || Refused("a port is a number from 1 to 65535".to_owned());
+        let refused = || Refused("a port must be a number from 1 to 65535".to_owned());
         if !value.bytes().all(|b| b.is_ascii_digit()) {
             return Err(refused());
         }

@@ -27,7 +27,7 @@ pub fn unseen(text: &str) -> Option<String> {
     let more = text.chars().filter(|c| is_unseen(*c)).count() - 1;
     let name = name_of(c).map_or_else(String::new, |name| format!(" ({name})"));
     let others = if more > 0 { format!(", and {more} more") } else { String::new() };
-    Some(format!("an invisible character in the place {}: U+{:04X}{name}{others}", at + 1, u32::from(c)))
+    Some(format!("an invisible character at position {}: U+{:04X}{name}{others}", at + 1, u32::from(c)))
 }
 
 /// The text without such characters; blanks among them become ordinary spaces.
@@ -47,10 +47,10 @@ fn name_of(c: char) -> Option<&'static str> {
         '\u{2060}' => "a word joiner",
         '\u{feff}' => "a byte order mark",
         '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            "a mark that turns the direction of text"
+            "a mark that changes the direction of text"
         }
         c if c.is_control() => "a control character",
-        c if c.is_whitespace() => "a blank that is not the ordinary one",
+        c if c.is_whitespace() => "a blank other than the ordinary space",
         _ => return None,
     })
 }
@@ -112,12 +112,12 @@ mod tests {
     #[test]
     fn invisible_characters_are_named_with_their_position() {
         let cases = [
-            ("app\u{200b}.example.org", "in the place 4: U+200B (a zero-width space)"),
-            ("\u{feff}app", "in the place 1: U+FEFF (a byte order mark)"),
-            ("a\u{a0}b", "in the place 2: U+00A0 (a no-break space)"),
-            ("a\u{ad}b\u{ad}", "in the place 2: U+00AD (a soft hyphen), and 1 more"),
-            ("a\u{202e}b", "in the place 2: U+202E (a mark that turns the direction of text)"),
-            ("a\u{fe0f}", "in the place 2: U+FE0F"),
+            ("app\u{200b}.example.org", "at position 4: U+200B (a zero-width space)"),
+            ("\u{feff}app", "at position 1: U+FEFF (a byte order mark)"),
+            ("a\u{a0}b", "at position 2: U+00A0 (a no-break space)"),
+            ("a\u{ad}b\u{ad}", "at position 2: U+00AD (a soft hyphen), and 1 more"),
+            ("a\u{202e}b", "at position 2: U+202E (a mark that changes the direction of text)"),
+            ("a\u{fe0f}", "at position 2: U+FE0F"),
         ];
         for (text, expected) in cases {
             assert_eq!(unseen(text), Some(format!("an invisible character {expected}")), "{text:?}");

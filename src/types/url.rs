@@ -53,7 +53,7 @@ impl fmt::Display for SiteUrl {
 impl SiteUrl {
     /// Parses a URL of that form.
     pub fn parse(value: &str) -> Result<Self, Refused> {
-        let scheme_refused = || Refused("a URL begins with http:// or https://".to_owned());
+        let scheme_refused = || Refused("a URL must begin with http:// or https://".to_owned());
         let (scheme, rest) = value.split_once("://").ok_or_else(scheme_refused)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,

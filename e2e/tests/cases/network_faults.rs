@@ -73,7 +73,7 @@ fn filled_by_a_stranger(world: &World) -> Result<()> {
     let filler = ["--name", "filler", "--network", "lobby", "--replicas", "40", "--constraint", "node.labels.none==x"];
     world.docker(&[&["service", "create", "--detach"], &filler[..], &["demo-app:v1"]].concat())?;
     let finding = world.await_finding("default", "NetworkFull", "guest")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("most by the service filler")), "it says {finding}");
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("most of them the service filler")), "it says {finding}");
     let lobby = world.docker(&["network", "inspect", "--format", "{{.Id}}", "lobby"])?;
     // Proxies leave a network that its own services fill after half a minute.
     throughout(Duration::from_secs(35), "the proxies are on it", || {

@@ -119,7 +119,7 @@ fn heal(world: &World, number: u32) -> Result<()> {
 fn await_quarantine(world: &World, cluster: &str) -> Result<()> {
     let finding = world.await_finding(cluster, "NetworkQuarantined", "clash")?;
     let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
-    ensure!(says("clashing") && says("tried again at") && finding["severity"] == "error", "it says {finding}");
+    ensure!(says("clashing") && says("retried at") && finding["severity"] == "error", "it says {finding}");
     Ok(())
 }
 

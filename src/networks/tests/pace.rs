@@ -107,7 +107,7 @@ fn failing_networks_of_one_team_hold_back_no_other_team() {
     world.wanted = vec!["a", "b"];
     world.look();
     assert_eq!(world.at(3 * INTERVAL), ["a"], "its own team waits");
-    assert!(waiting(&world.decide()).contains("again and again"), "{}", waiting(&world.decide()));
+    assert!(waiting(&world.decide()).contains("repeatedly failed"), "{}", waiting(&world.decide()));
 }
 
 #[test]

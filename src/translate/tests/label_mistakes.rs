@@ -115,7 +115,7 @@ fn an_invisible_character_is_named() {
             &format!("{{name: app, labels: {{hosts: \"a{hidden}b.example.org\", port: 80}}, networks: [net], tasks: 1}}"),
             FindingCode::InvalidLabelValue,
         );
-        assert!(finding.message.contains(&format!("an invisible character in the place 2: {name}")), "{finding}");
+        assert!(finding.message.contains(&format!("an invisible character at position 2: {name}")), "{finding}");
         assert!(finding.value.as_deref().is_some_and(|value| value.starts_with("a\\u{")), "{finding}");
         let key = format!("{{name: app, labels: {{\"com.docker{hidden}.lb.hosts\": h, port: 80}}, networks: [net], tasks: 1}}");
         if name != "U+00A0" {
