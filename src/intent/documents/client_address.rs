@@ -23,17 +23,17 @@ pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, Refused> {
     Ok(ClientAddress { trusted, from: spec.from })
 }
 
-/// Reports lists that trust no one, or arbitrary clients.
+/// Reports lists that trust no load balancer, or arbitrary clients.
 pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = format!("{POINTER}/trusted");
     if fields.any(&pointer).is_some_and(serde_json::Value::is_array) && fields.list(&pointer).is_empty() {
-        let message = "an empty list: there is nobody who could be believed";
-        mistakes.impossible(&pointer, message, "Name the addresses of the load balancers, or remove clientAddress.");
+        let message = "the list is empty, so no load balancer is trusted";
+        mistakes.impossible(&pointer, message, "Add the addresses of the load balancers, or remove clientAddress.");
     }
     for (at, range) in fields.list(&pointer).iter().enumerate() {
         let range = range.as_str().and_then(|text| AddressRange::parse(text).ok());
         if let Some(message) = range.and_then(too_wide) {
-            let remedy = "Name the addresses of the load balancers only.";
+            let remedy = "Use only the addresses of the load balancers.";
             mistakes.doubtful(&format!("{pointer}/{at}"), message, remedy);
         }
     }
@@ -46,9 +46,9 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 fn too_wide(range: AddressRange) -> Option<&'static str> {
     let least = if range.is_v4() { NARROW_ENOUGH.0 } else { NARROW_ENOUGH.1 };
     if range.is_everybody() {
-        Some("everybody is believed: any client can say that it is another one, and that it came by TLS")
+        Some("every address is trusted: any client can forge its address, and claim that it used TLS")
     } else if range.prefix_len() < least {
-        Some("so wide a range holds clients, too: each of them can say that it is another one, and that it came by TLS")
+        Some("a range this wide also contains clients: each of them can forge its address, and claim that it used TLS")
     } else {
         None
     }
@@ -57,9 +57,9 @@ fn too_wide(range: AddressRange) -> Option<&'static str> {
 /// The routing mesh, which is the default, gives every connection one of its own addresses.
 fn behind_the_mesh(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if publish_mode(fields) == Some("ingress") {
-        let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers: either nobody is \
-                       believed, or everybody";
-        mistakes.doubtful(POINTER, message, "Write publish.mode: host, or remove clientAddress.");
+        let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers, so the list matches \
+                       either no connection or all of them";
+        mistakes.doubtful(POINTER, message, "Set publish.mode: host, or remove clientAddress.");
     }
 }
 
@@ -68,7 +68,9 @@ fn said_twice(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for (at, line) in fields.list(pointer).iter().enumerate() {
         let names = line.as_str().and_then(|text| EngineLine::parse(text).ok()).map(|line| line.directives()).unwrap_or_default();
         if let Some(name) = names.iter().find(|name| SAME.contains(&name.as_str())) {
-            let message = format!("{name} and clientAddress both say whom to believe, and the line takes the place of Swarmgate's");
+            let message = format!(
+                "{name} and clientAddress both define which addresses are trusted, and this line replaces the one that Swarmgate generates"
+            );
             mistakes.doubtful(&format!("{pointer}/{at}"), &message, "Remove the line.");
         }
     }

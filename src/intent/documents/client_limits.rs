@@ -70,16 +70,17 @@ fn one_client(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if mode == Some("ingress") && fields.number(at).is_some_and(|most| most > 0) {
         mistakes.doubtful(
             at,
-            "behind the routing mesh all clients of a node have one address, so this is a limit for all of them together",
-            "Leave it out, or publish the proxies in host mode.",
+            "behind the routing mesh all clients of a node share one address, so this limits all of them together",
+            "Remove the field, or publish the proxies in host mode.",
         );
     }
     let files = fields.number("/spec/settings/openFiles").unwrap_or(u64::MAX);
     let of_worker =
         fields.number("/spec/settings/maxConnections").unwrap_or_else(|| u64::from(EngineSettings::default().max_connections).min(files));
     if mode == Some("host") && fields.number(at).is_some_and(|most| most >= of_worker) {
-        let message = format!("one client may take all {of_worker} connections of a worker (maxConnections), and others wait");
-        mistakes.doubtful(at, &message, "Make it a part of maxConnections, or leave it out: the default is a quarter.");
+        let message =
+            format!("one client may use all {of_worker} connections of a worker (maxConnections), so that other clients have to wait");
+        mistakes.doubtful(at, &message, "Set it to a fraction of maxConnections, or remove the field: the default is a quarter.");
     }
 }
 
@@ -93,18 +94,21 @@ fn one_body(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let is_stated = fields.any(spool).is_some();
     let largest = bytes(body).unwrap_or(EngineSettings::default().client_max_body_size.0);
     if largest == 0 && is_stated {
-        let message =
-            "a single request body may fill that, because clientMaxBodySize is 0, which is no limit: the uploads of all are cut then";
-        mistakes.doubtful(spool, message, "Write a clientMaxBodySize that is a small part of it.");
+        let message = "a single request body may fill this space, because clientMaxBodySize is 0 (no limit); all uploads are aborted then";
+        mistakes.doubtful(spool, message, "Set clientMaxBodySize to a small fraction of it.");
     } else if largest > most && is_stated {
-        mistakes.doubtful(spool, "a single request body may be larger than that (clientMaxBodySize)", "Make it several times as large.");
+        mistakes.doubtful(
+            spool,
+            "a single request body may be larger than this (clientMaxBodySize)",
+            "Set it to several times clientMaxBodySize.",
+        );
     } else if largest > most {
         let message = format!(
-            "all request bodies together may take {}g on a proxy's volume (the default of requestBodySpoolMax), so that one of this size \
-             never arrives and cuts the uploads of others",
+            "all request bodies together may use {}g on a proxy's volume (the default of requestBodySpoolMax), so a body of this size \
+             never arrives, and aborts other uploads",
             most >> 30
         );
-        mistakes.doubtful(body, &message, "Write a requestBodySpoolMax that is several times as large, where the volume has room for it.");
+        mistakes.doubtful(body, &message, "Set requestBodySpoolMax to several times this size, if the volume has enough space.");
     }
 }
 
@@ -117,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn one_client_gets_a_quarter_where_its_address_is_its_own() {
+    fn one_client_gets_a_quarter_of_the_connections_except_behind_the_routing_mesh() {
         let spec = Settings { max_connections: Some(1000), ..Settings::default() };
         assert_eq!(limits(&spec, PublishMode::Host).client_connections_max, 250);
         assert_eq!(limits(&spec, PublishMode::Ingress).client_connections_max, 0);
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stated_for_both_sides_holds_for_clients_unless_there_is_more() {
+    fn timeouts_for_both_sides_apply_to_clients_unless_they_have_their_own() {
         let both = Settings { send_timeout: Some("5m".to_owned()), read_timeout: Some("2h".to_owned()), ..Settings::default() };
         let seen = limits(&both, PublishMode::Host);
         assert_eq!((seen.client_send_timeout_ms, seen.stream_idle_timeout_ms), (300_000, 7_200_000));
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn few_files_mean_few_connections() {
+    fn connections_are_limited_by_open_files() {
         assert_eq!(connections(&Settings { open_files: Some(2048), ..Settings::default() }), 2048);
         assert_eq!(connections(&Settings::default()), 16_384);
     }

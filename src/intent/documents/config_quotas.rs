@@ -46,14 +46,14 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for scope in ["service", "team", "cluster"] {
         let pointer = format!("/spec/limits/{scope}/bytes");
         if stated(fields, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
-            mistakes.doubtful(&pointer, "hardly any route fits; a number without unit is bytes", "Write for example 4m.");
+            mistakes.doubtful(&pointer, "hardly any route fits; a number without a unit is in bytes", "Set it to 4m, for example.");
         }
     }
     let of_cluster = "/spec/limits/cluster/bytes";
     if stated(fields, of_cluster).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX) {
-        let message = "a message that brings a configuration to the proxies may have 64 MiB at most, so that nothing of it would be handed out \
-                       (MessageTooLarge) before this limit stops anybody";
-        let remedy = "Make it at most 24m, because a message holds two configurations, or leave it out: the default is 16m.";
+        let message = "a message with a configuration for the proxies may have at most 64 MiB, so a larger configuration would not be sent \
+                       (MessageTooLarge) before this limit takes effect";
+        let remedy = "Set it to at most 24m, because a message contains two configurations, or remove the field: the default is 16m.";
         mistakes.doubtful(of_cluster, message, remedy);
     }
     let default = Limits::default().cluster;
@@ -69,15 +69,16 @@ fn narrower(fields: &Fields<'_>, dimension: Dimension, default: u64, mistakes: &
     let of_team = stated(fields, &team).unwrap_or(three_quarters(of_cluster));
     let is_more = |pointer: &str, all: u64| stated(fields, pointer).is_some_and(|one| one > all);
     if is_more(&service, of_cluster) {
-        let message = "one service may take more than all services of the cluster together, so this limit has no effect";
-        mistakes.doubtful(&service, message, "Make it at most the cluster's.");
+        let message = "this limit for one service is higher than the limit for the whole cluster, so it has no effect";
+        mistakes.doubtful(&service, message, "Set it to at most the limit of the cluster.");
     } else if is_more(&service, of_team) {
-        let message = "one service may take more than all services of a team together (three quarters of the cluster's, unless spec.limits.team says otherwise), so this limit has no effect";
-        mistakes.doubtful(&service, message, "Make it at most the team's, or state the team's.");
+        let message = "this limit for one service is higher than the limit for a team (three quarters of the cluster's, unless \
+                       spec.limits.team is set), so it has no effect";
+        mistakes.doubtful(&service, message, "Set it to at most the limit of the team, or set the limit of the team.");
     }
     if is_more(&team, of_cluster) {
-        let message = "one team may take more than all services of the cluster together, so this limit has no effect";
-        mistakes.doubtful(&team, message, "Make it at most the cluster's, or raise that as well.");
+        let message = "this limit for one team is higher than the limit for the whole cluster, so it has no effect";
+        mistakes.doubtful(&team, message, "Set it to at most the limit of the cluster, or raise that limit as well.");
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
     use super::MESSAGE_BYTES_MAX;
 
     #[test]
-    fn messages_have_as_many_bytes_as_is_said_here() {
+    fn the_message_limit_is_the_one_of_the_protocol() {
         assert_eq!(usize::try_from(MESSAGE_BYTES_MAX), Ok(crate::protocol::size_limits::MESSAGE_BYTES_MAX));
     }
 }

@@ -23,7 +23,7 @@ pub(super) const SWARM_SERVICE: ClaimType = ClaimType {
     severity: Severity::Error,
     verbs: ("has", "have"),
     object: "a Swarm service {}, too",
-    remedy: "Give one of them another serviceName.",
+    remedy: "Change the serviceName of one of them.",
 };
 
 /// A port of the routing mesh.
@@ -31,15 +31,15 @@ pub(super) const MESH_PORT: ClaimType = ClaimType {
     severity: Severity::Error,
     verbs: PUBLISH,
     object: "port{} of the routing mesh, too",
-    remedy: "Give one of them another published port, or publish.mode: host.",
+    remedy: "Change the published port of one of them, or set publish.mode: host.",
 };
 
 /// A port of the nodes that fit the constraints, which are the value.
 pub(super) const HOST_PORT: ClaimType = ClaimType {
     severity: Severity::Warning,
     verbs: PUBLISH,
-    object: "host port{} on nodes with the same constraints, too: one node cannot have both",
-    remedy: "Constrain them to different nodes, or give one of them another port.",
+    object: "host port{} on nodes with the same constraints, too; only one of them can run on a node",
+    remedy: "Constrain them to different nodes, or change the port of one of them.",
 };
 
 /// The verb of documents that publish something.
@@ -178,11 +178,11 @@ fn note_mesh_against_host(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[Sour
     for (claim, claimants) in claims {
         let (HOST_PORT, Some(port)) = (claim.what, claim.port) else { continue };
         let Some(mesh) = claims.get(&Claim::port(MESH_PORT, port, "")).and_then(|mesh| mesh.first()) else { continue };
-        let message = format!("{} publishes port {port} of the routing mesh, which holds it on every node", place(mesh, files, documents));
+        let message = format!("{} publishes port {port} of the routing mesh, which uses it on every node", place(mesh, files, documents));
         for claimant in claimants {
             let (severity, code) = (Severity::Warning, FindingCode::DuplicateDeclaration);
             let mistakes = &mut documents[claimant.document].mistakes;
-            mistakes.add_as(severity, code, &claimant.pointer, message.clone(), "Give one of them another published port.");
+            mistakes.add_as(severity, code, &claimant.pointer, message.clone(), "Change the published port of one of them.");
         }
     }
 }

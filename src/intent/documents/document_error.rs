@@ -73,9 +73,9 @@ impl Mistakes {
     /// Adds a YAML error.
     pub fn add_yaml(&mut self, slip: YamlMistake) {
         let (code, remedy) = if slip.pointer.is_empty() {
-            (FindingCode::UnreadableDocument, "Correct the line or the one before it; mind the indentation.")
+            (FindingCode::UnreadableDocument, "Correct this line or the one before it; check the indentation.")
         } else {
-            (FindingCode::InvalidValue, "Keep one of the two.")
+            (FindingCode::InvalidValue, "Remove one of the two.")
         };
         let YamlMistake { line, pointer, message } = slip;
         let (severity, remedy) = (code.severity(), remedy.to_owned());
@@ -101,8 +101,8 @@ impl Mistakes {
         let mut findings: Vec<_> = list.into_iter().take(MISTAKES_MAX).map(|mistake| mistake.into_finding(file)).collect();
         if more > 0 {
             let subject = Subject::Document(file.to_owned());
-            let message = format!("the document has {more} further mistakes");
-            findings.push(Finding::new(FindingCode::InvalidValue, subject, message).with_remedy("Correct the ones above first."));
+            let message = format!("the document has {more} more mistakes");
+            findings.push(Finding::new(FindingCode::InvalidValue, subject, message).with_remedy("Correct the mistakes above first."));
         }
         findings
     }
@@ -152,7 +152,7 @@ mod tests {
     use super::path_of;
 
     #[test]
-    fn paths_read_as_people_write_them() {
+    fn json_pointers_are_shown_as_paths() {
         for (pointer, path) in [
             ("/spec/proxy/constraints/0", "spec.proxy.constraints[0]"),
             ("/spec/proxy/labels/org.example.x", "spec.proxy.labels[\"org.example.x\"]"),

@@ -1,6 +1,5 @@
 //! What the schema cannot express about one ServiceCluster: fields that exclude or require each other, and values that Swarm
-//! accepts but that make no sense. Works on plain values, so that its mistakes are reported together with those of the
-//! shape.
+//! accepts but that make no sense. Works on plain values, so that its mistakes are reported together with those of the schema.
 
 use std::time::Duration;
 
@@ -40,11 +39,11 @@ fn tasks(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if fields.text("/spec/proxy/mode") == Some("global") && fields.any(replicas).is_some() {
         mistakes.impossible(
             replicas,
-            "a global service has one task on every fitting node, never a number of replicas",
-            "Remove replicas, or write mode: replicated.",
+            "a global service has one task on every matching node, so it cannot have a number of replicas",
+            "Remove replicas, or set mode: replicated.",
         );
     } else if fields.number(replicas) == Some(0) {
-        mistakes.doubtful(replicas, "no proxy runs, so nothing is served", "Write 1 or more when this cluster is to carry traffic.");
+        mistakes.doubtful(replicas, "no proxy runs, so nothing is served", "Set it to 1 or more if this cluster is to serve traffic.");
     }
 }
 
@@ -52,7 +51,7 @@ fn ports(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for side in ["published", "target"] {
         let (http, https) = (format!("/spec/proxy/publish/http/{side}"), format!("/spec/proxy/publish/https/{side}"));
         if fields.number(&http).is_some() && fields.number(&http) == fields.number(&https) {
-            mistakes.impossible(&https, &format!("http and https cannot have the same {side} port"), "Give one of them another port.");
+            mistakes.impossible(&https, &format!("http and https must not have the same {side} port"), "Change one of the two ports.");
         }
     }
 }
@@ -60,24 +59,28 @@ fn ports(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 fn update(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let order = "/spec/proxy/update/order";
     if fields.text(order) == Some("start-first") && fields.text("/spec/proxy/publish/mode") == Some("host") {
-        let message = "a new task cannot start before the old one has given back its host port";
-        mistakes.impossible(order, message, "Write stop-first, or publish.mode: ingress.");
+        let message = "a new task cannot start before the old one has released its host port";
+        mistakes.impossible(order, message, "Set it to stop-first, or set publish.mode: ingress.");
     }
     let parallelism = "/spec/proxy/update/parallelism";
     if fields.number(parallelism) == Some(0) {
-        mistakes.doubtful(parallelism, "0 means all proxies at once: requests fail while they are replaced", "Write 1.");
+        mistakes.doubtful(parallelism, "0 replaces all proxies at once, and requests fail meanwhile", "Set it to 1.");
     }
     let timeout = "/spec/proxy/update/networkTimeout";
     if fields.text(timeout).and_then(|text| parse_duration(text).ok()).is_some_and(|timeout| timeout < NETWORK_TIMEOUT_MIN) {
-        mistakes.doubtful(timeout, "a proxy takes longer to start, so that no network would ever be attached", "Write 30s or more.");
+        mistakes.doubtful(
+            timeout,
+            "a proxy takes longer than this to start, so no network would ever be attached",
+            "Set it to 30s or more.",
+        );
     }
 }
 
 fn configuration_path(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let path = "/spec/proxy/configPath";
     if fields.any(path).is_some() && fields.text("/spec/proxy/rollout") != Some("replace") {
-        let message = "only a proxy with rollout: replace has its configuration mounted; with rollout: live the path has no effect";
-        mistakes.impossible(path, message, "Remove configPath, or write rollout: replace.");
+        let message = "the path has an effect only with rollout: replace, where the configuration is mounted";
+        mistakes.impossible(path, message, "Remove configPath, or set rollout: replace.");
     }
 }
 
@@ -88,10 +91,10 @@ fn stopping(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         .and_then(|text| stop_signal(text).ok())
         .is_some_and(|name| ["SIGKILL", "9", "SIGSTOP", "19"].contains(&name.as_str()));
     if hard {
-        mistakes.doubtful(signal, "this signal leaves a proxy no chance to finish open requests", "Write SIGQUIT or SIGTERM.");
+        mistakes.doubtful(signal, "with this signal a proxy cannot finish open requests", "Use SIGQUIT or SIGTERM.");
     }
     if fields.text(period).and_then(|text| parse_duration(text).ok()).is_some_and(|period| period.is_zero()) {
-        mistakes.doubtful(period, "a proxy is killed at once, with its open requests", "Write for example 10s.");
+        mistakes.doubtful(period, "a proxy is killed immediately, and its open requests fail", "Set it to 10s, for example.");
     }
 }
 
@@ -101,9 +104,9 @@ fn constraints(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         for (at, text) in fields.list(&pointer).iter().enumerate() {
             let single = text.as_str().and_then(|text| Constraint::parse(text).ok()).filter(|constraint| constraint.single_equals);
             if let Some(constraint) = single {
-                let remedy = format!("Write {}.", constraint.to_swarm());
+                let remedy = format!("Use {}.", constraint.to_swarm());
                 let code = FindingCode::SingleEqualsConstraint;
-                mistakes.add(code, &format!("{pointer}/{at}"), "a single = is understood as ==", remedy);
+                mistakes.add(code, &format!("{pointer}/{at}"), "a single = is read as ==", remedy);
             }
         }
     }
@@ -118,8 +121,8 @@ fn logging(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         if fields.text(&format!("/spec/{workload}/logging/driver")) == Some("default") && has_options {
             mistakes.impossible(
                 &options,
-                "options without a driver of their own",
-                "Name the driver that has these options, or remove them.",
+                "options have no effect without a named driver",
+                "Name the driver that supports these options, or remove them.",
             );
         }
     }
@@ -133,7 +136,7 @@ fn resources(fields: &Fields<'_>, mistakes: &mut Mistakes) {
             let amount = |kind: &str| fields.text(&of(kind)).and_then(|text| parse(text).ok());
             let (limit, reservation) = (amount("limits"), amount("reservations"));
             if limit.zip(reservation).is_some_and(|(limit, reservation)| reservation > limit) {
-                mistakes.impossible(&of("reservations"), "more is reserved than the limit lets the task use", "Reserve at most the limit.");
+                mistakes.impossible(&of("reservations"), "the reservation is larger than the limit", "Reserve at most the limit.");
             }
         }
     }

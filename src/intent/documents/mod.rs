@@ -147,16 +147,16 @@ fn read_file(file: &SourceFile, kinds: &[&Kind]) -> Result<Vec<YamlDocument>, Mi
     };
     let text = match &file.content {
         Ok(text) if text.len() <= FILE_BYTES_MAX => text,
-        Ok(_) => return Err(unreadable(Severity::Error, "the file is larger than 1 MiB", "Split it, or name the right file.")),
+        Ok(_) => return Err(unreadable(Severity::Error, "the file is larger than 1 MiB", "Split the file, or name the intended one.")),
         Err(why) => {
-            return Err(unreadable(Severity::Error, &format!("the file cannot be read: {why}"), "Make it readable, as UTF-8 text."));
+            return Err(unreadable(Severity::Error, &format!("the file cannot be read: {why}"), "Make the file readable, as UTF-8 text."));
         }
     };
     let documents = yaml::read(text);
     if documents.is_empty() {
         // An empty file is more often one that is being written than a wish to remove everything.
-        let remedy = format!("Write a {} document into it, or remove the file.", names(kinds).join(" or "));
-        return Err(unreadable(Severity::Warning, "the file holds no document; nothing is removed for that", &remedy));
+        let remedy = format!("Add a {} document to the file, or remove the file.", names(kinds).join(" or "));
+        return Err(unreadable(Severity::Warning, "the file contains no document; clusters are not removed because of this", &remedy));
     }
     Ok(documents)
 }

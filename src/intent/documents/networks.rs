@@ -40,12 +40,12 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let only = if fields.any(field).is_some_and(Value::is_array) { field.to_owned() } else { format!("{field}/only") };
     let (preferred, reserved) = (format!("{field}/preferred"), format!("{field}/reserved"));
     if fields.any(&only).is_some_and(|names| names.as_array().is_some_and(Vec::is_empty)) {
-        let message = "a closed list without networks: the proxies reach no service by overlay";
-        mistakes.doubtful(&only, message, "Name networks, or leave the field out.");
+        let message = "the list is empty, so the proxies reach no service on an overlay network";
+        mistakes.doubtful(&only, message, "Add networks, or remove the field.");
     }
-    named_twice(fields, &only, "the network is named twice", mistakes);
-    named_twice(fields, &preferred, "the network is named twice", mistakes);
-    named_twice(fields, &reserved, "the range is named twice", mistakes);
+    named_twice(fields, &only, "the network is listed twice", mistakes);
+    named_twice(fields, &preferred, "the network is listed twice", mistakes);
+    named_twice(fields, &reserved, "the range is listed twice", mistakes);
     outside_the_list(fields, &only, &preferred, mistakes);
     not_for_applications(fields, &only, mistakes);
     not_for_applications(fields, &preferred, mistakes);
@@ -56,7 +56,7 @@ fn named_twice(fields: &Fields<'_>, pointer: &str, message: &str, mistakes: &mut
     let mut seen = std::collections::BTreeSet::new();
     for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| !seen.insert(name)) {
-            mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove one.");
+            mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove one of the two.");
         }
     }
 }
@@ -68,8 +68,8 @@ fn outside_the_list(fields: &Fields<'_>, only: &str, preferred: &str, mistakes: 
     for (at, name) in fields.list(preferred).iter().enumerate() {
         let is_name = name.as_str().is_some_and(|name| NetworkName::parse(name).is_ok());
         if is_name && !fields.list(only).contains(name) {
-            let message = "the closed list does not have this network, so no service is ever reached over it";
-            mistakes.impossible(&format!("{preferred}/{at}"), message, "Add it to only, or remove it here.");
+            let message = "the network is not in the list of allowed networks, so no service is ever reached on it";
+            mistakes.impossible(&format!("{preferred}/{at}"), message, "Add the network to only, or remove it here.");
         }
     }
 }
@@ -78,12 +78,8 @@ fn outside_the_list(fields: &Fields<'_>, only: &str, preferred: &str, mistakes: 
 fn not_for_applications(fields: &Fields<'_>, pointer: &str, mistakes: &mut Mistakes) {
     for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| DOCKERS_OWN.contains(&name)) {
-            let message = "this is a network of Docker's own and not one for applications: the proxies are never attached to it";
-            mistakes.doubtful(
-                &format!("{pointer}/{at}"),
-                message,
-                "Name an overlay network (docker network create --driver overlay NAME).",
-            );
+            let message = "this is one of Docker's own networks, to which the proxies are never attached";
+            mistakes.doubtful(&format!("{pointer}/{at}"), message, "Use an overlay network (docker network create --driver overlay NAME).");
         }
     }
 }
@@ -94,15 +90,15 @@ fn everything_reserved(fields: &Fields<'_>, reserved: &str, mistakes: &mut Mista
         let Some(range) = text.as_str().and_then(|text| AddressRange::parse(text).ok()) else { continue };
         let field = format!("{reserved}/{at}");
         if range.is_everybody() {
-            let message = "every address is reserved: the proxies are attached to no network of this family";
-            mistakes.doubtful(&field, message, "Name the ranges of clients, offices and VPNs.");
+            let message = "every address is reserved, so the proxies are not attached to any network of this address family";
+            mistakes.doubtful(&field, message, "Use only the ranges of clients, offices and VPNs.");
         } else if range.net().contains(&IpNet::V4(DEFAULT_POOL)) {
-            let message = "Docker takes the addresses of overlays from 10.0.0.0/8 unless it is told otherwise, and all of that is reserved: the \
-                           proxies are attached to none of these networks";
+            let message = "all of 10.0.0.0/8 is reserved, from which Docker takes the addresses of overlay networks by default: the proxies \
+                           are not attached to any of these networks";
             mistakes.doubtful(
                 &field,
                 message,
-                "Name the ranges of clients alone, or create the networks with a --subnet outside of this range.",
+                "Use only the ranges of clients, or create the networks with a --subnet outside of this range.",
             );
         }
     }

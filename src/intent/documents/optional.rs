@@ -1,4 +1,4 @@
-//! Optional texts of a document on their way to checked values. Knows no field; what may stand in a text is the parser's matter.
+//! Converts optional texts of a document to checked values. Knows no field; the parser decides which texts are valid.
 
 use crate::types::Refused;
 

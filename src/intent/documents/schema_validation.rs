@@ -12,7 +12,7 @@ use super::document_error::{Mistakes, path_of};
 use crate::report::FindingCode;
 use crate::types::{ClusterName, NetworkName, ServiceName};
 
-const MERGE_KEYS: &str = "Merge keys are not read; write the fields out.";
+const MERGE_KEYS: &str = "Merge keys are not supported; write out the fields.";
 
 /// The schema of one kind of document.
 pub(super) struct Schema {
@@ -42,7 +42,7 @@ impl Schema {
         match &self.validator {
             Ok(validator) => validator.iter_errors(value).for_each(|error| note(&error, &self.root, mistakes)),
             Err(why) => {
-                mistakes.add(FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
+                mistakes.add(FindingCode::UnreadableDocument, "", format!("the built-in schema is broken: {why}"), "Report this as a bug.");
             }
         }
     }
@@ -75,7 +75,7 @@ pub(super) fn note_unknown_kind(found: &str, kinds: &[String], mistakes: &mut Mi
 pub(super) fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     match value {
         Value::String(text) if text.contains('\0') => {
-            mistakes.add(FindingCode::InvalidValue, pointer, "a text holds no NUL character", "Remove it.");
+            mistakes.add(FindingCode::InvalidValue, pointer, "a string must not contain a NUL character", "Remove the character.");
         }
         Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| note_nul(item, &format!("{pointer}/{at}"), mistakes)),
         Value::Object(fields) => fields.iter().for_each(|(key, field)| note_nul(field, &format!("{pointer}/{}", escaped(key)), mistakes)),
@@ -83,7 +83,7 @@ pub(super) fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     }
 }
 
-/// One validator error in readable words.
+/// One validator error as readable text.
 fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
     let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
     let keyword = error.schema_path().as_str();
@@ -97,7 +97,7 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
         }
         Kind::Required { property } => note_missing(pointer, property.as_str().unwrap_or_default(), schema, mistakes),
         Kind::PropertyNames { error } => note_name(pointer, error, mistakes),
-        _ if found.is_null() => invalid("the field has no value".to_owned(), "Write a value, or leave the field out.".to_owned()),
+        _ if found.is_null() => invalid("the field has no value".to_owned(), "Set a value, or remove the field.".to_owned()),
         Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
             note_options(pointer, found.as_str(), &options_of(schema), mistakes);
         }
@@ -107,16 +107,16 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
             invalid(rule, remedy);
         }
         Kind::Pattern { pattern } => invalid(pattern_rule(pattern, found.as_str().unwrap_or_default()), "Choose another name.".to_owned()),
-        Kind::MaxItems { limit } => invalid(format!("the list has at most {limit} entries"), "Shorten it.".to_owned()),
-        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Write a number in this range.".to_owned()),
+        Kind::MaxItems { limit } => invalid(format!("the list must have at most {limit} entries"), "Shorten the list.".to_owned()),
+        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Use a number in this range.".to_owned()),
         _ => invalid(error.to_string(), "Compare the document with `swarmgate schema`.".to_owned()),
     }
 }
 
 fn note_options(pointer: &str, found: Option<&str>, options: &[String], mistakes: &mut Mistakes) {
     let meant = found.and_then(|text| nearest(text, options.iter().map(String::as_str)));
-    let remedy = meant.map_or_else(|| format!("Write {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
-    mistakes.add(FindingCode::InvalidValue, pointer, format!("this must be {}", options.join(" or ")), remedy);
+    let remedy = meant.map_or_else(|| format!("Use {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
+    mistakes.add(FindingCode::InvalidValue, pointer, format!("the value must be {}", options.join(" or ")), remedy);
 }
 
 fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mistakes: &mut Mistakes) {
@@ -131,7 +131,7 @@ fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mist
     } else if let [first, .., last] = elsewhere.as_slice() {
         format!("Did you mean {first} or {last}?")
     } else {
-        format!("Remove it; the fields here are {}.", known.join(", "))
+        format!("Remove the field; the fields here are {}.", known.join(", "))
     };
     let pointer = format!("{pointer}/{}", escaped(key));
     mistakes.add(FindingCode::UnknownField, &pointer, "there is no such field here", remedy);
@@ -156,8 +156,8 @@ fn places_of(root: &Value, key: &str) -> Vec<String> {
 fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mistakes) {
     let description = schema["properties"][field]["description"].as_str().unwrap_or_default();
     let description: String = description.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
-    let remedy = format!("Add it. {description}");
-    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), "the field is missing", remedy.trim());
+    let remedy = format!("Add the field. {description}");
+    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), "the required field is missing", remedy.trim());
 }
 
 fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes) {
@@ -179,12 +179,12 @@ fn options_of(schema: &Value) -> Vec<String> {
 
 fn kinds_of(schema: &Value) -> String {
     let name = |kind: &Value| match kind.as_str().unwrap_or_default() {
-        "string" => "text",
+        "string" => "a string",
         "integer" => "a whole number",
         "number" => "a number",
         "boolean" => "true or false",
         "array" => "a list",
-        "object" => "a mapping of fields",
+        "object" => "a mapping",
         _ => "something else",
     };
     match &schema["type"] {
@@ -193,12 +193,12 @@ fn kinds_of(schema: &Value) -> String {
     }
 }
 
-/// What the field must be; for a text with a grammar its rule, which is more specific than "a text".
+/// What the field must be; for a string with a grammar its rule, which is more specific than "a string".
 fn type_rule(schema: &Value, found: &Value) -> String {
     let format = schema["format"].as_str().filter(|_| found.is_number());
     match format.and_then(format_of).and_then(|format| (format.check)(&found.to_string()).err()) {
         Some(rule) => rule.0,
-        None => format!("this must be {}", kinds_of(schema)),
+        None => format!("the value must be {}", kinds_of(schema)),
     }
 }
 
@@ -207,13 +207,13 @@ fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> String {
     let number_in_quotes = found.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
     match (schema["type"].as_str(), format) {
         _ if pointer.ends_with("/<<") => MERGE_KEYS.to_owned(),
-        (Some("integer" | "number"), _) if number_in_quotes => "Write it without quotes.".to_owned(),
-        (Some("array"), _) if found.is_string() => "Write a list: [\"…\"].".to_owned(),
-        (Some("object"), _) => "Write its fields below it, indented.".to_owned(),
-        (Some("boolean"), _) => "Write true or false.".to_owned(),
+        (Some("integer" | "number"), _) if number_in_quotes => "Remove the quotes.".to_owned(),
+        (Some("array"), _) if found.is_string() => "Use a list: [\"…\"].".to_owned(),
+        (Some("object"), _) => "Put its fields below it, indented.".to_owned(),
+        (Some("boolean"), _) => "Use true or false.".to_owned(),
         (Some("string"), Some(format)) => format.remedy.to_owned(),
-        (Some("string"), None) if !found.is_array() && !found.is_object() => "Write it in quotes.".to_owned(),
-        (Some("integer"), _) => "Write its digits, without fraction.".to_owned(),
+        (Some("string"), None) if !found.is_array() && !found.is_object() => "Put the value in quotes.".to_owned(),
+        (Some("integer"), _) => "Use a whole number.".to_owned(),
         _ => "Compare the document with `swarmgate schema`.".to_owned(),
     }
 }
@@ -224,13 +224,13 @@ fn format_of(name: &str) -> Option<&'static Format> {
 
 fn format_rule(name: &str, text: &str) -> (String, String) {
     let Some(format) = format_of(name) else {
-        return (format!("this is no {name}"), "Compare the document with `swarmgate schema`.".to_owned());
+        return (format!("the value is not a valid {name}"), "Compare the document with `swarmgate schema`.".to_owned());
     };
-    let rule = (format.check)(text).err().map_or_else(|| format!("this is no {name}"), |refused| refused.0);
+    let rule = (format.check)(text).err().map_or_else(|| format!("the value is not a valid {name}"), |refused| refused.0);
     (rule, format.remedy.to_owned())
 }
 
-/// The rule behind a pattern of one of the checked names, in words.
+/// The rule behind a pattern of one of the checked names, as text.
 fn pattern_rule(pattern: &str, text: &str) -> String {
     let rules = [
         (schemars::schema_for!(ClusterName), ClusterName::parse(text).err()),
@@ -238,13 +238,13 @@ fn pattern_rule(pattern: &str, text: &str) -> String {
         (schemars::schema_for!(NetworkName), NetworkName::parse(text).err()),
     ];
     let rule = rules.into_iter().find(|(schema, _)| schema.get("pattern").is_some_and(|known| known == pattern));
-    rule.and_then(|(_, refused)| refused).map_or_else(|| format!("this must fit the pattern {pattern}"), |refused| refused.0)
+    rule.and_then(|(_, refused)| refused).map_or_else(|| format!("the value must match the pattern {pattern}"), |refused| refused.0)
 }
 
 fn range_rule(schema: &Value) -> String {
     match (&schema["minimum"], &schema["maximum"]) {
-        (Value::Null, maximum) => format!("this must be at most {maximum}"),
-        (minimum, Value::Null) => format!("this must be at least {minimum}"),
-        (minimum, maximum) => format!("this must be a number from {minimum} to {maximum}"),
+        (Value::Null, maximum) => format!("the value must be at most {maximum}"),
+        (minimum, Value::Null) => format!("the value must be at least {minimum}"),
+        (minimum, maximum) => format!("the value must be a number from {minimum} to {maximum}"),
     }
 }

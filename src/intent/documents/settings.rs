@@ -98,20 +98,28 @@ fn timing(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let millis = |name: &str| fields.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
     let minimum = "/spec/settings/keepaliveMinTimeout";
     if millis("keepaliveMinTimeout") == Some(0) {
-        mistakes.doubtful(minimum, "without it a reload cuts off clients whose connections are idle", "Leave it out, or write 5s.");
+        mistakes.doubtful(
+            minimum,
+            "with 0 a reload closes idle client connections that are about to send a request",
+            "Remove the field, or set it to 5s.",
+        );
     }
     let longer = millis("keepaliveMinTimeout").zip(millis("keepaliveTimeout")).is_some_and(|(least, idle)| least > idle);
     if longer {
         mistakes.doubtful(
             minimum,
-            "it is longer than keepaliveTimeout, which ends idle connections first",
-            "Make it at most keepaliveTimeout.",
+            "the value is longer than keepaliveTimeout, which closes idle connections first",
+            "Set it to at most keepaliveTimeout.",
         );
     }
     files(fields, mistakes);
     let body = "/spec/settings/clientMaxBodySize";
     if fields.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
-        mistakes.doubtful(body, "request bodies of a kilobyte are refused; a number without unit is bytes", "Write for example 32m.");
+        mistakes.doubtful(
+            body,
+            "request bodies of a kilobyte are rejected; a number without a unit is in bytes",
+            "Set it to 32m, for example.",
+        );
     }
 }
 
@@ -120,8 +128,8 @@ fn files(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let files = stated.unwrap_or_else(|| u64::from(EngineSettings::default().open_files_max));
     if fields.number(at).is_some_and(|connections| connections > files) {
         let whose = if stated.is_some() { "" } else { ", the default" };
-        let message = format!("every connection needs a file, and it is larger than openFiles ({files}{whose})");
-        mistakes.doubtful(at, &message, "Make openFiles at least as large.");
+        let message = format!("every connection needs an open file, and the value is larger than openFiles ({files}{whose})");
+        mistakes.doubtful(at, &message, "Set openFiles to at least this value.");
     }
 }
 
@@ -130,7 +138,7 @@ fn unused_logs(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for name in ["accessLogPath", "accessLogFormat"] {
         let pointer = format!("/spec/settings/{name}");
         if off && fields.any(&pointer).is_some() {
-            mistakes.doubtful(&pointer, "it has no effect, because accessLog is false", "Remove one of the two.");
+            mistakes.doubtful(&pointer, "the field has no effect, because accessLog is false", "Remove one of the two fields.");
         }
     }
 }
@@ -139,8 +147,8 @@ fn unused_logs(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 fn unshown_address(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let is_on = |name: &str| fields.any(&format!("/spec/settings/{name}")).and_then(Value::as_bool) == Some(true);
     if is_on("upstreamAddressHeader") && is_on("hideInfoHeaders") {
-        let message = "it has no effect: hideInfoHeaders is used, so answers have none of these headers, x-upstream-addr among them";
-        mistakes.doubtful("/spec/settings/upstreamAddressHeader", message, "Remove one of the two.");
+        let message = "the field has no effect: hideInfoHeaders removes all of these headers from responses, including x-upstream-addr";
+        mistakes.doubtful("/spec/settings/upstreamAddressHeader", message, "Remove one of the two fields.");
     }
 }
 
@@ -148,10 +156,10 @@ fn protocols(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = "/spec/settings/tlsProtocols";
     let stated = fields.list(pointer);
     if fields.any(pointer).is_some_and(Value::is_array) && stated.is_empty() {
-        mistakes.impossible(pointer, "without a protocol nobody can speak TLS", "Name protocols, or leave the field out.");
+        mistakes.impossible(pointer, "the list is empty, so no client could connect by TLS", "Add protocols, or remove the field.");
     }
     for (at, _) in stated.iter().enumerate().filter(|(_, name)| *name == "TLSv1" || *name == "TLSv1.1") {
-        let message = "no browser speaks this version any more, and its handshakes fail unless tlsCiphers holds @SECLEVEL=0";
-        mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove it, unless you know clients that need it.");
+        let message = "no browser supports this version any more, and its handshakes fail unless tlsCiphers contains @SECLEVEL=0";
+        mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove it, unless you know of clients that need it.");
     }
 }

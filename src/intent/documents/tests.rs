@@ -47,7 +47,7 @@ fn a_minimal_document_has_the_defaults_and_manages_nothing_else() {
 }
 
 #[test]
-fn numbers_are_texts_where_the_field_is_one() {
+fn numbers_become_strings_where_the_field_is_a_string() {
     let text = document(
         "a",
         "    env: {PORT: 8080, VERSION: 1.10, DEBUG: true}\n    resources: {limits: {cpus: 0.50, memory: 67108864}}\n    replicas: 2.0\n",
@@ -62,7 +62,7 @@ fn numbers_are_texts_where_the_field_is_one() {
 }
 
 #[test]
-fn the_share_of_a_team_is_three_quarters_of_what_is_stated_for_the_cluster() {
+fn the_default_limit_of_a_team_is_three_quarters_of_the_limit_of_the_cluster() {
     let share = |limits: &str| {
         let text = document("a", "").replace("  engine: nginx\n", &format!("  engine: nginx\n  limits: {limits}\n"));
         let declaration = read(&[&text]);
@@ -76,7 +76,7 @@ fn the_share_of_a_team_is_three_quarters_of_what_is_stated_for_the_cluster() {
 }
 
 #[test]
-fn a_broken_document_keeps_its_name_and_costs_the_others_nothing() {
+fn a_broken_document_keeps_its_name_and_does_not_affect_others() {
     let declaration = read(&[&format!("{}---\n{}", document("a", "    mode: everywhere\n"), document("b", "")), &document("c", "")]);
     assert_eq!(declared(&declaration), ["-a", "+b", "+c"]);
     assert!(!declaration.incomplete);
@@ -85,7 +85,7 @@ fn a_broken_document_keeps_its_name_and_costs_the_others_nothing() {
 }
 
 #[test]
-fn what_hides_names_makes_the_declaration_incomplete() {
+fn a_document_without_a_readable_name_makes_the_declaration_incomplete() {
     let good = document("a", "");
     let hiding = [
         document("b", "   wrong: [\n"),
@@ -113,7 +113,7 @@ fn a_name_before_a_syntax_error_is_known() {
 }
 
 #[test]
-fn documents_that_contradict_each_other_are_both_broken_in_any_order() {
+fn conflicting_documents_are_both_broken_in_any_order() {
     let (a, b) = (document("a", ""), document("b", "").replace("serviceCluster: b", "serviceCluster: a"));
     let c = document("c", "");
     for files in [[&a, &b, &c], [&c, &b, &a]] {
@@ -123,14 +123,14 @@ fn documents_that_contradict_each_other_are_both_broken_in_any_order() {
 }
 
 #[test]
-fn extension_and_proxy_of_one_document_cannot_have_one_name() {
+fn extension_and_proxy_of_a_document_must_have_different_service_names() {
     let text = document("a", "    serviceName: same\n").replace("image: e:1", "image: e:1\n    serviceName: same");
     let fields = errors(&read(&[&text])).into_iter().map(|(_, field)| field).collect::<Vec<_>>();
     assert_eq!(fields, ["spec.extension.serviceName", "spec.proxy.serviceName"]);
 }
 
 #[test]
-fn shape_and_combination_mistakes_are_told_together() {
+fn schema_mistakes_and_conflicting_fields_are_reported_together() {
     let text = document("a", "    mode: global\n    replicas: 2\n    stop_signal: SIGTERM\n    stopGracePeriod: 10\n");
     let expected = [
         (FindingCode::ImpossibleCombination, "spec.proxy.replicas"),
@@ -141,7 +141,7 @@ fn shape_and_combination_mistakes_are_told_together() {
 }
 
 #[test]
-fn a_document_with_thousands_of_mistakes_tells_a_readable_number_of_them() {
+fn a_document_with_thousands_of_mistakes_reports_at_most_a_hundred() {
     let fields = (0..5000).map(|n| format!("    x{n}: 1\n")).collect::<Vec<_>>().concat();
     let declaration = read(&[&document("a", &fields)]);
     assert_eq!(declaration.findings.len(), 101);
@@ -160,7 +160,7 @@ fn damaged() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn a_broken_document_still_says_which_services_it_is_for() {
+fn a_broken_document_still_declares_its_label_value() {
     let check = |text: &str, expected: Option<&str>| match &read(&[text]).clusters[..] {
         [DeclaredCluster::Broken { label, .. }] => assert_eq!(label.as_deref(), expected, "{text}"),
         other => panic!("{other:?}"),
@@ -174,16 +174,16 @@ fn a_broken_document_still_says_which_services_it_is_for() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_without_panic_and_always_alike(text in prop_oneof![damaged(), any::<String>(), "[\\[\\]{}:,&*!|>'\"%@`#~ \\na-c-]{0,60}"]) {
+    fn any_text_is_read_without_panic_and_deterministically(text in prop_oneof![damaged(), any::<String>(), "[\\[\\]{}:,&*!|>'\"%@`#~ \\na-c-]{0,60}"]) {
         let first = read(&[&text]);
         prop_assert_eq!(&first, &read(&[&text]));
         let broken = first.clusters.iter().any(|declared| matches!(declared, DeclaredCluster::Broken { .. }));
-        prop_assert!(!(broken || first.incomplete) || !first.findings.is_empty(), "trouble without a finding");
+        prop_assert!(!(broken || first.incomplete) || !first.findings.is_empty(), "a broken or incomplete declaration has a finding");
         prop_assert!(first.findings.iter().all(|finding| finding.value.as_ref().is_none_or(|value| value.chars().count() <= 121)));
     }
 
     #[test]
-    fn a_document_beside_any_text_stays_valid_unless_they_contradict(text in damaged()) {
+    fn a_document_next_to_any_text_stays_valid_unless_they_conflict(text in damaged()) {
         let other = document("z", "").replace("80, target", "81, target");
         let declaration = read(&[&text, &other]);
         let contradicted = declaration.findings.iter().any(|finding| finding.code == FindingCode::DuplicateDeclaration && finding.severity == Severity::Error);

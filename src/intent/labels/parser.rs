@@ -195,7 +195,7 @@ impl Reader<'_> {
         let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
         if cookie.is_some() && by_address {
             let message = "the service also has sticky_session_cookie, which is used instead of the client's address";
-            self.add(FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Keep one of the two labels.");
+            self.add(FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Remove one of the two labels.");
         }
         match (cookie, by_address) {
             (Some(cookie), _) => Affinity::Cookie(cookie),

@@ -20,24 +20,20 @@ use crate::report::Severity;
 pub(super) static ROW: Kind = Kind { name: KIND, name_claim: CLUSTER_NAME, schema, checks: field_dependencies::CHECKS, claims, declare };
 
 /// A cluster's name.
-const CLUSTER_NAME: ClaimType = ClaimType {
-    severity: Severity::Error,
-    verbs: ("declares", "declare"),
-    object: "a cluster {}, too",
-    remedy: "Give one of them another name.",
-};
+const CLUSTER_NAME: ClaimType =
+    ClaimType { severity: Severity::Error, verbs: ("declares", "declare"), object: "a cluster {}, too", remedy: "Rename one of them." };
 
 /// The services with a label value.
 const LABEL: ClaimType = ClaimType {
     severity: Severity::Error,
     verbs: PUBLISH,
     object: "the services with the label value {}, too",
-    remedy: "Give one of them another serviceCluster.",
+    remedy: "Change the serviceCluster of one of them.",
 };
 
 /// The services without the label, or with an empty one.
 const UNLABELLED: ClaimType =
-    ClaimType { object: "the services without a service_cluster label, too", remedy: "Give one of them a serviceCluster.", ..LABEL };
+    ClaimType { object: "the services without a service_cluster label, too", remedy: "Set a serviceCluster in one of them.", ..LABEL };
 
 fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(cluster_schema()));

@@ -82,7 +82,7 @@ fn each_kind_has_its_own_schema_checks_and_conversion() {
 }
 
 #[test]
-fn documents_of_two_kinds_can_claim_the_same() {
+fn documents_of_different_kinds_can_conflict() {
     let on_cluster =
         finding(FindingCode::DuplicateDeclaration, "spec.proxy.publish", "1.yaml:3 publishes port 80 of the routing mesh, too");
     let on_site = finding(FindingCode::DuplicateDeclaration, "spec.port", "0.yaml:7 publishes port 80 of the routing mesh, too");
@@ -93,8 +93,8 @@ fn documents_of_two_kinds_can_claim_the_same() {
 }
 
 #[test]
-fn a_kind_without_a_row_is_refused_and_the_finding_names_those_with_one() {
-    let refused = |kinds: &str| vec![finding(FindingCode::InvalidValue, "kind", &format!("this must be {kinds}"))];
+fn an_unknown_kind_is_rejected_with_the_known_kinds() {
+    let refused = |kinds: &str| vec![finding(FindingCode::InvalidValue, "kind", &format!("the value must be {kinds}"))];
     assert_eq!(read(BOTH, &[cluster("Cluster")]), (1, vec![false], refused("ServiceCluster or Site")));
     assert_eq!(read(KINDS, &[site("a", "{port: 81}")]), (1, vec![false], refused("ServiceCluster")));
 }
