@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_questions_about_tasks_are_looked_into() {
+    fn only_questions_about_tasks_are_checked() {
         for (name, expected) in [
             ("tasks.shop_web.", Some(("shop_web", None))),
             ("Tasks.shop_web.shop_net.", Some(("shop_web", Some("shop_net")))),
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn docker_knows_them_with_and_without_the_network() {
+    fn docker_knows_names_with_and_without_the_network() {
         let told = |name: &str| asked(name).unwrap().names().iter().map(Name::to_ascii).collect::<Vec<_>>();
         assert_eq!(told("tasks.web.net."), ["tasks.web.net.", "tasks.web."]);
         assert_eq!(told("tasks.web."), ["tasks.web."]);
     }
 
     #[test]
-    fn a_task_is_one_by_the_name_that_swarm_gave_it() {
+    fn a_task_is_recognised_by_its_swarm_name() {
         let (tasks, anywhere) = (asked("tasks.web.net.").unwrap(), asked("tasks.web.").unwrap());
         let node = TASK.replace('0', "z");
         for (container, own, own_anywhere) in [

@@ -275,9 +275,9 @@ impl<'a> Applier<'a> {
         let bundle = departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &disabled);
         let began = Instant::now();
         match self.load_untested(&bundle, &config.contents).await {
-            Ok(applied) => self.log(&applied, began, &format!("tasks have left {} of the addresses", disabled.len())),
+            Ok(applied) => self.log(&applied, began, &format!("{} addresses no longer belong to their services", disabled.len())),
             Err(error) => {
-                tracing::error!(config = bundle.digest.short(), %error, "addresses that tasks have left stay in use");
+                tracing::error!(config = bundle.digest.short(), %error, "cannot disable addresses that no longer belong to their services");
                 return;
             }
         }
@@ -305,7 +305,7 @@ impl<'a> Applier<'a> {
         };
         let resolution = self.agent.learnt.resolution();
         if let Err(error) = self.load_for_now(&bundle, &config.contents).await {
-            tracing::warn!(%error, "names could not be asked for beforehand");
+            tracing::warn!(%error, "cannot resolve names before switching to them");
             return;
         }
         learn(resolution, names).await;
@@ -322,10 +322,10 @@ impl<'a> Applier<'a> {
     fn reason(&self, config: &ProxyConfig, form: Form) -> String {
         match (form, self.running.source) {
             (Form::Names, source) if source != Source::Names => {
-                tracing::warn!("the control plane is silent: endpoints are found by name until it confirms their addresses again");
-                "the addresses are too old".to_owned()
+                tracing::warn!("the control plane is silent; finding endpoints by name until it confirms their addresses again");
+                "addresses not confirmed for too long".to_owned()
             }
-            (Form::Live, Source::Names) => "the addresses are confirmed again".to_owned(),
+            (Form::Live, Source::Names) => "addresses confirmed again".to_owned(),
             _ => reason(self.running.offer().map(|running| &running.parts), &config.parts),
         }
     }
@@ -405,7 +405,7 @@ impl Agent {
     /// Records that this configuration is not used, and why.
     pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
         let words = last_bytes(&error.to_string());
-        tracing::error!(config = digest.short(), error = words, "a configuration is not used");
+        tracing::error!(config = digest.short(), error = words, "rejected a configuration");
         let refusal = Refusal { undecided, ..Refusal::new(digest.clone(), words) };
         self.state.send_modify(|state| state.rejected = Some(refusal));
     }

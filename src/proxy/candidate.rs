@@ -102,10 +102,10 @@ impl Agent {
         let fitted = secret_files::fit(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not to be had; their hosts are left out of TLS");
+            tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not available; their hosts have no TLS");
         }
         if fitted.left_out.contains(self.engine.main_file()) {
-            return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
+            return Err(EngineError::Refused("the certificate of the default backend is not available".to_owned()));
         }
         let generation = configs.stage(self.engine.as_ref(), &bundle.digest, &fitted).await?;
         Ok((generation, fitted.left_out.is_empty()))

@@ -88,6 +88,6 @@ fn keep(directory: &Path, operators: &[String]) {
         file.persist(directory.join(FILE)).map_err(|error| error.error)
     });
     if let Err(error) = written {
-        tracing::debug!(%error, "the managers' addresses are not kept");
+        tracing::debug!(%error, "cannot save the managers' addresses");
     }
 }

@@ -33,7 +33,7 @@ impl ConfigDirectory {
     /// Removes it. If that fails, it stays: it only takes memory.
     pub(super) fn remove(&self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::debug!(path = %self.0.display(), %error, "an old configuration stays on disk");
+            tracing::debug!(path = %self.0.display(), %error, "cannot remove an old configuration");
         }
     }
 }
@@ -106,7 +106,7 @@ impl ConfigDirectories {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
         for path in entries.filter(|path| *path != kept.0 && path.file_name() != Some(CURRENT.as_ref())) {
             if let Err(error) = fs::remove_dir_all(&path) {
-                tracing::debug!(path = %path.display(), %error, "an old configuration stays on disk");
+                tracing::debug!(path = %path.display(), %error, "cannot remove an old configuration");
             }
         }
     }
@@ -129,7 +129,7 @@ mod tests {
 
     /// In some of these rounds the file appears after the others are gone and before the directory is.
     #[test]
-    fn a_directory_is_emptied_into_which_somebody_still_writes() {
+    fn a_directory_is_removed_even_while_files_are_written_into_it() {
         let place = tempfile::tempdir().unwrap();
         for round in 0..300 {
             let root = place.path().join(format!("{round}"));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_else_may_read_secret_files() {
+    async fn secret_files_are_readable_only_by_their_owner() {
         let directory = tempfile::tempdir().unwrap();
         let configs = ConfigDirectories::fresh(directory.path().join("config")).unwrap();
         let file = stage(&configs, "one").await.0.join("tls.pem");

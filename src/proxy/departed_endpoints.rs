@@ -132,7 +132,7 @@ async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
         }
         Ok(_) => {}
         // A restarted extension does not know this offer, and an older one does not know this endpoint.
-        Err(error) => tracing::debug!(offer = offer.short(), %error, "nobody tells of the addresses of an offer"),
+        Err(error) => tracing::debug!(offer = offer.short(), %error, "cannot get the state of an offer's addresses"),
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_is_confirmed_when_it_uses_no_address_that_was_left() {
+    fn a_running_configuration_without_departed_addresses_is_confirmed() {
         let (left, offer, other) = (DepartedEndpoints::default(), Digest::of_bytes(b"1"), Digest::of_bytes(b"2"));
         let (one, two) = (place("192.0.2.1:80"), place("192.0.2.2:80"));
         let runs = |out_of_use: &[SocketAddr]| left.known().running = Some((offer.clone(), out_of_use.iter().copied().collect()));
@@ -165,12 +165,12 @@ mod tests {
         runs(&[]);
         assert!(left.note(&offer, BTreeSet::new()) && !due());
         assert!(!left.note(&offer, BTreeSet::from([one])) && due());
-        assert!(left.note(&other, BTreeSet::from([one])), "it is loaded without the address");
+        assert!(left.note(&other, BTreeSet::from([one])), "the configuration is loaded without the address");
         assert!(!left.is_due(Duration::from_secs(3600)), "a newer offer may come");
         runs(&[one]);
         assert!(left.note(&offer, BTreeSet::from([one])) && !due());
         assert!(!left.note(&offer, BTreeSet::from([one, two])) && due());
-        assert!(left.note(&offer, BTreeSet::new()) && due(), "its task is back");
+        assert!(left.note(&offer, BTreeSet::new()) && due(), "the address is in use again");
         left.keep_only(&[&other]);
         assert_eq!((left.of(&offer), left.of(&other)), (BTreeSet::new(), BTreeSet::from([one])));
     }

@@ -28,7 +28,7 @@ pub(super) struct DeferredConfig {
 /// Waits until the engine has had answers for this many names, but not forever.
 pub(super) async fn learn(resolution: ResolutionWatch, names: usize) {
     if tokio::time::timeout(RESOLVE_MAX, resolution.until(names)).await.is_err() {
-        tracing::warn!(names, "not all names were answered in time; requests for the others fail until they are");
+        tracing::warn!(names, "not all names were resolved in time; requests to the others fail until they are resolved");
     }
     // The last answers are still on their way within this machine.
     tokio::time::sleep(RESOLVED).await;
@@ -45,7 +45,7 @@ impl Agent {
         let tested = self.tested(&bundle, &contents).await;
         let resolution = self.learnt.resolution();
         let promoted = tested.and_then(|tested| self.configs.promote(&tested.generation));
-        promoted.inspect_err(|error| tracing::warn!(%error, "names cannot be asked for before this proxy serves")).ok()?;
+        promoted.inspect_err(|error| tracing::warn!(%error, "cannot resolve names before this proxy serves")).ok()?;
         Some(DeferredConfig { whole, resolution, names })
     }
 

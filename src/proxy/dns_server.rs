@@ -119,7 +119,7 @@ pub(super) async fn serve(names: Option<&NameServer>, learnt: &ResolvedNames) ->
                     never = answer_connections(&handler, listener) => match never {},
                 }
             }
-            Err(error) => tracing::error!(listen = %names.listen, %error, "the engine will find no names"),
+            Err(error) => tracing::error!(listen = %names.listen, %error, "cannot start the name server; the engine cannot resolve names"),
         }
     }
     std::future::pending().await

@@ -186,16 +186,16 @@ fn known(hosts: &[u8]) -> (ResponseCode, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn who_takes_a_name_for_an_alias_is_not_given_for_it() {
+async fn a_foreign_alias_does_not_add_addresses_to_a_name() {
     let script = docker().tasks("tasks.web.net", &[1, 2, 3, 4]).container(1, &task_of("web")).container(2, &task_of("web"));
     let handler = script.container(3, &task_of("evil")).handler().await;
-    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])), "3 is another service's, and 4 nobody's");
+    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])), "address 3 belongs to another service, and 4 to none");
     let alone = docker().tasks("tasks.web.net", &[3]).container(3, &task_of("evil")).handler().await;
     assert_eq!(told(&alone, "tasks.web.net").await, Some(unknown()));
 }
 
 #[tokio::test]
-async fn a_service_that_has_its_name_to_itself_costs_one_question_and_one_for_each_task() {
+async fn an_unambiguous_name_costs_one_question_and_one_for_each_task() {
     let script = docker().tasks("tasks.web.net", &[1, 2]).container(1, &task_of("web")).container(2, &task_of("web"));
     let asked = script.asked.clone();
     let handler = script.handler().await;
@@ -204,7 +204,7 @@ async fn a_service_that_has_its_name_to_itself_costs_one_question_and_one_for_ea
 }
 
 #[tokio::test]
-async fn who_hides_a_name_on_another_network_hides_no_task() {
+async fn an_alias_on_another_network_hides_no_task() {
     // Docker first looks for the whole name on all networks, and for a name without a network on the first that has it.
     let evil = format!("evil.1.{TASK}.elsewhere");
     let script = docker().tasks("tasks.web.net", &[9]).container(9, &evil).container(1, &task_of("web")).container(2, &task_of("web"));
@@ -215,12 +215,12 @@ async fn who_hides_a_name_on_another_network_hides_no_task() {
     assert_eq!(told(&hidden, "tasks.web.net").await, Some(unknown()));
     let former = [1, 2, 3, 4].map(|host| IpAddr::V4(address(host)));
     hidden.learnt.begin(BTreeMap::from([("tasks.web.net".to_owned(), former.into())]));
-    assert_eq!(told(&hidden, "tasks.Web.net").await, Some(unknown()), "this Docker knows names as they are written");
+    assert_eq!(told(&hidden, "tasks.Web.net").await, Some(unknown()), "this Docker compares names with case");
     assert_eq!(told(&hidden, "tasks.web.net").await, Some(known(&[1, 2])));
 }
 
 #[tokio::test]
-async fn an_answer_that_gets_lost_is_asked_for_again_and_an_address_of_which_nothing_is_heard_is_not_given() {
+async fn a_lost_answer_is_requested_again_and_an_unconfirmed_address_is_left_out() {
     let lost = |script: Script, host: u8, then: Says| {
         let reverse = Name::from(IpAddr::V4(address(host))).to_ascii();
         script.says(reverse.trim_end_matches('.'), then)
@@ -237,7 +237,7 @@ async fn an_answer_that_gets_lost_is_asked_for_again_and_an_address_of_which_not
 }
 
 #[tokio::test]
-async fn what_docker_says_nothing_of_while_it_speaks_does_not_exist() {
+async fn a_name_without_an_answer_does_not_exist_if_docker_answers_others() {
     let script = |speaks| {
         let script = Script { speaks, ..Script::default() };
         script
@@ -263,7 +263,7 @@ async fn what_docker_says_nothing_of_while_it_speaks_does_not_exist() {
 }
 
 #[tokio::test]
-async fn more_tasks_than_fit_into_a_datagram_are_told_by_a_connection() {
+async fn answers_that_do_not_fit_into_a_datagram_are_sent_over_tcp() {
     let addresses: Vec<Ipv4Addr> = (0..600_u16).map(|host| Ipv4Addr::from(0x0a00_0000 + u32::from(host))).collect();
     let mut script = docker().says("tasks.web.net", Says::Addresses(addresses.clone()));
     for address in &addresses {
@@ -279,7 +279,7 @@ async fn more_tasks_than_fit_into_a_datagram_are_told_by_a_connection() {
 }
 
 #[tokio::test]
-async fn the_engine_is_answered_where_it_asks() {
+async fn the_engine_gets_answers_over_udp_and_tcp() {
     let (free, learnt) = served(docker().tasks("tasks.web.net", &[1]).container(1, &task_of("web"))).await;
     let question = question("tasks.web.net");
     let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -288,7 +288,7 @@ async fn the_engine_is_answered_where_it_asks() {
     assert!(timeout(Duration::from_millis(10), learnt.resolution().until(1)).await.is_err(), "the other kind of address is not known");
     let of_the_other_kind = [question.strip_suffix(&[0, 1, 0, 1]).unwrap(), &[0, 28, 0, 1]].concat();
     engine.send(&of_the_other_kind).await.unwrap();
-    timeout(Duration::from_secs(5), learnt.resolution().until(1)).await.expect("it is noted");
+    timeout(Duration::from_secs(5), learnt.resolution().until(1)).await.expect("the name is recorded as resolved");
     learnt.begin(BTreeMap::new());
     assert!(timeout(Duration::from_millis(10), learnt.resolution().until(1)).await.is_err());
     let mut connection = TcpStream::connect(free).await.unwrap();
@@ -300,7 +300,7 @@ async fn the_engine_is_answered_where_it_asks() {
 }
 
 #[tokio::test]
-async fn hostile_bytes_are_no_question() {
+async fn malformed_queries_are_ignored() {
     let handler = docker().handler().await;
     for bytes in [&[][..], &[1, 2, 3], &[0; 12], &[0xff; 40]] {
         assert!(TaskQuery::read(bytes).is_none());
@@ -311,7 +311,7 @@ async fn hostile_bytes_are_no_question() {
 }
 
 #[tokio::test]
-async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a_start() {
+async fn hundreds_of_unanswered_names_do_not_delay_the_others_at_startup() {
     let mut script = docker().tasks("tasks.web.net", &[1]).container(1, &task_of("web"));
     let silent: Vec<String> = (0..250).map(|number| format!("tasks.silent{number}.net")).collect();
     let good: Vec<String> = (0..250).map(|number| format!("tasks.good{number}.net")).collect();
@@ -340,7 +340,7 @@ async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a
             let _ = timeout(ANSWER_MAX, hear_of_good(&engine, good.len() * KINDS.len(), &mut told)).await;
         }
     };
-    timeout(RESOLVE_MAX, all_good).await.expect("all that have tasks");
+    timeout(RESOLVE_MAX, all_good).await.expect("all names with tasks are resolved");
 }
 
 /// Returns once this many queries were answered, with addresses or with none of this type.
@@ -360,7 +360,7 @@ async fn hear_of_good(engine: &UdpSocket, number: usize, told: &mut BTreeSet<Vec
 }
 
 #[tokio::test]
-async fn a_silence_is_remembered_and_ends_when_docker_says_something() {
+async fn a_silence_is_remembered_until_docker_answers() {
     let short = Duration::from_millis(300);
     for (hold, is_found) in [(Duration::from_secs(3600), false), (short, true)] {
         let script = docker().says("tasks.web.net", Says::Nothing).container(1, &task_of("web"));
@@ -378,7 +378,7 @@ async fn a_silence_is_remembered_and_ends_when_docker_says_something() {
             let found = async { while told(&handler, "tasks.web.net").await != Some(known(&[1])) {} };
             timeout(short * 20, found).await.expect("a service that gets tasks is found");
             now_says(Says::LostOnce(Box::new(Says::Addresses(vec![address(1)]))));
-            assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1])), "answered last, so that it is asked for twice");
+            assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1])), "a name with a recent answer is asked for twice");
         } else {
             assert_eq!((told(&handler, "tasks.web.net").await, times()), (Some(unknown()), 4), "Docker is not asked");
         }
@@ -386,7 +386,7 @@ async fn a_silence_is_remembered_and_ends_when_docker_says_something() {
 }
 
 #[tokio::test]
-async fn a_silence_that_is_remembered_says_nothing_while_docker_does_not_speak() {
+async fn a_remembered_silence_means_nothing_while_docker_is_silent() {
     let mut script = docker().says("tasks.web.net", Says::Nothing);
     let says = Arc::clone(&script.says);
     script.speaks = false;

@@ -62,7 +62,7 @@ impl FallbackConfig {
             };
             let began = Instant::now();
             if let Err(error) = self.prepare(agent, &config).await {
-                tracing::error!(config = config.boot.digest.short(), %error, "the configuration with names cannot be prepared");
+                tracing::error!(config = config.boot.digest.short(), %error, "cannot prepare the configuration with names");
                 refused = error.is_refusal().then(|| config.boot.digest.clone());
             }
             rest = began.elapsed() * SHARE;

@@ -11,9 +11,9 @@ const ENOUGH: u64 = 32_768;
 pub(super) fn take_all_granted() {
     let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        tracing::debug!(%error, "the limit of open files stays");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
     if hard < ENOUGH {
-        tracing::warn!(granted = hard, "this container may open few files: workers hold fewer connections than settings.maxConnections");
+        tracing::warn!(granted = hard, "the limit of open files is low; workers hold fewer connections than settings.maxConnections");
     }
 }

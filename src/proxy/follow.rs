@@ -51,7 +51,7 @@ fn offer(agent: &Agent, config: ProxyConfig) {
             agent.offers.send_replace(Some(Arc::new(config)));
         }
         Err(fault) => {
-            tracing::error!(%fault, "the extension offers a configuration that cannot be used");
+            tracing::error!(%fault, "rejected an invalid configuration from the extension");
             let refusal = Refusal::new(config.live.digest, fault.to_string());
             agent.state.send_modify(|state| state.rejected = Some(refusal));
         }

@@ -26,12 +26,10 @@ async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, 
     let source = origin(&state);
     match (state.running.filter(|_| state.serving), state.spool_fault) {
         // Only at a start: see `network_readiness`.
-        (Some(_), _) if !state.arrived => {
-            (StatusCode::SERVICE_UNAVAILABLE, "it cannot show yet that it reaches its new networks\n".to_owned())
-        }
+        (Some(_), _) if !state.arrived => (StatusCode::SERVICE_UNAVAILABLE, "the proxy does not reach its new networks yet\n".to_owned()),
         (Some(_), Some(fault)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")),
         (Some(digest), None) => (StatusCode::OK, format!("serving {} ({source})\n", digest.short())),
-        (None, _) => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not run\n".to_owned()),
+        (None, _) => (StatusCode::SERVICE_UNAVAILABLE, "the engine is not running\n".to_owned()),
     }
 }
 
@@ -48,7 +46,7 @@ fn origin(state: &State) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
     /// The agent does not answer.
-    #[error("asking the agent at {address}")]
+    #[error("cannot reach the agent at {address}")]
     Silent {
         /// The agent's address.
         address: SocketAddr,
@@ -56,7 +54,7 @@ pub enum HealthError {
         source: reqwest::Error,
     },
     /// The agent says that it does not serve.
-    #[error("the agent says: {0}")]
+    #[error("the agent reports: {0}")]
     Unhealthy(String),
 }
 

@@ -98,7 +98,7 @@ impl Store {
             Ok(saved) => Some(saved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(%error, "what an earlier proxy left on the volume cannot be used");
+                tracing::warn!(%error, "ignoring the invalid state of an earlier proxy on the volume");
                 None
             }
         }
@@ -109,10 +109,9 @@ impl Store {
         let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
         let text = small_file(&path, SAVED_BYTES_MAX)?;
         // An error of the parser would quote its input.
-        let content: Content =
-            serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;
+        let content: Content = serde_json::from_slice(&text).map_err(|_| invalid("not the state of a proxy of this version".to_owned()))?;
         if content.version != WIRE_VERSION {
-            return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
+            return Err(invalid(format!("unsupported version {}, expected {WIRE_VERSION}", content.version)));
         }
         let bundles = [&content.config.live, &content.config.boot];
         let check = |bundle: &&Bundle| bundle.check_usable(cluster, self.engine, &self.root, 0);
@@ -131,7 +130,7 @@ pub(super) fn small_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
     let about = file.metadata()?;
     if !about.is_file() || about.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of a proxy's"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file of at most the maximum size"));
     }
     let mut content = Vec::new();
     file.take(limit).read_to_end(&mut content)?;
@@ -140,7 +139,7 @@ pub(super) fn small_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 fn give_up(progress: &mut Progress, error: &io::Error) {
     progress.broken = true;
-    tracing::warn!(%error, "the volume cannot be written; the next start on this node will not find the last good state");
+    tracing::warn!(%error, "cannot write to the volume; the next proxy on this node will not find the last good state");
 }
 
 fn write(directory: &Path, content: &Content, confirmed: Timestamp) -> io::Result<()> {
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_confirmation_never_renews_what_another_agent_left() {
+    async fn a_confirmation_never_renews_the_state_of_another_agent() {
         let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
         let now = Timestamp::now();
         signing.store(directory.path()).save(signing.config("a"), now).await;
@@ -228,14 +227,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_foreign_or_damaged_is_not_used() {
+    async fn foreign_or_damaged_state_is_not_used() {
         let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
         let now = Timestamp::now();
         let store = signing.store(directory.path());
         assert!(store.load(&cluster("dev"), now).is_none());
         store.save(signing.config("a"), now).await;
         assert!(store.load(&cluster("other"), now).is_none());
-        assert!(Signing::new().store(directory.path()).load(&cluster("dev"), now).is_none(), "another operator's");
+        assert!(Signing::new().store(directory.path()).load(&cluster("dev"), now).is_none(), "the state belongs to another operator");
         assert!(store.load(&cluster("dev"), now).is_some());
         let path = directory.path().join(FILE);
         let damaged = fs::read_to_string(&path).unwrap().replace("\"a\"", "\"b\"");
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_volume_is_no_error() {
+    async fn a_missing_volume_is_not_an_error() {
         let signing = Signing::new();
         let store = signing.store(Path::new("/nonexistent/volume"));
         store.save(signing.config("a"), Timestamp::now()).await;

@@ -120,13 +120,13 @@ pub enum ProxySignal {
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     /// The extension's address cannot be used.
-    #[error("preparing to follow the extension")]
+    #[error("cannot set up the connection to the extension")]
     Client(#[from] ClientError),
     /// The engine is missing or its files cannot be written.
-    #[error("starting the engine")]
+    #[error("cannot start the engine")]
     Engine(#[from] EngineError),
     /// A directory or file of the agent itself could not be written.
-    #[error("writing configurations below {path}")]
+    #[error("cannot write configurations to {path}")]
     Files {
         /// Where.
         path: String,
@@ -134,7 +134,7 @@ pub enum ProxyError {
         source: io::Error,
     },
     /// The health port is taken, or its server failed.
-    #[error("serving health on {listen}")]
+    #[error("cannot serve health checks on {listen}")]
     Health {
         /// Where.
         listen: SocketAddr,
@@ -142,7 +142,7 @@ pub enum ProxyError {
         source: io::Error,
     },
     /// The engine exited unexpectedly.
-    #[error("the engine ended unexpectedly ({status}); its last words: {words}")]
+    #[error("the engine exited unexpectedly ({status}); its last output: {words}")]
     EngineEnded {
         /// How it exited.
         status: ExitStatus,
@@ -150,7 +150,7 @@ pub enum ProxyError {
         words: String,
     },
     /// The engine was asked to exit and did not exit properly.
-    #[error("the engine ended with {0} when told to finish")]
+    #[error("the engine exited with {0} when asked to finish")]
     DrainFailed(ExitStatus),
 }
 

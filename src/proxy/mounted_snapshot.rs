@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_put_together_in_their_order() {
+    fn parts_are_joined_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let first = folder.path().join("boot.json");
         assert!(read(&first).is_err());

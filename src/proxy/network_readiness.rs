@@ -66,7 +66,7 @@ async fn show(agent: &Agent, new: &NewNetworks) {
     while is_now(new, Timestamp::now()) {
         let Some(lack) = lack(agent, new, &mut trials).await else { return };
         if told.as_ref() != Some(&lack) {
-            tracing::warn!(lack, "this proxy cannot show yet that it is reached and reaches its new networks");
+            tracing::warn!(lack, "this proxy is not ready: it is not reachable yet, or does not reach its new networks");
             told = Some(lack);
         }
         sleep(LOOK).await;
@@ -80,7 +80,7 @@ async fn lack(agent: &Agent, new: &NewNetworks, trials: &mut Trials) -> Option<S
         return Some(lack);
     }
     let Some(route) = route() else {
-        return Some("there is no route to clients".to_owned());
+        return Some("no route to clients".to_owned());
     };
     if let Some(lack) = misled(new, &addresses, &route) {
         return Some(lack);
@@ -111,7 +111,7 @@ fn is_on(network: &[IpNet], address: IpAddr) -> bool {
 fn lacking_address(new: &NewNetworks, addresses: &[Address]) -> Option<String> {
     let has_none = |network: &&Vec<IpNet>| !addresses.iter().any(|(_, address)| is_on(network, *address));
     let lacking = new.known.iter().chain(&new.new).find(has_none)?;
-    Some(format!("there is no address in {}", lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+    Some(format!("no address in {}", lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
 }
 
 /// The route to everything outside of the proxy's own networks, and so to its clients.
@@ -138,7 +138,7 @@ fn misled(new: &NewNetworks, addresses: &[Address], route: &Route) -> Option<Str
     let on_it: Vec<IpAddr> = addresses.iter().filter(|(name, _)| *name == route.interface).map(|(_, address)| *address).collect();
     let mut networks = new.known.iter().chain(&new.new);
     let taken = networks.any(|network| on_it.iter().any(|address| is_on(network, *address)) || is_on(network, route.gateway.into()));
-    taken.then(|| format!("the way to clients leads over an application's network ({})", route.interface))
+    taken.then(|| format!("the route to clients leads through an application's network ({})", route.interface))
 }
 
 /// The engine answers at its own port, and at its port of the node if a proxy was ever reached there from inside.
@@ -262,9 +262,9 @@ impl Trial {
             return Ok(());
         }
         Err(match (vanished_lately, tried.is_empty()) {
-            (Some((_, to)), _) => format!("nothing comes back from {to}"),
+            (Some((_, to)), _) => format!("no answer from {to}"),
             (None, true) => "no endpoint is known yet".to_owned(),
-            (None, false) => format!("no node knows these endpoints yet: {}", named(tried, all)),
+            (None, false) => format!("these endpoints are unknown to all nodes so far: {}", named(tried, all)),
         })
     }
 }
@@ -282,7 +282,7 @@ fn sample(all: &[SocketAddr], look: usize) -> Vec<SocketAddr> {
 
 fn named(tried: &[SocketAddr], all: usize) -> String {
     let first = tried.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if all > NAMED_MAX { format!("{first} and others, {all} in all") } else { first }
+    if all > NAMED_MAX { format!("{first} and others ({all} in total)") } else { first }
 }
 
 #[cfg(test)]
@@ -306,19 +306,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_start_in_the_time_of_the_rollout_has_to_show_anything() {
+    fn readiness_is_checked_only_during_a_rollout() {
         let at = |second| is_now(&new_networks(), Timestamp::from_second(second).unwrap());
         assert!(at(1_000) && at(1_179) && at(950));
         assert!(!at(1_180) && !at(1_000_000), "after a power cut");
-        assert!(!at(0) && !at(930), "with a clock that was lost");
+        assert!(!at(0) && !at(930), "with a reset clock");
     }
 
     #[test]
-    fn every_network_has_an_address_and_the_way_out_is_none_of_theirs() {
+    fn every_network_needs_an_address_and_none_provides_the_default_route() {
         let new = new_networks();
         let all = [address("eth0", "10.0.1.7"), address("eth1", "10.0.2.7"), address("eth2", "172.18.0.3")];
         assert_eq!(lacking_address(&new, &all), None);
-        assert_eq!(lacking_address(&new, &all[..1]).unwrap(), "there is no address in 10.0.2.0/24");
+        assert_eq!(lacking_address(&new, &all[..1]).unwrap(), "no address in 10.0.2.0/24");
         let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
                      eth2\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\neth0\t0001000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
         let out = default_route(table).unwrap();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_those_of_the_network() {
+    fn endpoints_are_selected_by_network() {
         let network = new_networks().new[0].clone();
         let text = "server 10.0.2.9:8080 max_fails=1;\nserver 10.0.1.9:8080;\nlisten 80; server 10.0.2.10:9090;".to_owned();
         let awaited = "10.0.2.11:80\n10.0.3.1:80\n".to_owned();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn over_the_looks_every_endpoint_is_tried_and_few_at_one_look() {
+    fn a_check_tries_few_endpoints_and_all_are_tried_over_time() {
         for number in [0, 1, 64, 65, 200, 1_500] {
             let all: Vec<SocketAddr> = (0..number).map(|last| SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + last), 80))).collect();
             let looks: Vec<_> = (0..looks_for(all.len())).map(|look| sample(&all, look)).collect();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_neighbour_with_many_tasks_that_hang_hides_no_endpoint_that_answers() {
+    async fn many_hanging_endpoints_do_not_hide_one_that_answers() {
         // A full queue of connections that are not accepted: packets vanish.
         let full = tokio::net::TcpSocket::new_v4().unwrap();
         full.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
@@ -360,15 +360,15 @@ mod tests {
         let _waiting = [knock_and_hold(port).await, knock_and_hold(port).await];
         let answers = std::net::TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
         let hanging = format!("127.0.0.1:{port}");
-        assert_eq!(knock(hanging.parse().unwrap()).await, Knock::Silent, "or this test shows nothing");
+        assert_eq!(knock(hanging.parse().unwrap()).await, Knock::Silent, "the precondition of this test");
         let trials = |networks: &[&str]| {
             let networks = networks.iter().map(|network| Trial::of(&[network.parse().unwrap()])).collect();
             Trials { since: Instant::now() - PATIENCE, networks }
         };
         let texts = [hanging, answers.local_addr().unwrap().to_string()];
         let mut both = trials(&["127.0.0.1/32", "127.0.0.2/32"]);
-        assert!(both.look(&texts).await.unwrap().contains("nothing comes back from 127.0.0.1:"));
-        assert_eq!(both.networks.iter().map(|trial| trial.reached).collect::<Vec<_>>(), [false, true], "each for itself");
+        assert!(both.look(&texts).await.unwrap().contains("no answer from 127.0.0.1:"));
+        assert_eq!(both.networks.iter().map(|trial| trial.reached).collect::<Vec<_>>(), [false, true], "each network is judged separately");
         assert_eq!(trials(&["127.0.0.0/24"]).look(&texts).await, None);
     }
 
@@ -378,17 +378,17 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_vanished_count_until_all_endpoints_were_tried_again() {
+    fn lost_packets_matter_until_all_endpoints_were_tried_again() {
         let mut trial = Trial::of(&new_networks().new[0]);
         let at = [SocketAddr::from(([10, 0, 2, 9], 80))];
         let mut look = |knock| trial.judge(3 * ENDPOINTS_MAX, &at, &[knock], PATIENCE);
-        assert!(look(Knock::Silent).unwrap_err().contains("10.0.2.9:80 and others, 192 in all"));
+        assert!(look(Knock::Silent).unwrap_err().contains("10.0.2.9:80 and others (192 in total)"));
         assert!(look(Knock::Unknown).is_err() && look(Knock::Unknown).is_err());
-        assert_eq!(look(Knock::Unknown), Ok(()), "nobody has vanished in the last three looks");
+        assert_eq!(look(Knock::Unknown), Ok(()), "no packets were lost in the last three checks");
     }
 
     #[test]
-    fn an_application_that_is_down_holds_nothing_up_and_packets_that_vanish_do() {
+    fn lost_packets_delay_readiness_but_an_application_that_is_down_does_not() {
         let at = [SocketAddr::from(([10, 0, 2, 9], 80)); 2];
         let after = |knocks: &[Knock], waited| Trial::of(&new_networks().new[0]).judge(knocks.len(), &at[..knocks.len()], knocks, waited);
         let (now, later) = (|knocks: &[Knock]| after(knocks, Duration::ZERO), |knocks: &[Knock]| after(knocks, PATIENCE));
@@ -398,7 +398,7 @@ mod tests {
         assert!(later(&[Knock::Silent, Knock::Unknown]).unwrap_err().contains("10.0.2.9:80"));
         let two = [at[0], SocketAddr::from(([10, 0, 2, 10], 80))];
         let told = Trial::of(&new_networks().new[0]).judge(2, &two, &[Knock::Unknown, Knock::Silent], PATIENCE);
-        assert_eq!(told.unwrap_err(), "nothing comes back from 10.0.2.10:80");
+        assert_eq!(told.unwrap_err(), "no answer from 10.0.2.10:80");
         for knocks in [&[][..], &[Knock::Unknown]] {
             assert!(now(knocks).is_err() && later(knocks) == Ok(()), "{knocks:?}");
         }
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_published_port_counts_only_where_it_was_ever_reached_from_inside() {
+    async fn the_published_port_is_checked_only_if_it_was_ever_reachable_from_inside() {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let closed = {
             let other = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -420,8 +420,8 @@ mod tests {
         let volume = tempfile::tempdir().unwrap();
         let new = |node_port| NewNetworks { port: open, node_port: Some(node_port), ..new_networks() };
         assert!(!note_port(&new(closed), &route, volume.path()).await);
-        assert_eq!(unanswered_port(&new(closed), &route, volume.path()).await, None, "a firewall may stand there");
-        assert!(note_port(&new(open), &route, volume.path()).await, "outside of rollouts, too");
+        assert_eq!(unanswered_port(&new(closed), &route, volume.path()).await, None, "a firewall may block it");
+        assert!(note_port(&new(open), &route, volume.path()).await, "outside rollouts, too");
         assert_eq!(fs::read_to_string(volume.path().join(PORT_FILE)).unwrap(), open.to_string());
         assert_eq!(unanswered_port(&new(open), &route, volume.path()).await, None);
         fs::write(volume.path().join(PORT_FILE), closed.to_string()).unwrap();

@@ -23,7 +23,7 @@ pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible 
                 PROXY_HEARTBEAT
             }
             Err(error) => {
-                tracing::debug!(%error, "the report was not delivered");
+                tracing::debug!(%error, "cannot deliver the report");
                 retry.next()
             }
         };
@@ -69,7 +69,7 @@ mod tests {
     use crate::types::Digest;
 
     #[test]
-    fn what_is_under_way_is_told_before_what_is_wrong() {
+    fn a_running_test_is_reported_before_a_lost_connection() {
         let [started, later] = [0, 10].map(|second| Timestamp::from_second(second).unwrap());
         let idle = State::default();
         assert_eq!(activity(&idle, started).kind, ActivityKind::Following);

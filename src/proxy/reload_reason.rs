@@ -32,7 +32,7 @@ pub(super) fn reason(before: Option<&BTreeMap<String, String>>, after: &BTreeMap
     let mut named: Vec<&str> = changed.iter().filter(|name| !is_implied(name)).map(|name| name.as_str()).collect();
     named.sort_unstable();
     match named.len() {
-        0 => "how configurations are written".to_owned(),
+        0 => "the format of configurations".to_owned(),
         count if count <= NAMED_MAX => named.join(", "),
         count => format!("{} and {} more", named[..NAMED_MAX].join(", "), count - NAMED_MAX),
     }
@@ -55,7 +55,7 @@ mod tests {
         check(&[("settings", "1"), ("endpoints of a", "1")], &[("settings", "1"), ("endpoints of a", "2")], "endpoints of a");
         check(&[("settings", "1")], &[("settings", "2"), ("routes of b", "1"), ("endpoints of b", "1")], "routes of b, settings");
         check(&[("routes of b", "1"), ("endpoints of b", "1")], &[], "routes of b");
-        check(&[("settings", "1")], &[("settings", "1")], "how configurations are written");
+        check(&[("settings", "1")], &[("settings", "1")], "the format of configurations");
         assert_eq!(reason(None, &parts(&[])), "first configuration from the extension");
     }
 

@@ -48,7 +48,7 @@ fn disk(directory: &Path) -> Option<Disk> {
 fn fault(taken: u64, most: u64, disk: Option<Disk>) -> Option<String> {
     if most > 0 && taken > most {
         return Some(format!(
-            "request bodies take {} MiB on the volume, and {} are allowed (requestBodySpoolMax)",
+            "request bodies take {} MiB on the volume, more than the maximum of {} MiB (requestBodySpoolMax)",
             taken >> 20,
             most >> 20
         ));
@@ -56,7 +56,7 @@ fn fault(taken: u64, most: u64, disk: Option<Disk>) -> Option<String> {
     let Disk { free, total } = disk?;
     let reserve = (total / 20).min(RESERVE_MAX);
     let blame = free < reserve && taken >= reserve / 4;
-    blame.then(|| format!("the disk of the volume has {} MiB left, and request bodies take {} MiB of it", free >> 20, taken >> 20))
+    blame.then(|| format!("the volume's disk has {} MiB left, and request bodies take {} MiB of it", free >> 20, taken >> 20))
 }
 
 #[cfg(test)]
@@ -71,24 +71,24 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_too_much_above_the_bound_or_when_they_fill_the_disk() {
+    fn bodies_take_too_much_space_above_the_maximum_or_if_they_fill_the_disk() {
         assert!(!is_too_much(8 * GIB, 8 * GIB, 50 * GIB));
         assert!(is_too_much(8 * GIB + 1, 8 * GIB, 50 * GIB));
-        assert!(!is_too_much(8 * GIB, 0, 50 * GIB), "no bound");
+        assert!(!is_too_much(8 * GIB, 0, 50 * GIB), "without a maximum");
         assert!(is_too_much(GIB, 0, GIB - 1), "the disk is nearly full");
-        assert!(!is_too_much(1 << 20, 8 * GIB, 0), "others filled it");
+        assert!(!is_too_much(1 << 20, 8 * GIB, 0), "the disk was filled by something else");
         assert!(fault(GIB, 8 * GIB, None).is_none());
     }
 
     #[test]
-    fn a_small_disk_is_nearly_full_with_a_twentieth_left() {
+    fn a_small_disk_is_nearly_full_when_one_twentieth_is_left() {
         let disk = |free| Some(Disk { free, total: GIB });
         assert!(fault(100 << 20, 0, disk(51 << 20)).is_some());
         assert!(fault(100 << 20, 0, disk(52 << 20)).is_none());
     }
 
     #[test]
-    fn workers_with_bodies_are_the_holders() {
+    fn workers_with_open_bodies_are_found() {
         let process = FakeProcess::default();
         let [holder, other] = [1, 2].map(|started| Worker { pid: nix::unistd::Pid::this(), started, retiring: false });
         process.set_request_bodies(holder, 50_000);

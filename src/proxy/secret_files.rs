@@ -66,7 +66,7 @@ mod tests {
         let fitted = fit(&bundle(&["a", "b"]), &offered, directory.path());
         assert_eq!(fitted.files.keys().collect::<Vec<_>>(), expected_files);
         let sources = fitted.secrets.0.iter().all(|(name, content)| (content == "offered") == offered.0.contains_key(name));
-        assert!(sources, "what is offered comes before what is mounted");
+        assert!(sources, "offered secrets take precedence over mounted ones");
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_none_is_never_looked_for() {
+    fn an_invalid_id_is_never_looked_up() {
         let directory = tempfile::tempdir().unwrap();
         let within = directory.path().join("within");
         std::fs::create_dir(&within).unwrap();

@@ -49,7 +49,7 @@ impl Agent {
                 return Ok(candidate);
             }
         }
-        tracing::warn!("there is no configuration to start with; waiting for the extension");
+        tracing::warn!("no configuration to start with; waiting for the extension");
         loop {
             let mut candidate = self.offered(next_offer(&mut offers).await);
             if self.accepts(&mut candidate).await? {
@@ -92,11 +92,10 @@ impl Agent {
     /// The mounted boot snapshot, if it is no older than that generation.
     fn boot_snapshot(&self, had: u64) -> Option<Bundle> {
         let path = &self.options.boot_file;
-        let text = mounted_snapshot::read(path)
-            .inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot"))
-            .ok()?;
+        let text =
+            mounted_snapshot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "no boot snapshot")).ok()?;
         let read = boot_snapshot::decode(&text).map_err(|error| error.to_string());
-        let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be read")).ok()?;
+        let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "cannot read the boot snapshot")).ok()?;
         self.checked(bundle, had).inspect_err(|fault| tell_unused(path, fault)).ok()
     }
 
@@ -131,9 +130,9 @@ impl Agent {
 /// It changes only when the proxy service is updated, so the volume is usually newer.
 fn tell_unused(path: &Path, fault: &BundleFault) {
     if let BundleFault::Older { .. } = fault {
-        tracing::info!(path = %path.display(), "the boot snapshot is older than what ran here before; it is not needed");
+        tracing::info!(path = %path.display(), "ignoring the boot snapshot, which is older than the last configuration here");
     } else {
-        tracing::error!(path = %path.display(), %fault, "the boot snapshot cannot be used");
+        tracing::error!(path = %path.display(), %fault, "ignoring an invalid boot snapshot");
     }
 }
 

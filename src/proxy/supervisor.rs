@@ -63,7 +63,12 @@ async fn serve(
     }
     agent.state.send_modify(|state| state.serving = true);
     agent.now_running(&first).await;
-    tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), by_name = !first.addressed, "the engine serves");
+    tracing::info!(
+        config = first.bundle.digest.short(),
+        source = first.source.as_str(),
+        by_name = !first.addressed,
+        "the engine is serving"
+    );
     tokio::select! {
         never = Applier::new(agent, process.as_ref(), first).run(reload) => match never {},
         never = agent.fallback.run(agent) => match never {},
@@ -73,17 +78,17 @@ async fn serve(
 
 /// Lets the engine finish its requests; a second signal ends it at once. Swarm kills the container after its grace period anyway.
 async fn drain(process: &dyn EngineProcess, signals: &mut mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
-    tracing::info!("draining: the engine finishes its requests");
+    tracing::info!("draining: the engine is finishing its requests");
     process.drain();
     loop {
         tokio::select! {
             biased;
             status = process.exited() => {
-                tracing::info!(%status, "the engine has ended");
+                tracing::info!(%status, "the engine has exited");
                 return if status.success() { Ok(()) } else { Err(ProxyError::DrainFailed(status)) };
             }
             () = drain_signal(signals) => {
-                tracing::warn!("a second signal: the engine ends at once");
+                tracing::warn!("second signal: stopping the engine immediately");
                 process.stop();
             }
         }

@@ -130,31 +130,31 @@ mod tests {
     }
 
     #[test]
-    fn the_second_silence_is_remembered_for_some_seconds_and_renewed_by_one() {
+    fn the_second_silence_is_remembered_for_some_seconds_and_each_further_one_renews_it() {
         let (silences, noted) = silent_twice();
         assert_eq!(silences.turn(&key("web"), noted + HOLD - SECOND), Turn::Spare);
         assert_eq!(silences.turn(&key("WEB"), noted), Turn::Ask, "Docker knows names as they are written");
         assert_eq!(silences.turn(&Key::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), Turn::Ask);
         assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Renew);
-        assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Spare, "somebody asks already");
+        assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Spare, "another question is already open");
         silences.silent(key("web"), noted + HOLD, noted + HOLD + SECOND);
         assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD), Turn::Spare);
         assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew);
         silences.unclear(&key("web"));
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew, "Docker was away");
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew, "Docker did not answer for a while");
     }
 
     #[test]
-    fn a_name_that_was_answered_last_is_asked_for() {
+    fn a_name_with_a_recent_answer_is_asked_for_again() {
         let (silences, noted) = silent_twice();
         silences.answered(&key("web"));
         assert_eq!(silences.turn(&key("web"), noted), Turn::Ask);
         silences.silent(key("web"), noted, noted + SECOND);
-        assert_eq!(silences.turn(&key("web"), noted + SECOND), Turn::Ask, "once is not twice");
+        assert_eq!(silences.turn(&key("web"), noted + SECOND), Turn::Ask, "one silence is not remembered");
     }
 
     #[test]
-    fn questions_that_waited_together_are_one_silence() {
+    fn simultaneous_questions_are_one_silence() {
         let (silences, start) = (UnansweredNames::new(HOLD), Instant::now());
         for ended in [SECOND, 2 * SECOND] {
             silences.silent(key("web"), start, start + ended);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_silence_is_none_and_makes_room() {
+    fn an_old_silence_is_forgotten() {
         let (silences, noted) = silent_twice();
         assert_eq!(silences.turn(&key("web"), noted + FORGET), Turn::Ask);
         for number in 0..=NAMES_MAX {

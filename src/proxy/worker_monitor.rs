@@ -65,7 +65,7 @@ pub(super) async fn monitor(agent: &Agent, process: Arc<dyn EngineProcess>, relo
         });
         let Ok((same, check)) = checked.await else {
             // A check that panicked would panic again; the engine goes on without checks.
-            tracing::error!("the engine's workers are no longer monitored");
+            tracing::error!("the monitoring of the engine's workers has stopped");
             return std::future::pending().await;
         };
         monitor = same;
@@ -91,7 +91,7 @@ impl Agent {
             if spool.fault.is_some() && state.spool_fault.is_none() {
                 tracing::error!(
                     fault = spool.fault,
-                    "request bodies take too much disk space; a reload follows, which cuts off uploads that do not finish in time"
+                    "request bodies take too much disk space; reloading, which cuts off uploads that do not finish in time"
                 );
             }
             let changed = (&state.load, &state.spool_fault) != (&load, &spool.fault);

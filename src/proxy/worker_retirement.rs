@@ -66,7 +66,7 @@ impl Retirement {
         let retirees = oldest_first(process, workers);
         self.asked.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
         let surplus = surplus(&retirees, Bounds::of(stated, current, container_memory()), current);
-        let ended = surplus.iter().filter(|retiree| self.end(process, retiree.worker, "too many, or too much memory")).count();
+        let ended = surplus.iter().filter(|retiree| self.end(process, retiree.worker, "too many workers, or too much memory")).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let memory = retirees.iter().map(|retiree| retiree.memory).sum();
         RetiringWorkers { count: count(retirees.len()), memory, ended: count(ended) }
@@ -81,7 +81,7 @@ impl Retirement {
         self.asked.insert(key_of(worker), checks);
         let is_first = checks == 1;
         if is_first {
-            tracing::warn!(pid = worker.pid.as_raw(), why, "a worker of an earlier configuration ends, and its connections with it");
+            tracing::warn!(pid = worker.pid.as_raw(), why, "ending a worker of an earlier configuration and its connections");
         }
         is_first
     }
@@ -131,12 +131,12 @@ mod tests {
     fn ended(memory: &[u64], workers: Option<usize>, most: Option<u64>) -> usize {
         let all = retirees(memory);
         let surplus = surplus(&all, Bounds { workers, memory: most }, 1);
-        assert_eq!(surplus, &all[..surplus.len()], "the oldest");
+        assert_eq!(surplus, &all[..surplus.len()], "the oldest workers come first");
         surplus.len()
     }
 
     #[test]
-    fn the_oldest_workers_end_until_the_bounds_are_kept() {
+    fn the_oldest_workers_are_ended_until_the_limits_are_met() {
         assert_eq!(ended(&[5, 5, 5], None, None), 0);
         assert_eq!(ended(&[5, 5, 5], Some(3), Some(15)), 0);
         assert_eq!(ended(&[5, 5, 5], Some(2), None), 1);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_number_ends_workers_of_the_last_configuration() {
+    fn workers_of_the_previous_configuration_are_ended_only_because_of_their_number() {
         assert_eq!(ended(&[5, 5], None, Some(1)), 1);
         let all = retirees(&[5, 5, 5, 5]);
         assert_eq!(surplus(&all, Bounds { workers: None, memory: Some(1) }, 2).len(), 2, "two processes for each configuration");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_fit_engine_and_container() {
+    fn default_limits_fit_the_engine_and_the_container() {
         let usual = AgentSettings::default();
         assert_eq!(Bounds::of(usual, 1, None), Bounds { workers: Some(64), memory: Some(1 << 30) });
         assert_eq!(Bounds::of(usual, 32, Some(512 << 20)), Bounds { workers: Some(256), memory: Some(128 << 20) });
@@ -164,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_does_not_end_is_killed() {
+    fn a_worker_that_does_not_exit_is_killed() {
         let (process, mut retirement) = (FakeProcess::default(), Retirement::default());
         let worker = retirees(&[1])[0].worker;
-        assert!(!retirement.end(&process, worker, "a test"), "it has ended by itself");
+        assert!(!retirement.end(&process, worker, "a test"), "the worker has already exited");
         process.set_workers(&[worker]);
         let first: Vec<bool> = (0..7).map(|_| retirement.end(&process, worker, "a test")).collect();
         assert_eq!(first, [true, false, false, false, false, false, false]);

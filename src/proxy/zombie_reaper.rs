@@ -22,7 +22,7 @@ pub(super) async fn reap_orphans() -> Infallible {
         let zombies = zombies_of(me);
         for orphan in zombies.iter().filter(|pid| seen.contains(*pid)) {
             let outcome = waitpid(*orphan, Some(WaitPidFlag::WNOHANG));
-            tracing::debug!(pid = orphan.as_raw(), ?outcome, "collected an orphan");
+            tracing::debug!(pid = orphan.as_raw(), ?outcome, "reaped an orphaned process");
         }
         seen = zombies;
     }

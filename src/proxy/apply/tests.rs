@@ -88,7 +88,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn a_change_of_endpoints_is_applied_without_a_reload_and_reported_as_such() {
+async fn a_change_of_endpoints_is_applied_and_reported_without_a_reload() {
     let running = Running::new(Duration::ZERO);
     assert_eq!(running.apply(&[offer("1", "2")]).await, (Some(AppliedBy::Runtime), 0));
     assert_eq!(running.process.changes(), [ChangeScope::Endpoints]);
@@ -102,15 +102,15 @@ async fn any_other_change_is_a_reload() {
 }
 
 #[tokio::test]
-async fn only_changes_that_need_a_reload_wait_for_one_another() {
+async fn only_changes_that_need_a_reload_are_delayed() {
     let distance = Duration::from_secs(2);
     let running = Running::new(distance);
     let began = Instant::now();
     let changes = [offer("2", "1"), offer("2", "2"), offer("2", "3")];
     assert_eq!(running.apply(&changes).await, (Some(AppliedBy::Runtime), 1));
-    assert!(began.elapsed() < distance, "changes of endpoints waited for the next reload");
+    assert!(began.elapsed() < distance, "changes of endpoints must not wait for a reload");
     let running = Running::new(Duration::from_millis(400));
     let began = Instant::now();
     assert_eq!(running.apply(&[offer("2", "1"), offer("3", "1")]).await, (Some(AppliedBy::Reload), 2));
-    assert!(began.elapsed() >= Duration::from_millis(400), "two reloads followed one another at once");
+    assert!(began.elapsed() >= Duration::from_millis(400), "two reloads must not follow each other immediately");
 }
