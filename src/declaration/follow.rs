@@ -62,11 +62,11 @@ fn log_changes(before: &Declared, after: &Declared) {
     finding_log::appeared("documents", &before.findings, &after.findings);
     for (name, cluster) in &after.clusters {
         if before.clusters.get(name) != Some(cluster) {
-            tracing::info!(cluster = %name, generation = cluster.generation, accepted = cluster.accepted, "declared");
+            tracing::info!(cluster = %name, generation = cluster.generation, accepted = cluster.accepted, "cluster declared");
         }
     }
     for name in before.clusters.keys().filter(|name| !after.clusters.contains_key(*name)) {
-        tracing::info!(cluster = %name, "no longer declared");
+        tracing::info!(cluster = %name, "cluster no longer declared");
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_reads_the_same_twice_is_taken_and_a_broken_document_keeps_its_last_good_version() {
+    async fn a_reading_is_accepted_if_repeated_and_a_broken_document_keeps_its_last_good_version() {
         let half = &GOOD[..30];
         let readings = Readings(Mutex::new(vec![GOOD, half, GOOD, GOOD, "kind: [", "kind: ["]));
         let (sender, mut declared) = watch::channel(Arc::new(Declared::default()));
@@ -109,7 +109,7 @@ mod tests {
             let state = declared.borrow_and_update().clone();
             seen.push((state.in_force().count(), state.findings.is_empty()));
         }
-        assert_eq!(seen, [(1, true), (1, false)], "the half-written file was not taken");
+        assert_eq!(seen, [(1, true), (1, false)], "the incomplete file was not accepted");
         following.abort();
     }
 }

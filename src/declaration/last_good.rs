@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_became_wrong_keeps_its_last_good_version() {
+    fn a_document_that_became_invalid_keeps_its_last_good_version() {
         let good = after(&Declared::default(), &[document("a", "nginx", 1)]);
         assert_eq!(cluster(&good, "a").generation, 1, "{:?}", good.findings);
         let broken = after(&good, &[document("a", "apache", 1)]);
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn reading_the_same_again_is_no_new_version() {
+    fn an_unchanged_document_is_not_a_new_version() {
         let first = after(&Declared::default(), &[document("a", "nginx", 1)]);
         assert_eq!(after(&first, &[document("a", "nginx", 1)]), first);
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_makes_no_cluster_leave() {
+    fn an_unreadable_file_removes_no_cluster() {
         let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
         let files = [SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::unreadable("1.yaml", "gone")];
         let kept = good.after(read_documents(&files));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_leaves_when_everything_was_read_and_it_is_not_there() {
+    fn a_cluster_is_removed_if_it_is_missing_from_a_complete_reading() {
         let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
         let left = after(&good, &[document("a", "nginx", 1)]);
         assert_eq!(left.clusters.len(), 1);

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use super::document_source::{DocumentSource, Watch};
 use crate::intent::documents::SourceFile;
 
-const NOTHING_THERE: &str =
-    "the folder has no *.yaml or *.yml file; nothing is removed for that (to remove everything, remove the operator first)";
+const NOTHING_THERE: &str = "the folder contains no *.yaml or *.yml file; clusters are not removed because of this (to remove \
+                             everything, first remove the operator)";
 
 /// Reads every file, and every `*.yaml` and `*.yml` directly in every folder, in the order of the arguments, folders by
 /// name. What cannot be read is also in the list, as unreadable, so that its documents are not mistaken for removed.
@@ -96,7 +96,7 @@ fn watcher(paths: &[PathBuf], changed: Arc<Notify>) -> Option<RecommendedWatcher
 }
 
 fn log_unwatched(error: &notify::Error) {
-    tracing::warn!(%error, "spec files cannot be watched; they are read again by the timer");
+    tracing::warn!(%error, "cannot watch the spec files; they are reread periodically");
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -116,7 +116,7 @@ mod tests {
     use super::read;
 
     #[test]
-    fn a_folder_gives_its_yaml_files_by_name_and_nothing_hidden() {
+    fn the_yaml_files_of_a_folder_are_read_by_name_without_hidden_files() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.yml", "a.yaml", ".a.yaml.swp", ".hidden.yaml", "notes.txt"] {
             fs::write(folder.path().join(name), name).unwrap();
@@ -126,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_is_unreadable_so_that_nobody_removes_everything_for_it() {
+    fn an_empty_folder_is_unreadable_so_that_no_cluster_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         assert!(read(&[folder.path().to_owned()])[0].content.is_err());
     }
 
     #[test]
-    fn a_missing_file_is_listed_as_unreadable_and_hides_no_other() {
+    fn a_missing_file_is_listed_as_unreadable_and_does_not_hide_others() {
         let folder = tempfile::tempdir().unwrap();
         let good = folder.path().join("good.yaml");
         fs::write(&good, "x").unwrap();

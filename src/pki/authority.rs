@@ -37,19 +37,19 @@ pub struct Authority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorityError {
     /// The key could not be generated.
-    #[error("no key could be generated")]
+    #[error("cannot generate a key")]
     Generate,
     /// The certificate could not be created.
-    #[error("the certificate could not be signed")]
+    #[error("cannot sign the certificate")]
     Sign,
     /// The text contains no certificate, or one that cannot be an authority's.
-    #[error("it holds no certificate of an authority in PEM form")]
+    #[error("it contains no certificate of a CA in PEM format")]
     NoCertificate,
     /// The text contains no key.
-    #[error("it holds no private key in PEM form (PKCS#8)")]
+    #[error("it contains no private key in PEM format (PKCS#8)")]
     NoKey,
     /// The key belongs to another certificate.
-    #[error("the private key is not that of the certificate")]
+    #[error("the private key does not match the certificate")]
     Mismatch,
 }
 
@@ -57,13 +57,13 @@ pub enum AuthorityError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The request is not a PKCS#10 request in PEM form, or another key signed it.
-    #[error("the certificate request cannot be read")]
+    #[error("invalid certificate request")]
     Unreadable,
     /// The task id cannot be part of a certificate name.
-    #[error("the task's id is not one")]
+    #[error("invalid task id")]
     Task,
     /// Signing failed.
-    #[error("the certificate could not be signed")]
+    #[error("cannot sign the certificate")]
     Sign,
 }
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_for_its_role_cluster_and_task_only_whatever_the_request_asks_for() {
+    fn a_certificate_is_valid_only_for_its_role_cluster_and_task_regardless_of_the_request() {
         let authority = Authority::create(now()).unwrap();
         let asked = request(&[OPERATOR_NAME, "extension.dev.swarmgate.internal"]);
         let certificate = authority.sign_request(ChannelRole::Proxy, &cluster("dev"), "t1", &asked, now()).unwrap();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_short_lived_and_only_its_own_authority_vouches_for_it() {
+    fn a_certificate_is_short_lived_and_chains_only_to_its_own_authority() {
         let (authority, other) = (Authority::create(now()).unwrap(), Authority::create(now()).unwrap());
         let certificate = authority.sign_request(ChannelRole::Proxy, &cluster("dev"), "t1", &request(&[]), now()).unwrap();
         let name = "proxy.dev.swarmgate.internal";
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_comes_back_from_its_text_with_the_same_seals_and_no_text_makes_another_one() {
+    fn an_authority_is_restored_from_its_text_with_the_same_secrets_and_invalid_text_is_rejected() {
         let authority = Authority::create(now()).unwrap();
         let text = authority.to_pem();
         let again = Authority::from_pem(&text).unwrap();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_request_or_an_invalid_task_gets_no_certificate() {
+    fn an_invalid_request_or_task_gets_no_certificate() {
         let authority = Authority::create(now()).unwrap();
         let sign = |task: &str, request: &str| authority.sign_request(ChannelRole::Extension, &cluster("dev"), task, request, now());
         assert_eq!(sign("t1", "nothing").unwrap_err(), RequestError::Unreadable);

@@ -13,7 +13,7 @@ pub const OPERATOR_NAME: &str = "operator.swarmgate.internal";
 /// The longest label of a DNS name, in bytes.
 const LABEL_MAX: usize = 63;
 
-/// Who speaks on the channel besides the operator.
+/// A participant of the channel other than the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelRole {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_task_id_changes_the_role_or_the_cluster_of_a_name() {
+    fn a_task_id_cannot_change_the_role_or_cluster_of_a_name() {
         for bad in ["", "a.b", "a/b", "*", "-a", "a-", "A", "a b", &"a".repeat(64)] {
             assert!(!is_task_name(bad), "{bad:?}");
         }

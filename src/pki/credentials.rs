@@ -28,7 +28,7 @@ pub struct ChannelIdentity {
 
 /// The key could not be generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no key could be generated for the channel")]
+#[error("cannot generate a key for the channel")]
 pub struct CredentialsError;
 
 impl fmt::Debug for ChannelIdentity {

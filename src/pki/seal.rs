@@ -80,7 +80,7 @@ mod tests {
     use crate::pki::Authority;
 
     #[test]
-    fn a_seal_holds_for_its_own_parts_and_its_own_authority_only() {
+    fn a_seal_is_valid_only_for_its_own_parts_and_authority() {
         let now = jiff::Timestamp::now();
         let (seals, others) = (Authority::create(now).unwrap().seals(), Authority::create(now).unwrap().seals());
         let seal = seals.seal(&["secret", "dev"]).unwrap();

@@ -19,15 +19,15 @@ use super::trust::{NotTrusted, TrustRoot};
 /// The maximum size of a channel certificate, in bytes of base64.
 const CERTIFICATE_MAX: usize = 8 << 10;
 
-/// A signature with all that is needed to check it.
+/// A signature with everything that is needed to verify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Signature {
     /// The signer's certificate (DER, base64). It chains to the operator's authority.
     pub certificate: String,
-    /// When it was signed, within the time for which the certificate is valid. Part of what is signed.
+    /// When it was signed, within the validity of the certificate. Part of the signed content.
     pub signed_at: Timestamp,
-    /// ECDSA on P-256 with SHA-256 (ASN.1, base64).
+    /// The signature: ECDSA on P-256 with SHA-256 (ASN.1, base64).
     pub value: String,
 }
 
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_extension_of_the_cluster_signed_is_accepted() {
+    fn only_content_signed_by_the_extension_of_the_cluster_is_accepted() {
         let now = Timestamp::now();
         let (authority, other) = (Authority::create(now).unwrap(), Authority::create(now).unwrap());
         let (dev, prod) = (ClusterName::parse("dev").unwrap(), ClusterName::parse("prod").unwrap());

@@ -12,9 +12,9 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::credentials::Credentials;
 
-/// TLS cannot be set up: the root is not one, or the name is invalid.
+/// TLS cannot be set up: the root certificate or the name is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("TLS for the channel cannot be set up: {0}")]
+#[error("cannot set up TLS for the channel: {0}")]
 pub struct TlsError(String);
 
 /// Whether clients must present a certificate.

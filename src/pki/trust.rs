@@ -21,10 +21,10 @@ pub struct TrustRoot {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotTrusted {
     /// It is not a certificate.
-    #[error("it is no certificate")]
+    #[error("it is not a certificate")]
     Unreadable,
     /// It is signed by another authority, or not valid at that time.
-    #[error("it does not chain to the operator's certificate authority, or is not valid at that time")]
+    #[error("the certificate does not chain to the operator's certificate authority, or is not valid at that time")]
     Chain,
     /// It is for another role, cluster or task.
     #[error("the certificate is not for {wanted}")]
