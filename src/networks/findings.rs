@@ -105,11 +105,8 @@ fn reason(
                 &format!("a proxy that starts with them has no node: {it_waits}"),
             );
         }
-        let why = WaitReason::new(
-            "proxies are starting with it, one after the other",
-            "proxies are starting with them, one after the \
-             other",
-        );
+        let why =
+            WaitReason::new("proxies are starting with it, one after the other", "proxies are starting with them, one after the other");
         let deadline = rollout_health::deadline(input, seen, trial);
         return if deadline < Timestamp::MAX { why.by(deadline) } else { why };
     }
@@ -225,7 +222,7 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Netwo
             Severity::Warning,
             format!(
                 "If this continues, the proxies leave the network at {at:.0}; routes over it then answer 503, and all others are \
-                     served."
+                 served."
             ),
         ),
         None if input.named.contains(id) => (named, "They stay attached, because spec.networks names it.".to_owned()),

@@ -9,31 +9,32 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct SizeBytes(pub u64);
 
-/// What request bodies may take on a proxy's volume where nobody states it: the agent's own choice, and what a document is judged by.
+/// The space that request bodies may take on a proxy's volume by default: used by the agent, and for checking documents.
 pub const BODY_SPOOL_MAX: SizeBytes = SizeBytes(8 << 30);
 
-/// Limits at the edge of a cluster.
+/// Limits on the clients of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EdgeLimits {
-    /// Requests (and passed-through connections) that one client address may have at a time; 0 = no limit, as where
-    /// addresses are not those of clients.
+    /// The number of simultaneous requests (and passed-through connections) of one client address; 0 = no limit, for clusters
+    /// that do not see the addresses of clients.
     pub client_connections_max: u32,
-    /// How long a client may take for a handshake, or for the head of a request, in milliseconds; 0 = without limit.
+    /// How long a client may take for a handshake, or for the head of a request, in milliseconds; 0 = no limit.
     pub client_header_timeout_ms: u64,
-    /// How long a client may stall while it takes an answer, in milliseconds; 0 = without limit.
+    /// How long a client may pause while it receives a response, in milliseconds; 0 = no limit.
     pub client_send_timeout_ms: u64,
-    /// Requests at a time on one HTTP/2 connection.
+    /// The number of simultaneous requests on one HTTP/2 connection.
     pub concurrent_streams_max: u32,
-    /// How long a stream may be silent, in milliseconds; 0 = without limit.
+    /// How long a stream may be idle, in milliseconds; 0 = no limit.
     pub stream_idle_timeout_ms: u64,
-    /// Workers that may still finish long connections of earlier configurations; 0 = no limit; absent: the agent's own.
+    /// The number of workers that may still finish long connections of earlier configurations; 0 = no limit; absent: the
+    /// agent's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retiring_workers_max: Option<u32>,
-    /// The memory of these workers together; 0 = no limit; absent: the agent's own.
+    /// The total memory of these workers; 0 = no limit; absent: the agent's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retiring_memory_max: Option<SizeBytes>,
-    /// What request bodies may take on a proxy's volume; 0 = no limit; absent: the agent's own.
+    /// The space that request bodies may take on a proxy's volume; 0 = no limit; absent: the agent's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_spool_max: Option<SizeBytes>,
 }

@@ -12,14 +12,14 @@ use crate::types::{ContextPath, Digest, EngineLine, HostPattern, json_size};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Part {
-    /// A raw line of the administrator.
+    /// A raw line written by an administrator.
     Line {
-        /// The list that it stands in.
+        /// The list that contains it.
         list: LineList,
         /// The line.
         line: EngineLine,
     },
-    /// The administrator's own template.
+    /// A template written by an administrator.
     Template,
     /// The default backend.
     DefaultBackend,
@@ -57,7 +57,7 @@ pub enum LineList {
 }
 
 impl LineList {
-    /// The setting in which the list stands.
+    /// The setting that contains the list.
     pub fn field(self) -> &'static str {
         match self {
             Self::Tls => "tlsOptions",

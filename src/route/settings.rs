@@ -10,32 +10,32 @@ use serde::{Deserialize, Serialize};
 use super::client_limits::{EdgeLimits, SizeBytes};
 use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
-/// Options of the proxy engine; every field has a default that serves well.
+/// Options of the proxy engine; every field has a sensible default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own that administrators know by its name")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate setting that administrators know by its name")]
 pub struct EngineSettings {
     /// Worker processes; 0 = one per processor.
     pub worker_processes: u16,
-    /// Connections that one worker holds at most.
+    /// The maximum number of connections of one worker.
     pub max_connections: u32,
-    /// Open files that one worker may have.
+    /// The maximum number of open files of one worker.
     pub open_files_max: u32,
     /// How long connecting to an endpoint may take, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long sending to an application may stall, in milliseconds.
+    /// How long an application may accept no data, in milliseconds.
     pub send_timeout_ms: u64,
-    /// How long an endpoint may stay silent, in milliseconds.
+    /// How long an endpoint may send no data, in milliseconds.
     pub read_timeout_ms: u64,
     /// How long an idle client connection is kept, in milliseconds.
     pub keepalive_timeout_ms: u64,
-    /// For how long a reload or stop keeps idle client connections open for one more request, in milliseconds.
+    /// How long a reload or stop keeps idle client connections open for one more request, in milliseconds.
     pub keepalive_min_timeout_ms: u64,
-    /// For how long old workers finish open requests after a reload, in milliseconds; 0 = without limit.
+    /// How long old workers may finish open requests after a reload, in milliseconds; 0 = no limit.
     pub worker_shutdown_timeout_ms: u64,
     /// The largest request body.
     pub client_max_body_size: SizeBytes,
-    /// The memory for a request body before it goes to a file.
+    /// The memory for a request body before it is written to a file.
     pub client_body_buffer_size: SizeBytes,
     /// The memory for a small request header.
     pub client_header_buffer_size: SizeBytes,
@@ -43,20 +43,20 @@ pub struct EngineSettings {
     pub large_client_header_buffers_count: u16,
     /// The size of each of them: the longest single header line.
     pub large_client_header_buffer_size: SizeBytes,
-    /// How long a client may stall while it sends its body, in milliseconds.
+    /// How long a client may pause while it sends its body, in milliseconds.
     pub client_body_timeout_ms: u64,
-    /// What bounds clients, streams, and workers of earlier configurations.
+    /// Limits on clients, streams, and workers of earlier configurations.
     pub limits: EdgeLimits,
     /// Whether header names with underscores are passed on.
     pub underscores_in_headers: bool,
-    /// Whether the `x-…` information headers are left out of answers.
+    /// Whether responses omit the `x-…` information headers.
     pub hide_info_headers: bool,
-    /// Whether answers say at which address an application answered.
+    /// Whether responses contain the address of the application that answered.
     pub upstream_address_header: bool,
-    /// Whose words about clients are believed; absent: nobody's.
+    /// Whose information about clients is trusted; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_address: Option<ClientAddress>,
-    /// Whether IPv6 is listened at; absent: where it can be told that it is there.
+    /// Whether proxies listen on IPv6; absent: where IPv6 is detected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<bool>,
     /// Whether requests are logged.
@@ -64,42 +64,42 @@ pub struct EngineSettings {
     /// Where they are logged; absent: standard output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log_target: Option<LogTarget>,
-    /// Which format the access log has.
+    /// The format of the access log.
     pub access_log_format: AccessLogFormat,
-    /// The format `main`; absent: the renderer's own.
+    /// The format `main`; absent: the renderer's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub main_log_format: Option<LogFormat>,
-    /// The format `trace`; absent: the renderer's own.
+    /// The format `trace`; absent: the renderer's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_log_format: Option<LogFormat>,
     /// Where the engine logs errors; absent: standard error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_log_target: Option<LogTarget>,
-    /// The least severe errors that are logged.
+    /// The lowest severity that is logged.
     pub error_log_level: LogLevel,
-    /// Shared memory per pool, for its endpoints' state.
+    /// The shared memory of each pool, for the state of its endpoints.
     pub upstream_zone_size: SizeBytes,
-    /// The HTTP version towards applications that ask for no other.
+    /// The HTTP version used for applications that do not select another one.
     pub backend_http_version: BackendHttpVersion,
-    /// Whether clients stick to an endpoint by their address where no cookie decides; translation has applied it.
+    /// Whether clients stay at one endpoint by their address where no cookie is configured; translation has applied it.
     pub ip_hash: bool,
-    /// For how long proxies send requests to addresses that nobody confirms, in milliseconds; 0: for ever.
+    /// How long proxies send requests to addresses that are no longer confirmed, in milliseconds; 0 = forever.
     pub control_plane_timeout_ms: u64,
-    /// The TLS versions that clients may speak; never empty, in ascending order.
+    /// The TLS versions that clients may use; never empty, in ascending order.
     pub tls_protocols: Vec<TlsProtocol>,
-    /// The ciphers of TLS up to 1.2; absent: the renderer's own.
+    /// The ciphers of TLS up to 1.2; absent: the renderer's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ciphers: Option<TlsCiphers>,
     /// Raw directives about TLS, for all hosts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tls_options: Vec<EngineLine>,
-    /// Raw directives outside of everything.
+    /// Raw directives at the top level, outside of all blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub global_options: Vec<EngineLine>,
     /// Raw directives about HTTP.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http_options: Vec<EngineLine>,
-    /// An administrator's own template of the whole configuration; absent: the renderer's own.
+    /// A template of the whole configuration written by an administrator; absent: the renderer's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<ConfigTemplate>,
     /// Raw directives about passed-through connections.
@@ -107,24 +107,24 @@ pub struct EngineSettings {
     pub tcp_options: Vec<EngineLine>,
 }
 
-/// Whose words about clients are believed, and which.
+/// Which load balancers' information about clients is trusted, and where it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientAddress {
-    /// The load balancers in front; sorted, each once.
+    /// The load balancers in front of the proxies; sorted, without duplicates.
     pub trusted: Vec<AddressRange>,
-    /// What they say it by.
+    /// Where they state the client's address.
     pub from: ClientAddressSource,
 }
 
 impl ClientAddress {
-    /// Whether this address is one of the load balancers. An IPv4 address may come as one of IPv6, and is the same.
+    /// Whether this address is one of the load balancers. An IPv4 address may arrive in its IPv6 form.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|range| range.net().contains(&address.to_canonical()))
     }
 }
 
-/// By what a load balancer says who asks.
+/// How a load balancer states the client of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientAddressSource {
@@ -136,7 +136,7 @@ pub enum ClientAddressSource {
     ProxyProtocol,
 }
 
-/// Which of the engine's formats the access log has.
+/// The format of the access log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessLogFormat {
@@ -149,49 +149,49 @@ pub enum AccessLogFormat {
     Json,
 }
 
-/// How severe an error is.
+/// The severity of a log message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Everything.
     Debug,
-    /// What happens.
+    /// Informational messages.
     Info,
-    /// What is unusual.
+    /// Unusual events.
     Notice,
-    /// What may be wrong.
+    /// Possible problems.
     #[default]
     Warn,
-    /// What went wrong for a request.
+    /// Errors of single requests.
     Error,
-    /// What goes wrong for all.
+    /// Errors that affect all requests.
     Crit,
 }
 
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum TlsProtocol {
-    /// 1999; no browser speaks it any more.
+    /// From 1999; no current browser supports it.
     #[serde(rename = "TLSv1")]
     V1_0,
-    /// 2006; no browser speaks it any more.
+    /// From 2006; no current browser supports it.
     #[serde(rename = "TLSv1.1")]
     V1_1,
-    /// 2008.
+    /// From 2008.
     #[serde(rename = "TLSv1.2")]
     V1_2,
-    /// 2018.
+    /// From 2018.
     #[serde(rename = "TLSv1.3")]
     V1_3,
 }
 
-/// The HTTP version towards applications.
+/// The HTTP version used for applications.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BackendHttpVersion {
-    /// Keeps no connections and upgrades none.
+    /// Without persistent connections and upgrades.
     #[serde(rename = "1.0")]
     Http10,
-    /// What applications speak.
+    /// The version that applications usually support.
     #[default]
     #[serde(rename = "1.1")]
     Http11,

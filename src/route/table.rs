@@ -13,7 +13,7 @@ use crate::types::{
     SiteUrl, TaskId,
 };
 
-/// Everything that the proxies of one service cluster must say.
+/// All routes that the proxies of one service cluster must serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteTable {
@@ -22,30 +22,30 @@ pub struct RouteTable {
     /// The engine of its proxies; absent: nginx. An extension of another engine refuses the table.
     #[serde(default, skip_serializing_if = "EngineKind::is_default")]
     pub engine: EngineKind,
-    /// The port inside the proxy container that speaks plain HTTP.
+    /// The port inside the proxy container for plain HTTP.
     pub http_port: Port,
-    /// The port inside the proxy container that speaks TLS; absent when the cluster publishes none.
+    /// The port inside the proxy container for TLS; absent if the cluster publishes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_port: Option<Port>,
-    /// The port outside under which clients reach `https_port`: redirects to TLS name it where clients name ports.
+    /// The published port at which clients reach `https_port`: redirects to TLS contain it where clients name ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_published: Option<Port>,
-    /// Options of the engine that hold for all routes.
+    /// Options of the engine that apply to all routes.
     pub settings: EngineSettings,
-    /// The hosts that are published, exact and wildcard.
+    /// The published hosts, exact and wildcard.
     pub hosts: BTreeMap<HostPattern, VirtualHost>,
     /// The hosts whose TLS is passed on to the application without being terminated, by server name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passthrough: BTreeMap<HostPattern, Backend>,
-    /// Hosts that services ask for and do not get, because they ask for too much: 503 for every path, a refused handshake by TLS, so that
-    /// nobody else answers there, be it a wildcard or the default backend. None of `hosts` or `passthrough`.
+    /// Hosts that services lose to a limit. Every path answers 503 and TLS handshakes are refused, so that neither a wildcard
+    /// nor the default backend answers there. Contains none of `hosts` or `passthrough`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub closed: BTreeSet<HostPattern>,
-    /// Who answers for hosts that nobody published; absent = 503.
+    /// The backend for hosts that no service publishes; absent: 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_backend: Option<DefaultBackend>,
-    /// Where tasks are that get requests once every proxy is attached to their networks: a proxy that is the first one there shows by them
-    /// that it reaches anybody. Nobody else is sent there.
+    /// The addresses of tasks that get requests once every proxy is attached to their networks. The first proxies there use
+    /// them to check that they reach the network. No requests are sent there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub awaited: BTreeSet<SocketAddr>,
 }
@@ -95,7 +95,7 @@ impl RouteTable {
         bound.chain(authorities).filter(|object| object.id.is_some()).collect()
     }
 
-    /// The certificates that clients are shown, by host; that of the default backend comes last.
+    /// The certificates presented to clients, by host; that of the default backend comes last.
     pub fn bindings(&self) -> impl Iterator<Item = (HostKey, &TlsBinding)> {
         let hosts = self.hosts.iter().filter_map(|(host, virtual_host)| Some((HostKey::from(host), virtual_host.tls.as_ref()?)));
         hosts.chain(self.default_backend.iter().filter_map(|default| Some((HostKey::DefaultBackend, default.tls.as_ref()?))))
@@ -106,39 +106,39 @@ impl RouteTable {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualHost {
-    /// The paths below this host, each its own route; the longest that fits on a segment border answers. Empty when the
-    /// host only redirects.
+    /// The paths of this host, each with its own route; the longest one that matches at a segment boundary answers. Empty if
+    /// the host only redirects.
     pub paths: BTreeMap<ContextPath, PathRoute>,
-    /// What clients are shown by TLS; absent: the host is not published by TLS (or passed through).
+    /// The certificate presented to clients; absent: the host is not published over TLS, or its TLS is passed through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsBinding>,
-    /// Whether plain HTTP is redirected to HTTPS on paths that are no route: a host whose TLS is passed through has none.
+    /// Whether plain HTTP is redirected to HTTPS on paths without a route: a host whose TLS is passed through has no routes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub https_only: bool,
-    /// Requests that are sent elsewhere instead; each (scheme, path) once, sorted.
+    /// Redirects of requests; sorted, each (scheme, path) once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirects: Vec<Redirect>,
 }
 
-/// Requests below a path are answered by a redirect to `target` with their own path and query.
+/// Redirects requests below a path to `target` and keeps their own path and query.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Redirect {
-    /// The scheme of the requests that it holds for.
+    /// The scheme of the redirected requests.
     pub scheme: Scheme,
-    /// The path that they begin with, on a segment border.
+    /// The path that they begin with, at a segment boundary.
     pub path: ContextPath,
-    /// Where they are sent. Never a wildcard.
+    /// The target of the redirect. Never a wildcard.
     pub target: SiteUrl,
 }
 
-/// Who answers for hosts that nobody published.
+/// The backend for hosts that no service publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DefaultBackend {
-    /// Who answers.
+    /// The applications that answer.
     pub backend: Backend,
-    /// What clients of other names, or without a server name, are shown by TLS; absent: their handshake is refused.
+    /// The certificate presented to clients of other names, or without a server name; absent: their handshake is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsBinding>,
     /// Whether plain HTTP is answered by a redirect to HTTPS (`ssl_only`).
@@ -150,7 +150,7 @@ pub struct DefaultBackend {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PathRoute {
-    /// Whether the path is cut off before the request is passed on (`context_root_rewrite`).
+    /// Whether the path is removed before the request is passed on (`context_root_rewrite`).
     pub rewrite: bool,
     /// Whether plain HTTP is answered by a redirect to HTTPS (`ssl_only`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -158,34 +158,35 @@ pub struct PathRoute {
     /// Paths of long-lived connections (`websocket_endpoints`), at or below this route's path; sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub websockets: Vec<ContextPath>,
-    /// Who answers.
+    /// The applications that answer.
     pub backend: Backend,
 }
 
-/// The pool of endpoints behind one route: those of all services that published the same key.
+/// The pool of endpoints behind one route: those of all services that publish the same key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backend {
-    /// The services of the pool, those first whose the host is, and by creation time, then id. Never empty; a service may have no endpoints.
+    /// The services of the pool: owners of the host first, then by creation time and id. Never empty; a service may have no
+    /// endpoints.
     pub services: Vec<BackendService>,
-    /// What keeps a client on the same endpoint.
+    /// How a client is kept at the same endpoint.
     #[serde(default, skip_serializing_if = "Affinity::is_none")]
     pub affinity: Affinity,
-    /// How the applications are spoken to.
+    /// The protocol between the proxies and the applications.
     #[serde(default, skip_serializing_if = "BackendProtocol::is_default")]
     pub protocol: BackendProtocol,
 }
 
-/// What keeps a client on the same endpoint.
+/// How a client is kept at the same endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Affinity {
-    /// Nothing.
+    /// Not at all.
     #[default]
     None,
-    /// The value of a cookie that the application sets; clients without it are spread.
+    /// By the value of a cookie that the application sets; clients without it are distributed.
     Cookie(CookieName),
-    /// The client's address.
+    /// By the client's address.
     ClientAddress,
 }
 
@@ -196,13 +197,13 @@ impl Affinity {
     }
 }
 
-/// How the applications are spoken to.
+/// The protocol between the proxies and the applications.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendProtocol {
     /// HTTP/2 (with prior knowledge) instead of HTTP/1.1.
     pub http2: bool,
-    /// In TLS, and how certificates are checked; absent: in plain text.
+    /// TLS, with the way in which certificates are verified; absent: plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Verification>,
 }
@@ -226,25 +227,25 @@ pub struct BackendService {
     pub port: Port,
     /// Whether `endpoints` is the one virtual IP (`backend_mode=vip`) instead of task addresses.
     pub vip: bool,
-    /// The service's share in percent of a pool of several services (`weight`), whatever the number of its endpoints.
-    /// Services without one share the rest, each endpoint alike.
+    /// The service's share in percent of a pool of several services (`weight`), independent of the number of its endpoints.
+    /// Services without a weight share the rest, each endpoint equally.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u8>,
     /// Failures after which an endpoint gets no requests for a while (`max_fails`); 0 = never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_fails: Option<u32>,
-    /// How long that while is, in milliseconds (`fail_timeout`).
+    /// How long the endpoint then gets no requests, in milliseconds (`fail_timeout`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_timeout_ms: Option<u64>,
-    /// Whether the service is reached at ports that its tasks publish on their nodes (host mode). Such tasks have no name
-    /// that the proxies' DNS knows.
+    /// Whether the service is reached at ports that its tasks publish on their nodes (host mode). The proxies' DNS has no name
+    /// for such tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_nodes: bool,
-    /// The network over which it is reached; proxies take no task on another one for the service's. Absent on nodes, and in tables of
-    /// operators that did not tell.
+    /// The network over which it is reached; proxies do not accept addresses on other networks as tasks of the service. Absent
+    /// for services reached on nodes, and in tables of operators that do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkName>,
-    /// The endpoints that may get requests now, sorted by address and port. Empty = this part answers 503.
+    /// The endpoints that may get requests now, sorted by address and port. Empty: this part answers 503.
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -287,8 +288,8 @@ pub struct Endpoint {
     /// The task behind the address; absent for a virtual IP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
-    /// Whether address and port stay this service's for as long as it is published so: a node's address, and a port that the
-    /// service states and nobody else does. Every other address is given to somebody else in time.
+    /// Whether address and port belong to this service while it is published in this way: a node's address, and a fixed port
+    /// that no other service publishes. Every other address is reused by others eventually.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
 }
@@ -301,7 +302,7 @@ mod tests {
     fn a_table_names_its_engine_only_if_it_is_not_the_default() {
         let table = RouteTable::empty(ClusterName::parse("dev").unwrap(), Port::new(80).unwrap());
         let value = serde_json::to_value(&table).unwrap();
-        assert_eq!(value.get("engine"), None, "digests of tables from before the field stay");
+        assert_eq!(value.get("engine"), None, "digests of tables without the field must not change");
         assert_eq!(serde_json::from_value::<RouteTable>(value).unwrap(), table);
     }
 

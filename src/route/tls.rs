@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::ObjectName;
 
-/// What clients of one host are shown.
+/// The certificate and key of one host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TlsBinding {
@@ -35,24 +35,24 @@ impl TlsBinding {
 pub struct MaterialRef {
     /// Secret or config.
     pub kind: MaterialKind,
-    /// Its name, as the Swarm has it; as the label has it when there is no such object.
+    /// Its name in the Swarm, or in the label if there is no such object.
     pub name: ObjectName,
     /// Its id; absent: there is no such object in the Swarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
-/// What kind of object holds TLS material.
+/// The kind of object that holds TLS material.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MaterialKind {
     /// A Swarm secret.
     Secret,
-    /// A Swarm config, for certificates that are no secret.
+    /// A Swarm config, for certificates that are not secret.
     Config,
 }
 
-/// How an application's certificate is checked.
+/// How an application's certificate is verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Verification {
