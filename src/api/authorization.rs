@@ -119,7 +119,7 @@ impl Guard {
             return Ok(());
         }
         guesses.wrong(origin, now);
-        tracing::warn!(peer = ?peer.and_then(|peer| peer.address), "a wrong token on the status port");
+        tracing::warn!(peer = ?peer.and_then(|peer| peer.address), "rejected a wrong token on the status port");
         Err(Refusal::WrongToken)
     }
 }
@@ -225,26 +225,26 @@ impl Guesses {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, words) = match self {
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "the status port is only read: GET and HEAD\n"),
-            Self::TooLong => (StatusCode::URI_TOO_LONG, "the path and the query are longer than 8 KiB\n"),
-            Self::NoHost => (StatusCode::BAD_REQUEST, "a request has exactly one Host header\n"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "the status port is read-only; use GET or HEAD\n"),
+            Self::TooLong => (StatusCode::URI_TOO_LONG, "the path and query are longer than 8 KiB\n"),
+            Self::NoHost => (StatusCode::BAD_REQUEST, "a request must have exactly one Host header\n"),
             Self::WrongHost => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "the operator is not asked by this host name: use its address, or allow the name with --status-host \
+                "this host name is not allowed; use the operator's address, or allow the name with --status-host \
                  (SWARMGATE_STATUS_HOST) of `swarmgate operator`\n",
             ),
             Self::NoTokenSet => (
                 StatusCode::UNAUTHORIZED,
-                "this needs a token, and the operator has none: give it one with --status-token-file \
-                 (SWARMGATE_STATUS_TOKEN_FILE), or ask inside its container: docker exec CONTAINER swarmgate status\n",
+                "this path needs a token, but the operator has none; set one with --status-token-file \
+                 (SWARMGATE_STATUS_TOKEN_FILE), or run a command in its container: docker exec CONTAINER swarmgate status\n",
             ),
             Self::NoToken => (
                 StatusCode::UNAUTHORIZED,
-                "this needs the operator's token, as a bearer or as the password of any user: \
+                "this path needs the operator's token, as a bearer token or as the password of any user; get it with: \
                  docker exec CONTAINER swarmgate token\n",
             ),
-            Self::WrongToken => (StatusCode::UNAUTHORIZED, "this is not the operator's token: docker exec CONTAINER swarmgate token\n"),
-            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens came from your address; wait\n"),
+            Self::WrongToken => (StatusCode::UNAUTHORIZED, "wrong token; get the right one with: docker exec CONTAINER swarmgate token\n"),
+            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens from your address; try again later\n"),
         };
         let mut response = (status, [(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")], words).into_response();
         let headers = response.headers_mut();

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_made_anew_when_it_is_old_and_not_before() {
+    async fn a_value_is_computed_again_only_when_it_is_old() {
         let cached = Cached::new(Duration::from_millis(200));
         let mut made = 0;
         let mut get = || {

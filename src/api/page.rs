@@ -37,8 +37,8 @@ pub fn render(status: &StatusReport) -> String {
     };
     rendered.unwrap_or_else(|error| {
         // Cannot happen with a template that the tests have rendered; nothing of the status is shown then.
-        tracing::error!(error, "the status page cannot be written");
-        "<!doctype html><title>Swarmgate</title><p>The page cannot be shown. See <a href=\"status\">/status</a>.</p>\n".to_owned()
+        tracing::error!(error, "cannot render the status page");
+        "<!doctype html><title>Swarmgate</title><p>The page cannot be rendered. See <a href=\"status\">/status</a>.</p>\n".to_owned()
     })
 }
 
@@ -151,14 +151,14 @@ fn operator(status: &StatusReport) -> OperatorLine {
     let operator = &status.operator;
     let swarm = match (&operator.snapshot_error, operator.last_snapshot_at) {
         (Some(error), _) => Styled::new("bad", format!("cannot be read: {error}")),
-        (None, Some(at)) => Styled::new("good", format!("read completely at {at:.0}")),
+        (None, Some(at)) => Styled::new("good", format!("read at {at:.0}")),
         (None, None) => Styled::new("meh", "not read yet"),
     };
     OperatorLine {
         version: operator.version.clone(),
         instance: operator.instance.clone(),
         swarm,
-        events: if operator.events_alive { "alive" } else { "lost (polling carries on)" },
+        events: if operator.events_alive { "alive" } else { "lost (polling continues)" },
         writes: operator.writes_total,
         generated_at: format!("{:.0}", status.generated_at),
     }

@@ -223,7 +223,7 @@ async fn show_status(State(shared): State<Arc<Shared>>) -> Response {
         Some(json) => json_of(json.clone()),
         None => match serde_json::to_vec(&shown.status) {
             Ok(made) => json_of(shown.json.get_or_init(|| made.into()).clone()),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("the status cannot be written: {error}\n")),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot serialize the status: {error}\n")),
         },
     }
 }
@@ -258,18 +258,18 @@ async fn show_snapshot(State(shared): State<Arc<Shared>>) -> Response {
 
 /// The content of the query is not repeated.
 fn unreadable() -> Response {
-    let words = "the query has a field twice, or a value that it does not know (output is text or json)\n";
+    let words = "invalid query: a field is repeated, or a value is unknown (output must be text or json)\n";
     text(StatusCode::BAD_REQUEST, words.to_owned())
 }
 
 fn busy() -> Response {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many questions are asked at once; ask again\n".to_owned());
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many concurrent queries; try again\n".to_owned());
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
 fn nothing_here() -> Response {
-    text(StatusCode::NOT_FOUND, "there is nothing here\n".to_owned())
+    text(StatusCode::NOT_FOUND, "not found\n".to_owned())
 }
 
 fn show(answer: Result<Answer, Trouble>, output: Output) -> Response {
@@ -306,7 +306,7 @@ async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 fn json_of(json: Bytes) -> Response {
     if json.len() > ANSWER_BYTES_MAX {
-        let words = format!("the answer has {} bytes, and {ANSWER_BYTES_MAX} at most are read\n", json.len());
+        let words = format!("the answer has {} bytes, more than the maximum of {ANSWER_BYTES_MAX}\n", json.len());
         return text(StatusCode::INSUFFICIENT_STORAGE, words);
     }
     ([content_type("application/json")], json).into_response()

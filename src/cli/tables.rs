@@ -44,7 +44,7 @@ fn clusters(status: &StatusReport) -> String {
             conditions(cluster),
         ]
     });
-    table("CLUSTERS", &["NAME", "PHASE", "GENERATION", "ROUTES", "PROXIES", "NOT TRUE"], rows)
+    table("CLUSTERS", &["NAME", "PHASE", "GENERATION", "ROUTES", "PROXIES", "UNMET CONDITIONS"], rows)
 }
 
 fn conditions(cluster: &ClusterStatus) -> String {
@@ -137,7 +137,7 @@ fn findings(title: &str, findings: &[Finding]) -> String {
             format!("{}\n-> {}", finding.message, finding.remedy),
         ]
     });
-    table(title, &["SEVERITY", "CODE", "ABOUT", "WHAT AND REMEDY"], rows)
+    table(title, &["SEVERITY", "CODE", "ABOUT", "PROBLEM AND REMEDY"], rows)
 }
 
 /// A titled table; nothing if it has no rows.

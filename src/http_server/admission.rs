@@ -93,7 +93,7 @@ impl AdmissionState {
         self.refused += 1;
         if self.reported_at.is_none_or(|reported_at| reported_at.elapsed() >= TELL_EVERY) {
             let from = peer.address.map_or_else(|| "a Unix socket".to_owned(), |address| address.ip().to_string());
-            tracing::warn!(refused = self.refused, open = self.remote, last = from, "too many connections; new ones are closed");
+            tracing::warn!(refused = self.refused, open = self.remote, last = from, "too many connections; closing new ones");
             self.refused = 0;
             self.reported_at = Some(Instant::now());
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_gets_its_share_and_no_more() {
+    fn connections_per_address_are_limited() {
         let admission = Arc::new(ConnectionAdmission::new(4, 2));
         let enter = |address: &str| ConnectionAdmission::enter(&admission, &peer(address));
         let first = enter("192.0.2.1:1").unwrap();
@@ -144,16 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_served_while_others_flood() {
+    fn loopback_is_served_during_a_flood_from_outside() {
         let admission = Arc::new(ConnectionAdmission::new(2, 2));
         let enter = |address: &str| ConnectionAdmission::enter(&admission, &peer(address));
         let _flood = [enter("192.0.2.1:1").unwrap(), enter("192.0.2.1:2").unwrap()];
         let _here = [enter("127.0.0.1:1").unwrap(), enter("unix").unwrap()];
-        assert!(enter("[::1]:1").is_none(), "but not without end");
+        assert!(enter("[::1]:1").is_none(), "loopback is limited, too");
     }
 
     #[test]
-    fn nothing_is_remembered_of_closed_connections() {
+    fn closed_connections_leave_no_state() {
         let admission = Arc::new(ConnectionAdmission::new(2, 2));
         for last in 0..100 {
             drop(ConnectionAdmission::enter(&admission, &peer(&format!("192.0.2.{last}:1"))).unwrap());

@@ -47,7 +47,7 @@ impl Connection {
     pub(super) async fn over_tcp(self, stream: TcpStream) {
         // Answers are small and written at once; delaying them to collect more data has no benefit.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection was gone at once");
+            tracing::debug!(%error, "a connection was closed immediately");
             return;
         }
         match self.setup.tls.clone() {
@@ -64,8 +64,8 @@ impl Connection {
         let handshake = TlsAcceptor::from(config).accept(stream);
         let stream = match timeout(self.setup.limits.handshake, handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%error, peer = ?self.peer.address, "a TLS handshake failed"),
-            Err(_elapsed) => return tracing::debug!(peer = ?self.peer.address, "a TLS handshake took too long"),
+            Ok(Err(error)) => return tracing::debug!(%error, peer = ?self.peer.address, "TLS handshake failed"),
+            Err(_elapsed) => return tracing::debug!(peer = ?self.peer.address, "TLS handshake timed out"),
         };
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         self.peer.certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
@@ -88,7 +88,7 @@ impl Connection {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, peer = ?address, "a connection ended early");
+            tracing::debug!(%error, peer = ?address, "a connection ended unexpectedly");
         }
         drop(permit);
     }

@@ -192,7 +192,7 @@ fn admit(admission: &Arc<ConnectionAdmission>, setup: &Arc<ConnectionSettings>, 
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a connection broke off");
+        tracing::error!(%error, "a connection task failed");
     }
 }
 
@@ -201,7 +201,7 @@ async fn pause(error: &io::Error, shutdown: &CancellationToken) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) {
         return;
     }
-    tracing::warn!(%error, "no connection can be accepted now; trying again");
+    tracing::warn!(%error, "cannot accept connections; retrying");
     tokio::select! {
         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
         () = shutdown.cancelled() => {}

@@ -89,7 +89,7 @@ async fn rest(client: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    timeout(SOON, what).await.expect("the server waits for ever")
+    timeout(SOON, what).await.expect("the server must not wait forever")
 }
 
 fn short(set: impl FnOnce(&mut ServerLimits)) -> ServerLimits {
@@ -99,7 +99,7 @@ fn short(set: impl FnOnce(&mut ServerLimits)) -> ServerLimits {
 }
 
 #[tokio::test]
-async fn a_slow_head_is_cut_off() {
+async fn a_connection_with_a_slow_request_head_is_closed() {
     let stage = Stage::new(short(|limits| limits.header = Duration::from_millis(300)), None).await;
     let mut client = stage.connect().await;
     let drip = async {
@@ -132,7 +132,7 @@ async fn a_long_poll_outlives_every_limit_for_clients() {
     let mut client = stage.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(answer(&mut client).await.ends_with("late"));
-    assert_eq!(rest(&mut client).await, b"", "its lifetime is over after the answer");
+    assert_eq!(rest(&mut client).await, b"", "the connection is closed after the answer");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_slow_body_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+async fn a_connection_whose_client_does_not_read_the_answer_is_closed() {
     let stage = Stage::new(short(|limits| limits.stall = Duration::from_millis(200)), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -170,7 +170,7 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_the_others_stay() {
+async fn an_excess_connection_is_closed_and_the_others_stay_open() {
     let stage = Stage::new(short(|limits| limits.connections = 2), None).await;
     let mut first = stage.connect().await;
     first.write_all(GET).await.unwrap();
@@ -187,7 +187,7 @@ async fn one_connection_too_many_is_closed_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_lets_requests_end_but_not_for_long() {
+async fn a_stopping_server_waits_a_limited_time_for_open_requests() {
     let stage = Stage::new(short(|limits| limits.end = SOON), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -206,12 +206,12 @@ async fn a_stopping_server_lets_requests_end_but_not_for_long() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_says_that_it_is_one() {
+async fn a_unix_socket_is_identified_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(serve(listener.into(), Some(tls().server), router(), ServerLimits::default(), CancellationToken::new()));
-    assert_eq!(ask_unix(&path).await.lines().last(), Some("Unix false 0"), "TLS is for ports");
+    assert_eq!(ask_unix(&path).await.lines().last(), Some("Unix false 0"), "TLS applies only to ports");
 }
 
 async fn ask_unix(path: &Path) -> String {
@@ -259,7 +259,7 @@ async fn ask_tls(client: &Arc<ClientConfig>, stream: impl AsyncRead + AsyncWrite
 }
 
 #[tokio::test]
-async fn handlers_see_the_certificates_of_the_client() {
+async fn handlers_get_the_certificates_of_the_client() {
     let ends = tls();
     let router = Router::new().route("/", get(|Extension(peer): Extension<Peer>| async move { hex::encode(&peer.certificates[0]) }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -270,7 +270,7 @@ async fn handlers_see_the_certificates_of_the_client() {
 }
 
 #[tokio::test]
-async fn an_endless_handshake_holds_up_no_other_client() {
+async fn an_endless_handshake_does_not_delay_other_clients() {
     let ends = tls();
     let stage = Stage::new(short(|limits| limits.handshake = Duration::from_millis(500)), Some(ends.server)).await;
     let mut silent = stage.connect().await;
@@ -281,6 +281,6 @@ async fn an_endless_handshake_holds_up_no_other_client() {
     let answer = ask_tls(&ends.client, stage.connect().await).await;
     assert_eq!(answer.lines().last(), Some("Tcp true 1"));
     for client in [&mut silent, &mut begun, &mut plain] {
-        assert!(!rest(client).await.starts_with(b"HTTP"), "no plain HTTP where TLS is set");
+        assert!(!rest(client).await.starts_with(b"HTTP"), "a TLS port does not serve plain HTTP");
     }
 }

@@ -12,13 +12,13 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MaterialError {
     /// No certificate.
-    #[error("the certificate file holds no readable PEM block CERTIFICATE")]
+    #[error("the certificate file contains no valid PEM block CERTIFICATE")]
     Certificate,
     /// No key.
-    #[error("the key file holds no readable PEM block with an unencrypted PRIVATE KEY")]
+    #[error("the key file contains no valid PEM block with an unencrypted PRIVATE KEY")]
     Key,
     /// They do not belong together, or one is of a kind that TLS does not support here.
-    #[error("the key is not that of the first certificate, or one of them is of a kind that cannot be used")]
+    #[error("the key does not belong to the first certificate, or the type of the key or certificate is not supported")]
     Mismatch,
 }
 
@@ -52,7 +52,7 @@ mod tests {
         let other = pair().1;
         let made = |certificate: &str, key: &str| server_config(certificate.as_bytes(), key.as_bytes()).map(drop);
         assert_eq!(made(&certificate, &key), Ok(()));
-        assert_eq!(made(&format!("{certificate}{key}"), &format!("{certificate}{key}")), Ok(()), "both in one file will do");
+        assert_eq!(made(&format!("{certificate}{key}"), &format!("{certificate}{key}")), Ok(()), "certificate and key may be in one file");
         assert_eq!(made(&certificate, &other), Err(MaterialError::Mismatch));
         assert_eq!(made(&key, &key), Err(MaterialError::Certificate));
         assert_eq!(made(&certificate, &certificate), Err(MaterialError::Key));

@@ -16,7 +16,7 @@ pub enum SocketError {
     #[error("another process listens on it")]
     Busy,
     /// There is a file that is not a socket.
-    #[error("there is a file of this name that is no socket; remove it, or choose another path")]
+    #[error("a file with this name exists and is not a socket; remove it, or choose another path")]
     Occupied,
     /// The directory is missing or not writable, or the path is longer than the 100 bytes that a socket path may have.
     #[error("{0}")]
@@ -60,12 +60,12 @@ mod tests {
         let path = folder.path().join("status.sock");
         let _listener = bind_private(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no other files remain");
         UnixStream::connect(&path).unwrap();
     }
 
     #[tokio::test]
-    async fn only_what_a_dead_process_left_is_replaced() {
+    async fn only_an_abandoned_socket_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.sock");
         drop(bind_private(&path).unwrap());

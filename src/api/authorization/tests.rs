@@ -45,11 +45,11 @@ fn monitoring_is_open_and_everything_else_needs_the_token() {
         assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", &bearer())]), Ok(()), "{path}");
         assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", BASIC_RIGHT)]), Ok(()), "{path}");
     }
-    assert_eq!(guard.judge(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None), Err(Refusal::NoToken), "nobody knows who asks");
+    assert_eq!(guard.judge(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None), Err(Refusal::NoToken), "the client is unknown");
 }
 
 #[test]
-fn what_is_open_can_be_set() {
+fn open_paths_are_configurable() {
     let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     let guard = Guard::new(Access { token, open: ["/status".to_owned()].into(), ..Access::default() });
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Ok(()));
@@ -57,7 +57,7 @@ fn what_is_open_can_be_set() {
 }
 
 #[test]
-fn a_wrong_token_is_wrong_in_every_form() {
+fn a_wrong_token_is_rejected_in_every_form() {
     for wrong in [
         "Bearer",
         "Bearer ",
@@ -76,7 +76,7 @@ fn a_wrong_token_is_wrong_in_every_form() {
 }
 
 #[test]
-fn without_a_token_only_this_machine_may_ask() {
+fn without_a_token_only_loopback_has_access() {
     let guard = Guard::new(Access::default());
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Err(Refusal::NoTokenSet));
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer ")]), Err(Refusal::NoTokenSet));
@@ -84,16 +84,16 @@ fn without_a_token_only_this_machine_may_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guessing_ends_soon_and_the_right_guess_is_no_exception() {
+async fn guessing_is_limited_even_for_a_correct_guess() {
     let guard = guard();
     let guess = |from: &str, token: &str| ask(&guard, from, "192.0.2.1", "/status", &[("authorization", token)]);
     for _ in 0..FAILURES_AT_ONCE {
         assert_eq!(guess(FAR, "Bearer wrong"), Err(Refusal::WrongToken));
     }
     assert!(matches!(guess(FAR, "Bearer wrong"), Err(Refusal::TooOften(_))));
-    assert!(matches!(guess(FAR, &bearer()), Err(Refusal::TooOften(_))), "or a flood would find out");
-    assert_eq!(guess("198.51.100.1:1", &bearer()), Ok(()), "others are heard");
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[]), Ok(()), "monitoring, too");
+    assert!(matches!(guess(FAR, &bearer()), Err(Refusal::TooOften(_))), "otherwise a flood of guesses would find the token");
+    assert_eq!(guess("198.51.100.1:1", &bearer()), Ok(()), "other addresses are not affected");
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[]), Ok(()), "neither is monitoring");
     tokio::time::advance(FAILURE_COSTS).await;
     assert_eq!(guess(FAR, &bearer()), Ok(()));
     assert_eq!(guess(FAR, "Bearer wrong"), Err(Refusal::WrongToken));
@@ -101,7 +101,7 @@ async fn guessing_ends_soon_and_the_right_guess_is_no_exception() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guesses_from_everywhere_cost_no_memory_without_end() {
+async fn guesses_from_many_addresses_use_bounded_memory() {
     let guard = guard();
     for number in 0..5_000_u32 {
         let from = format!("{}:1", std::net::Ipv4Addr::from(0x0a00_0000 + number));
@@ -138,13 +138,13 @@ fn only_known_hosts_are_served() {
 }
 
 #[test]
-fn loopback_is_trusted_when_nobody_hides_behind_it() {
+fn loopback_is_trusted_unless_the_request_was_forwarded() {
     let guard = guard();
     for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "127.9.9.9"] {
         assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Ok(()), "{host}");
     }
     assert_eq!(ask(&guard, "[::1]:5", "localhost", "/status", &[]), Ok(()));
-    assert_eq!(ask(&guard, FAR, "localhost", "/status", &[]), Err(Refusal::NoToken), "a name proves nothing");
+    assert_eq!(ask(&guard, FAR, "localhost", "/status", &[]), Err(Refusal::NoToken), "a host name proves nothing");
     for host in ["192.0.2.1", "status.example.org"] {
         assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Err(Refusal::NoToken), "a proxy passes {host} on");
     }
@@ -160,7 +160,7 @@ fn loopback_is_trusted_when_nobody_hides_behind_it() {
 }
 
 #[test]
-fn a_unix_socket_needs_neither_host_nor_token_and_is_still_only_read() {
+fn a_unix_socket_needs_neither_host_nor_token_and_is_read_only() {
     let guard = Guard::new(Access::default());
     let peer = Peer { address: None, transport: Transport::Unix, certificates: Arc::new([]) };
     assert_eq!(guard.judge(&head(Method::GET, "/snapshot", &[]), Some(&peer)), Ok(()));
@@ -168,7 +168,7 @@ fn a_unix_socket_needs_neither_host_nor_token_and_is_still_only_read() {
 }
 
 #[test]
-fn nothing_but_short_reads_gets_through() {
+fn only_short_read_requests_are_accepted() {
     let guard = guard();
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::PATCH] {
         let head = head(method.clone(), "/healthz", &[("host", "192.0.2.1"), ("authorization", &bearer())]);
@@ -181,7 +181,7 @@ fn nothing_but_short_reads_gets_through() {
 }
 
 #[test]
-fn refusals_challenge_and_quote_nothing() {
+fn rejections_contain_a_challenge_and_quote_nothing() {
     let response = |refusal: Refusal| refusal.into_response();
     let challenges: Vec<_> =
         response(Refusal::NoToken).headers().get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap().to_owned()).collect();

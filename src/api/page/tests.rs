@@ -35,7 +35,7 @@ fn status(text: &str) -> StatusReport {
 }
 
 #[test]
-fn nothing_that_others_wrote_becomes_html() {
+fn untrusted_text_is_escaped() {
     let html = render(&status(ATTACK));
     for forbidden in ["<script", "<b ", "onload=\"", "alert('"] {
         assert!(!html.contains(forbidden), "{forbidden}: {html}");
@@ -45,7 +45,7 @@ fn nothing_that_others_wrote_becomes_html() {
 }
 
 #[test]
-fn the_markup_does_not_depend_on_what_others_wrote() {
+fn the_markup_does_not_depend_on_untrusted_text() {
     let tags = |html: &str| html.split('<').skip(1).map(|tag| tag.split('>').next().unwrap_or_default().to_owned()).collect::<Vec<_>>();
     let plain = tags(&render(&status("word"))).into_iter().map(|tag| tag.replace("\"#word\"", "\"#\"").replace("\"word\"", "\"\""));
     let attacked =
@@ -65,7 +65,7 @@ fn a_status_without_clusters_has_no_empty_tables() {
 }
 
 #[test]
-fn each_section_says_what_is_in_the_status() {
+fn each_section_shows_its_part_of_the_status() {
     let html = render(&status("word"));
     for shown in [
         "<h2 id=\"word\">word <span class=\"tag bad\">Degraded</span></h2>",
@@ -76,7 +76,7 @@ fn each_section_says_what_is_in_the_status() {
         "<td>1 of 2</td><td>completed</td><td>word</td>",
         "<td>word<div class=\"fix\">word</div></td>",
         "<small>last report at 2026-01-02T03:04:05Z</small>",
-        "Findings outside of clusters",
+        "Findings outside clusters",
     ] {
         assert!(html.contains(shown), "{shown} in {html}");
     }

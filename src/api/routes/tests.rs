@@ -56,11 +56,11 @@ async fn ask(router: &Router, path: &str) -> Response {
 }
 
 #[tokio::test]
-async fn one_question_too_many_is_sent_away_and_monitoring_goes_on() {
+async fn excess_queries_are_rejected_while_monitoring_continues() {
     let router = router(Arc::new(Slow::default()), None, Access::default());
     let paths = ["/plan", "/explain?url=http://x/", "/render", "/snapshot"];
     let mut waiting = Box::pin(join_all((0..QUESTIONS_MAX).map(|number| ask(&router, paths[number % 4]))));
-    assert!(poll_immediate(waiting.as_mut()).await.is_none(), "all of them wait");
+    assert!(poll_immediate(waiting.as_mut()).await.is_none(), "all queries are waiting");
     for path in paths {
         let busy = ask(&router, path).await;
         assert_eq!(
@@ -73,11 +73,11 @@ async fn one_question_too_many_is_sent_away_and_monitoring_goes_on() {
     }
     drop(waiting);
     let mut next = Box::pin(ask(&router, "/plan"));
-    assert!(poll_immediate(next.as_mut()).await.is_none(), "there is room again");
+    assert!(poll_immediate(next.as_mut()).await.is_none(), "there is capacity again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_is_made_for_all_who_ask_at_once() {
+async fn concurrent_requests_share_one_status() {
     let source = Arc::new(Slow::default());
     let router = router(source.clone(), None, Access::default());
     for _ in 0..50 {
