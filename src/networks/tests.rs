@@ -227,7 +227,7 @@ fn running_networks_stay_unchanged() {
 }
 
 #[test]
-fn unused_networks_are_left_immediately_and_used_ones_later() {
+fn unused_networks_are_detached_immediately_and_used_ones_later() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);

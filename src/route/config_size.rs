@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_never_overflow_and_a_limit_counts_in_each_dimension() {
+    fn sums_never_overflow_and_a_limit_applies_in_each_dimension() {
         let most = footprint(u64::MAX, 1, 2);
         assert_eq!(most.plus(footprint(1, 1, 1)), footprint(u64::MAX, 2, 3));
         assert_eq!(footprint(1, 1, 1).minus(most), footprint(0, 0, 0));

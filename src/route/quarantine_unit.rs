@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_all_its_parts_is_empty_and_without_none_the_same() {
+    fn removing_all_parts_empties_a_table_and_removing_none_changes_nothing() {
         assert_eq!(table().parts().len(), 5);
         let nothing = table().without(&table().parts());
         assert_eq!(nothing, RouteTable::empty(nothing.cluster.clone(), nothing.http_port));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_goes_alone() {
+    fn each_part_can_be_removed_alone() {
         for part in table().parts() {
             let left = table().without(&BTreeSet::from([part.clone()]));
             assert_eq!(left.parts(), table().parts().into_iter().filter(|other| *other != part).collect(), "{part:?}");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_muted_route_keeps_its_name_and_has_nobody_to_answer() {
+    fn a_muted_route_keeps_its_name_but_has_no_backend() {
         let all = table().parts();
         let muted = table().muted(&all);
         assert_eq!(muted.parts().len(), 4, "the line is gone");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_changes_with_what_the_part_says_and_not_with_endpoints() {
+    fn an_identity_depends_on_the_content_of_the_part_and_not_on_endpoints() {
         let part = table().parts().into_iter().next_back().unwrap();
         let before = table().identity_of(&part);
         let mut other = table();

@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn without_weights_every_endpoint_counts_the_same() {
+    fn without_weights_all_endpoints_are_equal() {
         check(&[(None, 4), (None, 1)], &[1, 1], &[800, 200]);
         check(&[(None, 0), (None, 3)], &[0, 1], &[0, 1000]);
         check(&[(None, 0)], &[0], &[0]);
     }
 
     #[test]
-    fn a_weight_is_a_share_whatever_the_number_of_endpoints() {
+    fn a_weight_is_a_share_independent_of_the_number_of_endpoints() {
         check(&[(None, 4), (Some(10), 1)], &[9, 4], &[900, 100]);
         check(&[(None, 4), (Some(10), 5)], &[45, 4], &[900, 100]);
         check(&[(Some(30), 2), (Some(10), 1)], &[3, 2], &[750, 250]);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_numbers_are_rounded_and_never_to_nothing() {
+    fn odd_numbers_are_rounded_but_never_to_zero() {
         let weights = backend(&[(None, 97), (Some(1), 89)]).endpoint_weights();
         assert!(weights.iter().all(|weight| (1..=100_000).contains(weight)), "{weights:?}");
         let shares = backend(&[(None, 97), (Some(1), 89)]).shares_permille();

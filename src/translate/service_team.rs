@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_team_is_named_by_what_makes_it_one() {
+    fn a_team_is_named_by_its_access_label_or_stack() {
         let named = |access, stack| Team { access, stack }.to_string();
         assert_eq!(named(Some("/prod"), Some("shop")), "the access label /prod");
         assert_eq!(named(None, Some("shop")), "the stack shop");

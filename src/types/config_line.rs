@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_have_their_words() {
+    fn directives_are_split_into_words() {
         let line = EngineLine::parse("proxy_set_header 'X-A' \"b c\"; map $a $b { default 1; } gzip on;").unwrap();
         let expected: [&[&str]; 3] = [&["proxy_set_header", "X-A", "b c"], &["map", "$a", "$b"], &["gzip", "on"]];
         assert_eq!(line.words(), expected);

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_format_is_read_as_it_stands_in_every_kind_of_file() {
+    fn a_log_format_is_read_as_written_in_every_kind_of_file() {
         check("$remote_addr \"$request\"", Some("$remote_addr \"$request\""));
         check("'$remote_addr - \"$request\" '\n\t\t    '$status';", Some("$remote_addr - \"$request\" $status"));
         check("'$reqid'", Some("$reqid"));

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn object_patterns_fit_whole_names() {
+    fn object_patterns_match_whole_names() {
         for (pattern, name, fit) in [
             ("star.example.org", "star.example.org", true),
             ("star.example.org", "star-example.org", false),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn service_patterns_fit_whole_names() {
+    fn service_patterns_match_whole_names() {
         for (pattern, name, fit) in [
             ("shop_web", "shop_web", true),
             ("shop_*", "shop_", true),

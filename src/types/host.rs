@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_fits_itself_then_the_wildcard_of_one_label() {
+    fn a_name_matches_itself_then_the_wildcard_of_one_label() {
         check("App.example.org", &["app.example.org", "*.example.org"]);
         check("app.example.org.", &["app.example.org", "*.example.org"]);
         check("localhost", &["localhost"]);

@@ -30,7 +30,7 @@ mod tests {
     use super::json_size;
 
     #[test]
-    fn the_size_is_that_of_the_text() {
+    fn the_size_is_the_length_of_the_text() {
         for value in [serde_json::json!({"a": [1, "b\n\""], "ä": null}), serde_json::json!("x".repeat(100_000))] {
             assert_eq!(json_size(&value), serde_json::to_vec(&value).unwrap().len());
         }

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_reads_what_it_shows() {
+    fn a_key_parses_its_displayed_form() {
         for text in ["(default)", "app.example.org", "*.example.org"] {
             let key = HostKey::parse(text).unwrap();
             assert_eq!((key.to_string().as_str(), serde_json::to_value(&key).unwrap()), (text, text.into()));

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_hidden_is_left() {
+    fn hidden_characters_are_escaped() {
         for hidden in [
             '\u{1b}',
             '\u{7f}',
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_is_withheld_and_anything_else_is_cut() {
+    fn a_private_key_is_withheld_and_other_text_is_truncated() {
         for key in ["-----BEGIN PRIVATE KEY-----\\nMIIE", "x\n-----BEGIN EC PRIVATE KEY-----\nMHc", "-----BEGIN ENCRYPTED PRIVATE KEY-----"]
         {
             assert_eq!(excerpt(key, 300), WITHHELD);

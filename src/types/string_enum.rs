@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_survives() {
+    fn every_word_is_preserved() {
         for (word, expected) in [("sunny", Weather::Sunny), ("very wet", Weather::VeryWet), ("hail", Weather::Other("hail".to_owned()))] {
             let read: Weather = serde_json::from_value(word.into()).unwrap();
             assert_eq!(read, expected);

@@ -5,7 +5,7 @@ use super::*;
 const WORDS: &str = "stray_web to give up 80/tcp";
 
 #[test]
-fn nothing_is_attached_or_detached_while_a_stopped_proxy_would_lose_its_node() {
+fn no_network_is_attached_or_detached_while_a_stopped_proxy_would_lose_its_node() {
     let mut world = NetworkScenario::new();
     world.contested = Some(WORDS);
     world.wanted = vec!["b"];
@@ -19,7 +19,7 @@ fn nothing_is_attached_or_detached_while_a_stopped_proxy_would_lose_its_node() {
 }
 
 #[test]
-fn without_running_proxies_a_contested_port_holds_nothing_back() {
+fn a_contested_port_blocks_nothing_while_no_proxy_runs() {
     let mut world = NetworkScenario::new();
     (world.contested, world.wanted) = (Some(WORDS), vec!["a", "b"]);
     world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");

@@ -38,7 +38,7 @@ fn churn(world: &mut NetworkScenario, seconds: i64, team: impl Fn(usize) -> Stri
 }
 
 #[test]
-fn attaching_and_detaching_share_one_pace_whatever_the_networks_are_called() {
+fn attaching_and_detaching_share_one_interval_for_all_network_names() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     let replaced = churn(&mut world, 600, |turn| format!("stack churn{turn}"));
@@ -61,7 +61,7 @@ fn a_team_whose_networks_come_and_go_waits_and_other_teams_do_not() {
 
 /// `docker network rm` fails until the proxies have left.
 #[test]
-fn unused_networks_are_left_within_an_interval_and_together_with_new_ones() {
+fn unused_networks_are_detached_within_an_interval_and_together_with_new_ones() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
@@ -90,7 +90,7 @@ fn b_fails(world: &mut NetworkScenario) {
 }
 
 #[test]
-fn failing_networks_of_one_team_hold_back_no_other_team() {
+fn failing_networks_of_one_team_do_not_delay_other_teams() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.teams = vec![("b", "stack bad".to_owned()), ("c", "stack good".to_owned())];
@@ -111,7 +111,7 @@ fn failing_networks_of_one_team_hold_back_no_other_team() {
 }
 
 #[test]
-fn failing_networks_with_ever_new_teams_hold_back_only_unknown_teams() {
+fn failing_networks_of_ever_new_teams_delay_only_unknown_teams() {
     let mut world = NetworkScenario::new();
     world.teams = vec![("a", "stack known".to_owned())];
     world.attach(&["a"]);
@@ -193,7 +193,7 @@ fn networks_are_attached_immediately_if_no_client_is_disturbed() {
 }
 
 #[test]
-fn a_restarted_operator_keeps_the_pace() {
+fn a_restarted_operator_keeps_the_interval() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);

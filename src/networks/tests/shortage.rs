@@ -24,7 +24,7 @@ fn full(decision: &NetworkDecision) -> Vec<(String, Severity)> {
 }
 
 #[test]
-fn a_network_short_of_addresses_holds_back_others_and_is_left_if_the_shortage_lasts() {
+fn a_network_short_of_addresses_blocks_others_and_is_detached_if_the_shortage_lasts() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.wanted.push("c");
@@ -66,7 +66,7 @@ fn a_brief_shortage_has_no_effect() {
 
 /// Start-first proxies only wait. As long as nothing else waits for them, there is no harm.
 #[test]
-fn a_network_without_room_for_a_rollout_is_left_only_for_another_network() {
+fn a_network_without_room_for_a_rollout_is_detached_only_for_another_network() {
     let mut world = with_b();
     world.short = vec![("b", false)];
     for _ in 0..10 {
@@ -79,7 +79,7 @@ fn a_network_without_room_for_a_rollout_is_left_only_for_another_network() {
 }
 
 #[test]
-fn a_proxy_that_waits_for_an_address_outside_of_a_rollout_makes_proxies_leave_the_network_soon() {
+fn a_network_is_detached_soon_if_a_proxy_waits_for_an_address_outside_of_a_rollout() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.proxies[0].1 = "new";
@@ -172,7 +172,7 @@ fn a_network_that_the_document_names_is_kept() {
 }
 
 #[test]
-fn a_restarted_operator_knows_why_a_network_was_left() {
+fn a_restarted_operator_knows_why_a_network_was_detached() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.look();
@@ -224,7 +224,7 @@ fn a_service_that_fills_a_network_does_not_take_it_from_its_routes() {
 
 /// A service that fills a network may belong to a team with a route there, and all others would wait forever.
 #[test]
-fn a_filled_network_is_left_after_a_while_if_more_teams_wait_than_it_serves() {
+fn a_filled_network_is_detached_eventually_if_more_teams_wait_than_it_serves() {
     let mut world = with_b();
     (world.short, world.filled_by) = (vec![("b", true)], Some("filler".to_owned()));
     world.teams = vec![("b", "guest".to_owned()), ("c", "one".to_owned()), ("d", "two".to_owned())];

@@ -38,7 +38,7 @@ fn is_left(node: &str, words: &str) -> bool {
 }
 
 #[test]
-fn a_network_that_a_node_can_no_longer_set_up_is_left_if_the_engine_names_it() {
+fn a_network_that_a_node_can_no_longer_set_up_is_detached_if_the_engine_names_it() {
     let subnet = subnet("b");
     for words in [
         format!("network sandbox join failed: subnet sandbox join failed for \"{subnet}\": error creating vxlan interface: file exists"),
@@ -52,7 +52,7 @@ fn a_network_that_a_node_can_no_longer_set_up_is_left_if_the_engine_names_it() {
 }
 
 #[test]
-fn without_a_message_that_names_one_network_none_is_blamed() {
+fn no_network_is_blamed_unless_the_message_names_exactly_one() {
     let both = format!("the networks {} and {} overlap", subnet("a"), subnet("b"));
     for words in ["", "No such image: swarmgate", "task: non-zero exit (1)", "starting container failed: abc is bad", &both] {
         assert!(!is_left("node0", words), "{words}");
@@ -79,7 +79,7 @@ fn a_restarting_node_gets_time_to_recover() {
 }
 
 #[test]
-fn a_proxy_without_a_place_after_a_lost_node_is_blamed_on_no_network() {
+fn no_network_is_blamed_for_a_proxy_without_a_node_after_a_node_is_lost() {
     let mut world = NetworkScenario::new();
     (world.nodes, world.wanted) = (vec!["node0", "node1"], vec!["a", "b"]);
     world.write(&["a", "b"]);
@@ -89,7 +89,7 @@ fn a_proxy_without_a_place_after_a_lost_node_is_blamed_on_no_network() {
 }
 
 #[test]
-fn a_network_named_by_the_administrator_stays_for_nodes_that_can_set_it_up() {
+fn a_network_named_by_the_administrator_stays_attached_for_nodes_that_can_set_it_up() {
     let mut world = without_a_proxy();
     world.named = vec!["b"];
     for _ in 0..20 {
@@ -105,7 +105,7 @@ fn a_network_named_by_the_administrator_stays_for_nodes_that_can_set_it_up() {
 }
 
 #[test]
-fn a_swarm_that_does_not_answer_resets_no_timer() {
+fn an_unresponsive_swarm_does_not_reset_timers() {
     let mut world = without_a_proxy();
     for round in 0..7 {
         fails(&mut world, "node0", "could not find network net-b: not found");

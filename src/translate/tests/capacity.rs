@@ -55,7 +55,7 @@ fn a_network_is_attached_only_if_the_proxies_have_room_on_it() {
 }
 
 #[test]
-fn addresses_that_are_waited_for_are_taken() {
+fn awaited_addresses_are_not_free() {
     // Five wanted, one present; the other four and their nodes' load balancers will come.
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "replicas: 5, tasks: 1", Some("it has 4 of 13"));
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "replicas: 2, tasks: [{}, {state: new, networks: []}]", None);
@@ -94,7 +94,7 @@ fn addresses_that_tasks_wait_for_are_contested() {
 
 /// A rollout in progress already has the addresses that it needs.
 #[test]
-fn surplus_proxies_during_a_rollout_are_no_shortage() {
+fn surplus_proxies_during_a_rollout_do_not_cause_a_shortage() {
     let with = |tasks: usize| {
         let translation = translated(&format!(
             "

@@ -70,7 +70,7 @@ fn authority(translation: &Translation) -> Option<String> {
 type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, Option<FindingCode>);
 
 #[test]
-fn the_table_of_grants() {
+fn grants_follow_the_table() {
     use FindingCode::{RefNotPermitted, SecretNotFound};
     #[rustfmt::skip]
     let rows: &[Row<'_>] = &[
@@ -192,7 +192,7 @@ fn a_younger_object_does_not_replace_an_older_one() {
 }
 
 #[test]
-fn ids_are_no_names() {
+fn ids_are_not_accepted_as_names() {
     let mut world = snapshot("{networks: [net]}");
     service(&mut world, Labels::new());
     let id = SecretId("cert".to_owned());
@@ -283,7 +283,7 @@ fn any_object() -> impl Strategy<Value = (MaterialKind, &'static str, Labels)> {
 }
 
 #[test]
-fn a_ca_that_was_not_searched_for_is_reported_as_beyond_the_limit_unless_a_secret_has_its_name() {
+fn a_ca_beyond_the_lookup_limit_is_reported_unless_a_secret_has_its_name() {
     let (mut world, stack) = (snapshot("{networks: [net]}"), labels(&[(STACK, "shop")]));
     service(&mut world, stack.clone());
     let first = world.services.remove(&ServiceId("s".to_owned())).unwrap();

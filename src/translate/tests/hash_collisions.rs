@@ -27,7 +27,7 @@ fn lost(translation: &Translation) -> Vec<&Finding> {
 }
 
 #[test]
-fn a_team_gets_sixteen_of_them_and_all_its_other_hosts() {
+fn a_team_gets_sixteen_colliding_hosts_and_all_its_other_hosts() {
     assert!(lost(&teams(1, 16)).is_empty());
     let translation = teams(2, 20);
     let has = |number| translation.table.hosts.contains_key(&host(&lookalike(number)));
@@ -37,12 +37,12 @@ fn a_team_gets_sixteen_of_them_and_all_its_other_hosts() {
 }
 
 #[test]
-fn all_teams_together_get_as_many_as_fit_into_a_bucket() {
+fn all_teams_together_get_as_many_colliding_hosts_as_fit_into_a_bucket() {
     assert_eq!(teams(15, 20).table.hosts.len(), 200);
 }
 
 #[test]
-fn a_host_of_several_services_counts_once_and_a_redirect_goes_with_its_host() {
+fn a_host_of_several_services_is_counted_once_and_redirects_are_removed_with_their_host() {
     let hosts: Vec<String> = (0..17).map(lookalike).collect();
     let (first, last) = (hosts[0].clone(), hosts[16].clone());
     let redirects = format!(", redirects: 'http://{last}:https://a.test'");

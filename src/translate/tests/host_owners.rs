@@ -139,7 +139,7 @@ const OTHER: &[(&str, &str)] = &[("hosts", "other.test")];
 const BOTH: &[(&str, &str)] = &[("hosts", "other.test,h.test")];
 
 #[test]
-fn an_older_service_that_asks_later_does_not_get_the_host() {
+fn an_older_service_that_claims_a_host_later_does_not_get_it() {
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]);
     assert_eq!(story.label, None, "ages say the same");
@@ -156,7 +156,7 @@ fn an_older_service_that_asks_later_does_not_get_the_host() {
 }
 
 #[test]
-fn a_replaced_stack_keeps_its_host_if_it_is_never_gone() {
+fn a_replaced_stack_keeps_its_host_if_it_never_disappears() {
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]).asks("a", "old", BOTH).check("h.test", &["b"]);
     story.asks("c", "shop", H).check("h.test", &["b", "c"]).leaves("b").check("h.test", &["c"]);
@@ -232,7 +232,7 @@ fn the_default_backend_is_kept_like_a_host() {
 }
 
 #[test]
-fn a_service_named_by_an_entry_comes_first_whatever_was_before() {
+fn a_service_named_by_an_entry_takes_precedence_over_earlier_owners() {
     let mut story = story(Sharing::SameStack);
     story.asks("a", "squat", H).asks("b", "shop", H).check("h.test", &["a"]);
     story.cluster = rules(Sharing::SameStack, Some(vec![named("*", &[]), named("h.test", &["b"])]));
@@ -341,7 +341,7 @@ fn with_access(stack: Option<&str>, access: Option<&str>, hosts: &str) -> BTreeM
 /// `d` has a name through its wildcard and an entry, which makes no service first where hosts can be shared. Nor does that
 /// move the name to another team for which the wildcard's oldest service stands.
 #[test]
-fn the_first_through_a_wildcard_stays_first_whatever_is_shared_later() {
+fn the_first_owner_through_a_wildcard_stays_first_when_sharing_changes() {
     for (shared, restarts) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
         let entry = || Some(vec![named("*", &[]), named("*.w.test", &["d"])]);
         let mut story = Story::of(rules(Sharing::SameStack, entry()));
@@ -436,7 +436,7 @@ proptest! {
     /// a team with one of the owners may join them: the owners need not all share a team with each other, and the team that
     /// the others must belong to is decided anew.
     #[test]
-    fn a_change_of_sharing_alone_moves_no_host(turns in prop::collection::vec(turn(), 1..12), sharing in (0_usize..3, 0_usize..3), restarts in any::<bool>(), named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
+    fn changing_only_the_sharing_does_not_move_hosts(turns in prop::collection::vec(turn(), 1..12), sharing in (0_usize..3, 0_usize..3), restarts in any::<bool>(), named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
         let kinds = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone];
         let allow = named_for.map(|(service, wildcard)| {
             let name = char::from(b'a' + service).to_string();

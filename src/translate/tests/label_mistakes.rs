@@ -21,7 +21,7 @@ fn only(compact: &str, code: FindingCode) -> Finding {
 }
 
 #[test]
-fn labels_on_the_container_are_named_with_where_they_belong() {
+fn labels_on_the_container_are_reported_with_their_correct_place() {
     let finding = only(
         "{name: app, containerLabels: {com.docker.lb.hosts: h, com.docker.lb.port: '80'}, networks: [net], tasks: 1}",
         FindingCode::LabelOnContainer,
@@ -37,7 +37,7 @@ fn labels_on_the_container_are_named_with_where_they_belong() {
 }
 
 #[test]
-fn labels_of_other_proxies_are_answered_with_ours() {
+fn labels_of_other_proxies_are_reported_with_the_equivalent_labels() {
     let cases = [
         (
             "traefik.http.routers.x.rule: 'Host(`a.example.org`) && PathPrefix(`/`)', traefik.http.services.x.loadbalancer.server.port: '8080', traefik.enable: 'true'",
@@ -107,7 +107,7 @@ fn a_partial_network_name_is_recognised() {
 }
 
 #[test]
-fn an_invisible_character_is_named() {
+fn an_invisible_character_is_reported_with_its_position() {
     for (hidden, name) in
         [("\\u200b", "U+200B"), ("\\ufeff", "U+FEFF"), ("\\u00ad", "U+00AD"), ("\\u202e", "U+202E"), ("\\u00a0", "U+00A0")]
     {
@@ -171,7 +171,7 @@ fn a_label_that_sounds_like_access_control_closes_its_service() {
 }
 
 #[test]
-fn such_a_label_on_the_containers_closes_their_service() {
+fn an_access_control_label_on_the_containers_closes_their_service() {
     let of = |label: &str| {
         let service = format!("{{name: app, labels: {{hosts: h, port: 80}}, containerLabels: {{{label}}}, networks: [net], tasks: 2}}");
         translated(&format!("{{networks: [net], services: [{service}]}}"))

@@ -36,7 +36,7 @@ fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
 }
 
 #[test]
-fn a_service_beyond_its_own_limit_keeps_its_first_hosts() {
+fn a_service_above_its_own_limit_keeps_its_first_hosts() {
     let cluster = limited(Footprint { routes: 3, ..UNLIMITED }, UNLIMITED);
     let translation = translate(&cluster, &swarm(&[app("a", 5), app("b", 3)]));
     assert_eq!(hosts_of(&translation, &["a", "b"]), [3, 3]);
@@ -50,7 +50,7 @@ fn a_service_beyond_its_own_limit_keeps_its_first_hosts() {
 }
 
 #[test]
-fn beyond_the_limit_of_the_cluster_the_youngest_lose_and_older_ones_never() {
+fn above_the_limit_of_the_cluster_only_the_youngest_services_lose_hosts() {
     let cluster = limited(UNLIMITED, Footprint { routes: 10, ..UNLIMITED });
     let services = [app("a", 4), app("b", 4), app("c", 4), app("d", 4), app("e", 1)];
     for (count, expected) in [(2, vec![4, 4]), (3, vec![4, 4, 2]), (4, vec![4, 4, 2, 0]), (5, vec![4, 4, 2, 0, 0])] {
@@ -134,7 +134,7 @@ fn a_nearly_full_cluster_is_reported_to_the_administrator() {
 }
 
 #[test]
-fn tasks_that_come_and_go_change_no_share() {
+fn tasks_that_come_and_go_do_not_change_shares() {
     let sized = |replicas: usize, tasks: usize| {
         let service = |name: &str| {
             format!(
@@ -177,7 +177,7 @@ fn a_service_that_brings_tls_to_a_host_pays_for_the_second_copy_of_the_others() 
 }
 
 #[test]
-fn the_default_backend_counts_as_well() {
+fn the_default_backend_is_charged_as_well() {
     let text = "
     networks: [net]
     services:
@@ -193,7 +193,7 @@ fn the_default_backend_counts_as_well() {
 }
 
 #[test]
-fn services_that_share_nothing_are_charged_what_is_written() {
+fn services_that_share_nothing_are_charged_exactly_what_is_written() {
     let text = "
     networks: [net]
     secrets: [cert]
@@ -219,7 +219,7 @@ fn running(services: &[(BTreeMap<String, String>, u8, bool)]) -> Snapshot {
 }
 
 #[test]
-fn nobody_is_charged_less_than_what_is_written_of_all() {
+fn the_total_charge_is_never_less_than_what_is_written() {
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     let config = ProptestConfig { cases: 300, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in grammar::services(&names))| {
@@ -307,7 +307,7 @@ proptest! {
     /// Whatever is lost: a name that a service asks for is answered by it, by others that publish that very name, or by no
     /// service, unless a finding says that there are too many.
     #[test]
-    fn no_host_falls_to_a_service_that_does_not_ask_for_it(services in grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
+    fn no_host_is_answered_by_a_service_that_does_not_publish_it(services in grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
         let some = translate(&limited(UNLIMITED, Footprint { routes, ..UNLIMITED }), &snapshot);

@@ -74,7 +74,7 @@ fn the_report_names_the_proxy_that_lacks_the_network() {
 }
 
 #[test]
-fn proxies_count_while_they_are_on_their_node_and_wanted() {
+fn proxies_are_considered_while_they_are_on_their_node_and_wanted() {
     let served = |declared: &str, proxies: &str| waiting_for("", declared, proxies).routes[0].state == RouteState::Served;
     let with = "{networks: [a, b]}";
     for (state, expected) in [
@@ -94,7 +94,7 @@ fn proxies_count_while_they_are_on_their_node_and_wanted() {
 }
 
 #[test]
-fn a_virtual_ip_waits_for_its_network_as_tasks_do() {
+fn a_virtual_ip_waits_for_its_network_like_tasks() {
     let waiting = waiting_for(", backend_mode: vip", "[a]", "{networks: [a]}");
     assert_eq!(endpoints(&waiting), ["h/: "]);
     assert_eq!(network_ids(&waiting), ["id-b"]);
@@ -161,7 +161,7 @@ fn a_label_finds_its_network_by_name_by_id_and_within_the_stack() {
 }
 
 #[test]
-fn a_wrong_label_breaks_nothing() {
+fn a_wrong_network_label_does_not_interrupt_requests() {
     for (networks, endpoint) in [("[b]", "10.2.1.2"), ("[b, a]", "10.1.1.2")] {
         let translation = translated(&format!(
             "
@@ -191,7 +191,7 @@ fn the_routing_mesh_and_the_control_network_are_never_used() {
 }
 
 #[test]
-fn a_closed_list_is_what_the_proxies_get_whatever_services_ask_for() {
+fn the_proxies_get_exactly_the_networks_of_a_closed_list() {
     let world = snapshot(
         "
         networks: [a, b, c]

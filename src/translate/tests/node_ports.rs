@@ -64,7 +64,7 @@ fn an_implicit_node_port_waits_behind_endpoints_that_are_certainly_reachable() {
 }
 
 #[test]
-fn a_closed_list_is_no_obstacle_to_ports_on_nodes() {
+fn a_closed_list_does_not_prevent_ports_on_nodes() {
     let snapshot = snapshot(
         "
         networks: [a, b]
@@ -94,7 +94,7 @@ fn a_port_that_another_service_publishes_too_does_not_last() {
 }
 
 #[test]
-fn a_task_that_moves_changes_its_address_and_nothing_else() {
+fn a_task_that_moves_changes_only_its_address() {
     let on = |node: &str| {
         translated(&format!(
             "
@@ -109,7 +109,7 @@ fn a_task_that_moves_changes_its_address_and_nothing_else() {
 }
 
 #[test]
-fn a_service_on_the_host_network_has_no_other_whatever_its_label_says() {
+fn a_service_on_the_host_network_uses_no_other_network_even_if_its_label_names_one() {
     let labelled = |network: &str, tasks: &str| {
         translated(&format!(
             "
@@ -135,7 +135,7 @@ fn a_service_on_the_host_network_has_no_other_whatever_its_label_says() {
 }
 
 #[test]
-fn a_completed_job_has_no_virtual_ip_and_says_why_it_is_not_served() {
+fn a_completed_job_has_no_virtual_ip_and_reports_the_reason() {
     let job = |tasks: &str, how: &str| {
         translated(&format!(
             "

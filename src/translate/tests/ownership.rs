@@ -238,7 +238,7 @@ fn only_the_name_of_the_other_service_is_revealed() {
 }
 
 #[test]
-fn a_thousand_others_are_one_finding() {
+fn a_thousand_competing_services_produce_one_finding() {
     let other =
         |n| format!("\n  - {{name: evil{n}, stack: evil, labels: {{hosts: shop.example.org, port: 80}}, networks: [net], tasks: 0}}");
     let others = (0..1_000).map(other).collect::<Vec<String>>().concat();

@@ -130,7 +130,7 @@ fn a_virtual_ip_does_not_change_with_tasks() {
 }
 
 #[test]
-fn a_virtual_ip_that_does_not_exist_is_replaced_by_tasks() {
+fn a_missing_virtual_ip_is_replaced_by_tasks() {
     let translation = translated(
         "
         networks: [web]
@@ -179,7 +179,7 @@ fn a_service_is_published_by_the_cluster_it_names_and_by_no_other() {
 }
 
 #[test]
-fn a_service_that_names_an_undeclared_cluster_learns_how_to_reach_one() {
+fn a_service_that_names_an_undeclared_cluster_gets_a_finding_with_the_remedy() {
     let labelled = |name: &str, value: Option<&str>| Cluster {
         name: ClusterName::parse(name).unwrap(),
         service_cluster: value.map(str::to_owned),
@@ -208,7 +208,7 @@ fn a_service_that_names_an_undeclared_cluster_learns_how_to_reach_one() {
 }
 
 #[test]
-fn a_cluster_without_a_good_document_is_not_reported_as_undeclared() {
+fn a_cluster_without_a_valid_document_is_not_reported_as_undeclared() {
     use FindingCode::{ClusterNotInForce as Waits, UnknownServiceCluster as Unknown};
 
     let world = snapshot(

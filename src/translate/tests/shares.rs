@@ -90,7 +90,7 @@ fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
 }
 
 #[test]
-fn the_youngest_of_a_team_lose_and_services_of_others_between_them_do_not() {
+fn only_the_youngest_services_of_a_team_lose_hosts_and_services_of_other_teams_do_not() {
     let cluster = limited(routes(5), routes(100));
     let asked = [("one", 3), ("two", 3), ("one", 3), ("two", 2), ("one", 1), ("three", 5)];
     assert_eq!(published(&cluster, &asked), [3, 3, 2, 2, 0, 5]);
@@ -100,7 +100,7 @@ fn the_youngest_of_a_team_lose_and_services_of_others_between_them_do_not() {
 
 /// Age decides, or the id for equal ages; never the order in which Docker lists services.
 #[test]
-fn the_order_of_a_list_decides_nothing() {
+fn the_order_of_services_in_a_list_does_not_matter() {
     let service = |name: &str, minute: u32| app(name, "one", 3).replace("networks:", &format!("created: {minute}, networks:"));
     let services = [service("a", 7), service("b", 1), service("c", 7), service("d", 5)];
     let reversed: Vec<_> = services.iter().rev().cloned().collect();
@@ -127,7 +127,7 @@ fn a_team_is_an_access_label_or_else_a_stack_or_else_all_services_with_neither()
 }
 
 #[test]
-fn the_limit_that_decided_is_named_with_what_helps() {
+fn the_exceeded_limit_is_named_with_its_remedy() {
     let loss = |team: u64, of_cluster: u64, asked: &[(&str, usize)]| {
         let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(of_cluster)), &swarm(&services));
@@ -151,7 +151,7 @@ fn the_limit_that_decided_is_named_with_what_helps() {
 }
 
 #[test]
-fn every_dimension_counts_for_a_team() {
+fn every_dimension_applies_to_a_team() {
     let asked = [("one", 4), ("one", 4), ("two", 4)];
     assert_eq!(published(&limited(Footprint { locations: 6, ..UNLIMITED }, UNLIMITED), &asked), [4, 2, 4]);
     let least = (1..1_000)
@@ -162,7 +162,7 @@ fn every_dimension_counts_for_a_team() {
 }
 
 #[test]
-fn the_default_backend_counts_for_its_team() {
+fn the_default_backend_is_charged_to_its_team() {
     let default =
         "      - {name: rest, labels: {default_backend: true, port: 80, com.docker.stack.namespace: one}, networks: [net], tasks: 1}\n";
     let services = [app("a", "one", 2), default.to_owned(), app("b", "two", 2)];
@@ -197,7 +197,7 @@ fn each_team_that_uses_most_of_its_share_is_reported_once() {
 
 /// Closed names are bounded for each team as well, so no team's lost hosts go to a wildcard because of another team's.
 #[test]
-fn lost_hosts_of_a_team_take_no_place_among_closed_hosts_from_others() {
+fn lost_hosts_of_a_team_do_not_displace_closed_hosts_of_others() {
     let rest =
         "      - {name: rest, labels: {default_backend: true, port: 80, com.docker.stack.namespace: rest}, networks: [net], tasks: 1}\n";
     let services = [rest.to_owned(), app("a", "one", 40), app("b", "one", 40), app("c", "two", 9)];
@@ -230,7 +230,7 @@ proptest! {
 
     /// Counted by hand: each host is one route.
     #[test]
-    fn each_service_has_what_its_team_and_the_cluster_leave(asked in asked(), team in 1_u64..12, of_cluster in 1_u64..20) {
+    fn each_service_gets_what_its_team_and_the_cluster_have_left(asked in asked(), team in 1_u64..12, of_cluster in 1_u64..20) {
         let mut expected = Vec::<usize>::new();
         for (at, (name, hosts)) in asked.iter().enumerate() {
             let older = || asked[..at].iter().zip(&expected);

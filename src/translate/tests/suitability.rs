@@ -78,7 +78,7 @@ fn only_overlays_of_the_swarm_are_attached() {
 }
 
 #[test]
-fn a_subnet_never_holds_what_the_proxies_must_reach_otherwise() {
+fn a_subnet_must_not_contain_addresses_that_the_proxies_reach_elsewhere() {
     for (subnet, expected) in [
         ("192.168.7.0/24", Some("overlaps with 192.168.7.12, the node n2")),
         ("192.168.7.12/32", Some("the node n2")),
@@ -146,7 +146,7 @@ fn no_subnet_may_overlap_a_reserved_range() {
 }
 
 #[test]
-fn a_network_without_addresses_is_waited_for_and_then_refused() {
+fn a_network_without_addresses_is_refused_after_a_delay() {
     check("{name: net, subnet: []}", None);
     let without = |created: &str| {
         let mut world = snapshot(
@@ -226,7 +226,7 @@ fn a_network_around_a_balancer_in_front_of_the_proxies_is_left_out() {
 }
 
 #[test]
-fn an_attached_network_that_becomes_unsuitable_is_left() {
+fn an_attached_network_that_becomes_unsuitable_is_detached() {
     let world = "
         networks: [net, other]
         services:
@@ -271,7 +271,7 @@ fn a_network_is_attached_once_a_task_runs_there_with_an_address() {
 }
 
 #[test]
-fn a_closed_list_is_attached_from_the_start_as_far_as_it_does_no_harm() {
+fn a_closed_list_is_attached_from_the_start_except_unsuitable_networks() {
     let world = snapshot(
         "
         nodes: [{name: n1, address: 10.2.0.9}]
@@ -292,7 +292,7 @@ fn a_closed_list_is_attached_from_the_start_as_far_as_it_does_no_harm() {
 }
 
 #[test]
-fn preferred_networks_come_before_attached_ones_and_before_names() {
+fn preferred_networks_take_precedence_over_attached_ones_and_over_names() {
     let world = |proxies: &str, label: &str| {
         format!(
             "
@@ -328,7 +328,7 @@ fn preferred_networks_come_before_attached_ones_and_before_names() {
 }
 
 #[test]
-fn a_bad_network_beside_a_good_one_costs_nothing_but_a_warning() {
+fn a_bad_network_next_to_a_good_one_produces_only_a_warning() {
     let with = |label: &str| {
         translated(&format!(
             "
@@ -348,7 +348,7 @@ fn a_bad_network_beside_a_good_one_costs_nothing_but_a_warning() {
 }
 
 #[test]
-fn ports_on_nodes_are_the_way_past_a_bad_network() {
+fn ports_on_nodes_are_used_if_the_only_network_is_bad() {
     let translation = translated(
         "
         nodes: [{name: n1, address: 192.0.2.1}]
@@ -363,7 +363,7 @@ fn ports_on_nodes_are_the_way_past_a_bad_network() {
 }
 
 #[test]
-fn the_control_network_is_known_by_its_users_whatever_its_name() {
+fn the_control_network_is_recognised_by_its_users_under_any_name() {
     let mut world = snapshot(
         "
         networks: [channel]
@@ -380,7 +380,7 @@ fn the_control_network_is_known_by_its_users_whatever_its_name() {
 }
 
 #[test]
-fn an_internal_network_takes_no_published_port_of_a_node_away() {
+fn an_internal_network_does_not_remove_published_ports_of_nodes() {
     let with = |mode: PublishMode, proxies: &str| {
         let world = format!(
             "
@@ -417,7 +417,7 @@ proptest! {
     /// Services on good networks have the same routes whatever other services are attached to, and no unsuitable network is
     /// ever attached.
     #[test]
-    fn bad_networks_change_no_route_of_services_on_good_ones(bad in prop::collection::vec(any_network(), 0..6), attached in any::<u8>()) {
+    fn bad_networks_do_not_change_routes_of_services_on_good_ones(bad in prop::collection::vec(any_network(), 0..6), attached in any::<u8>()) {
         let good = snapshot(
             "
             nodes: [{name: n1, address: 10.0.0.9}]

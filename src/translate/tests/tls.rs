@@ -44,7 +44,7 @@ fn secrets_are_found_by_their_full_name_or_within_the_stack() {
 }
 
 #[test]
-fn a_name_stands_for_the_object_of_the_service_that_wrote_it() {
+fn a_name_resolves_to_the_object_of_the_service_that_uses_it() {
     let of_shop = ("a", "hosts: a.test, port: 80, ssl_cert: crt, com.docker.stack.namespace: shop");
     let of_nobody = ("b", "hosts: b.test, port: 80, ssl_cert: crt");
     let translation = swarm(&[of_shop, of_nobody]);
@@ -53,7 +53,7 @@ fn a_name_stands_for_the_object_of_the_service_that_wrote_it() {
 }
 
 #[test]
-fn the_oldest_service_that_says_anything_about_tls_decides_for_the_host() {
+fn the_oldest_service_with_a_tls_setting_decides_for_the_host() {
     let plain = ("a", "hosts: a.test, port: 80");
     let secured = ("b", "hosts: a.test, port: 80, context_root: /b, ssl_cert: crt, ssl_key: key");
     check(&[plain, secured], &["a.test crt=idcrt key=idkey"], &[]);
@@ -65,7 +65,7 @@ fn the_oldest_service_that_says_anything_about_tls_decides_for_the_host() {
 }
 
 #[test]
-fn passthrough_works_beside_plain_http_of_the_same_host() {
+fn passthrough_works_alongside_plain_http_of_the_same_host() {
     let translation = swarm(&[
         ("pass", "hosts: a.test, port: 443, ssl_passthrough: true, ssl_only: true"),
         ("more", "hosts: a.test, port: 444, ssl_passthrough: true"),
@@ -81,7 +81,7 @@ fn passthrough_works_beside_plain_http_of_the_same_host() {
 }
 
 #[test]
-fn a_cluster_without_a_tls_port_says_so() {
+fn a_cluster_without_a_tls_port_is_reported() {
     let mut cluster = cluster();
     cluster.proxy.publish.https = None;
     let raw = compact::expand(&compact::yaml(
@@ -103,7 +103,7 @@ fn redirects_of(labels: &str) -> (Vec<String>, Vec<FindingCode>) {
 }
 
 #[test]
-fn a_redirect_that_leads_back_to_itself_is_left_out() {
+fn a_redirect_that_leads_back_to_itself_is_ignored() {
     let (redirects, _) = redirects_of("redirects: \"http://a.test,https://a.test;http://b.test/x,http://a.test\"");
     assert_eq!(redirects, ["http://a.test/ https://a.test", "http://b.test/x http://a.test"]);
     for looping in [
@@ -120,7 +120,7 @@ fn a_redirect_that_leads_back_to_itself_is_left_out() {
 }
 
 #[test]
-fn redirects_that_form_a_circle_of_several_steps_are_left_out() {
+fn redirects_that_form_a_loop_of_several_steps_are_ignored() {
     for (round, kept) in [
         ("http://a.test,http://b.test;http://b.test,http://a.test", "http://a.test/ http://b.test"),
         ("http://a.test/x,http://b.test/y;http://b.test/y,http://a.test/x", "http://a.test/x http://b.test/y"),
@@ -137,7 +137,7 @@ fn redirects_that_form_a_circle_of_several_steps_are_left_out() {
 }
 
 #[test]
-fn of_a_circle_of_two_services_the_older_redirect_is_kept() {
+fn in_a_loop_of_two_services_the_older_redirect_is_kept() {
     let older = ("a", "hosts: a.test, port: 80, redirects: \"http://a.test,http://b.test\"");
     let translation = swarm(&[older, ("b", "hosts: b.test, port: 80, redirects: \"http://b.test,http://a.test\"")]);
     assert_eq!(translation.table.hosts[&host("a.test")].redirects, swarm(&[older]).table.hosts[&host("a.test")].redirects);
@@ -180,7 +180,7 @@ fn affinity_and_protocol_come_from_the_oldest_service_of_a_route() {
 }
 
 #[test]
-fn a_service_of_weight_zero_gets_no_requests_and_says_why() {
+fn a_service_of_weight_zero_gets_no_requests_and_reports_the_reason() {
     let translation = swarm(&[("a", "hosts: a.test, port: 80"), ("b", "hosts: a.test, port: 80, weight: 0")]);
     let report = &translation.routes[0];
     assert_eq!(report.services[1].endpoints[0].reason.as_deref(), Some("the service has the weight 0"));

@@ -40,7 +40,7 @@ fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
 }
 
 #[test]
-fn a_guest_comes_first_once_the_owner_is_gone_but_not_before_a_service_that_a_later_entry_names() {
+fn a_guest_owns_the_host_once_the_owner_is_gone_unless_a_later_entry_names_another_service() {
     let entries = |names: &[&str]| Some(vec![named("*", &[]), named("h.test", names)]);
     let guest = || {
         let mut story = Story::of(rules(Sharing::Allowed, entries(&["b"])));
@@ -71,7 +71,7 @@ fn a_guest_comes_first_once_the_owner_is_gone_but_not_before_a_service_that_a_la
 }
 
 #[test]
-fn words_name_what_decided() {
+fn messages_name_the_reason_for_the_decision() {
     let cases = [
         (None, "the service a of another stack published it first (", "a service that is named there takes precedence"),
         (

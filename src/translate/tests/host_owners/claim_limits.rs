@@ -110,7 +110,7 @@ fn no_service_loses_a_host_because_others_ask_for_very_many() {
 
 /// Limits apply to what services get: the finding about a low limit says what is lost, and what is kept.
 #[test]
-fn low_limits_do_not_reduce_what_teams_may_ask_for() {
+fn low_limits_do_not_reduce_what_teams_may_request() {
     let mut story = story(Sharing::SameStack);
     (story.cluster.limits.team.routes, story.cluster.limits.cluster.routes) = (2, 3);
     story.asks("a", "shop", &[("hosts", &many(100))]);
@@ -120,7 +120,7 @@ fn low_limits_do_not_reduce_what_teams_may_ask_for() {
 }
 
 #[test]
-fn redirects_count_with_the_host_that_they_lead_from() {
+fn redirects_are_counted_with_their_source_host() {
     let redirects = (0..1_000).map(|number| format!("http://h.test/{number},http://other.test")).collect::<Vec<_>>().join(";");
     let mut story = story(Sharing::SameStack);
     story.asks("a", "shop", &[("hosts", "plain.test,h.test"), ("redirects", &redirects)]);

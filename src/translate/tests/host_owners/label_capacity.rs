@@ -20,7 +20,7 @@ fn a_host_that_does_not_fit_displaces_no_other() {
 }
 
 #[test]
-fn as_much_is_kept_as_a_label_holds() {
+fn a_label_keeps_as_many_hosts_as_fit() {
     for (services, of_one) in [(1, 5_000), (5_000, 1), (50, 100)] {
         let mut register = Register::default();
         let mut first = Vec::new();
