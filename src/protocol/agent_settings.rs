@@ -11,18 +11,18 @@ pub const AGENT_SETTINGS_FILE: &str = "agent.json";
 /// The agent's default for [`AgentSettings::body_spool_max`].
 pub const BODY_SPOOL_MAX: u64 = crate::route::BODY_SPOOL_MAX.0;
 
-/// Bounds that the agent keeps, because no directive of the engine does. What is absent is the agent's own choice; 0 = no bound.
+/// Limits that the agent enforces, because the engine has no directive for them. The agent chooses absent values; 0 means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(clippy::struct_field_names, reason = "the names on the wire say that each is a maximum")]
 pub struct AgentSettings {
-    /// Workers that may still finish connections of earlier configurations.
+    /// The maximum number of workers that finish connections of earlier configurations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retiring_workers_max: Option<u32>,
-    /// The memory of these workers together, in bytes.
+    /// The maximum memory of these workers together, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retiring_memory_max: Option<u64>,
-    /// What request bodies may take on the volume, in bytes.
+    /// The maximum size of request bodies on the volume, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_spool_max: Option<u64>,
 }

@@ -19,32 +19,32 @@ use crate::types::{ClusterName, Digest, EngineKind};
 pub struct Bundle {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// The cluster it is for; an agent refuses another cluster's.
+    /// The cluster that it is for. Agents of other clusters reject it.
     pub cluster: ClusterName,
-    /// The engine it is for; an agent refuses another engine's.
+    /// The engine that it is for. Agents with another engine reject it.
     pub engine: EngineKind,
-    /// The digest of `files`: what proxies report as running.
+    /// The digest of `files`, which proxies report as running.
     pub digest: Digest,
-    /// The route table it was rendered from.
+    /// The route table from which it was rendered.
     pub routes_digest: Digest,
     /// File name (no directories) to content. For nginx: `nginx.conf`, and `tls-*.conf` for each host with TLS.
     pub files: BTreeMap<String, String>,
     /// The secret files that `files` name, by file name. Their content is never part of a bundle.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub material: BTreeMap<String, Material>,
-    /// When the engine accepted it in the extension; not part of the digest. By it a proxy that starts alone tells a mounted
-    /// snapshot that is newer than what its volume knows from one that is older.
+    /// When the engine accepted it in the extension; not part of the digest. A proxy that starts alone uses it to find out whether
+    /// a mounted snapshot is newer than the state on its volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<jiff::Timestamp>,
-    /// Goes up with every configuration of a cluster, whoever signs it, so that an old one cannot be passed off as the
-    /// newest: microseconds since 1970 by the extension's clock, or one more than the highest that it has heard of.
+    /// Increases with every configuration of a cluster, whichever extension signs it, so that an old one cannot be passed off as
+    /// the newest: microseconds since 1970 by the extension's clock, or one more than the highest known generation.
     #[serde(default)]
     pub generation: u64,
-    /// How long its addresses may go unconfirmed by a complete look at the Swarm before a proxy goes over to names, in
-    /// milliseconds: absent 30,000, 0 never. Not part of the digest.
+    /// How long its addresses may go without confirmation by a complete snapshot of the Swarm before a proxy switches to names, in
+    /// milliseconds. Default: 30,000; 0: never. Not part of the digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_plane_timeout_ms: Option<u64>,
-    /// The extension's signature on everything above. Without it no proxy runs the configuration.
+    /// The extension's signature of everything above. Proxies do not run a configuration without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
 }
@@ -66,13 +66,13 @@ struct Signed<'a> {
     control_plane_timeout_ms: Option<u64>,
 }
 
-/// A secret file that a configuration names: where a start finds it when nobody hands it out, and what goes without it.
+/// A secret file that a configuration names: where a starting proxy finds it without an extension, and which files need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Material {
-    /// The id of the Swarm secret (or config, for a CA) that holds it, mounted at [`super::container_contract::material_file`].
+    /// The id of the Swarm secret (or config, for a CA) with its content, mounted at [`super::container_contract::material_file`].
     pub secret: String,
-    /// The files of the bundle that are left out without it, so that the others serve.
+    /// The files of the bundle that are left out if it is missing, so that the others can be used.
     pub needed_by: Vec<String>,
 }
 

@@ -31,7 +31,7 @@ struct WireMessages {
     proxy_config: ProxyConfig,
     /// Extension to proxy: the answer of `GET /v1/addresses`.
     addresses: Addresses,
-    /// The file `agent.json` of a bundle: what the agent keeps, because no directive of the engine does.
+    /// The file `agent.json` of a bundle: limits that the agent enforces, because the engine has no directive for them.
     agent_settings: AgentSettings,
     /// Proxy to extension: the body of `POST /v1/proxies/{task}`.
     proxy_report: ProxyReport,

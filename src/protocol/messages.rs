@@ -14,21 +14,21 @@ use crate::pki::ChannelRole;
 use crate::route::{Part, RouteTable};
 use crate::types::{ClusterName, ConfigSource, Digest};
 
-/// A task → operator: asks for its certificate, the first time with its token, later with the certificate at hand.
+/// A task → operator: requests a certificate, first with its token, later with its current certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateRequest {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// For which role.
+    /// The role of the certificate.
     pub role: ChannelRole,
     /// The task's id (`{{.Task.ID}}`).
     pub task: String,
-    /// A PKCS#10 request as PEM. Only its public key counts.
+    /// A PKCS#10 request as PEM. Only its public key is used.
     pub request: String,
 }
 
-/// Operator → a task: its certificate, for a day.
+/// Operator → a task: its certificate, valid for a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedCertificate {
@@ -56,19 +56,19 @@ impl IssuedCertificate {
 pub enum Delivery {
     /// They follow the extension.
     Live,
-    /// A Swarm config object is mounted; the extension must hand the rendered bundle to the operator.
+    /// They mount a Swarm config object; the extension must send the rendered bundle to the operator.
     Replace,
 }
 
-/// Operator → extension: what the proxies must say.
+/// Operator → extension: the routes that the proxies must serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Desired {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// The digest of `table` and `delivery` together: what `after` names.
+    /// The digest of `table` and `delivery` together, the value for `after`.
     pub digest: Digest,
-    /// How the proxies get it.
+    /// How the proxies get the configuration.
     pub delivery: Delivery,
     /// The routes.
     pub table: RouteTable,
@@ -82,15 +82,15 @@ impl Desired {
     }
 }
 
-/// Operator → extension and proxies that share no network with it: where everybody is.
+/// Operator → extension and proxies that share no network with it: the addresses of the operator and the extension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Peers {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// The digest of both lists: what `after` names.
+    /// The digest of both lists, the value for `after`.
     pub digest: Digest,
-    /// Base URLs of the operator's channel, one for each manager; it answers at one of them.
+    /// Base URLs of the operator's channel, one for each manager. The operator answers at one of them.
     pub operators: Vec<String>,
     /// Base URLs of the cluster's extension, one for each running task. Empty while none runs.
     pub extensions: Vec<String>,
@@ -110,19 +110,19 @@ impl Peers {
 pub struct ProxyConfig {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// The digest of this offer: what `after` names. Another generation of the same configuration is another offer.
+    /// The digest of this offer, the value for `after`. Another generation of the same configuration is another offer.
     pub digest: Digest,
-    /// What to run.
+    /// The configuration to run.
     pub live: Bundle,
-    /// The same routes with names instead of addresses: for when nobody has confirmed the addresses for a while, and for the next
-    /// start of a proxy on this node should nobody answer then.
+    /// The same routes with names instead of addresses, for when the addresses have not been confirmed for a while, and for the
+    /// next start of a proxy on this node without an extension.
     pub boot: Bundle,
     /// The contents of the secret files that `live` and `boot` name. Kept in memory only: never on a volume, never in a
     /// config object.
     #[serde(default)]
     pub contents: Contents,
-    /// What `live` says, part by part, each with a digest: so that a proxy can tell why it reloads
-    /// (`endpoints of app.example.org`). For people; not part of any digest.
+    /// The parts of `live`, each with a digest, so that a proxy can log why it reloads (`endpoints of app.example.org`). For
+    /// people; not part of any digest.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,
 }
@@ -135,16 +135,16 @@ impl ProxyConfig {
     }
 }
 
-/// Extension → proxy: the answer of `GET /v1/addresses?of=DIGEST`: what the newest look at the Swarm says of the addresses of an
-/// earlier offer, however long the table of that look is being tested.
+/// Extension → proxy: the answer of `GET /v1/addresses?of=DIGEST`: the state of an earlier offer's addresses in the newest snapshot
+/// of the Swarm, even while the table from that snapshot is still being tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Addresses {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// The offer that was asked about.
+    /// The offer.
     pub of: Digest,
-    /// Those of its addresses that the service has no more which had them then. All others are still its own.
+    /// Those of its addresses that no longer belong to the same service. All others still do.
     #[schemars(with = "Vec<String>")]
     pub gone: BTreeSet<SocketAddr>,
 }
@@ -168,7 +168,7 @@ impl std::fmt::Debug for Contents {
     }
 }
 
-/// Extension → operator: what became of the desired table, and what the proxies run. Sent on every change and as a heartbeat.
+/// Extension → operator: the outcome of the desired table, and what the proxies run. Sent on every change and as a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtensionReport {
@@ -182,44 +182,44 @@ pub struct ExtensionReport {
     pub engine_version: String,
     /// The newest configuration that the engine accepted.
     pub accepted: Option<Accepted>,
-    /// The newest table that the engine refused, if it is newer than `accepted`.
+    /// The newest table that the engine rejected, if it is newer than `accepted`.
     pub refused: Option<Refusal>,
-    /// The boot snapshot that belongs to `accepted`: names instead of addresses. A heartbeat may leave `boot` and `live`
-    /// out; the operator then keeps those that came with the same `accepted`, or answers 409 if it has none.
+    /// The boot snapshot that belongs to `accepted`, with names instead of addresses. A heartbeat may omit `boot` and `live`; the
+    /// operator then keeps those that came with the same `accepted`, or answers 409 if it has none.
     pub boot: Option<Bundle>,
     /// With [`Delivery::Replace`]: the bundle to mount. Absent otherwise.
     pub live: Option<Bundle>,
     /// The proxies that follow this extension.
     pub proxies: Vec<ProxyReport>,
-    /// What became of the certificates and CAs that the newest table names.
+    /// The state of the certificates and CAs that the newest table names.
     #[serde(default)]
     pub material: Vec<MaterialReport>,
-    /// The parts of the newest table that the engine refuses: `accepted` is without them.
+    /// The parts of the newest table that the engine rejects; `accepted` does not contain them.
     #[serde(default)]
     pub quarantined: Vec<Quarantined>,
 }
 
-/// A part of a table that is left out because the engine refuses it, until it says something else.
+/// A part of a table that is left out because the engine rejects it, until the part changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {
     /// The part.
     pub part: Part,
-    /// The engine's own words about it.
+    /// The engine's error message.
     pub words: String,
-    /// It is left out because proxies could not read the configuration with it; the engine was not asked.
+    /// Whether it is left out because the configuration would be too large for proxies; then the engine did not test it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_large: bool,
 }
 
-/// What the extension found in a pair of objects (certificate and key), or in an object with a CA.
+/// The state of a pair of objects (certificate and key), or of an object with a CA, as found by the extension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MaterialReport {
     /// The name of the object with the certificates.
     pub certificate: String,
-    /// Its id; absent: whoever named it has no such object that it may use. Of objects with the same name only the id tells
-    /// which one this is about.
+    /// Its id, which distinguishes objects with the same name. Absent if the service that names it may not use such an object, or
+    /// none exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_id: Option<String>,
     /// The name of the object with the key; absent for a CA.
@@ -228,24 +228,24 @@ pub struct MaterialReport {
     /// The key's id, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
-    /// What it is good for.
+    /// Whether it can be used.
     pub state: MaterialState,
-    /// What is wrong, in words; empty when nothing is.
+    /// A description of the problem; empty if there is none.
     #[serde(default)]
     pub words: String,
-    /// When it becomes valid, if it is not yet.
+    /// When it becomes valid, if it is not valid yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<jiff::Timestamp>,
-    /// When the server's certificate expires (of several CAs the last), if it could be read.
+    /// When the server's certificate (or the last of several CA certificates) expires, if it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<jiff::Timestamp>,
-    /// The host names that the certificate is for, 1,000 at most.
+    /// The host names of the certificate, at most 1,000.
     #[serde(default)]
     pub names: Vec<String>,
-    /// How many more there are.
+    /// The number of further host names.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_names: usize,
-    /// What clients have against it although it is used.
+    /// Reasons why clients may reject it, although it is used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<Doubt>,
 }
@@ -255,23 +255,23 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// What clients have against a certificate that the engine takes.
+/// A reason why clients may reject a certificate that the engine accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Doubt {
-    /// What it is about.
+    /// The subject of the doubt.
     pub kind: DoubtKind,
-    /// In words of this project; nothing of the content.
+    /// A description, which never quotes the content.
     pub words: String,
 }
 
-/// What a doubt is about.
+/// The subject of a doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum DoubtKind {
-    /// The kind of its key.
+    /// The type of its key.
     Key,
-    /// The kind of its signature, or of one in its chain.
+    /// The algorithm of its signature, or of a signature in its chain.
     Signature,
     /// The validity of a certificate in its chain.
     Chain,
@@ -283,21 +283,21 @@ pub enum DoubtKind {
 pub enum MaterialState {
     /// It is in use.
     Good,
-    /// The object exists and is not mounted yet; what was used before stays in use.
+    /// The object exists but is not mounted yet; the previous material stays in use.
     Awaited,
     /// There is no such object in the Swarm.
     Missing,
-    /// The certificate's object holds no certificate.
+    /// The certificate's object contains no certificate.
     NotACertificate,
-    /// The key's object holds no private key.
+    /// The key's object contains no private key.
     NotAKey,
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     Mismatch,
     /// The certificate has expired.
     Expired,
     /// The certificate is not valid yet.
     NotYetValid,
-    /// The object of a CA holds a private key, too: it is not used, lest the key gets where certificates go.
+    /// The object of a CA also contains a private key. It is not used, so that the key is not distributed with the certificates.
     HoldsKey,
 }
 
@@ -305,24 +305,24 @@ pub enum MaterialState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
-    /// The [`Desired::digest`] it was rendered from.
+    /// The [`Desired::digest`] from which it was rendered.
     pub desired_digest: Digest,
     /// The [`Bundle::digest`].
     pub config_digest: Digest,
 }
 
-/// A configuration that is not used, with the engine's words.
+/// A configuration that is not used, with the engine's error message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
-    /// What was refused: a [`Desired::digest`] (extension) or a [`Bundle::digest`] (proxy).
+    /// What was rejected: a [`Desired::digest`] (extension) or a [`Bundle::digest`] (proxy).
     pub digest: Digest,
-    /// The engine's own words, at most 4 KiB.
+    /// The engine's error message, at most 4 KiB.
     pub words: String,
-    /// The engine did not say no: it could not be asked or did not answer in time (`words` say so), and is asked again.
+    /// Whether the engine did not decide: it could not run or did not finish in time (see `words`). The test is repeated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undecided: bool,
-    /// Nobody was asked: as a message it is larger than its receivers read (`words` say how large).
+    /// Whether the configuration is too large for its receivers (see `words`); then the engine did not test it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_large: bool,
 }
@@ -334,31 +334,31 @@ impl Refusal {
     }
 }
 
-/// What a proxy's agent is about, so that one that is slow is told from one that is stuck.
+/// What a proxy's agent is doing, to distinguish one that is slow from one that is stuck.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Activity {
-    /// What it does.
+    /// The kind of activity.
     pub kind: ActivityKind,
-    /// Since when, by the proxy's clock.
+    /// When it began, by the proxy's clock.
     pub since: jiff::Timestamp,
-    /// The [`Bundle::digest`] that it is about, where there is one.
+    /// The [`Bundle::digest`] that it concerns, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// What stands in its way, in its own words, at most 4 KiB.
+    /// The obstacle, as an error message of at most 4 KiB.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub words: String,
 }
 
-/// What an agent does.
+/// A kind of activity of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ActivityKind {
-    /// It waits for something newer at the extension, which answers.
+    /// It waits for a newer configuration, and the extension answers.
     Following,
     /// The engine tests a newer configuration, or loads it.
     Testing,
-    /// It cannot get anything newer: `words` say why.
+    /// It cannot get a newer configuration; `words` says why.
     Cut,
 }
 
@@ -372,60 +372,61 @@ pub struct ProxyReport {
     pub task: String,
     /// Its node's host name (`{{.Node.Hostname}}`).
     pub node: String,
-    /// The [`Bundle::digest`] in force; absent before the engine runs.
+    /// The [`Bundle::digest`] that the engine runs; absent before the engine runs.
     pub running: Option<Digest>,
-    /// Where the running configuration came from: `live`; `names` (the same with names instead of addresses, because nothing has
-    /// confirmed these for the time that [`Bundle::control_plane_timeout_ms`] states); `volume` or `boot` since a start alone.
+    /// The source of the running configuration: `live`; `names` (the same with names instead of addresses, because the addresses
+    /// were not confirmed for [`Bundle::control_plane_timeout_ms`]); `volume` or `boot` after a start without an extension.
     #[schemars(with = "Option<String>")]
     pub source: Option<ConfigSource>,
-    /// What it refused last, if nothing newer was accepted since.
+    /// The last rejected configuration, if no newer one has been accepted since.
     pub rejected: Option<Refusal>,
-    /// The highest [`Bundle::generation`] that it has run: it refuses lower ones.
+    /// The highest [`Bundle::generation`] that it has run. It rejects lower ones.
     #[serde(default)]
     pub generation: u64,
     /// Reloads since the agent started.
     pub reloads: u64,
-    /// How the newest change came into force. Absent before the first one, and from an agent of an earlier version.
+    /// How the newest change was applied. Absent before the first change, and from an agent of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedBy>,
-    /// What it is about; absent: an agent of an earlier version, which does not say.
+    /// What it is doing. Absent from an agent of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
-    /// How often it has gone over to names since it started.
+    /// How often it has switched to names since it started.
     #[serde(default)]
     pub fallbacks: u64,
-    /// What the engine holds beside its current workers.
+    /// The resources that the engine uses in addition to its current workers.
     #[serde(default)]
     pub load: EngineLoad,
-    /// When this was said, by the extension's clock; set by the extension when it receives the report.
+    /// When the extension received this report, by its own clock; set by the extension.
     #[serde(default)]
     pub seen_at: Option<jiff::Timestamp>,
-    /// Whether the extension has heard nothing of it for longer than two reports take; set by the extension.
+    /// Whether the proxy has missed two reports; set by the extension.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
 }
 
-/// How an engine brought a change into force.
+/// How an engine applied a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum AppliedBy {
     /// It loaded its whole configuration; new workers serve.
     Reload,
-    /// It changed while it ran, without a reload; the same workers serve.
+    /// It applied the change while running, without a reload; the same workers serve.
     Runtime,
 }
 
-/// What an engine holds of earlier configurations, and on its volume.
+/// The resources that an engine uses for earlier configurations, and on its volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EngineLoad {
     /// Workers that finish connections of earlier configurations.
     pub retiring_workers: u32,
-    /// Their memory together, in bytes.
+    /// The memory of these workers together, in bytes.
     pub retiring_memory: u64,
-    /// Such workers that were ended with their connections since the agent started, because they were too many or held too much.
+    /// The number of such workers that were ended with their connections since the agent started, because they were too many or
+    /// used too much memory.
     pub ended_workers: u64,
-    /// What request bodies take on the volume, in bytes.
+    /// The size of request bodies on the volume, in bytes.
     pub body_spool: u64,
 }
 

@@ -14,7 +14,7 @@ pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, Stri
     let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));
     let mut parts = BTreeMap::from([("settings".to_owned(), settings)]);
     if !table.awaited.is_empty() {
-        parts.insert("endpoints on networks to come".to_owned(), identity(&table.awaited));
+        parts.insert("endpoints on future networks".to_owned(), identity(&table.awaited));
     }
     for (host, virtual_host) in &table.hosts {
         parts.insert(format!("endpoints of {host}"), identity(virtual_host));

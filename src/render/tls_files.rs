@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_certificates_gets_into_the_file_of_an_authority() {
+    fn an_authority_file_contains_only_certificates() {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["ca.example".to_owned()]).unwrap().self_signed(&key).unwrap();
         let (good, private) = (certificate.der().as_ref(), key.serialized_der());

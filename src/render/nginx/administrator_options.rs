@@ -116,7 +116,7 @@ fn write_format(http: &mut Writer, settings: &EngineSettings, format: AccessLogF
         AccessLogFormat::Trace => write(&[text(&settings.trace_log_format, TRACE_FORMAT)]),
         AccessLogFormat::Json => {
             write(&["escape=json".into(), client_address::in_log(settings, &JSON_FORMAT.into())]);
-            http.comment("A status that JSON has no number for: the request ended before there was one.");
+            http.comment("A status that is not a JSON number: the request ended before it had one.");
             http.block("map", &["$status".into(), "$status_number".into()], |map| {
                 map.entry("default", "$status");
                 map.entry("~^0", "0");

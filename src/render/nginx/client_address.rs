@@ -112,7 +112,7 @@ fn write_trust(http: &mut Writer, client: &ClientAddress) {
 }
 
 fn write_from_front(out: &mut Writer, peer: &'static str, trusted: &[AddressRange]) {
-    out.comment("Whether the connection comes from somebody in front who is believed.");
+    out.comment("Whether the connection comes from a trusted load balancer.");
     out.block("geo", &[peer.into(), "$from_front".into()], |geo| {
         geo.entry("default", "0");
         write_trusted(geo, trusted);
@@ -168,7 +168,7 @@ pub fn write_counted(stream: &mut Writer, settings: &EngineSettings, client: &'s
 /// underscores are allowed (`underscores`), the engine adds `X_Forwarded_Proto` to the same list, which a load balancer in
 /// front may not know: then lists cannot be trusted, and headers that the load balancer may not send at all are ignored.
 fn write_x_forwarded(http: &mut Writer, underscores: bool) {
-    http.comment("From the client on: what stands before it in the list is the word of a stranger.");
+    http.comment("Starts with the client: the items before it in the list are not trusted.");
     let addresses = "$from_front $remote_addr $realip_remote_addr $http_x_forwarded_for";
     http.block("map", &[addresses.into(), "$forwarded_for".into()], |map| {
         map.entry("default", "$remote_addr");
@@ -225,7 +225,7 @@ fn write_site(http: &mut Writer) {
 
 /// The port that the client used, as far as it follows from scheme and host.
 fn write_ports(http: &mut Writer, settings: &EngineSettings, port: &'static str) {
-    http.comment("The port that the client used, which publishing may have translated on the way here.");
+    http.comment("The port that the client used; publishing may have translated it.");
     http.block("map", &[scheme(settings).into(), "$scheme_port".into()], |map| {
         map.entry("default", "80");
         map.entry("https", "443");

@@ -63,9 +63,7 @@ pub fn write_passed_clients(stream: &mut Writer, rendering: &Rendering<'_>) {
 }
 
 fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static str) {
-    out.comment(
-        "Who a client is: its address, of IPv6 the network (/64) that one client has whole. An IPv4 address may come as one of IPv6.",
-    );
+    out.comment("A client is identified by its IPv4 address or its IPv6 network (/64). An IPv4 address may arrive as an IPv6 address.");
     let client = if zone == STREAM_ZONE { client_address::stream_variable(settings) } else { client_address::variable(settings) };
     if client == "$remote_addr" {
         out.block("map", &["$binary_remote_addr".into(), "$client_network".into()], |map| {

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_names_of_usual_lengths_have_usual_tables() {
+    fn a_few_names_of_usual_length_need_tables_of_usual_size() {
         let usual = [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 1024)];
         assert_eq!(told(&Hashed::default()), usual);
         assert_eq!(told(&names(60, 100)), usual);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_and_many_names_have_larger_tables() {
+    fn long_or_many_names_need_larger_tables() {
         assert_eq!(names(1, 187).servers.bucket_size(), 256);
         assert_eq!(names(1, 253).servers.bucket_size(), 320);
         assert_eq!(told(&names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_the_same_to_nginx_have_room_in_one_bucket() {
+    fn names_with_the_same_hash_fit_into_one_bucket() {
         // "c0" and "an" have the same hash.
         let name = |number: usize| (0..7).map(|bit| if number >> bit & 1 == 0 { "c0" } else { "an" }).collect::<String>();
         assert_eq!((0..128).map(|number| hash(&name(number))).collect::<BTreeSet<_>>().len(), 1);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_in_no_table_and_what_they_name_is() {
+    fn patterns_need_no_table_but_their_variables_do() {
         let mut hashed = Hashed::default();
         hashed.note("server_name", &["~^[^.]+[.]example[.]org$"]);
         hashed.note_key("~(?<one>.)(?<a_second_one>.)");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_name_counts() {
+    fn every_kind_of_name_is_included() {
         let long = "x".repeat(100);
         let told_by = |note: &dyn Fn(&mut Hashed)| {
             let mut hashed = Hashed::default();

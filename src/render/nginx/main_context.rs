@@ -112,17 +112,17 @@ fn on_off(value: bool) -> Word {
 }
 
 fn write_maps(http: &mut Writer) {
-    http.comment("The request id of the one who asks is kept if it is sane.");
+    http.comment("A valid request id of the client is kept.");
     http.block("map", &["$http_x_request_id".into(), "$reqid".into()], |map| {
         map.entry("default", "$request_id");
         map.entry("~^[A-Za-z0-9._~+/=:-]{8,128}$", "$http_x_request_id");
     });
-    http.comment("The host as received; the one of the request line if the two differ, because that one chose the route.");
+    http.comment("The host as received. If the request line names another one, that host is used, because it chose the route.");
     http.block("map", &["$host $http_host".into(), "$forwarded_host".into()], |map| {
         map.entry("default", "$host");
         map.entry("~*^([^ ]+) \\1[.]?(:[0-9]+)?$", "$http_host");
     });
-    http.comment("Upgrades are passed on everywhere, except to HTTP/2 in plain text: that would tunnel past the routes.");
+    http.comment("Upgrades are passed on, except to HTTP/2 in plain text, which would bypass the routes.");
     http.block("map", &["$http_upgrade".into(), "$forwarded_upgrade".into()], |map| {
         map.entry("default", "$http_upgrade");
         map.entry("~*h2c", "");

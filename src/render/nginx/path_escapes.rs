@@ -178,7 +178,7 @@ const PATTERNS: &[&str] = &[
 
 /// Writes the variable that is `1` for such a path. It costs nothing if no host uses it.
 pub fn write_map(http: &mut Writer) {
-    http.comment("Paths that an application may read as leading elsewhere than the engine does.");
+    http.comment("Paths that an application may resolve differently from the engine.");
     http.block("map", &["$request_uri".into(), "$leaves_its_path".into()], |map| {
         map.entry("default", "");
         for pattern in PATTERNS {
@@ -199,7 +199,7 @@ mod tests {
     use super::PATTERNS;
 
     #[test]
-    fn the_engine_can_read_every_pattern() {
+    fn every_pattern_fits_the_engine() {
         for pattern in PATTERNS {
             let written = pattern.len() + pattern.matches('\\').count() + "\"\"".len();
             assert!(written < 4096, "{written}: {pattern}");

@@ -55,7 +55,7 @@ const FROM_FRONT: &[(&str, &str, &str)] = &[
 
 /// Writes the variables for the headers, in addition to those of [`client_address`].
 pub fn write_variables(http: &mut Writer, rendering: &Rendering<'_>) {
-    http.comment("The path that a location cuts off.");
+    http.comment("The path that a location removes.");
     http.block("map", &["".into(), "$cut_path".into()], |map| map.entry("default", ""));
     if passes_on(&rendering.table.settings) {
         for (_, received, variable) in FROM_FRONT {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_spelt_in_every_way_with_underscores() {
+    fn all_spellings_of_a_name_with_underscores_are_listed() {
         assert_eq!(spellings("Proxy"), [""; 0]);
         assert_eq!(spellings("X-Real-IP"), ["X_Real-IP", "X-Real_IP", "X_Real_IP"]);
         assert_eq!(spellings("X-Forwarded-Tls-Client-Cert").len(), 15);

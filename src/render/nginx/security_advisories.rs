@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_versions_have_their_faults_and_others_none() {
+    fn vulnerabilities_are_reported_only_for_affected_versions() {
         for (engine, newest, count, fixed_in) in [
             ("nginx/1.31.3", None, 0, &[][..]),
             ("nginx/1.30.4", None, 0, &[]),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_advisory_ends_where_it_is_mended() {
+    fn an_advisory_does_not_apply_to_versions_with_the_fix() {
         for advisory in ADVISORIES {
             for fixed in advisory.fixed {
                 assert!(!concerns(advisory, *fixed), "{} at {fixed:?}", advisory.cve);

@@ -47,14 +47,14 @@ fn a_boot_snapshot_does_not_change_when_endpoints_change() {
 }
 
 #[test]
-fn a_boot_snapshot_holds_names_and_no_application_addresses() {
+fn a_boot_snapshot_contains_names_instead_of_application_addresses() {
     let text = config(&table(&[("a.example.org", "/", &["10.0.1.2"])]), Purpose::Boot);
     assert!(text.contains("server tasks.shop_web:8080 resolve"), "{text}");
     assert!(!text.contains("10.0.1.2"), "{text}");
 }
 
 #[test]
-fn another_task_behind_the_same_address_changes_no_configuration() {
+fn another_task_at_the_same_address_does_not_change_the_configuration() {
     let before = table(&[("a.example.org", "/", &["10.0.1.2"])]);
     let mut after = before.clone();
     let host = after.hosts.values_mut().next().unwrap();
@@ -89,7 +89,7 @@ fn a_stock_configuration_has_its_own_user_and_paths() {
 }
 
 #[test]
-fn a_pool_of_one_is_never_taken_out_and_a_larger_one_never_as_a_whole() {
+fn the_last_endpoint_of_a_pool_is_never_left_out() {
     let text = config(&table(&[("one", "/", &["10.0.1.2"]), ("two", "/", &["10.0.2.2", "fd00::2"])]), Purpose::Live);
     assert!(text.contains("server 10.0.1.2:8080 max_fails=0;"), "{text}");
     assert!(text.contains("server [fd00::2]:8080 max_fails=0 backup;"), "{text}");
@@ -105,7 +105,7 @@ fn parts_name_what_changed() {
 }
 
 #[test]
-fn addresses_on_networks_to_come_are_in_no_pool_and_in_what_agents_get_now() {
+fn addresses_on_future_networks_are_sent_to_agents_but_are_in_no_pool() {
     let mut table = table(&[("a.test", "/", &["10.0.0.1"])]);
     let before = render(&table, Purpose::Boot);
     table.awaited = ["10.9.0.2:80".parse().unwrap(), "[fd00::2]:81".parse().unwrap()].into();

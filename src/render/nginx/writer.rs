@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_when_they_hold_anything_with_a_meaning() {
+    fn words_with_special_characters_are_quoted() {
         quoted(&"on".into(), "on");
         quoted(&"".into(), "\"\"");
         quoted(&"a;b{c}".into(), "\"a;b{c}\"");
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn another_variable_takes_the_place_of_whole_names_only() {
+    fn a_variable_replaces_only_whole_names() {
         let word: Word = "$remote_addr ${remote_addr}x $remote_addr_x $$remote_addr- $".into();
         quoted(&word.with_variable("remote_addr", "client"), "\"${client} ${client}x $remote_addr_x $${client}- $\"");
     }
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_writes_is_left_out_at_its_depth_only() {
+    fn overridden_directives_are_left_out_only_at_their_depth() {
         let mut writer = Writer::default();
         let listen = || LeftOut {
             directives: BTreeSet::from(["listen".to_owned()]),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_only_at_the_end_stands_at_its_place() {
+    fn deferred_directives_are_inserted_at_their_place() {
         let mut writer = Writer::default();
         writer.block("http", &[], |http| {
             let place = http.place();

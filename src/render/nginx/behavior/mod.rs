@@ -42,7 +42,7 @@ impl Behavior for Nginx {
         RetryRule {
             tries_max: main_context::TRIES_MAX,
             time_ms: main_context::retry_time_ms(settings),
-            when: "when no connection comes about, and for all methods but POST, LOCK and PATCH also when it breaks",
+            when: "if the connection cannot be established, and for methods other than POST, LOCK, and PATCH also if it breaks",
         }
     }
 

@@ -94,7 +94,7 @@ mod tests {
     use super::hops;
 
     #[test]
-    fn items_are_read_from_the_end_as_nginx_reads_them() {
+    fn items_are_read_from_the_end_like_in_nginx() {
         for (chain, expected) in
             [("a, b,,c ", &["c", "b", "a"][..]), (",a", &[",a"]), (", a", &["a", ","]), ("a", &["a"]), ("", &[]), (",", &[","])]
         {

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_decoded_once_and_cleaned() {
+    fn paths_are_decoded_once_and_normalized() {
         check("/", Ok("/"));
         check("/a//b/", Ok("/a/b/"));
         check("//", Ok("/"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_paths_are_told_apart() {
+    fn invalid_paths_have_distinct_errors() {
         check("/%", Err(BadPath::Escape));
         check("/%4", Err(BadPath::Escape));
         check("/%zz", Err(BadPath::Escape));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_path_is_escaped_again() {
+    fn a_shortened_path_is_escaped_again() {
         for (path, asked, http2, expected) in [
             ("/app/a b%", "/app/a%20b%25", false, "/a%20b%25"),
             ("/app/ä", "/app/%C3%A4", false, "/%C3%A4"),

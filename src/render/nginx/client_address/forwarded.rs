@@ -140,7 +140,7 @@ const HOP: [Hop; HOPS] = [
 
 /// Writes everything that is read from the header, and the header that is sent on in its place.
 pub fn write(http: &mut Writer, trusted: &[AddressRange]) {
-    http.comment("Forwarded, from its end: the last hop, the one before it, up to the first that is not believed: the client.");
+    http.comment("Forwarded, from its end: the last hop, the one before it, and so on, up to the first untrusted one: the client.");
     for (at, hop) in HOP.iter().enumerate() {
         write_hop(http, hop, HOP.get(at + 1), trusted);
     }
