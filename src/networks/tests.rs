@@ -241,11 +241,11 @@ fn unused_networks_are_detached_immediately_and_used_ones_later() {
     assert_eq!(alone.at(0), ["a"]);
     let mut unfit = world.clone();
     unfit.unfit = vec!["b"];
-    assert_eq!(unfit.at(0), ["a"], "what must not be attached does not stay for a while");
+    assert_eq!(unfit.at(0), ["a"], "an unsuitable network is detached immediately");
     assert_eq!(world.at(1), ["a"]);
     let mut closed = NetworkScenario::new();
     (closed.closed, closed.wanted) = (true, vec![]);
-    assert_eq!(closed.at(1), Vec::<String>::new(), "the document says so");
+    assert_eq!(closed.at(1), Vec::<String>::new(), "the document requires it");
 }
 
 #[test]
@@ -254,13 +254,13 @@ fn new_and_unneeded_networks_change_in_one_update() {
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.wanted = vec!["a", "c"];
-    assert_eq!(world.at(1), ["a", "b"], "b stays for a while and c waits");
+    assert_eq!(world.at(1), ["a", "b"], "b stays attached for a while and c waits");
     assert_eq!(world.at(INTERVAL), ["a", "c"]);
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.wanted = vec!["c"];
     world.used = vec!["c"];
-    assert_eq!(world.at(1), ["c"], "who waits for a to be left does not wait for c");
+    assert_eq!(world.at(1), ["c"], "waiting for a to be detached does not mean waiting for c");
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn a_restarted_operator_reads_failed_networks_from_the_service() {
     world.memory = NetworkMemory::default();
     let decision = world.after(10).look();
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned()], vec!["net-b".to_owned()]));
-    assert_eq!(decision.remembered, world.label, "nothing is written for it");
+    assert_eq!(decision.remembered, world.label, "nothing is recorded for it");
     world.label = Some("nonsense".to_owned());
     world.memory = NetworkMemory::default();
     assert_eq!(world.look().memory.quarantine.len(), 0);

@@ -162,7 +162,7 @@ fn a_service_that_comes_and_goes_waits_ever_longer_until_a_quiet_period() {
 fn networks_that_arrive_close_together_are_attached_together_and_later_ones_after_the_interval() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
-    assert_eq!(world.at(1), ["a"], "others may follow");
+    assert_eq!(world.at(1), ["a"], "more networks may follow");
     world.wanted = vec!["a", "b", "c"];
     assert_eq!(world.at(2), ["a"]);
     assert_eq!(world.at(3), ["a", "b", "c"]);

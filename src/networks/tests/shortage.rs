@@ -42,13 +42,13 @@ fn a_network_short_of_addresses_blocks_others_and_is_detached_if_the_shortage_la
     assert_eq!(world.at(29), ["a", "b"]);
     assert_eq!(world.decide().due, Some(world.now + SignedDuration::from_secs(1)));
     let decision = world.after(1).look();
-    assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "what is new waits until it is gone");
+    assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "new networks wait until it is gone");
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
     assert!(quarantined(&decision).is_empty());
     world.withdraw(&["a"]);
     world.short.clear();
     assert_eq!(world.at(1), ["a"]);
-    assert_eq!(world.at(INTERVAL), ["a", "c"], "b has its time");
+    assert_eq!(world.at(INTERVAL), ["a", "c"], "b is due later");
     assert_eq!(full(&world.look()), [("net-b".to_owned(), Severity::Error)]);
 }
 
@@ -90,7 +90,7 @@ fn a_network_is_detached_soon_if_a_proxy_waits_for_an_address_outside_of_a_rollo
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
     let mut alone = with_b();
     alone.proxies[0].1 = "new";
-    assert_eq!(alone.at(10 * TIMEOUT), ["a", "b"], "nothing says what it waits for");
+    assert_eq!(alone.at(10 * TIMEOUT), ["a", "b"], "no text states what it waits for");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_network_with_most_services_is_kept() {
     world.proxies[0].1 = "new";
     world.after(1).look();
     let decision = world.after(20).look();
-    assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![]), "nor is c blamed");
+    assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![]), "c is not blamed either");
 }
 
 /// One team's tasks that never start must not take the network from all teams for which the administrator created it.
@@ -198,7 +198,7 @@ fn a_withdrawal_restores_networks_detached_by_the_same_update() {
     assert!(decision.attaching.is_empty());
     world.withdraw(&["a", "b"]);
     world.look();
-    assert_eq!(world.at(2 * INTERVAL), ["a"], "and it goes when its time has come");
+    assert_eq!(world.at(2 * INTERVAL), ["a"], "it is detached when it is due");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_service_that_fills_a_network_does_not_take_it_from_its_routes() {
     world.wanted.push("c");
     world.teams = vec![("b", "guest".to_owned()), ("c", "new".to_owned())];
     for _ in 0..20 {
-        assert_eq!(world.at(INTERVAL), ["a", "b"], "others wait, and no team loses its network");
+        assert_eq!(world.at(INTERVAL), ["a", "b"], "other teams wait, and no team loses its network");
     }
     let decision = world.look();
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
@@ -219,7 +219,7 @@ fn a_service_that_fills_a_network_does_not_take_it_from_its_routes() {
     );
     world.proxies[0].1 = "new";
     let left = (0..30).find(|_| world.at(1) == ["a"]);
-    assert!(left.is_some(), "a proxy that does not start comes first");
+    assert!(left.is_some(), "a proxy that does not start takes precedence");
 }
 
 /// A service that fills a network may belong to a team with a route there, and all others would wait forever.
@@ -229,7 +229,7 @@ fn a_filled_network_is_detached_eventually_if_more_teams_wait_than_it_serves() {
     (world.short, world.filled_by) = (vec![("b", true)], Some("filler".to_owned()));
     world.teams = vec![("b", "guest".to_owned()), ("c", "one".to_owned()), ("d", "two".to_owned())];
     for _ in 0..20 {
-        assert_eq!(world.at(INTERVAL), ["a", "b"], "nobody waits");
+        assert_eq!(world.at(INTERVAL), ["a", "b"], "no team waits");
     }
     world.wanted.extend(["c", "d"]);
     for interval in 0..10 {

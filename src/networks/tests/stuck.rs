@@ -57,7 +57,7 @@ fn no_network_is_blamed_unless_the_message_names_exactly_one() {
     for words in ["", "No such image: swarmgate", "task: non-zero exit (1)", "starting container failed: abc is bad", &both] {
         assert!(!is_left("node0", words), "{words}");
     }
-    assert!(!is_left("node1", &format!("failed for {}", subnet("b"))), "the next try was better");
+    assert!(!is_left("node1", &format!("failed for {}", subnet("b"))), "the next attempt succeeded");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn awaited_addresses_are_not_free() {
 /// What an attached network lacks: whether it is contested, and the words.
 fn short(subnet: &str, app: &str, proxies: &str) -> Option<(bool, String)> {
     let translation = sized(subnet, app, proxies);
-    assert_eq!((network_ids(&translation), codes(&translation)), (vec!["id-net"], vec![]), "what they have is not taken from them");
+    assert_eq!((network_ids(&translation), codes(&translation)), (vec!["id-net"], vec![]), "attached networks are kept");
     translation.short.get(&NetworkId("id-net".to_owned())).map(|short| (short.contested, short.words.clone()))
 }
 
@@ -139,5 +139,5 @@ fn a_team_is_not_blamed_for_a_network_that_others_fill() {
     assert_eq!(filled_by(&service("filler", "", "")), "filler");
     assert_eq!(filled_by(&service("own", "stack: shop, ", "")), "its own");
     let published = service("filler", "stack: evil, ", "hosts: i, port: 80");
-    assert_eq!(filled_by(&published), "filler", "a route of its own is no excuse");
+    assert_eq!(filled_by(&published), "filler", "its own route does not change the outcome");
 }

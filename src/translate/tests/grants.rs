@@ -301,7 +301,7 @@ fn a_ca_beyond_the_lookup_limit_is_reported_unless_a_secret_has_its_name() {
         let of_cas = translation.findings.iter().filter(move |finding| finding.code == code);
         of_cas.filter_map(|finding| finding.value.clone()).filter(|value| value.starts_with("ca")).collect::<Vec<_>>()
     };
-    assert_eq!(values(FindingCode::SecretNotFound).len(), NAMED_CONFIGS_OF_A_TEAM_MAX, "these were looked for");
+    assert_eq!(values(FindingCode::SecretNotFound).len(), NAMED_CONFIGS_OF_A_TEAM_MAX, "these were searched for");
     assert_eq!(values(FindingCode::LimitExceeded), ["ca064", "ca065", "ca066", "ca067", "ca068"], "the secret is found");
 }
 

@@ -142,7 +142,7 @@ const BOTH: &[(&str, &str)] = &[("hosts", "other.test,h.test")];
 fn an_older_service_that_claims_a_host_later_does_not_get_it() {
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]);
-    assert_eq!(story.label, None, "ages say the same");
+    assert_eq!(story.label, None, "ages give the same result");
     story.asks("a", "old", BOTH).check("h.test", &["b"]).check("other.test", &["a"]);
     let translation = story.look();
     let taken = translation.findings.iter().find(|finding| finding.code == FindingCode::HostTaken).unwrap();
@@ -304,7 +304,7 @@ fn hosts_that_cannot_be_recorded_are_reported() {
     assert!(full[0].message.contains("hosts go to the oldest"), "{}", full[0]);
     let label = story.label.clone().unwrap();
     assert!(label.len() <= LABEL_BYTES_MAX && label.contains("h-1000."), "what fits is kept: {} bytes", label.len());
-    assert_eq!(shown(&translation).0, shown(&story.pass()).0, "the operator itself forgets nothing");
+    assert_eq!(shown(&translation).0, shown(&story.pass()).0, "the running operator forgets nothing");
     story.restart().check("h-1000.a-name-that-is-long.example.org", &["b"]);
 }
 

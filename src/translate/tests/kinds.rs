@@ -16,7 +16,7 @@ fn running_tasks_of_a_job_get_requests() {
     assert_eq!(endpoints(&over), ["h/: "]);
     let finding = &over.findings[0];
     assert!(finding.code == FindingCode::NoEndpoints && finding.message.contains("no task of the job is running"), "{finding}");
-    assert!(over.routes[0].services[0].endpoints.is_empty(), "what has ended is no endpoint that waits");
+    assert!(over.routes[0].services[0].endpoints.is_empty(), "a completed task is not a waiting endpoint");
 }
 
 fn on_host(label: &str, others: &str) -> Translation {
@@ -38,7 +38,7 @@ fn a_service_on_the_host_network_is_reached_at_its_nodes_addresses_and_its_port(
         let services = translation.table.backends().flat_map(|backend| &backend.services);
         let lasting: Vec<_> =
             services.flat_map(|service| service.endpoints.iter().map(|endpoint| (service.on_nodes, endpoint.lasting))).collect();
-        assert_eq!(lasting, [(true, false); 2], "nobody publishes the port, so nothing keeps it the service's");
+        assert_eq!(lasting, [(true, false); 2], "no service publishes the port, so nothing reserves it for the service");
     }
 }
 
@@ -52,7 +52,7 @@ fn a_port_of_another_service_is_no_endpoint() {
     assert_eq!(endpoints(&on_host("", proxy)), ["h/: 192.0.2.1:8080"]);
     let second = "\n          - {name: second, labels: {hosts: g, port: 8080}, hostNetwork: true, tasks: [{node: n1}]}";
     let translation = on_host("", second);
-    assert_eq!(endpoints(&translation), ["g/: ", "h/: 192.0.2.1:8080, 192.0.2.2:8080"], "the older service has it");
+    assert_eq!(endpoints(&translation), ["g/: ", "h/: 192.0.2.1:8080, 192.0.2.2:8080"], "the older service owns it");
     let reason = translation.routes[0].services[0].endpoints[0].reason.as_deref();
     assert_eq!(reason, Some("port 8080 of the node n1 belongs to another service"));
 }

@@ -151,8 +151,8 @@ fn tasks_that_come_and_go_do_not_change_shares() {
     for tasks in 0..=5 {
         assert_eq!((published(least, &sized(5, tasks)), published(least - 64, &sized(5, tasks))), (3, 2), "{tasks}");
     }
-    assert_eq!(published(least, &sized(1, 1)), published(least, &sized(2, 2)), "an update that starts first makes two of one");
-    assert!(published(least, &sized(50, 1)) < 3, "what is declared counts");
+    assert_eq!(published(least, &sized(1, 1)), published(least, &sized(2, 2)), "a start-first update turns one task into two");
+    assert!(published(least, &sized(50, 1)) < 3, "the declared size is charged");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn lost_hosts_are_closed_and_reported() {
         translation.table.closed.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let nobody: [&str; 0] = [];
-    assert_eq!(closed(""), nobody, "nobody would answer there");
+    assert_eq!(closed(""), nobody, "no service would answer there");
     let service = |labels: &str| format!("      - {{name: other, labels: {{{labels}}}, networks: [net], tasks: 1}}\n");
     assert_eq!(closed(&service("default_backend: true, port: 80")), ["*.z.test", "x.w.test", "y.test"]);
     assert_eq!(closed(&service("hosts: '*.w.test', port: 80")), ["x.w.test"]);

@@ -88,9 +88,9 @@ fn proxies_are_considered_while_they_are_on_their_node_and_wanted() {
     ] {
         assert_eq!(served("[a, b]", &format!("{with}, {{networks: [a], state: {state}}}")), expected, "{state}");
     }
-    assert!(served("[a, b]", &format!("{with}, {{networks: [a], desired: shutdown}}")), "one that stops gets nothing new");
-    assert!(!served("[a]", with), "the next one will not have it");
-    assert!(served("[a, b]", "") && !served("[a]", ""), "whoever starts has what is declared");
+    assert!(served("[a, b]", &format!("{with}, {{networks: [a], desired: shutdown}}")), "a stopping proxy gets no new requests");
+    assert!(!served("[a]", with), "the next proxy will not have it");
+    assert!(served("[a, b]", "") && !served("[a]", ""), "a starting proxy has the declared networks");
 }
 
 #[test]

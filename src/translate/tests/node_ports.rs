@@ -42,7 +42,7 @@ fn a_network_is_preferred_unless_the_label_says_otherwise() {
 fn ports_on_nodes_carry_the_requests_until_every_proxy_has_the_network() {
     let meanwhile = published_twice("", "[b]");
     check(&meanwhile, "192.0.2.1:8000", &["id-a"]);
-    assert_eq!(lasting(&meanwhile), [false], "the network's name will stand in boot snapshots");
+    assert_eq!(lasting(&meanwhile), [false], "boot snapshots will contain the network's name");
     assert_eq!(lasting(&published_twice(", network: bridge", "[b]")), [true]);
 }
 

@@ -131,7 +131,7 @@ fn services_of_one_team_share_their_hosts_without_findings() {
         )
     };
     let translation = translated(&format!("{{networks: [net], services: [{}, {}]}}", label("a"), label("b")));
-    assert_eq!(endpoints(&translation), ["h/: 10.1.1.2:80, 10.1.2.2:80"], "an access control lets the same people change both");
+    assert_eq!(endpoints(&translation), ["h/: 10.1.1.2:80, 10.1.2.2:80"], "the same people can change both");
     let unstacked = |name: &str| format!("{{name: {name}, labels: {{hosts: h, port: 80}}, networks: [net], tasks: 1}}");
     let translation = translated(&format!("{{networks: [net], services: [{}, {}]}}", unstacked("web"), unstacked("web-v2")));
     assert_eq!(endpoints(&translation), ["h/: 10.1.1.2:80, 10.1.2.2:80"]);
@@ -181,7 +181,7 @@ fn a_service_named_by_an_entry_comes_before_a_squatter() {
         "the older of those that are named"
     );
     let exactly: [(&str, &[&str]); 3] = [("*", &[]), ("*.example.org", &["shop_*"]), ("shop.example.org", &["promo_*"])];
-    assert_eq!(names(&sharing(Sharing::SameStack, &exactly)), ["promo_web"], "the more exact entry counts");
+    assert_eq!(names(&sharing(Sharing::SameStack, &exactly)), ["promo_web"], "the more exact entry applies");
 }
 
 fn wildcard(first: &str, second: &str, cluster: &Cluster) -> (Vec<String>, Vec<(Severity, FindingCode, String)>) {
@@ -205,7 +205,7 @@ fn a_name_below_anothers_wildcard_takes_requests_from_it() {
     let mut joined = findings(Severity::Warning, Severity::Warning);
     joined.sort();
     assert_eq!(wildcard("*.example.org", "app.example.org", &sharing(Sharing::Anyone, &[])), (both(), joined));
-    assert_eq!(wildcard("app.example.org", "*.example.org", &default), (both(), vec![]), "a later wildcard takes nothing");
+    assert_eq!(wildcard("app.example.org", "*.example.org", &default), (both(), vec![]), "a later wildcard does not take a host");
     let named: [(&str, &[&str]); 2] = [("*", &[]), ("app.example.org", &["b_*"])];
     assert_eq!(wildcard("*.example.org", "app.example.org", &sharing(Sharing::SameStack, &named)).0, both());
     // A service that was refused the wildcard owns nothing below it.

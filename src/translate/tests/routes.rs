@@ -87,7 +87,7 @@ fn a_service_scaled_to_zero_keeps_its_host() {
     assert_eq!(endpoints(&translation), ["h/: "]);
     assert_eq!(codes(&translation), [FindingCode::NoEndpoints]);
     assert_eq!(translation.routes[0].reason.as_deref(), Some("the service is scaled to zero"));
-    assert_eq!(network_ids(&translation), [""; 0], "nobody is there yet");
+    assert_eq!(network_ids(&translation), [""; 0], "no task is there yet");
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn a_network_without_addresses_is_refused_after_a_delay() {
     let old = without("2026-01-01T11:59:45Z");
     assert_eq!(codes(&old), [FindingCode::UnsuitableNetwork, FindingCode::NoEndpoints]);
     assert!(old.findings[0].message.contains("Swarm has assigned it no addresses"), "{}", old.findings[0]);
-    assert_eq!(codes(&without("1970-01-01T00:00:00Z")), [FindingCode::NoEndpoints], "a file without the time tells nothing");
+    assert_eq!(codes(&without("1970-01-01T00:00:00Z")), [FindingCode::NoEndpoints], "no age is known without the creation time");
 }
 
 /// Two services on networks with the same subnet; returns the networks that are attached.
@@ -215,7 +215,7 @@ fn a_network_around_a_balancer_in_front_of_the_proxies_is_left_out() {
     for around in ["10.9.8.7/32", "10.9.8.0/24", "10.9.8.128/25"] {
         let found = with_settings(&[around], None, None);
         assert!(found.len() == 1 && found[0].contains("settings.clientAddress.trusted"), "{around}: {found:?}");
-        assert_eq!(with_settings(&[around], None, Some(&["net"])), [""; 0], "the administrator says that they are in it");
+        assert_eq!(with_settings(&[around], None, Some(&["net"])), [""; 0], "the administrator states that they are in it");
     }
     for other in ["10.9.0.0/16", "10.0.0.0/8", "0.0.0.0/0", "10.9.9.1/32", "fd00::/8"] {
         assert_eq!(with_settings(&[other], None, None), [""; 0], "{other}");
@@ -238,7 +238,7 @@ fn an_attached_network_that_becomes_unsuitable_is_detached() {
     assert_eq!(network_ids(&with_rules(rules(&[], &["10.9.0.0/16"]), world)), ["id-net"]);
     let left = with_rules(rules(&[], &["10.1.0.0/16"]), world);
     assert_eq!(network_ids(&left), ["id-other"]);
-    assert_eq!(endpoints(&left), ["h/: ", "i/: "], "nobody is on the other one yet");
+    assert_eq!(endpoints(&left), ["h/: ", "i/: "], "no task is on the other one yet");
     let unsuitable = left.findings.iter().filter(|finding| finding.code == FindingCode::UnsuitableNetwork);
     assert_eq!(unsuitable.map(|finding| finding.severity).collect::<Vec<_>>(), [Severity::Error, Severity::Warning]);
 }
@@ -264,7 +264,7 @@ fn a_network_is_attached_once_a_task_runs_there_with_an_address() {
                 reason.contains("is running with an address on the network net; the proxies are attached to it once one is"),
                 "{reason}"
             );
-            assert_eq!(network_ids(&with(labels, tasks, "[net]")), ["id-net"], "what they have is not taken from them: {labels} {tasks}");
+            assert_eq!(network_ids(&with(labels, tasks, "[net]")), ["id-net"], "attached networks are kept: {labels} {tasks}");
         }
         assert_eq!(network_ids(&with(labels, "[{state: new, networks: []}, {}]", "[other]")), ["id-net"], "{labels}");
     }
@@ -373,7 +373,7 @@ fn the_control_network_is_recognised_by_its_users_under_any_name() {
           - {name: impostor, networks: [channel], tasks: 1, labels: {swarmgate.owner: swarmgate, swarmgate.role: extension}}
         ",
     );
-    assert_eq!(network_ids(&translate(&cluster(), &world)), ["id-channel"], "nobody takes a network out of use by labels of his own");
+    assert_eq!(network_ids(&translate(&cluster(), &world)), ["id-channel"], "labels of a service do not make a network unusable");
     let extension = world.services.values_mut().find(|service| service.name == "swarmgate-extension-default").unwrap();
     extension.labels.insert("swarmgate.owner".to_owned(), "swarmgate".to_owned());
     assert_eq!(network_ids(&translate(&cluster(), &world)), [""; 0]);
@@ -396,7 +396,7 @@ fn an_internal_network_does_not_remove_published_ports_of_nodes() {
     };
     let refused = [FindingCode::UnsuitableNetwork, FindingCode::NoEndpoints];
     assert_eq!(with(PublishMode::Host, "[]"), refused);
-    assert_eq!(with(PublishMode::Host, "[other]"), refused, "it goes when its services go");
+    assert_eq!(with(PublishMode::Host, "[other]"), refused, "it disappears with its services");
     assert_eq!(with(PublishMode::Host, "[swarmgate-control]"), []);
     assert_eq!(with(PublishMode::Ingress, "[]"), [], "the routing mesh is not internal");
 }

@@ -92,7 +92,7 @@ fn a_cluster_without_a_tls_port_is_reported() {
     let count = count_of(&translation.findings);
     assert_eq!((count[&FindingCode::TlsNotPublished], count[&FindingCode::RedirectWithoutTls]), (2, 1));
     assert!(translation.table.passthrough.is_empty() && bindings(&translation).is_empty());
-    assert!(!translation.table.hosts[&host("a.test")].paths.values().any(|route| route.https_only), "plain HTTP is all there is");
+    assert!(!translation.table.hosts[&host("a.test")].paths.values().any(|route| route.https_only), "only plain HTTP is published");
 }
 
 fn redirects_of(labels: &str) -> (Vec<String>, Vec<FindingCode>) {
@@ -151,7 +151,7 @@ fn a_redirect_from_or_to_missing_tls_is_reported() {
     let (redirects, codes) = redirects_of("redirects: \"https://a.test,http://b.test\"");
     assert_eq!((redirects, codes), (vec![], vec![FindingCode::LabelWithoutEffect]), "no request arrives for it");
     let (redirects, codes) = redirects_of("redirects: \"http://a.test,https://a.test;http://b.test,https://elsewhere.test\"");
-    assert_eq!((redirects.len(), codes), (2, vec![FindingCode::RedirectWithoutTls]), "what others publish is not known here");
+    assert_eq!((redirects.len(), codes), (2, vec![FindingCode::RedirectWithoutTls]), "hosts published elsewhere are not known here");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
         // Once the entry is written again it decides about the owner, and that stays so when the host is shared.
         change(&mut story, Sharing::SameStack, Some(vec![named("*", &[])]));
         story.check("h.test", &["a"]);
-        assert_eq!(story.label, None, "nothing is left to be remembered");
+        assert_eq!(story.label, None, "nothing needs to be recorded");
         change(&mut story, Sharing::SameStack, entry());
         story.check("h.test", &["b"]);
         assert!(taken(&story, "a").0.contains("spec.hosts.allow names the service b of another stack for it"), "{:?}", taken(&story, "a"));

@@ -46,7 +46,7 @@ fn a_team_with_very_many_refused_requests_hurts_only_itself() {
     let translation = story.pass();
     let published = ["h0.test", "h999.test", "other.test", "first.test", "second.test", "third.test"];
     assert_eq!(published.map(|name| is_published(&translation, name)), [true, true, true, true, false, false]);
-    assert_eq!(default_services(&translation), ["d"], "that is no host");
+    assert_eq!(default_services(&translation), ["d"], "the default backend is not a host");
     let [c, d] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
     assert_eq!([c, d].map(|finding| finding.subject.to_string()), ["service c", "service d"]);
     let words = "the service requests 2 hosts and 0 redirects; its team (the stack squat) already requests 30000 hosts and 0 redirects, published or not, \
@@ -138,7 +138,7 @@ fn redirects_are_counted_with_their_source_host() {
         assert_eq!(left(), (2, 1_000, None), "{number}");
     }
     let (hosts, redirects, finding) = left();
-    assert_eq!((hosts, redirects), (1, 0), "a host never comes without its redirects");
+    assert_eq!((hosts, redirects), (1, 0), "a host is never kept without its redirects");
     let finding = finding.unwrap();
     assert!(finding.message.contains("asks for 301 hosts and 150000 redirects") && finding.message.ends_with(": h.test"), "{finding}");
     assert!(finding.remedy.ends_with("raise spec.limits.team.locations."), "{finding}");
