@@ -27,7 +27,7 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
 fn hosts(effects: &Effects<'_>) -> String {
     let (may, not): (Vec<_>, Vec<_>) = effects.asked.hosts.iter().partition(|host| is_admitted(effects, host));
     if effects.asked.closed && !may.is_empty() {
-        return format!("{} gets no answer: the service is closed, because a label looks like access control", list(&may));
+        return format!("no answer at {}: the service is closed, because a label looks like access control", list(&may));
     }
     let (here, elsewhere): (Vec<_>, Vec<_>) = may.into_iter().partition(|host| effects.standing.is_at(host));
     let (over, elsewhere): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(|host| is_over_limit(effects, host));

@@ -82,7 +82,7 @@ impl Walk<'_> {
             let remedy = "Correct what the engine's error message names; the route is tried again when it changes.";
             return Outcome::nobody(status, format!("only this route is left out: {reason}"), remedy);
         }
-        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "it has no usable endpoint".to_owned());
+        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no usable endpoint".to_owned());
         // Closed services are only in the report.
         let reported = || self.route.iter().flat_map(|route| &route.services).map(|service| service.service.as_str());
         let names: Vec<&str> = if pool.services.is_empty() {

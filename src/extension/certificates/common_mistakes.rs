@@ -34,7 +34,7 @@ pub(super) fn why_no_block(content: &[u8]) -> Option<&'static str> {
     } else if has(b"-----BEGIN") && !has(b"\n") && has(b"\r") {
         "its lines end with CR only; store it with Unix or Windows line breaks"
     } else if has(b"-----BEGIN") {
-        "its -----BEGIN ...----- line contains other characters; it must stand alone on its line, without leading spaces"
+        "its -----BEGIN ...----- line contains other characters; it must be alone on its line, without leading spaces"
     } else if has(b"LS0tLS1CRUdJTi") {
         "it is PEM text that was encoded in base64 a second time; decode it (base64 -d)"
     } else if std::str::from_utf8(content).is_err() || content.contains(&0) {
