@@ -142,7 +142,7 @@ fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&
     let name = |id: &NetworkId| network_name(sources, service, id);
     let left_out = |id| translation.and_then(|translation| translation.left_out.get(id)).map(|why| format!(" (not used: {why})"));
     let attached: Vec<String> = service.networks.iter().map(|id| name(id) + &left_out(id).unwrap_or_default()).collect();
-    let attached = if attached.is_empty() { "none".to_owned() } else { attached.join(", ") };
+    let attached = if attached.is_empty() { "no network".to_owned() } else { attached.join(", ") };
     let used = translation.and_then(|translation| translation.reached_over.get(&service.id));
     let used: Vec<String> = used.into_iter().flatten().map(name).collect();
     let active = |route: &RouteReport| {
