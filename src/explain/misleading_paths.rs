@@ -281,7 +281,7 @@ mod tests {
     ];
 
     #[test]
-    fn ambiguous_paths_are_recognised() {
+    fn ambiguous_paths_are_recognized() {
         for odd in ODD {
             assert!(may_lead_elsewhere(odd), "{odd}");
         }

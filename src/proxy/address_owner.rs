@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_recognised_by_its_swarm_name() {
+    fn a_task_is_recognized_by_its_swarm_name() {
         let (tasks, anywhere) = (asked("tasks.web.net.").unwrap(), asked("tasks.web.").unwrap());
         let node = TASK.replace('0', "z");
         for (container, own, own_anywhere) in [

@@ -133,7 +133,7 @@ mod tests {
     fn the_second_silence_is_remembered_for_some_seconds_and_each_further_one_renews_it() {
         let (silences, noted) = silent_twice();
         assert_eq!(silences.turn(&key("web"), noted + HOLD - SECOND), Turn::Spare);
-        assert_eq!(silences.turn(&key("WEB"), noted), Turn::Ask, "Docker knows names as they are written");
+        assert_eq!(silences.turn(&key("WEB"), noted), Turn::Ask, "Docker compares names with case");
         assert_eq!(silences.turn(&Key::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), Turn::Ask);
         assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Renew);
         assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Spare, "another question is already open");

@@ -115,8 +115,12 @@ fn a_host_keeps_its_previous_material_until_the_new_object_is_mounted() {
     let awaiting = table(&[("a.example", "new"), ("b.example", "new"), ("c.example", "new")]);
     for _ in 0..2 {
         let resolved = mounts.resolve(&awaiting);
-        assert_eq!((shown(&resolved, "a.example"), shown(&resolved, "b.example")), (Some(one.clone()), Some(two.clone())), "each its own");
-        assert_eq!(shown(&resolved, "c.example"), None, "it had none");
+        assert_eq!(
+            (shown(&resolved, "a.example"), shown(&resolved, "b.example")),
+            (Some(one.clone()), Some(two.clone())),
+            "each host keeps its own"
+        );
+        assert_eq!(shown(&resolved, "c.example"), None, "the host had no certificate before");
         assert!(resolved.awaits);
         assert_eq!(states(&resolved), [("name-new", MaterialState::Awaited)]);
     }
@@ -141,8 +145,8 @@ fn plain_requests_are_not_sent_to_a_host_that_has_no_tls_yet() {
     let redirects = |resolved: &ResolvedTable, name: &str| resolved.table.hosts[&host(name)].paths.values().all(|route| route.https_only);
     for _ in 0..2 {
         let resolved = mounts.resolve(&after);
-        assert!(!redirects(&resolved, "a.example"), "it answers as before");
-        assert!(redirects(&resolved, "b.example"), "nobody was answered there before");
+        assert!(!redirects(&resolved, "a.example"), "the host answers as before");
+        assert!(redirects(&resolved, "b.example"), "the host had no answer before");
     }
     mounts.mount_pair("new", "a.example", 2099);
     assert_eq!(mounts.resolve(&after).table, after);
