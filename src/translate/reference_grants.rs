@@ -335,8 +335,8 @@ impl fmt::Display for Refused<'_, '_> {
             Refusal::Ours => write!(f, "the {kind} belongs to Swarmgate"),
             Refusal::Apart => write!(f, "the {kind} has another access label"),
             Refusal::OtherStack { service, object } => match (service.map(known), object.map(known)) {
-                (service, None) => write!(f, "the service belongs to {}, the {kind} to none", service.unwrap_or_default()),
-                (None, Some(object)) => write!(f, "the {kind} belongs to {object}, the service to none"),
+                (service, None) => write!(f, "the service belongs to {}, the {kind} to no stack", service.unwrap_or_default()),
+                (None, Some(object)) => write!(f, "the {kind} belongs to {object}, the service to no stack"),
                 (Some(service), Some(object)) => write!(f, "the service belongs to {service}, the {kind} to {object}"),
             },
         }

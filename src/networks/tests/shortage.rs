@@ -48,7 +48,7 @@ fn a_network_short_of_addresses_blocks_others_and_is_detached_if_the_shortage_la
     world.withdraw(&["a"]);
     world.short.clear();
     assert_eq!(world.at(1), ["a"]);
-    assert_eq!(world.at(INTERVAL), ["a", "c"], "b is due later");
+    assert_eq!(world.at(INTERVAL), ["a", "c"], "b is retried later");
     assert_eq!(full(&world.look()), [("net-b".to_owned(), Severity::Error)]);
 }
 
