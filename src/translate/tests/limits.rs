@@ -262,7 +262,7 @@ fn lost_hosts_are_closed_and_reported() {
         assert_eq!(over.iter().map(|route| route.place()).collect::<Vec<_>>(), ["*.z.test/", "x.w.test/", "y.test/"], "{more}");
         assert!(
             over.iter()
-                .all(|route| route.reason.as_deref() == Some("the service big asks for more than spec.limits.service.routes allows"))
+                .all(|route| route.reason.as_deref() == Some("the service big requests more than spec.limits.service.routes allows"))
         );
         translation.table.closed.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
