@@ -160,8 +160,8 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
         ""
     };
     let remedy = format!(
-        "No action is needed if that proxy publishes it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md lists all \
-         labels."
+        "No action is needed if that proxy publishes it. To publish it with Swarmgate, set {ours} under deploy.labels{more}; \
+         docs/labels.md lists all labels."
     );
     let finding = Finding::new(FindingCode::OtherProxyLabels, subject(service), message).with_remedy(remedy);
     let key = service.labels.keys().find(|written| written.eq_ignore_ascii_case(key)).map_or(key, String::as_str);

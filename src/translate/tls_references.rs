@@ -80,7 +80,7 @@ fn secret(
 
 /// A CA is not secret, so a config works as well.
 fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
-    let follows = "its certificate cannot be verified, so its routes answer 503";
+    let follows = "the application's certificate cannot be verified, so its routes answer 503";
     let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
     reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
 }
