@@ -66,7 +66,7 @@ word_enum! {
         Failed = "Failed",
         /// Swarm paused or rolled back a rollout.
         RolloutFailed = "RolloutFailed",
-        /// The engine rejected the configuration.
+        /// The engine refused the configuration.
         EngineRefused = "EngineRefused",
         /// The engine could not test the configuration, or not in time; the test is repeated.
         EngineUnavailable = "EngineUnavailable",
@@ -92,7 +92,7 @@ word_enum! {
         LimitExceeded = "LimitExceeded",
         /// The certificate of at least one route's application cannot be verified, because the CA cannot be used.
         NoValidCa = "NoValidCACertificate",
-        /// The engine rejects at least one route, which is left out.
+        /// The engine refuses at least one route, which is left out.
         Quarantined = "Quarantined",
         /// The proxies are not attached to the networks of at least one route's tasks: not yet, or no longer.
         NetworkMissing = "NetworkMissing",

@@ -225,7 +225,7 @@ catalog! {
     // --- runtime
     /// A route has no running endpoint, so it answers 503.
     NoEndpoints = Info, Remedy::PerCase;
-    /// The engine rejected the rendered configuration; the last good one stays in use.
+    /// The engine refused the rendered configuration; the last good one stays in use.
     EngineRefused = Error, Remedy::Always(
         "Find the host or option in the engine's error message, and change the label or setting that it comes from.",
     );
@@ -236,7 +236,7 @@ catalog! {
     );
     /// The engine's version has known vulnerabilities.
     EngineVulnerable = Warning, Remedy::PerCase;
-    /// The engine rejects only this route (or raw line, or template); it is left out, and everything else is served.
+    /// The engine refuses only this route (or raw line, or template); it is left out, and everything else is served.
     RouteQuarantined = Error, Remedy::Usually("Correct what the engine's error message names; it is tried again when it changes.");
     /// The configuration for the proxies exceeds the maximum message size; the last one within it stays in use.
     MessageTooLarge = Error, Remedy::Always(

@@ -104,7 +104,7 @@ pub enum RouteState {
     NoEndpoints,
     /// Its service exceeds a limit of `spec.limits`, so the route is not published: 503.
     OverLimit,
-    /// The engine rejects it, so it is left out until it changes: 503.
+    /// The engine refuses it, so it is left out until it changes: 503.
     Quarantined,
     /// The certificate of its application cannot be verified as requested, because the CA cannot be used: 503.
     Unverifiable,
