@@ -27,7 +27,7 @@ pub struct ServiceCluster {
     pub api_version: ApiVersion,
     /// Always `ServiceCluster`.
     pub kind: Kind,
-    /// The document's name and free annotations.
+    /// The name of the document, and annotations.
     pub metadata: Metadata,
     /// The desired state.
     pub spec: ClusterSpec,
@@ -76,7 +76,7 @@ pub struct ClusterSpec {
     /// of clients that no attached network may overlap). If omitted, the proxies are attached to the networks of the routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub networks: Option<NetworksSpec>,
-    /// Which hosts may be published, and by whom.
+    /// Which hosts may be published, and by which services.
     #[serde(default, skip_serializing_if = "HostsSpec::is_open")]
     pub hosts: HostsSpec,
     /// Which services may use which secrets and configs as TLS material, in addition to their own.

@@ -1,19 +1,19 @@
-//! The checked rules on which services may use which secrets and configs: what an administrator opens beyond the services'
+//! The checked rules on which services may use which secrets and configs: what an administrator grants beyond the services'
 //! own. Created only by the document reader.
 
 use crate::types::{ObjectGlob, ServiceGlob};
 
-/// What an administrator opens. Nothing by default.
+/// What an administrator grants. Nothing by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MaterialRules {
     /// Everything, to every service.
     Anyone,
-    /// What one of the rules opens.
+    /// What one of the rules grants.
     Rules(Vec<MaterialRule>),
 }
 
 impl MaterialRules {
-    /// Whether anything is opened at all.
+    /// Whether anything is granted at all.
     pub fn open_anything(&self) -> bool {
         !matches!(self, Self::Rules(rules) if rules.is_empty())
     }

@@ -1,4 +1,4 @@
-//! `spec.material`: converts it to rules, and reports lists that open nothing.
+//! `spec.material`: converts it to rules, and reports lists that grant nothing.
 
 use super::document_error::Mistakes;
 use super::fields::Fields;
@@ -34,7 +34,7 @@ fn patterns(texts: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refu
     texts.map(|texts| texts.iter().map(|text| ServiceGlob::parse(text)).collect()).transpose()
 }
 
-/// An empty list is still a list: it opens nothing, which is rarely intended. The same applies to an access label that no
+/// An empty list is still a list: it grants nothing, which is rarely intended. The same applies to an access label that no
 /// service can have.
 pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/material/allow";

@@ -69,7 +69,7 @@ pub enum BackendMode {
     Vip,
 }
 
-/// TLS towards clients.
+/// TLS to clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsLabels {
     /// The secret with the certificate.
@@ -82,7 +82,7 @@ pub struct TlsLabels {
     pub passthrough: bool,
 }
 
-/// The protocol towards the application.
+/// The protocol to the application.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackendProtocol {
     /// HTTP/1.1.
