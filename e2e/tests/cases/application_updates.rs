@@ -11,13 +11,13 @@ use super::shared_swarm::{DEFAULT, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("follows::scaling_up_without_a_lost_request", scale_up).with_traffic(),
-        case("follows::scaling_down_without_a_lost_request", scale_down).with_traffic(),
-        case("follows::an_image_update_stop_first_without_a_lost_request", update_stop_first).with_traffic(),
-        case("follows::an_image_update_start_first_without_a_lost_request", update_start_first).with_traffic(),
-        case("follows::kept_connections_that_rest_never_end_at_a_task_that_is_gone", resting_connections).with_traffic(),
-        case("follows::changes_of_labels_without_a_lost_request", labels).with_traffic(),
-        case("follows::the_removal_of_a_service_without_a_lost_request_for_others", removal).with_traffic(),
+        case("application_updates::scaling_up_without_a_lost_request", scale_up).with_traffic(),
+        case("application_updates::scaling_down_without_a_lost_request", scale_down).with_traffic(),
+        case("application_updates::an_image_update_stop_first_without_a_lost_request", update_stop_first).with_traffic(),
+        case("application_updates::an_image_update_start_first_without_a_lost_request", update_start_first).with_traffic(),
+        case("application_updates::kept_connections_that_rest_never_end_at_a_task_that_is_gone", resting_connections).with_traffic(),
+        case("application_updates::changes_of_labels_without_a_lost_request", labels).with_traffic(),
+        case("application_updates::the_removal_of_a_service_without_a_lost_request_for_others", removal).with_traffic(),
     ]
 }
 

@@ -8,7 +8,7 @@ use super::shared_swarm::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
-    vec![case("authorities::only_applications_that_the_named_authority_signed_are_spoken_to", named)]
+    vec![case("backend_ca::only_applications_that_the_named_authority_signed_are_spoken_to", named)]
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;

@@ -11,9 +11,9 @@ use super::shared_swarm::{DEFAULT, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("vip::the_virtual_address_is_the_only_endpoint", only_endpoint),
-        case("vip::nothing_changes_at_the_proxies_when_tasks_do", tasks_change),
-        case("vip::a_service_without_a_virtual_address_is_routed_by_its_tasks", without_vip),
+        case("backend_mode_vip::the_virtual_address_is_the_only_endpoint", only_endpoint),
+        case("backend_mode_vip::nothing_changes_at_the_proxies_when_tasks_do", tasks_change),
+        case("backend_mode_vip::a_service_without_a_virtual_address_is_routed_by_its_tasks", without_vip),
     ]
 }
 

@@ -11,8 +11,8 @@ use super::shared_swarm::{DEFAULT, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("protocols::applications_get_http2_in_plain_text_when_a_label_says_so", h2c),
-        case("protocols::applications_get_tls_that_nobody_checks_when_a_label_says_so", tls),
+        case("backend_protocols::applications_get_http2_in_plain_text_when_a_label_says_so", h2c),
+        case("backend_protocols::applications_get_tls_that_nobody_checks_when_a_label_says_so", tls),
     ]
 }
 

@@ -13,7 +13,7 @@ use super::shared_swarm::{DEFAULT, GATE, declare};
 const CLIENT: &str = "203.0.113.9";
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![Case::new("fronts::a_load_balancer_in_front_is_believed_and_nobody_else_is", GATE, balancer)]
+    vec![Case::new("behind_load_balancer::a_load_balancer_in_front_is_believed_and_nobody_else_is", GATE, balancer)]
 }
 
 fn balancer(world: &World) -> Result<()> {

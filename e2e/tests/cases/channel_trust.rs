@@ -20,14 +20,14 @@ const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("trust::services_with_our_aliases_get_nothing_and_stop_nothing", aliases),
-        case("trust::the_channel_speaks_to_nobody_without_a_certificate", strangers),
-        case("trust::a_forged_token_secret_is_mounted_by_nobody", forged_token),
-        case("trust::a_token_in_a_strangers_hand_gets_no_certificate", stolen_token),
-        case("trust::a_service_that_somebody_made_in_our_name_is_taken_over_and_does_our_work", intruder),
-        case("trust::a_label_on_our_service_starts_no_endless_writing", label),
-        case("trust::the_recipe_replaces_the_authority_and_costs_no_request", replaced).with_traffic(),
-        case("trust::the_authority_is_the_operators_own_and_outlives_deployments", authority),
+        case("channel_trust::services_with_our_aliases_get_nothing_and_stop_nothing", aliases),
+        case("channel_trust::the_channel_speaks_to_nobody_without_a_certificate", strangers),
+        case("channel_trust::a_forged_token_secret_is_mounted_by_nobody", forged_token),
+        case("channel_trust::a_token_in_a_strangers_hand_gets_no_certificate", stolen_token),
+        case("channel_trust::a_service_that_somebody_made_in_our_name_is_taken_over_and_does_our_work", intruder),
+        case("channel_trust::a_label_on_our_service_starts_no_endless_writing", label),
+        case("channel_trust::the_recipe_replaces_the_authority_and_costs_no_request", replaced).with_traffic(),
+        case("channel_trust::the_authority_is_the_operators_own_and_outlives_deployments", authority),
     ]
 }
 

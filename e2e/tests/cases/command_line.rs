@@ -12,12 +12,12 @@ use super::shared_swarm::{CLUSTERS, DEFAULT, GATE, SPEC};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("people::status_shows_clusters_routes_and_findings", status),
-        case("people::plan_on_a_still_world_is_empty_and_writes_nothing", plan),
-        case("people::the_endpoints_answer", endpoints),
-        case("people::without_the_token_only_monitoring_answers", strangers),
-        case("people::the_page_shows_in_a_browser_that_runs_nothing_of_what_others_wrote", page),
-        case("people::explain_says_what_the_proxies_do", explain),
+        case("command_line::status_shows_clusters_routes_and_findings", status),
+        case("command_line::plan_on_a_still_world_is_empty_and_writes_nothing", plan),
+        case("command_line::the_endpoints_answer", endpoints),
+        case("command_line::without_the_token_only_monitoring_answers", strangers),
+        case("command_line::the_page_shows_in_a_browser_that_runs_nothing_of_what_others_wrote", page),
+        case("command_line::explain_says_what_the_proxies_do", explain),
     ]
 }
 

@@ -13,14 +13,14 @@ use super::shared_swarm::{CLUSTERS, DEFAULT, DEV, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("failures::a_restarted_operator_writes_nothing_on_a_still_world", restarted),
-        case("failures::an_operator_killed_in_the_middle_of_a_rollout_converges", killed_in_rollout),
-        case("failures::the_extension_killed_traffic_goes_on", extension_killed).with_traffic(),
-        case("failures::a_killed_proxy_is_replaced_and_serves", proxy_killed),
-        case("failures::a_new_proxy_serves_while_operator_and_extension_are_down", alone),
-        case("failures::who_does_not_follow_any_more_is_told_as_an_error_within_ten_seconds", not_following),
-        case("failures::the_docker_api_hangs_traffic_goes_on_and_nothing_is_removed", api_hangs).with_traffic(),
-        case("failures::the_managers_engine_killed_traffic_goes_on_and_nothing_is_removed", daemon_killed).with_traffic(),
+        case("component_failures::a_restarted_operator_writes_nothing_on_a_still_world", restarted),
+        case("component_failures::an_operator_killed_in_the_middle_of_a_rollout_converges", killed_in_rollout),
+        case("component_failures::the_extension_killed_traffic_goes_on", extension_killed).with_traffic(),
+        case("component_failures::a_killed_proxy_is_replaced_and_serves", proxy_killed),
+        case("component_failures::a_new_proxy_serves_while_operator_and_extension_are_down", alone),
+        case("component_failures::who_does_not_follow_any_more_is_told_as_an_error_within_ten_seconds", not_following),
+        case("component_failures::the_docker_api_hangs_traffic_goes_on_and_nothing_is_removed", api_hangs).with_traffic(),
+        case("component_failures::the_managers_engine_killed_traffic_goes_on_and_nothing_is_removed", daemon_killed).with_traffic(),
     ]
 }
 

@@ -23,8 +23,8 @@ const STRANGERS: usize = 12;
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("silence::nobody_who_got_an_old_address_answers_for_a_host", stranger).with_traffic(),
-        case("silence::a_restart_of_operator_or_extension_takes_no_proxy_to_names", restarts).with_traffic(),
+        case("control_plane_silence::nobody_who_got_an_old_address_answers_for_a_host", stranger).with_traffic(),
+        case("control_plane_silence::a_restart_of_operator_or_extension_takes_no_proxy_to_names", restarts).with_traffic(),
     ]
 }
 

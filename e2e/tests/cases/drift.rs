@@ -13,13 +13,13 @@ use super::shared_swarm::{DEFAULT, DEV, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("fleet::a_declared_field_that_somebody_edits_goes_back", edited),
-        case("fleet::declared_replicas_that_somebody_scales_go_back", scaled),
-        case("fleet::published_ports_that_somebody_removes_come_back", unpublished),
-        case("fleet::a_deleted_proxy_service_comes_back_and_serves", proxy_deleted),
-        case("fleet::a_deleted_extension_service_comes_back", extension_deleted),
-        case("fleet::fields_that_are_left_out_stay_as_set_by_hand", left_out),
-        case("fleet::proxies_run_wherever_the_node_label_says", node_labels),
+        case("drift::a_declared_field_that_somebody_edits_goes_back", edited),
+        case("drift::declared_replicas_that_somebody_scales_go_back", scaled),
+        case("drift::published_ports_that_somebody_removes_come_back", unpublished),
+        case("drift::a_deleted_proxy_service_comes_back_and_serves", proxy_deleted),
+        case("drift::a_deleted_extension_service_comes_back", extension_deleted),
+        case("drift::fields_that_are_left_out_stay_as_set_by_hand", left_out),
+        case("drift::proxies_run_wherever_the_node_label_says", node_labels),
     ]
 }
 

@@ -26,14 +26,14 @@ const ELSEWHERE: &str = "node.labels.nodetype!=loadbalancer";
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, HOSTS, check);
     vec![
-        case("hosts::two_load_balancers_reach_applications_at_node_addresses_and_high_ports", load_balancers),
-        case("hosts::several_tasks_of_a_node_and_fixed_ports_are_endpoints_of_their_own", ports).with_traffic(),
-        case("hosts::the_label_bridge_leads_past_the_overlay", hybrid),
-        case("hosts::the_operator_moves_to_another_manager_and_everybody_finds_it", operator_moves).with_traffic(),
-        case("hosts::the_extension_moves_to_another_node_and_the_proxies_find_it", extension_moves).with_traffic(),
-        case("hosts::a_service_on_our_port_of_another_manager_is_told_nothing_and_stops_nothing", impostor),
-        case("hosts::with_operator_and_extension_down_traffic_goes_on_and_new_proxies_serve", alone).with_traffic(),
-        case("hosts::the_operators_manager_lost_another_one_is_found", manager_lost),
+        case("host_mode::two_load_balancers_reach_applications_at_node_addresses_and_high_ports", load_balancers),
+        case("host_mode::several_tasks_of_a_node_and_fixed_ports_are_endpoints_of_their_own", ports).with_traffic(),
+        case("host_mode::the_label_bridge_leads_past_the_overlay", hybrid),
+        case("host_mode::the_operator_moves_to_another_manager_and_everybody_finds_it", operator_moves).with_traffic(),
+        case("host_mode::the_extension_moves_to_another_node_and_the_proxies_find_it", extension_moves).with_traffic(),
+        case("host_mode::a_service_on_our_port_of_another_manager_is_told_nothing_and_stops_nothing", impostor),
+        case("host_mode::with_operator_and_extension_down_traffic_goes_on_and_new_proxies_serve", alone).with_traffic(),
+        case("host_mode::the_operators_manager_lost_another_one_is_found", manager_lost),
     ]
 }
 

@@ -9,7 +9,7 @@ use swarmgate_e2e::world::{App, Case, World};
 use super::shared_swarm::{DEFAULT, DEV, GATE, MESH, STOCK};
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![Case::new("still::a_still_world_is_looked_at_and_not_written_to", GATE, still)]
+    vec![Case::new("idle_swarm::a_still_world_is_looked_at_and_not_written_to", GATE, still)]
 }
 
 /// Several times the interval of complete observations, with routes in every cluster.

@@ -11,12 +11,12 @@ use super::shared_swarm::{DEFAULT, DEV, GATE, MESH};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("networks::a_service_on_a_new_network_is_served_and_its_network_released", attach_and_release),
-        case("networks::behind_the_routing_mesh_attaching_loses_no_request", attach_without_loss).with_traffic(),
-        case("networks::the_network_label_chooses_among_several", label_chooses),
-        case("networks::a_closed_list_is_never_left", closed_list),
-        case("networks::no_bad_network_costs_another_route_a_request_in_host_mode", bad_in_host_mode).with_traffic(),
-        case("networks::no_bad_network_costs_another_route_a_request_behind_the_routing_mesh", bad_behind_the_mesh).with_traffic(),
+        case("network_attachment::a_service_on_a_new_network_is_served_and_its_network_released", attach_and_release),
+        case("network_attachment::behind_the_routing_mesh_attaching_loses_no_request", attach_without_loss).with_traffic(),
+        case("network_attachment::the_network_label_chooses_among_several", label_chooses),
+        case("network_attachment::a_closed_list_is_never_left", closed_list),
+        case("network_attachment::no_bad_network_costs_another_route_a_request_in_host_mode", bad_in_host_mode).with_traffic(),
+        case("network_attachment::no_bad_network_costs_another_route_a_request_behind_the_routing_mesh", bad_behind_the_mesh).with_traffic(),
     ]
 }
 

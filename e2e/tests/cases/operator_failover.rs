@@ -30,7 +30,7 @@ const FAILOVER_WORLD: Setting = Setting { name: "failover", nodes: 3, managers: 
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, FAILOVER_WORLD, check);
-    vec![case("failover::the_operators_manager_lost_another_takes_over", manager_lost).with_traffic()]
+    vec![case("operator_failover::the_operators_manager_lost_another_takes_over", manager_lost).with_traffic()]
 }
 
 fn prepare(world: &World) -> Result<()> {

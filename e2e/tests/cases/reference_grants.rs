@@ -12,8 +12,8 @@ use super::tls::{TLS, await_tls, pair, secured, shown, store_pair};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("grants::a_secret_is_used_only_while_it_is_granted", granted_and_withdrawn),
-        case("grants::no_label_reaches_swarmgates_own_secrets", own_secrets),
+        case("reference_grants::a_secret_is_used_only_while_it_is_granted", granted_and_withdrawn),
+        case("reference_grants::no_label_reaches_swarmgates_own_secrets", own_secrets),
     ]
 }
 

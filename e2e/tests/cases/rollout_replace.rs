@@ -7,7 +7,7 @@ use super::shared_swarm::{GATE, STOCK};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
-    vec![case("replace::a_stock_nginx_serves_and_follows", follows)]
+    vec![case("rollout_replace::a_stock_nginx_serves_and_follows", follows)]
 }
 
 fn follows(world: &World) -> Result<()> {

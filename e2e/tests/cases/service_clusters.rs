@@ -9,9 +9,9 @@ use super::shared_swarm::{DEFAULT, DEV, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("clusters::the_same_host_has_different_answers_in_two_clusters", same_host),
-        case("clusters::breaking_one_leaves_the_other_untouched", broken_apart).with_traffic(),
-        case("clusters::an_unknown_cluster_is_a_finding_and_publishes_nothing", unknown_cluster),
+        case("service_clusters::the_same_host_has_different_answers_in_two_clusters", same_host),
+        case("service_clusters::breaking_one_leaves_the_other_untouched", broken_apart).with_traffic(),
+        case("service_clusters::an_unknown_cluster_is_a_finding_and_publishes_nothing", unknown_cluster),
     ]
 }
 

@@ -8,10 +8,10 @@ use super::shared_swarm::{DEFAULT, GATE, MESH};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("serves::a_labelled_service_on_every_proxy", on_every_proxy),
-        case("serves::through_the_routing_mesh_on_every_node", through_the_mesh),
-        case("serves::applications_learn_about_the_client_and_clients_about_the_way", headers),
-        case("serves::large_bodies_in_both_directions", large_bodies),
+        case("serving::a_labelled_service_on_every_proxy", on_every_proxy),
+        case("serving::through_the_routing_mesh_on_every_node", through_the_mesh),
+        case("serving::applications_learn_about_the_client_and_clients_about_the_way", headers),
+        case("serving::large_bodies_in_both_directions", large_bodies),
     ]
 }
 

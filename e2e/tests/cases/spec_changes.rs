@@ -12,12 +12,12 @@ use super::shared_swarm::{CLUSTERS, DEFAULT, DEV, GATE, MESH, SPEC, await_operat
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("spec::constraints_replicas_and_ports_are_followed", followed),
-        case("spec::constraints_that_leave_the_document_let_tasks_go_everywhere", unconstrained),
-        case("spec::a_change_that_needs_no_new_tasks_makes_none", no_new_tasks).with_traffic(),
-        case("spec::a_cluster_that_leaves_takes_its_objects_along_and_nobody_elses", cluster_leaves),
-        case("spec::a_cluster_with_an_impossible_image_delays_no_other", impossible_image),
-        case("spec::a_broken_spec_fails_the_charts_update_and_the_last_one_stays_in_force", broken).with_traffic(),
+        case("spec_changes::constraints_replicas_and_ports_are_followed", followed),
+        case("spec_changes::constraints_that_leave_the_document_let_tasks_go_everywhere", unconstrained),
+        case("spec_changes::a_change_that_needs_no_new_tasks_makes_none", no_new_tasks).with_traffic(),
+        case("spec_changes::a_cluster_that_leaves_takes_its_objects_along_and_nobody_elses", cluster_leaves),
+        case("spec_changes::a_cluster_with_an_impossible_image_delays_no_other", impossible_image),
+        case("spec_changes::a_broken_spec_fails_the_charts_update_and_the_last_one_stays_in_force", broken).with_traffic(),
     ]
 }
 

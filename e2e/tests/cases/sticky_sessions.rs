@@ -16,8 +16,8 @@ const CLIENTS: u8 = 50;
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("stays::by_a_cookie_only_clients_of_ended_tasks_move", by_cookie),
-        case("stays::by_its_address_only_clients_of_ended_tasks_move", by_address),
+        case("sticky_sessions::by_a_cookie_only_clients_of_ended_tasks_move", by_cookie),
+        case("sticky_sessions::by_its_address_only_clients_of_ended_tasks_move", by_address),
     ]
 }
 

@@ -10,7 +10,7 @@ use super::BARE_MANAGERS;
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, BARE_MANAGERS, check);
-    vec![case("managers::the_swarm_can_be_written_to_after_its_leader_died", leader_dies)]
+    vec![case("three_managers::the_swarm_can_be_written_to_after_its_leader_died", leader_dies)]
 }
 
 fn leader_dies(world: &World) -> Result<()> {

@@ -12,8 +12,8 @@ use super::shared_swarm::{DEFAULT, GATE};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("canary::by_default_a_service_gets_its_share_of_the_replicas", by_replicas),
-        case("canary::a_weight_holds_whatever_the_replicas_and_changes_live", by_weight).with_traffic(),
+        case("traffic_split::by_default_a_service_gets_its_share_of_the_replicas", by_replicas),
+        case("traffic_split::a_weight_holds_whatever_the_replicas_and_changes_live", by_weight).with_traffic(),
     ]
 }
 
