@@ -16,7 +16,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("network_attachment::the_network_label_chooses_among_several", label_chooses),
         case("network_attachment::a_closed_list_is_never_left", closed_list),
         case("network_attachment::no_bad_network_costs_another_route_a_request_in_host_mode", bad_in_host_mode).with_traffic(),
-        case("network_attachment::no_bad_network_costs_another_route_a_request_behind_the_routing_mesh", bad_behind_the_mesh).with_traffic(),
+        case("network_attachment::no_bad_network_costs_another_route_a_request_behind_the_routing_mesh", bad_behind_the_mesh)
+            .with_traffic(),
     ]
 }
 
