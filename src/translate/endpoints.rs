@@ -147,7 +147,7 @@ fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: O
 
 /// Sends no request to a service that asks for access control which does not exist here.
 fn close(reach: &mut Reach<'_>) {
-    let why = "a label of the service sounds like access control and is not known here";
+    let why = "a label of the service looks like access control but is unknown";
     reach.excluded.extend(reach.candidates.drain(..).map(|candidate| not_used(candidate, why.to_owned())));
     reach.awaited.clear();
     reach.waits = None;

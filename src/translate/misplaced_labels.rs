@@ -17,13 +17,13 @@ pub fn slips(service: &Service) -> impl Iterator<Item = Finding> {
     on_container(service).into_iter().chain(of_other_proxy(service))
 }
 
-/// The finding for a service to be published whose containers have a label that sounds like access control. Its author
+/// The finding for a service to be published whose containers have a label that looks like access control. Its author
 /// expects restricted access, so no request is let through. `None` if there is no such label.
 pub fn closed_on_container(service: &Service) -> Option<Finding> {
     let only_there = |key: &str| !service.labels.contains_key(key);
     let mut asking = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
     let key = asking.next()?;
-    let message = "this label is set on the containers, where labels have no effect, and it sounds like access control, which no label \
+    let message = "this label is set on the containers, where labels have no effect, and it looks like access control, which no label \
                    provides: to keep unauthorized clients out, the service's routes are closed and answer 503";
     let finding = Finding::new(FindingCode::UnknownAccessLabel, subject(service), message);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })

@@ -16,7 +16,7 @@ use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 
 /// Why the route of a closed service answers 503.
-const CLOSED: &str = "a label of the service sounds like access control and is not known here, so the service is closed";
+const CLOSED: &str = "a label of the service looks like access control but is unknown, so the service is closed";
 
 /// Whether a route answers 503 because its service is closed: only a change of its labels helps.
 pub fn is_closed(route: &RouteReport) -> bool {
