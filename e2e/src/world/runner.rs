@@ -135,7 +135,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
             conclusion.num_failed += 1;
         }
     }
-    times::tell(&run.times.lock().unwrap_or_else(PoisonError::into_inner), labs, run.began);
+    timing_report::tell(&run.times.lock().unwrap_or_else(PoisonError::into_inner), labs, run.began);
     if obstacle.is_some() && env::var_os(REQUIRED).is_some_and(|value| value == "required") {
         return ExitCode::FAILURE;
     }
@@ -189,7 +189,7 @@ impl Run {
         self.failed.fetch_add(usize::from(outcome.is_err()), Ordering::Relaxed);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(clock.stop());
-        times::write(&times);
+        timing_report::write(&times);
         drop(times);
         self.schedule.leave(place, stage.setting());
         outcome
