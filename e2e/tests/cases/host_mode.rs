@@ -9,12 +9,12 @@ use serde_json::Value;
 use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Case, STAYS, Setting, Steady, World, http_get};
 
-use super::{SLOW, trust};
+use super::{SLOW, channel_trust};
 
 /// Five nodes: three managers, and two workers that are load balancers.
 const HOSTS: Setting = Setting { name: "hosts", nodes: 5, managers: 3, prepare, before: settle };
 
-const SPEC: &str = include_str!("hosts.yaml");
+const SPEC: &str = include_str!("host_mode.yaml");
 /// Where the clusters of the declaration listen.
 const DEFAULT: u16 = 8181;
 const PINNED: u16 = 8182;
@@ -257,7 +257,7 @@ fn impostor(world: &World) -> Result<()> {
     let from = operator_on(world)?;
     let elsewhere = (1..=3).find(|k| *k != from).context("another manager")?;
     let place = format!("node.hostname==node{elsewhere}");
-    trust::impostor(world, "impostor", &["--publish", "mode=host,published=8081,target=8080", "--constraint", &place])?;
+    channel_trust::impostor(world, "impostor", &["--publish", "mode=host,published=8081,target=8080", "--constraint", &place])?;
     let before = world.task_ids(EXTENSION)?;
     world.update(EXTENSION, &["--force"])?;
     eventually(SLOW, "the extension is another task", || {
@@ -266,7 +266,7 @@ fn impostor(world: &World) -> Result<()> {
     })?;
     news_arrive(world, "past-the-impostor")?;
     world.await_converged("default")?;
-    trust::told_nothing(world, "impostor")
+    channel_trust::told_nothing(world, "impostor")
 }
 
 fn alone(world: &World) -> Result<()> {
