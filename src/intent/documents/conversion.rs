@@ -3,7 +3,7 @@
 
 use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
-use crate::intent::documents::{hosts, limits, material, networks, settings};
+use crate::intent::documents::{config_quotas, hosts, networks, reference_grants, settings};
 use crate::intent::formats::stop_signal;
 use crate::intent::placement_constraint::{Constraint, parse_preference};
 use crate::intent::quantity::{parse_cpus, parse_duration, parse_memory};

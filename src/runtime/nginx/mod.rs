@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::process::Command;
 
-use super::machine_adaptation::secret_files;
+use super::config_files::secret_files;
 use super::messages::{last_bytes, without_paths, without_secrets};
 use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, Resolving};
 use crate::protocol::container_contract::{ENGINE_BODY_DIR, ENGINE_MAIN_FILE};
