@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::protocol::freshness;
@@ -22,6 +23,12 @@ impl Moment {
     /// How long ago it was.
     pub fn age(self) -> Duration {
         Self::now().since(self)
+    }
+
+    /// The date of this moment by this machine's clock. Unlike the moment, it stays valid after a restart of the machine.
+    pub fn date(self) -> Timestamp {
+        let now = Timestamp::now();
+        now.checked_sub(self.age()).unwrap_or(now)
     }
 
     /// The time from an earlier moment to this one; zero if that one is later.
@@ -72,5 +79,11 @@ mod tests {
     fn moments_are_monotonic() {
         let first = Moment::now();
         assert!(first > Moment::default() && Moment::now() >= first && first.later(Duration::from_secs(1)) > Moment::now());
+    }
+
+    #[test]
+    fn the_date_of_a_moment_is_as_long_ago_as_the_moment() {
+        let ago = Timestamp::now().duration_since(Moment::now().earlier(Duration::from_secs(20)).date()).as_millis();
+        assert!((19_900..20_500).contains(&ago), "{ago}");
     }
 }

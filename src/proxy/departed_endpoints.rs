@@ -127,7 +127,7 @@ async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
                 agent.confirmations.note(offer, seen);
             }
             if whole {
-                agent.store.confirm(offer, super::date_of(seen));
+                agent.store.confirm(offer, seen.date());
             }
         }
         Ok(_) => {}

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::{Agent, date_of};
+use super::Agent;
 use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::protocol::messages::{BundleFault, ProxyConfig, Refusal};
 use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
@@ -41,7 +41,7 @@ fn cut(agent: &Agent, trouble: Option<&str>) {
 
 fn confirm(agent: &Agent, offer: &Digest, confirmed: Moment) {
     agent.confirmations.note(offer, confirmed);
-    agent.store.confirm(offer, date_of(confirmed));
+    agent.store.confirm(offer, confirmed.date());
 }
 
 fn offer(agent: &Agent, config: ProxyConfig) {

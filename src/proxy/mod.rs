@@ -45,7 +45,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::{ClientError, Confirmations, Moment};
+use crate::channel::{ClientError, Confirmations};
 use crate::http_server::{ServerLimits, serve};
 use crate::pki::TrustRoot;
 use crate::protocol::agent_settings::AgentSettings;
@@ -252,15 +252,9 @@ impl Agent {
     }
 
     /// When an offer was last confirmed.
-    fn confirmed_at(&self, offer: &Digest) -> jiff::Timestamp {
-        date_of(self.confirmations.of(offer))
+    fn confirmed_at(&self, offer: &Digest) -> Timestamp {
+        self.confirmations.of(offer).date()
     }
-}
-
-/// A moment as a date by this machine's clock, which stays valid after the agent and the machine restart.
-fn date_of(moment: Moment) -> jiff::Timestamp {
-    let now = jiff::Timestamp::now();
-    now.checked_sub(moment.age()).unwrap_or(now)
 }
 
 /// Runs until the engine has exited: `Ok` if that was requested, otherwise an error. Dropping the future leaves the engine running;

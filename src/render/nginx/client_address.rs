@@ -8,25 +8,13 @@
 //! - the client's address: [`variable`].
 
 mod forwarded;
+mod site_patterns;
+mod trusted_ranges;
 
 use super::writer::{Word, Writer};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 use crate::types::AddressRange;
-
-/// A valid port.
-macro_rules! port_pattern {
-    () => {
-        r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-    };
-}
-
-/// A host as clients may name it, with or without a port.
-macro_rules! site_pattern {
-    () => {
-        concat!(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::", port_pattern!(), ")?")
-    };
-}
-use {port_pattern, site_pattern};
+use site_patterns::{port_pattern, site_pattern};
 
 /// The last item of a list that every hop appends to. Items to its left may come from an untrusted client.
 macro_rules! last {
@@ -115,20 +103,8 @@ fn write_from_front(out: &mut Writer, peer: &'static str, trusted: &[AddressRang
     out.comment("Whether the connection comes from a trusted load balancer.");
     out.block("geo", &[peer.into(), "$from_front".into()], |geo| {
         geo.entry("default", "0");
-        write_trusted(geo, trusted);
+        trusted_ranges::write(geo, trusted);
     });
-}
-
-/// Writes one line of a `geo` for each range. An entire address family is written as its two halves, because nginx treats
-/// the whole as the default.
-fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
-    for range in trusted {
-        match (range.is_everybody(), range.is_v4()) {
-            (true, true) => ["0.0.0.0/1", "128.0.0.0/1"].into_iter().for_each(|half| geo.entry(half, "1")),
-            (true, false) => ["::/1", "8000::/1"].into_iter().for_each(|half| geo.entry(half, "1")),
-            (false, _) => geo.entry_words(&range.into(), &"1".into()),
-        }
-    }
 }
 
 /// The same in `stream`, where connections are passed through or handed on. The address of the connection is not replaced,

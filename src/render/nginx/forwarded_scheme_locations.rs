@@ -2,7 +2,7 @@
 //! scheme or the other. A load balancer that terminates TLS forwards HTTPS requests by plain HTTP, and must not be
 //! redirected to HTTPS again.
 
-use super::servers::{https_address, write_answer, write_both, write_default_backend};
+use super::location_answers::{https_address, write_answer, write_both, write_default_backend};
 use super::writer::{Word, Writer};
 use super::{Rendering, client_address};
 use crate::route::{Answer, Backend, VirtualHost};

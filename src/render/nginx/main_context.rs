@@ -48,7 +48,9 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     forwarded_scheme_locations::write_map(http, rendering);
     path_escapes::write_map(http);
     write_https_address(http, rendering);
-    write_proxying(http, rendering);
+    proxy_directives::write_http1_defaults(http, settings);
+    // Redirects contain only a path, because the external scheme and port are not known here.
+    http.directive("absolute_redirect", &["off".into()]);
     write_request_headers(http, rendering);
     if rendering.table.backends().any(|backend| backend.protocol.http2) {
         proxy_directives::write_http2_defaults(http, rendering);
@@ -132,47 +134,6 @@ fn write_maps(http: &mut Writer) {
         // No header at all, so that connections to applications are kept alive.
         map.entry("", "");
     });
-}
-
-fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
-    let settings = &rendering.table.settings;
-    http.directive("proxy_http_version", &[administrator_options::backend_http_version(settings)]);
-    http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
-    http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
-    http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
-    // Answers are passed on as they arrive: with buffers, nginx holds back an answer shorter than a buffer until the
-    // application closes, and an event stream cannot be told from a page in advance. One buffer and those of the kernel free
-    // the application from a usual answer to a slow client.
-    http.directive("proxy_buffering", &["off".into()]);
-    // Large cookies are common; with the default of one memory page such answers result in 502.
-    http.directive("proxy_buffer_size", &["32k".into()]);
-    http.directive("proxy_buffers", &["8".into(), "16k".into()]);
-    http.directive("proxy_busy_buffers_size", &["32k".into()]);
-    // An application answers only for its own requests: it must not make the engine request another location of the host.
-    http.directive("proxy_ignore_headers", &IGNORED_HEADERS.map(Word::from));
-    // If a connection fails, the request is retried elsewhere whatever its method; a request that was already sent only if
-    // it is idempotent (nginx's rule without `non_idempotent`). An answer of the application is final, whatever its status.
-    http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
-    http.directive("proxy_next_upstream_tries", &[TRIES_MAX.into()]);
-    http.directive("proxy_next_upstream_timeout", &[retry_time(settings)]);
-    // Redirects contain only a path, because the external scheme and port are not known here.
-    http.directive("absolute_redirect", &["off".into()]);
-}
-
-/// Response headers by which an application could control the engine.
-pub const IGNORED_HEADERS: [&str; 3] = ["X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Charset"];
-
-/// The maximum number of endpoints at which a request is tried.
-pub const TRIES_MAX: u32 = 5;
-
-/// The maximum time for finding an endpoint that accepts the request.
-pub fn retry_time(settings: &EngineSettings) -> Word {
-    Word::millis(retry_time_ms(settings))
-}
-
-/// The same in milliseconds.
-pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
-    settings.connect_timeout_ms.saturating_mul(3).max(1000)
 }
 
 /// Redirects to HTTPS contain the published port only for clients that named a port other than the default themselves: for

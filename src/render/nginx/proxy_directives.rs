@@ -1,9 +1,26 @@
-//! How a location passes its requests on: protocol, certificate checks, timeouts. Used by all pools.
+//! How requests are passed on to applications: protocol, certificate checks, timeouts, retries. The defaults for all locations,
+//! and what a single location adds. Used by all pools.
 
 use super::writer::{Word, Writer};
-use super::{Rendering, client_limits};
-use crate::route::{Backend, Verification};
+use super::{Rendering, administrator_options, client_limits, request_headers};
+use crate::route::{Backend, EngineSettings, Verification};
 use crate::types::ContextPath;
+
+/// Response headers by which an application could control the engine.
+const IGNORED_HEADERS: [&str; 3] = ["X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Charset"];
+
+/// The maximum number of endpoints at which a request is tried.
+pub const TRIES_MAX: u32 = 5;
+
+/// The maximum time for finding an endpoint that accepts the request.
+fn retry_time(settings: &EngineSettings) -> Word {
+    Word::millis(retry_time_ms(settings))
+}
+
+/// The same in milliseconds.
+pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
+    settings.connect_timeout_ms.saturating_mul(3).max(1000)
+}
 
 /// The destination of a location's requests.
 pub struct Target<'a> {
@@ -97,6 +114,29 @@ fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: 
     location.directive(words.trusted, &[trusted]);
 }
 
+/// Writes the settings of all locations that use HTTP/1.1 to applications.
+pub fn write_http1_defaults(http: &mut Writer, settings: &EngineSettings) {
+    http.directive("proxy_http_version", &[administrator_options::backend_http_version(settings)]);
+    http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
+    http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
+    http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    // Answers are passed on as they arrive: with buffers, nginx holds back an answer shorter than a buffer until the
+    // application closes, and an event stream cannot be told from a page in advance. One buffer and those of the kernel free
+    // the application from a usual answer to a slow client.
+    http.directive("proxy_buffering", &["off".into()]);
+    // Large cookies are common; with the default of one memory page such answers result in 502.
+    http.directive("proxy_buffer_size", &["32k".into()]);
+    http.directive("proxy_buffers", &["8".into(), "16k".into()]);
+    http.directive("proxy_busy_buffers_size", &["32k".into()]);
+    // An application answers only for its own requests: it must not make the engine request another location of the host.
+    http.directive("proxy_ignore_headers", &IGNORED_HEADERS.map(Word::from));
+    // If a connection fails, the request is retried elsewhere whatever its method; a request that was already sent only if
+    // it is idempotent (nginx's rule without `non_idempotent`). An answer of the application is final, whatever its status.
+    http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
+    http.directive("proxy_next_upstream_tries", &[TRIES_MAX.into()]);
+    http.directive("proxy_next_upstream_timeout", &[retry_time(settings)]);
+}
+
 /// Writes the settings of all locations that use HTTP/2 to applications.
 pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
@@ -104,9 +144,9 @@ pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("grpc_send_timeout", &[client_limits::http2_silence(settings)]);
     http.directive("grpc_read_timeout", &[client_limits::http2_silence(settings)]);
     http.directive("grpc_buffer_size", &["16k".into()]);
-    http.directive("grpc_ignore_headers", &super::main_context::IGNORED_HEADERS.map(Word::from));
+    http.directive("grpc_ignore_headers", &IGNORED_HEADERS.map(Word::from));
     http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
-    http.directive("grpc_next_upstream_tries", &[super::main_context::TRIES_MAX.into()]);
-    http.directive("grpc_next_upstream_timeout", &[super::main_context::retry_time(settings)]);
-    super::request_headers::write(http, rendering, "grpc_set_header");
+    http.directive("grpc_next_upstream_tries", &[TRIES_MAX.into()]);
+    http.directive("grpc_next_upstream_timeout", &[retry_time(settings)]);
+    request_headers::write(http, rendering, "grpc_set_header");
 }

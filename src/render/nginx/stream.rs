@@ -1,7 +1,7 @@
 //! TLS that is passed through: connections are routed by the server name in their first message, and passed on unchanged.
 //! All others are handed to the TLS-terminating servers within the engine.
 
-use super::servers::server_name;
+use super::server_names::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
 use super::{Rendering, administrator_options, client_address, client_limits, listeners, main_context, tls};

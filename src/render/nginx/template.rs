@@ -7,7 +7,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::json;
 
-use super::servers::server_name;
+use super::server_names::server_name;
 use super::upstreams::pool_name;
 use super::writer::Word;
 use super::{Pieces, Purpose, Rendering};

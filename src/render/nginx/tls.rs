@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::servers::{server_name, write_default_location, write_locations};
+use super::server_names::server_name;
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, administrator_options, listeners};
+use super::{Purpose, Rendering, administrator_options, listeners, locations};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
@@ -42,7 +42,7 @@ pub fn write_host(out: &mut Writer, rendering: &Rendering<'_>, host: &HostPatter
         write_listen(server, rendering, &["ssl".into()]);
         server.directive("server_name", &[server_name(host)]);
         write_certificate(server, rendering, binding);
-        write_locations(server, rendering, host, virtual_host, Scheme::Https);
+        locations::write(server, rendering, host, virtual_host, Scheme::Https);
     });
 }
 
@@ -88,7 +88,7 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
         match binding {
             Some(binding) => {
                 write_certificate(server, rendering, binding);
-                write_default_location(server, rendering, default.map(|default| &default.backend));
+                locations::write_default(server, rendering, default.map(|default| &default.backend));
             }
             None => write_refusal(server),
         }

@@ -5,7 +5,7 @@ mod forwarded;
 mod trusted_headers;
 mod uri_normalization;
 
-use super::{Nginx, main_context, request_headers, upstreams};
+use super::{Nginx, main_context, proxy_directives, request_headers, upstreams};
 use crate::render::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, RetryRule, StatusCodes};
 use crate::route::{Backend, ClientAddress, EngineSettings};
 
@@ -40,8 +40,8 @@ impl Behavior for Nginx {
 
     fn retry_rule(&self, settings: &EngineSettings) -> RetryRule {
         RetryRule {
-            tries_max: main_context::TRIES_MAX,
-            time_ms: main_context::retry_time_ms(settings),
+            tries_max: proxy_directives::TRIES_MAX,
+            time_ms: proxy_directives::retry_time_ms(settings),
             when: "if the connection cannot be established, and for methods other than POST, LOCK, and PATCH also if it breaks",
         }
     }

@@ -6,7 +6,8 @@
 //! part of another element: a match that starts further left is either outside of quotes at the comma before the element, or
 //! left with an open quote at the end.
 
-use super::{port_pattern, site_pattern, write_trusted};
+use super::site_patterns::{port_pattern, site_pattern};
+use super::trusted_ranges;
 use crate::render::nginx::writer::{Word, Writer};
 use crate::types::AddressRange;
 
@@ -162,7 +163,7 @@ fn write_hop(http: &mut Writer, hop: &Hop, next: Option<&Hop>, trusted: &[Addres
         geo.entry("default", "0");
         // nginx treats a value that is not an address as this one.
         geo.entry("255.255.255.255", "");
-        write_trusted(geo, trusted);
+        trusted_ranges::write(geo, trusted);
     });
     http.block("map", &[hop.trusted.into(), hop.choice.into()], |map| {
         map.entry("default", hop.before);
