@@ -41,7 +41,7 @@ fn tables(template: &ConfigTemplate) -> Vec<(String, RouteTable)> {
         let snapshot = case.snapshot();
         let table = |cluster| {
             let mut table = translate(cluster, &snapshot).table;
-            table.settings.template = Some(template.clone());
+            table.settings.nginx.template = Some(template.clone());
             (case.name.clone(), table)
         };
         case.clusters().0.iter().map(table).collect::<Vec<_>>()
@@ -105,7 +105,7 @@ fn the_built_in_parts_together_are_the_built_in_configuration() {
     let text = "{{ builtin.main }}{{ builtin.stream }}http {\n{{ builtin.http }}{{ builtin.upstreams }}{{ builtin.servers }}}\n";
     let (_, table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
     let mut plain = table.clone();
-    plain.settings.template = None;
+    plain.settings.nginx.template = None;
     for purpose in PURPOSES {
         let built_in = render(&plain, purpose).files[CONFIG_FILE].clone();
         let (_, built_in) = built_in.split_once('\n').expect("a comment of one line");

@@ -9,7 +9,7 @@ use crate::translate::Translation;
 
 /// What an explanation about a cluster depends on, if its configuration comes from a template.
 pub fn caveat(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation) -> Option<String> {
-    translation.table.settings.template.as_ref()?;
+    translation.table.settings.template()?;
     if runtime_state::is_template_left_out(sources, cluster) {
         return Some("with the built-in configuration, because the engine rejects the administrator's template".to_owned());
     }

@@ -11,7 +11,8 @@
 //! 2. `render/NAME/`: a unit struct that implements `Renderer` (what the engine writes) and [`Behavior`] (how it handles
 //!    requests, compared with the real engine by a test program of its own, as in `tests/nginx`).
 //! 3. Here: `mod NAME;` and one arm in each of `renderer` and [`behavior`].
-//! 4. `route/NAME.rs`, `intent/settings_spec.rs` and `intent/documents/settings.rs`: settings that only this engine has.
+//! 4. `route/NAME.rs` (as one field of `EngineSettings`, and in `route/settings_wire_form.rs`), `intent/settings_spec.rs` and
+//!    `intent/documents/settings.rs`: settings that only this engine has.
 //!    `intent/documents/field_dependencies.rs` lists the other engines' settings that it does not support.
 //! 5. Generated: `BLESS=1 cargo test --test specs`; a golden case with `engine: NAME`.
 //!

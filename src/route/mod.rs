@@ -7,16 +7,20 @@ mod config_size;
 mod nginx;
 mod path_precedence;
 mod quarantine_unit;
+mod raw_lines;
 mod scheme_precedence;
 mod settings;
+mod settings_wire_form;
 mod table;
 mod tls;
 mod traffic_split;
 
 pub use client_limits::{BODY_SPOOL_MAX, EdgeLimits, SizeBytes};
 pub use config_size::{Dimension, Footprint};
+pub use nginx::NginxSettings;
 pub use path_precedence::{Answer, Application, Place};
-pub use quarantine_unit::{LineList, Part};
+pub use quarantine_unit::Part;
+pub use raw_lines::LineList;
 pub use scheme_precedence::PlaceByScheme;
 pub use settings::{
     AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, PathRoute, RouteTable};
+use super::{Backend, LineList, PathRoute, RouteTable};
 use crate::types::{ContextPath, Digest, EngineLine, HostPattern, json_size};
 
 /// A piece of a table.
@@ -42,34 +42,6 @@ pub enum Part {
     },
 }
 
-/// A list of raw lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum LineList {
-    /// `tlsOptions`.
-    Tls,
-    /// `globalOptions`.
-    Global,
-    /// `httpOptions`.
-    Http,
-    /// `tcpOptions`.
-    Tcp,
-}
-
-impl LineList {
-    /// The setting that contains the list.
-    pub fn field(self) -> &'static str {
-        match self {
-            Self::Tls => "tlsOptions",
-            Self::Global => "globalOptions",
-            Self::Http => "httpOptions",
-            Self::Tcp => "tcpOptions",
-        }
-    }
-}
-
-const LISTS: [LineList; 4] = [LineList::Tls, LineList::Global, LineList::Http, LineList::Tcp];
-
 impl Part {
     /// Whether an administrator wrote it, not the author of a service.
     pub fn is_setting(&self) -> bool {
@@ -80,8 +52,11 @@ impl Part {
 impl RouteTable {
     /// Every part of the table, sorted.
     pub fn parts(&self) -> BTreeSet<Part> {
-        let lines = LISTS.into_iter().flat_map(|list| self.lines(list).iter().map(move |line| Part::Line { list, line: line.clone() }));
-        let single = self.settings.template.iter().map(|_| Part::Template).chain(self.default_backend.iter().map(|_| Part::DefaultBackend));
+        let lines = LineList::ALL
+            .into_iter()
+            .flat_map(|list| self.settings.lines(list).iter().map(move |line| Part::Line { list, line: line.clone() }));
+        let single =
+            self.settings.template().map(|_| Part::Template).into_iter().chain(self.default_backend.iter().map(|_| Part::DefaultBackend));
         let passthrough = self.passthrough.keys().map(|host| Part::Passthrough { host: host.clone() });
         let redirecting = self.hosts.iter().filter(|(_, virtual_host)| !virtual_host.redirects.is_empty());
         let redirects = redirecting.map(|(host, _)| Part::Redirects { host: host.clone() });
@@ -92,24 +67,6 @@ impl RouteTable {
         lines.chain(single).chain(passthrough).chain(redirects).chain(routes).collect()
     }
 
-    fn lines(&self, list: LineList) -> &Vec<EngineLine> {
-        match list {
-            LineList::Tls => &self.settings.tls_options,
-            LineList::Global => &self.settings.global_options,
-            LineList::Http => &self.settings.http_options,
-            LineList::Tcp => &self.settings.tcp_options,
-        }
-    }
-
-    fn lines_mut(&mut self, list: LineList) -> &mut Vec<EngineLine> {
-        match list {
-            LineList::Tls => &mut self.settings.tls_options,
-            LineList::Global => &mut self.settings.global_options,
-            LineList::Http => &mut self.settings.http_options,
-            LineList::Tcp => &mut self.settings.tcp_options,
-        }
-    }
-
     /// The content of a part, regardless of its endpoints: if it is unchanged, trying the part again is pointless.
     pub fn identity_of(&self, part: &Part) -> Option<Digest> {
         let named = |backend: &Backend| {
@@ -118,8 +75,8 @@ impl RouteTable {
             backend
         };
         match part {
-            Part::Line { list, line } => self.lines(*list).contains(line).then(|| Digest::of_json(line)),
-            Part::Template => self.settings.template.as_ref().map(Digest::of_json),
+            Part::Line { list, line } => self.settings.lines(*list).contains(line).then(|| Digest::of_json(line)),
+            Part::Template => self.settings.template().map(Digest::of_json),
             Part::DefaultBackend => {
                 let default = self.default_backend.as_ref();
                 default.map(|default| Digest::of_json(&(named(&default.backend), &default.tls, default.https_only)))
@@ -137,7 +94,7 @@ impl RouteTable {
     pub fn size_of(&self, part: &Part) -> usize {
         match part {
             Part::Line { line, .. } => json_size(line),
-            Part::Template => json_size(&self.settings.template),
+            Part::Template => json_size(&self.settings.template()),
             Part::DefaultBackend => json_size(&self.default_backend),
             Part::Passthrough { host } => json_size(&self.passthrough.get(host)),
             Part::Redirects { host } => json_size(&self.hosts.get(host).map(|host| &host.redirects)),
@@ -184,8 +141,8 @@ impl RouteTable {
         let mut table = self.clone();
         for part in parts {
             match part {
-                Part::Line { list, line } => table.lines_mut(*list).retain(|other| other != line),
-                Part::Template => table.settings.template = None,
+                Part::Line { list, line } => table.settings.lines_mut(*list).retain(|other| other != line),
+                Part::Template => table.settings.remove_template(),
                 Part::DefaultBackend => table.default_backend = None,
                 Part::Redirects { host } => {
                     if let Some(virtual_host) = table.hosts.get_mut(host) {
@@ -214,7 +171,7 @@ mod tests {
         let host = VirtualHost { paths: paths.into(), ..VirtualHost::default() };
         let mut table = RouteTable::empty(ClusterName::parse("dev").unwrap(), port);
         table.hosts = ["x", "y"].map(|name| (HostPattern::parse(name).unwrap(), host.clone())).into();
-        table.settings.http_options = vec![EngineLine::parse("gzip on;").unwrap()];
+        table.settings.nginx.http_options = vec![EngineLine::parse("gzip on;").unwrap()];
         table
     }
 

@@ -1,5 +1,6 @@
 //! Engine options that apply to all routes of a cluster, validated and with units. The renderer translates them to its
-//! engine's syntax; only lines that an administrator wrote as raw directives are engine syntax.
+//! engine's syntax. Options that only one engine has are in a file of that engine; on the wire they stand among the others
+//! (`settings_wire_form.rs`).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,10 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::client_limits::{EdgeLimits, SizeBytes};
-use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
+use super::nginx::NginxSettings;
+use super::raw_lines::LineList;
+use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogTarget, TlsCiphers};
 
 /// Options of the proxy engine; every field has a sensible default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+// `settings_wire_form.rs` serializes it; what the attributes say about that is for the schema.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate setting that administrators know by its name")]
 pub struct EngineSettings {
@@ -29,26 +33,14 @@ pub struct EngineSettings {
     pub read_timeout_ms: u64,
     /// How long an idle client connection is kept, in milliseconds.
     pub keepalive_timeout_ms: u64,
-    /// How long a reload or stop keeps idle client connections open for one more request, in milliseconds.
-    pub keepalive_min_timeout_ms: u64,
     /// How long old workers may finish open requests after a reload, in milliseconds; 0 = no limit.
     pub worker_shutdown_timeout_ms: u64,
     /// The largest request body.
     pub client_max_body_size: SizeBytes,
-    /// The memory for a request body before it is written to a file.
-    pub client_body_buffer_size: SizeBytes,
-    /// The memory for a small request header.
-    pub client_header_buffer_size: SizeBytes,
-    /// How many large header buffers a request may use.
-    pub large_client_header_buffers_count: u16,
-    /// The size of each of them: the longest single header line.
-    pub large_client_header_buffer_size: SizeBytes,
     /// How long a client may pause while it sends its body, in milliseconds.
     pub client_body_timeout_ms: u64,
     /// Limits on clients, streams, and workers of earlier configurations.
     pub limits: EdgeLimits,
-    /// Whether header names with underscores are passed on.
-    pub underscores_in_headers: bool,
     /// Whether responses omit the `x-…` information headers.
     pub hide_info_headers: bool,
     /// Whether responses contain the address of the application that answered.
@@ -66,19 +58,11 @@ pub struct EngineSettings {
     pub access_log_target: Option<LogTarget>,
     /// The format of the access log.
     pub access_log_format: AccessLogFormat,
-    /// The format `main`; absent: the renderer's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub main_log_format: Option<LogFormat>,
-    /// The format `trace`; absent: the renderer's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace_log_format: Option<LogFormat>,
     /// Where the engine logs errors; absent: standard error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_log_target: Option<LogTarget>,
     /// The lowest severity that is logged.
     pub error_log_level: LogLevel,
-    /// The shared memory of each pool, for the state of its endpoints.
-    pub upstream_zone_size: SizeBytes,
     /// The HTTP version used for applications that do not select another one.
     pub backend_http_version: BackendHttpVersion,
     /// Whether clients stay at one endpoint by their address where no cookie is configured; translation has applied it.
@@ -90,21 +74,9 @@ pub struct EngineSettings {
     /// The ciphers of TLS up to 1.2; absent: the renderer's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ciphers: Option<TlsCiphers>,
-    /// Raw directives about TLS, for all hosts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tls_options: Vec<EngineLine>,
-    /// Raw directives at the top level, outside of all blocks.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub global_options: Vec<EngineLine>,
-    /// Raw directives about HTTP.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub http_options: Vec<EngineLine>,
-    /// A template of the whole configuration written by an administrator; absent: the renderer's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub template: Option<ConfigTemplate>,
-    /// Raw directives about passed-through connections.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tcp_options: Vec<EngineLine>,
+    /// The options that only nginx has.
+    #[serde(flatten)]
+    pub nginx: NginxSettings,
 }
 
 /// Which load balancers' information about clients is trusted, and where it is read.
@@ -206,6 +178,26 @@ impl EngineSettings {
     pub fn millis(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
+
+    /// The administrator's own template of the whole configuration.
+    pub fn template(&self) -> Option<&ConfigTemplate> {
+        self.nginx.template.as_ref()
+    }
+
+    /// Replaces it by the renderer's own configuration.
+    pub fn remove_template(&mut self) {
+        self.nginx.template = None;
+    }
+
+    /// The administrator's raw directives of a list.
+    pub(super) fn lines(&self, list: LineList) -> &[EngineLine] {
+        self.nginx.lines(list)
+    }
+
+    /// The same, to change them.
+    pub(super) fn lines_mut(&mut self, list: LineList) -> &mut Vec<EngineLine> {
+        self.nginx.lines_mut(list)
+    }
 }
 
 impl Default for EngineSettings {
@@ -220,19 +212,10 @@ impl Default for EngineSettings {
             send_timeout_ms: 600_000,
             read_timeout_ms: 600_000,
             keepalive_timeout_ms: 75_000,
-            // Measured: without it a reload cuts off keep-alive clients, with 5 s none.
-            // Well above the pause between two requests of a page, and below the two seconds between Swarm taking a task out
-            // of use and ending it, because such a connection still leads to the old endpoints.
-            keepalive_min_timeout_ms: 1_500,
             worker_shutdown_timeout_ms: 600_000,
             client_max_body_size: SizeBytes(1 << 20),
-            client_body_buffer_size: SizeBytes(8 << 10),
-            client_header_buffer_size: SizeBytes(1 << 10),
-            large_client_header_buffers_count: 4,
-            large_client_header_buffer_size: SizeBytes(8 << 10),
             client_body_timeout_ms: 60_000,
             limits: EdgeLimits::default(),
-            underscores_in_headers: false,
             hide_info_headers: false,
             upstream_address_header: false,
             client_address: None,
@@ -240,21 +223,14 @@ impl Default for EngineSettings {
             access_log: true,
             access_log_target: None,
             access_log_format: AccessLogFormat::Main,
-            main_log_format: None,
-            trace_log_format: None,
             error_log_target: None,
             error_log_level: LogLevel::Warn,
-            upstream_zone_size: SizeBytes(64 << 10),
             backend_http_version: BackendHttpVersion::Http11,
             ip_hash: false,
             control_plane_timeout_ms: CONTROL_PLANE_TIMEOUT_MS,
-            template: None,
             tls_protocols: vec![TlsProtocol::V1_2, TlsProtocol::V1_3],
             tls_ciphers: None,
-            tls_options: Vec::new(),
-            global_options: Vec::new(),
-            http_options: Vec::new(),
-            tcp_options: Vec::new(),
+            nginx: NginxSettings::default(),
         }
     }
 }

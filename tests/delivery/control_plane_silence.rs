@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use swarmgate::proxy::check;
-use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable, VirtualHost};
+use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, NginxSettings, PathRoute, RouteTable, VirtualHost};
 use swarmgate::types::{ConfigSource, ContextPath, Digest, HostPattern, NetworkName, Port, ServiceId, ServiceName, TaskId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,7 +91,7 @@ impl Scene {
         let host = VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]), ..VirtualHost::default() };
         let settings = EngineSettings {
             control_plane_timeout_ms: u64::try_from(limit.as_millis()).unwrap(),
-            keepalive_min_timeout_ms: 2_000,
+            nginx: NginxSettings { keepalive_min_timeout_ms: 2_000, ..NginxSettings::default() },
             ..EngineSettings::default()
         };
         let hosts = BTreeMap::from([(HostPattern::parse(HOST).unwrap(), host)]);

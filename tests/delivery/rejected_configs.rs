@@ -112,7 +112,7 @@ async fn a_raw_line_that_the_engine_refuses_leaves_the_settings_of_before_and_ne
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let with_lines = |hosts: &[(&str, &[&App])], lines: &[&str]| {
         let mut table = routes(&stage, hosts);
-        table.settings.http_options = lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect();
+        table.settings.nginx.http_options = lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect();
         table
     };
     stage.publish(with_lines(&[("a.example.org", &[&apps[0]])], &["add_header x-before 1;"]));

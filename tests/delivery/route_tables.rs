@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable, VirtualHost};
+use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, NginxSettings, PathRoute, RouteTable, VirtualHost};
 use swarmgate::types::{ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
 use crate::stage::{Stage, cluster};
@@ -12,7 +12,11 @@ use crate::test_application::App;
 pub fn routes(stage: &Stage, hosts: &[(&str, &[&App])]) -> RouteTable {
     let host = |(name, apps): &(&str, &[&App])| (HostPattern::parse(name).unwrap(), virtual_host(apps));
     RouteTable {
-        settings: EngineSettings { keepalive_min_timeout_ms: 2_000, access_log: false, ..EngineSettings::default() },
+        settings: EngineSettings {
+            nginx: NginxSettings { keepalive_min_timeout_ms: 2_000, ..NginxSettings::default() },
+            access_log: false,
+            ..EngineSettings::default()
+        },
         hosts: hosts.iter().map(host).collect(),
         ..RouteTable::empty(cluster(), Port::new(stage.http().port()).unwrap())
     }

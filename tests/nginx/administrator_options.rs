@@ -51,7 +51,7 @@ async fn a_json_log_has_one_object_for_each_request_whatever_it_holds() {
 #[tokio::test]
 async fn a_log_format_of_interlock_works_as_it_was_stored() {
     let stored = "'$remote_addr \"$request\" '\n\t\t    '$status $reqid [$http_x_team]';";
-    let Some(engine) = engine(|settings| settings.main_log_format = LogFormat::parse(stored).ok()).await else { return };
+    let Some(engine) = engine(|settings| settings.nginx.main_log_format = LogFormat::parse(stored).ok()).await else { return };
     request(engine.http(), "GET", "h", "/", &["X-Request-ID: id-of-the-client", "X-Team: \"edge\""]).await;
     assert_eq!(engine.log(1).await, ["127.0.0.1 \"GET / HTTP/1.1\" 200 id-of-the-client [\\x22edge\\x22]"]);
 }
@@ -67,7 +67,7 @@ async fn the_trace_format_tells_the_times_of_each_step() {
 #[tokio::test]
 async fn raw_lines_take_the_place_of_ours_and_add_to_headers() {
     let added = ["client_max_body_size 10;", "add_header x-team edge;", "proxy_set_header X-Zone a;"];
-    let Some(engine) = engine(|settings| settings.http_options = lines(&added)).await else { return };
+    let Some(engine) = engine(|settings| settings.nginx.http_options = lines(&added)).await else { return };
     let answer = get(engine.http(), "h", "/").await;
     assert_eq!((answer.header("x-team"), answer.said("x-zone"), answer.said("host")), ("edge", "a", "h"), "{answer:?}");
     assert_eq!(answer.header("x-request-id").len(), 32, "{answer:?}");

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 use swarmgate::render::Purpose;
 use swarmgate::route::{
-    AccessLogFormat, BackendHttpVersion, ClientAddress, ClientAddressSource, DefaultBackend, EngineSettings, LogLevel, RouteTable,
-    SizeBytes, TlsProtocol,
+    AccessLogFormat, BackendHttpVersion, ClientAddress, ClientAddressSource, DefaultBackend, EngineSettings, LogLevel, NginxSettings,
+    RouteTable, SizeBytes, TlsProtocol,
 };
 use swarmgate::translate::translate;
 use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFormat, LogTarget, Port, TlsCiphers};
@@ -75,7 +75,7 @@ fn a_pool_of_a_thousand_endpoints_fits_its_memory() {
     let mut table = empty(80);
     route(&mut table, "h", "/", Path::Kept, &endpoints);
     route(&mut table, "i", "/", Path::Kept, &six);
-    table.settings.upstream_zone_size = SizeBytes(1);
+    table.settings.nginx.upstream_zone_size = SizeBytes(1);
     table.default_backend = Some(DefaultBackend::plain(backend(&endpoints)));
     check("1000 endpoints", &table);
 }
@@ -94,18 +94,21 @@ fn settings() -> impl Strategy<Value = EngineSettings> {
             send_timeout_ms: times[1],
             read_timeout_ms: times[2],
             keepalive_timeout_ms: times[3],
-            keepalive_min_timeout_ms: times[4],
             worker_shutdown_timeout_ms: times[5],
             client_body_timeout_ms: times[6],
             client_max_body_size: body,
-            client_body_buffer_size: first,
-            client_header_buffer_size: second,
-            large_client_header_buffers_count: count,
-            large_client_header_buffer_size: third,
-            underscores_in_headers: switches[0],
             hide_info_headers: switches[1],
             access_log: switches[2],
-            upstream_zone_size: first,
+            nginx: NginxSettings {
+                keepalive_min_timeout_ms: times[4],
+                client_body_buffer_size: first,
+                client_header_buffer_size: second,
+                large_client_header_buffers_count: count,
+                large_client_header_buffer_size: third,
+                underscores_in_headers: switches[0],
+                upstream_zone_size: first,
+                ..NginxSettings::default()
+            },
             ..EngineSettings::default()
         },
     )
@@ -142,19 +145,22 @@ fn choices() -> impl Strategy<Value = EngineSettings> {
         EngineSettings {
             client_address: front,
             ipv6,
-            underscores_in_headers: ipv6 == Some(true),
             access_log_format: format,
             access_log_target: LogTarget::parse(target).ok(),
-            main_log_format: formats.first().cloned(),
-            trace_log_format: formats.last().cloned(),
             error_log_target: LogTarget::parse(target).ok(),
             error_log_level: level,
             backend_http_version: version,
             tls_protocols: protocols,
             tls_ciphers: TlsCiphers::parse("HIGH:!aNULL:!MD5").ok(),
-            tls_options: engine_lines(&["ssl_protocols TLSv1.3;", "ssl_session_timeout 1h;"]),
-            global_options: engine_lines(&["worker_rlimit_nofile 1024; worker_processes auto;", "worker_priority 0;"]),
-            http_options: engine_lines(&lines),
+            nginx: NginxSettings {
+                underscores_in_headers: ipv6 == Some(true),
+                main_log_format: formats.first().cloned(),
+                trace_log_format: formats.last().cloned(),
+                tls_options: engine_lines(&["ssl_protocols TLSv1.3;", "ssl_session_timeout 1h;"]),
+                global_options: engine_lines(&["worker_rlimit_nofile 1024; worker_processes auto;", "worker_priority 0;"]),
+                http_options: engine_lines(&lines),
+                ..NginxSettings::default()
+            },
             ..EngineSettings::default()
         }
     })

@@ -261,7 +261,7 @@ async fn a_client_is_an_address_or_a_network_of_ipv6() {
     let change = |table: &mut RouteTable, _| {
         table.settings.limits.client_connections_max = 1;
         let lines = ["set_real_ip_from 127.0.0.0/8;", "real_ip_header X-Real-IP;"];
-        table.settings.http_options = lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect();
+        table.settings.nginx.http_options = lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect();
     };
     let Some(engine) = site(free_port(), change).await else { return };
     for (holder, same, other) in [

@@ -96,7 +96,7 @@ async fn what_a_stranger_says_about_itself_never_reaches_an_application() {
     use ClientAddressSource::{Forwarded, ProxyProtocol, XForwardedFor};
     for from in [None, Some(XForwardedFor), Some(Forwarded), Some(ProxyProtocol)] {
         for underscores in [false, true] {
-            let engine = engine(from, |table| table.settings.underscores_in_headers = underscores).await;
+            let engine = engine(from, |table| table.settings.nginx.underscores_in_headers = underscores).await;
             let Some(engine) = engine else { return };
             let before = proxy_protocol::v1(CLIENT, 5555, "192.0.2.1", 443);
             let before = if from == Some(ProxyProtocol) { before } else { Vec::new() };
@@ -109,7 +109,7 @@ async fn what_a_stranger_says_about_itself_never_reaches_an_application() {
 #[tokio::test]
 async fn names_with_underscores_that_a_raw_line_lets_in_are_dropped_as_well() {
     let line = EngineLine::parse("underscores_in_headers on;").unwrap();
-    let Some(engine) = engine(None, |table| table.settings.http_options = vec![line]).await else { return };
+    let Some(engine) = engine(None, |table| table.settings.nginx.http_options = vec![line]).await else { return };
     let answer = ask(&engine, STRANGER, "/", FORGED).await;
     check_nothing_forged("raw line", &answer);
     assert_eq!(ask(&engine, STRANGER, "/", &["Other_Name: kept"]).await.said("other_name"), "kept");
@@ -122,7 +122,7 @@ async fn where_names_with_underscores_are_let_in_nobody_in_front_is_believed_for
         (ClientAddressSource::XForwardedFor, "X-Forwarded-For: 203.0.113.9", CLIENT),
         (ClientAddressSource::Forwarded, "Forwarded: for=203.0.113.9;proto=https", CLIENT),
     ] {
-        let Some(engine) = engine(Some(from), |table| table.settings.underscores_in_headers = true).await else { return };
+        let Some(engine) = engine(Some(from), |table| table.settings.nginx.underscores_in_headers = true).await else { return };
         let sent = [said, "X-Forwarded-Proto: https", "X_Forwarded_Host: evil.test", "X_Forwarded-Port: 6666", "X_Forwarded_User: root"];
         let answer = ask(&engine, FRONT, "/", &sent).await;
         check("one scheme", &answer, &[("x-real-ip", real), ("x-forwarded-proto", "https"), ("x-forwarded-host", "h")]);
@@ -302,7 +302,7 @@ async fn ip_hash_and_logs_go_by_the_client() {
         route(&mut table, "h", "/", Path::Kept, &applications);
         table.backends_mut().for_each(|backend| backend.affinity = Affinity::ClientAddress);
         table.settings.client_address = Some(believed(from));
-        table.settings.main_log_format = LogFormat::parse(format).ok();
+        table.settings.nginx.main_log_format = LogFormat::parse(format).ok();
         let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
         let mut by_client = std::collections::BTreeMap::new();
         for round in 0..2 {
@@ -323,7 +323,7 @@ async fn ip_hash_and_logs_go_by_the_client() {
 async fn raw_lines_take_the_place_of_our_headers_of_the_same_name() {
     let lines = ["proxy_set_header x-forwarded-proto https;", "add_header X-Request-ID mine;", "proxy_set_header X-Own 1;"];
     let lines = lines.map(|line| EngineLine::parse(line).unwrap()).to_vec();
-    let Some(engine) = engine(None, |table| table.settings.http_options = lines).await else { return };
+    let Some(engine) = engine(None, |table| table.settings.nginx.http_options = lines).await else { return };
     let answer = ask(&engine, STRANGER, "/", &[]).await;
     let sent: Vec<&str> = answer.body.lines().filter(|line| line.starts_with("x-forwarded-proto")).collect();
     assert_eq!((sent, answer.header("x-request-id"), answer.said("x-own")), (vec!["x-forwarded-proto: https"], "mine", "1"), "{answer:?}");

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use swarmgate::explain::{Asked, Decision, Request, Sent, decide};
 use swarmgate::render::Materials;
-use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, RouteTable};
+use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, NginxSettings, RouteTable};
 use swarmgate::types::EngineKind;
 
 use super::forwarded_header::FORWARDED;
@@ -131,9 +131,9 @@ async fn x_forwarded_headers_are_believed_alike() {
         let lines = [chain.as_str(), &scheme, &host];
         check(&lines.join(" | "), &asked(from, FRONT, &lines, None), &ask(&engine, FRONT, "/", &lines).await);
     }
-    let in_any_spelling = |table: &mut RouteTable| table.settings.underscores_in_headers = true;
+    let in_any_spelling = |table: &mut RouteTable| table.settings.nginx.underscores_in_headers = true;
     let Some(underscores) = super::trusted_peers::engine(Some(from), in_any_spelling).await else { return };
-    let settings = EngineSettings { underscores_in_headers: true, ..settings(from) };
+    let settings = EngineSettings { nginx: NginxSettings { underscores_in_headers: true, ..NginxSettings::default() }, ..settings(from) };
     for _ in 0..ROUNDS / 4 {
         let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, WORDS, 2));
         let other = format!("X_Forwarded-Proto: {}", by_chance(random, WORDS, 1));

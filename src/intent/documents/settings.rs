@@ -12,15 +12,12 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
-use crate::route::{EngineSettings, SizeBytes};
+use crate::route::{EngineSettings, NginxSettings, SizeBytes};
 use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
 
 /// The engine's settings. `mode`: how the proxies' ports are published.
 pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettings, Refused> {
     let default = EngineSettings::default();
-    let (count, size) = or(spec.large_client_header_buffers.as_deref(), header_buffers, {
-        (default.large_client_header_buffers_count, default.large_client_header_buffer_size)
-    })?;
     let body_size = |text: &str| parse_size(text).map(SizeBytes);
     Ok(EngineSettings {
         worker_processes: spec.worker_processes.unwrap_or(default.worker_processes),
@@ -31,24 +28,18 @@ pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettin
         send_timeout_ms: or(spec.send_timeout.as_deref(), timeout, default.send_timeout_ms)?,
         read_timeout_ms: or(spec.read_timeout.as_deref(), timeout, default.read_timeout_ms)?,
         keepalive_timeout_ms: or(spec.keepalive_timeout.as_deref(), engine_duration, default.keepalive_timeout_ms)?,
-        keepalive_min_timeout_ms: or(spec.keepalive_min_timeout.as_deref(), engine_duration, default.keepalive_min_timeout_ms)?,
         worker_shutdown_timeout_ms: or(spec.worker_shutdown_timeout.as_deref(), engine_duration, default.worker_shutdown_timeout_ms)?,
         client_max_body_size: or(spec.client_max_body_size.as_deref(), body_size, default.client_max_body_size)?,
-        client_body_buffer_size: or(spec.client_body_buffer_size.as_deref(), buffer_size, default.client_body_buffer_size)?,
-        client_header_buffer_size: or(spec.client_header_buffer_size.as_deref(), buffer_size, default.client_header_buffer_size)?,
-        large_client_header_buffers_count: count,
-        large_client_header_buffer_size: size,
         client_body_timeout_ms: or(spec.client_body_timeout.as_deref(), timeout, default.client_body_timeout_ms)?,
-        underscores_in_headers: spec.underscores_in_headers.unwrap_or(default.underscores_in_headers),
         hide_info_headers: spec.hide_info_headers.unwrap_or(default.hide_info_headers),
         upstream_address_header: spec.upstream_address_header.unwrap_or(default.upstream_address_header),
         client_address: spec.client_address.as_ref().map(client_address::checked).transpose()?,
         ipv6: spec.ipv6,
-        upstream_zone_size: or(spec.upstream_zone_size.as_deref(), zone_size, default.upstream_zone_size)?,
         backend_http_version: or(spec.backend_http_version.as_deref(), http_version, default.backend_http_version)?,
         ip_hash: spec.ip_hash.unwrap_or(default.ip_hash),
         control_plane_timeout_ms: or(spec.control_plane_timeout.as_deref(), control_plane_timeout, default.control_plane_timeout_ms)?,
-        ..raw(spec, tls(spec, logs(spec, default)?)?)?
+        nginx: nginx(spec)?,
+        ..tls(spec, logs(spec, default)?)?
     })
 }
 
@@ -57,8 +48,6 @@ fn logs(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refu
         access_log: spec.access_log.unwrap_or(default.access_log),
         access_log_target: some(spec.access_log_path.as_deref(), LogTarget::parse)?,
         access_log_format: spec.access_log_format.unwrap_or(default.access_log_format),
-        main_log_format: some(spec.main_log_format.as_deref(), LogFormat::parse)?,
-        trace_log_format: some(spec.trace_log_format.as_deref(), LogFormat::parse)?,
         error_log_target: some(spec.error_log_path.as_deref(), LogTarget::parse)?,
         error_log_level: spec.error_log_level.unwrap_or(default.error_log_level),
         ..default
@@ -72,15 +61,27 @@ fn tls(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refus
     Ok(EngineSettings { tls_protocols, tls_ciphers: some(spec.tls_ciphers.as_deref(), TlsCiphers::parse)?, ..default })
 }
 
-fn raw(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refused> {
+fn nginx(spec: &Settings) -> Result<NginxSettings, Refused> {
+    let default = NginxSettings::default();
     let lines = |stated: &Option<Vec<String>>| stated.iter().flatten().map(|line| EngineLine::parse(line)).collect::<Result<Vec<_>, _>>();
-    Ok(EngineSettings {
+    let (count, size) = or(spec.large_client_header_buffers.as_deref(), header_buffers, {
+        (default.large_client_header_buffers_count, default.large_client_header_buffer_size)
+    })?;
+    Ok(NginxSettings {
+        keepalive_min_timeout_ms: or(spec.keepalive_min_timeout.as_deref(), engine_duration, default.keepalive_min_timeout_ms)?,
+        client_body_buffer_size: or(spec.client_body_buffer_size.as_deref(), buffer_size, default.client_body_buffer_size)?,
+        client_header_buffer_size: or(spec.client_header_buffer_size.as_deref(), buffer_size, default.client_header_buffer_size)?,
+        large_client_header_buffers_count: count,
+        large_client_header_buffer_size: size,
+        underscores_in_headers: spec.underscores_in_headers.unwrap_or(default.underscores_in_headers),
+        main_log_format: some(spec.main_log_format.as_deref(), LogFormat::parse)?,
+        trace_log_format: some(spec.trace_log_format.as_deref(), LogFormat::parse)?,
+        upstream_zone_size: or(spec.upstream_zone_size.as_deref(), zone_size, default.upstream_zone_size)?,
         tls_options: lines(&spec.tls_options)?,
         global_options: lines(&spec.global_options)?,
         http_options: lines(&spec.http_options)?,
-        tcp_options: lines(&spec.tcp_options)?,
         template: some(spec.template.as_deref(), ConfigTemplate::parse)?,
-        ..default
+        tcp_options: lines(&spec.tcp_options)?,
     })
 }
 

@@ -83,7 +83,7 @@ fn level(level: LogLevel) -> Word {
 /// Writes the destination of the access log, and the formats that are named anywhere.
 pub fn write_access_log(http: &mut Writer, settings: &EngineSettings) {
     for format in [AccessLogFormat::Main, AccessLogFormat::Trace, AccessLogFormat::Json] {
-        let named = settings.http_options.iter().any(|line| line.as_str().contains(name(format)));
+        let named = settings.nginx.http_options.iter().any(|line| line.as_str().contains(name(format)));
         if named || (settings.access_log && settings.access_log_format == format) {
             write_format(http, settings, format);
         }
@@ -112,8 +112,8 @@ fn write_format(http: &mut Writer, settings: &EngineSettings, format: AccessLogF
         |stated: &Option<_>, own: &'static str| client_address::in_log(settings, &stated.as_ref().map_or_else(|| own.into(), Word::from));
     let mut write = |words: &[Word]| http.directive("log_format", &[&[name(format).into()], words].concat());
     match format {
-        AccessLogFormat::Main => write(&[text(&settings.main_log_format, MAIN_FORMAT)]),
-        AccessLogFormat::Trace => write(&[text(&settings.trace_log_format, TRACE_FORMAT)]),
+        AccessLogFormat::Main => write(&[text(&settings.nginx.main_log_format, MAIN_FORMAT)]),
+        AccessLogFormat::Trace => write(&[text(&settings.nginx.trace_log_format, TRACE_FORMAT)]),
         AccessLogFormat::Json => {
             write(&["escape=json".into(), client_address::in_log(settings, &JSON_FORMAT.into())]);
             http.comment("A status that is not a JSON number: the request ended before it had one.");
@@ -143,7 +143,7 @@ pub fn write_tls(http: &mut Writer, settings: &EngineSettings) {
     // an order.
     let preference = if settings.tls_ciphers.is_some() { "on" } else { "off" };
     http.directive("ssl_prefer_server_ciphers", &[preference.into()]);
-    write_lines(http, &settings.tls_options);
+    write_lines(http, &settings.nginx.tls_options);
 }
 
 fn protocol(protocol: TlsProtocol) -> Word {

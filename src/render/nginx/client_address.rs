@@ -73,7 +73,7 @@ pub fn write(http: &mut Writer, settings: &EngineSettings) {
     let Some(client) = &settings.client_address else { return write_ports(http, settings, "$forwarded_port") };
     write_trust(http, client);
     match client.from {
-        ClientAddressSource::XForwardedFor => write_x_forwarded(http, settings.passes_underscores()),
+        ClientAddressSource::XForwardedFor => write_x_forwarded(http, settings.nginx.passes_underscores()),
         ClientAddressSource::Forwarded => forwarded::write(http, &client.trusted),
         ClientAddressSource::ProxyProtocol => write_proxy_protocol(http),
     }

@@ -30,18 +30,18 @@ pub fn write_clients(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("keepalive_timeout", &[Word::millis(settings.keepalive_timeout_ms)]);
     if rendering.purpose != Purpose::Stock {
         // Without it a reload cuts off clients that are about to send their next request.
-        http.directive("keepalive_min_timeout", &[Word::millis(settings.keepalive_min_timeout_ms)]);
+        http.directive("keepalive_min_timeout", &[Word::millis(settings.nginx.keepalive_min_timeout_ms)]);
     }
     // For the whole head, and for a handshake: a client that only sends a byte now and then must not hold a connection.
     http.directive("client_header_timeout", &[limit(settings.limits.client_header_timeout_ms)]);
     http.directive("send_timeout", &[limit(settings.limits.client_send_timeout_ms)]);
     http.directive("reset_timedout_connection", &["on".into()]);
     http.directive("client_max_body_size", &[Word::size(settings.client_max_body_size)]);
-    http.directive("client_body_buffer_size", &[at_least(settings.client_body_buffer_size)]);
+    http.directive("client_body_buffer_size", &[at_least(settings.nginx.client_body_buffer_size)]);
     http.directive("client_body_timeout", &[Word::millis(settings.client_body_timeout_ms)]);
-    http.directive("client_header_buffer_size", &[at_least(settings.client_header_buffer_size)]);
-    let buffers = settings.large_client_header_buffers_count.max(1).into();
-    http.directive("large_client_header_buffers", &[buffers, at_least(settings.large_client_header_buffer_size)]);
+    http.directive("client_header_buffer_size", &[at_least(settings.nginx.client_header_buffer_size)]);
+    let buffers = settings.nginx.large_client_header_buffers_count.max(1).into();
+    http.directive("large_client_header_buffers", &[buffers, at_least(settings.nginx.large_client_header_buffer_size)]);
     http.directive("http2_max_concurrent_streams", &[settings.limits.concurrent_streams_max.max(1).into()]);
     if settings.limits.client_connections_max > 0 {
         write_counting(http, settings, HTTP_ZONE);

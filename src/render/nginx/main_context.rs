@@ -12,7 +12,7 @@ use crate::route::EngineSettings;
 /// The main context and `events`.
 pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
-    writer.leave_out(administrator_options::replaced_by(&settings.global_options));
+    writer.leave_out(administrator_options::replaced_by(&settings.nginx.global_options));
     let processes = if settings.worker_processes == 0 { "auto".into() } else { settings.worker_processes.into() };
     writer.directive("worker_processes", &[processes]);
     writer.directive("worker_rlimit_nofile", &[settings.open_files_max.max(256).into()]);
@@ -25,7 +25,7 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
         writer.directive("pid", &[below(rendering, "/nginx.pid")]);
     }
     // A module can only be loaded before the first block.
-    administrator_options::write_lines(writer, &settings.global_options);
+    administrator_options::write_lines(writer, &settings.nginx.global_options);
     writer.block("events", &[], |events| {
         events.directive("worker_connections", &[settings.max_connections.max(32).into()]);
     });
@@ -40,7 +40,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     write_files(http, rendering);
     let place = http.place();
     client_limits::write_clients(http, rendering);
-    http.directive("underscores_in_headers", &[on_off(settings.underscores_in_headers)]);
+    http.directive("underscores_in_headers", &[on_off(settings.nginx.underscores_in_headers)]);
     http.directive("server_tokens", &["off".into()]);
     write_maps(http);
     client_address::write(http, settings);
@@ -59,7 +59,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
         write_info_headers(http, settings);
     }
     write_resolver(http, rendering);
-    administrator_options::write_lines(http, &settings.http_options);
+    administrator_options::write_lines(http, &settings.nginx.http_options);
     http.at(place, |http| write_hash_sizes(http, true));
 }
 

@@ -154,7 +154,7 @@ fn host_file(host: &HostPattern) -> String {
 /// The text contains no digest or time: it changes if and only if its meaning does.
 fn write_config(rendering: &Rendering<'_>, elsewhere: Hashed) -> String {
     let builtin = write_pieces(rendering, elsewhere);
-    match &rendering.table.settings.template {
+    match &rendering.table.settings.nginx.template {
         None => builtin.whole(),
         // Engines reject a configuration that is only a comment, so a failed template never takes effect.
         Some(template) => template::fill(template, rendering, &builtin).unwrap_or_else(|why| format!("# {}\n", why.replace('\n', " "))),
@@ -203,7 +203,7 @@ fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
     writer.block("http", &[], |http| {
         http.take();
         let settings = &rendering.table.settings;
-        http.leave_out(administrator_options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
+        http.leave_out(administrator_options::replaced_by(settings.nginx.http_options.iter().chain(&settings.nginx.tls_options)));
         // The first part declares the table sizes for everything after it.
         servers::write_servers(http, rendering);
         pieces.servers = http.take();

@@ -71,12 +71,12 @@ pub fn write_variables(http: &mut Writer, rendering: &Rendering<'_>) {
 /// spelt with underscores, which the load balancer may have let through and the engine cannot tell from hyphens.
 fn passes_on(settings: &EngineSettings) -> bool {
     let reads_headers = settings.client_address.as_ref().is_some_and(|client| client.from != ClientAddressSource::ProxyProtocol);
-    reads_headers && !settings.passes_underscores()
+    reads_headers && !settings.nginx.passes_underscores()
 }
 
 /// All spellings together are several times as many headers as nginx expects.
 pub fn write_sizes(http: &mut Writer, rendering: &Rendering<'_>) {
-    if rendering.table.settings.passes_underscores() {
+    if rendering.table.settings.nginx.passes_underscores() {
         http.directive("proxy_headers_hash_max_size", &["2048".into()]);
         http.directive("proxy_headers_hash_bucket_size", &["256".into()]);
     }
@@ -88,7 +88,7 @@ pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static s
     for (name, value) in &named {
         http.directive(directive, &[Word::identifier(name), (*value).into()]);
     }
-    if rendering.table.settings.passes_underscores() {
+    if rendering.table.settings.nginx.passes_underscores() {
         for name in named.iter().filter(|(name, _)| is_spelt_otherwise(directive, name)).flat_map(|(name, _)| spellings(name)) {
             http.directive(directive, &[Word::identifier(&name), "".into()]);
         }

@@ -16,7 +16,7 @@ const JSON_LOG_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$re
 
 /// The `stream` block; empty if no host is passed through and the administrator has no lines for it.
 pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
-    let lines = &rendering.table.settings.tcp_options;
+    let lines = &rendering.table.settings.nginx.tcp_options;
     let port = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty());
     if port.is_none() && lines.is_empty() {
         return;

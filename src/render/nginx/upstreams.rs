@@ -231,6 +231,6 @@ fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend
 fn zone_size(rendering: &Rendering<'_>, servers: usize) -> Word {
     let endpoints = if rendering.purpose == Purpose::Boot { servers * 64 } else { servers * 2 };
     let needed = u64::try_from(endpoints).unwrap_or(u64::MAX).saturating_mul(1 << 10).saturating_add(32 << 10);
-    let size = rendering.table.settings.upstream_zone_size.0.max(needed).clamp(64 << 10, 1 << 30);
+    let size = rendering.table.settings.nginx.upstream_zone_size.0.max(needed).clamp(64 << 10, 1 << 30);
     Word::size(SizeBytes(size.next_multiple_of(64 << 10)))
 }

@@ -58,7 +58,7 @@ impl<'w> Costs<'w> {
         (like.https_port, like.https_published) = (publish.https.map(|https| https.target), publish.https.map(|https| https.published));
         like.settings = world.cluster.settings.clone();
         // The template belongs to the administrator and is not part of any route's usage.
-        like.settings.template = None;
+        like.settings.remove_template();
         let nodes = u64::try_from(world.snapshot.nodes.len()).unwrap_or(u64::MAX);
         Self { world, nodes, measure: Measure::of(&like), like }
     }

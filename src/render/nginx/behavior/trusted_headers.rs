@@ -10,7 +10,7 @@ use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 /// What a trusted load balancer says.
 pub fn of(settings: &EngineSettings, front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
     match front.from {
-        ClientAddressSource::XForwardedFor if settings.passes_underscores() => by_x_forwarded_in_any_spelling(front, request),
+        ClientAddressSource::XForwardedFor if settings.nginx.passes_underscores() => by_x_forwarded_in_any_spelling(front, request),
         ClientAddressSource::XForwardedFor => by_x_forwarded(front, request),
         ClientAddressSource::Forwarded => by_forwarded(front, request),
         ClientAddressSource::ProxyProtocol => by_proxy_header(request),
