@@ -1,5 +1,5 @@
 //! Checks that the pages for users keep their promises: every label has a section, every known problem of Interlock has a test
-//! that exists, the program knows every command, and every decision has a date, a status and a line in the index.
+//! that exists, every promise of SECURITY.md is held by tests that exist, the program knows every command, and every decision has a date, a status and a line in the index.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read its page has failed")]
 
@@ -12,8 +12,11 @@ use swarmgate::intent::labels::LABELS;
 
 #[path = "docs/commands.rs"]
 mod commands;
+#[path = "docs/named_tests.rs"]
+mod named_tests;
 
 use commands::commands;
+use named_tests::Sources;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,10 +66,46 @@ fn dangling(cells: &[&str], code: &str) -> Vec<String> {
     let missing = held_by.into_iter().filter(|word| match word.split_once(':') {
         Some(("golden", name)) => !root().join("tests/golden").join(name).join("swarm.yaml").is_file(),
         Some(("test", name)) => !code.contains(&format!("fn {name}(")),
-        Some(("e2e", name)) => !code.contains(&format!("case(\"{name}\"")),
+        Some(("e2e", name)) => !code.contains(&format!("\"{name}\"")),
         _ => true,
     });
     missing.map(|word| format!("{}: there is no {word}", cells[1])).collect()
+}
+
+#[test]
+fn every_promise_is_held_by_tests_that_exist() {
+    let page = page("SECURITY.md");
+    let sources = sources();
+    let mut rows = 0;
+    let mut in_table = false;
+    for line in page.lines() {
+        let last_cell = line.strip_suffix('|').and_then(|row| row.rsplit('|').next()).map(str::trim);
+        in_table = last_cell.is_some_and(|cell| in_table || cell == "held by");
+        let Some(held_by) = last_cell.filter(|cell| in_table && *cell != "held by" && *cell != "---") else { continue };
+        assert!(held_by.contains('`'), "a promise is held by nothing: {line}");
+        let missing = sources.missing(held_by);
+        assert!(missing.is_empty(), "SECURITY.md names tests that do not exist: {missing:?}");
+        rows += 1;
+    }
+    assert!(rows > 30, "only {rows} promises were found");
+    let cases = page.split("e2e `").skip(1).filter_map(|rest| rest.split('`').next());
+    let missing: Vec<_> = cases.filter(|name| !sources.missing(&format!("`{name}`")).is_empty()).collect();
+    assert!(missing.is_empty(), "SECURITY.md names cases that do not exist: {missing:?}");
+}
+
+#[test]
+fn a_test_that_does_not_exist_is_noticed() {
+    let file = |path: &str, code: &str| (PathBuf::from(path), code.to_owned());
+    let sources = Sources(vec![
+        file("src/a.rs", "#[test]\nfn first_one() {}\n"),
+        file("src/a/b.rs", "#[test]\nfn second_one() {}\n"),
+        file("e2e/tests/cases/c.rs", "case(\"c::third\", third)"),
+    ]);
+    let found = "`src/a.rs` (`first_one`, `second_…`), e2e `c::third`, `a::first_one`, `c::`, `second_one`";
+    assert_eq!(sources.missing(found), [""; 0]);
+    let wrong = ["src/b.rs", "first", "second_ones…", "b::first_one", "c::first_one", "c::thirds", "d::"];
+    assert_eq!(sources.missing(&wrong.map(|name| format!("`{name}`")).join(", ")), wrong);
+    assert_eq!(sources.missing("`src/a/b.rs` (`first_one`), `first_one`"), ["first_one"]);
 }
 
 /// The pages for users that contain commands.
@@ -180,16 +219,23 @@ fn every_decision_that_the_code_names_exists() {
 
 /// All of the project's code.
 fn code() -> String {
+    sources().0.into_iter().map(|(_, code)| code).collect()
+}
+
+fn sources() -> Sources {
     let mut folders: Vec<PathBuf> = ["src", "tests", "e2e/tests", "e2e/src"].iter().map(|folder| root().join(folder)).collect();
-    let mut code = String::new();
+    let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).expect("a folder can be read").map(|entry| entry.expect("an entry can be read").path()) {
             match path.extension() {
                 _ if path.is_dir() => folders.push(path),
-                Some(extension) if extension == "rs" => code.push_str(&fs::read_to_string(path).expect("code can be read")),
+                Some(extension) if extension == "rs" => {
+                    let code = fs::read_to_string(&path).expect("code can be read");
+                    files.push((path.strip_prefix(root()).expect("a file of the repository").to_path_buf(), code));
+                }
                 _ => {}
             }
         }
     }
-    code
+    Sources(files)
 }

@@ -83,7 +83,7 @@ async fn an_authority_that_a_deployment_unmounts_is_mounted_again() {
     scene.deployed();
     assert_eq!(scene.started().await, first, "found in the previous spec");
     // Two in a row: then only the tasks tell. The simulated Swarm keeps no history of ended tasks, so it is one that ends;
-    // `trust::the_authority_is_the_operators_own_and_outlives_deployments` tries it on a real Swarm.
+    // `channel_trust::the_authority_is_the_operators_own_and_outlives_deployments` tries it on a real Swarm.
     scene.deployed_twice();
     assert_eq!(scene.started().await, first, "found in a task");
 }
