@@ -263,7 +263,7 @@ fn rollouts(cluster: &ClusterStatus) -> Vec<RolloutRow> {
     let rows = cluster.rollouts.iter().map(|rollout| RolloutRow {
         service: rollout.service.clone(),
         running: format!("{} of {}", rollout.running, rollout.desired),
-        state: rollout.state.clone(),
+        state: rollout.state.to_string(),
         message: rollout.message.clone(),
     });
     rows.collect()

@@ -118,7 +118,12 @@ fn newest(proxy: &ProxyTaskReport) -> String {
 
 fn rollouts(name: &str, cluster: &ClusterStatus) -> String {
     let rows = cluster.rollouts.iter().map(|rollout| {
-        vec![rollout.service.clone(), format!("{}/{}", rollout.running, rollout.desired), rollout.state.clone(), rollout.message.clone()]
+        vec![
+            rollout.service.clone(),
+            format!("{}/{}", rollout.running, rollout.desired),
+            rollout.state.to_string(),
+            rollout.message.clone(),
+        ]
     });
     table(&format!("{name}: SERVICES"), &["SERVICE", "RUNNING", "LAST UPDATE", "MESSAGE"], rows)
 }

@@ -16,7 +16,7 @@ use crate::protocol::container_contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSI
 use crate::protocol::messages::Peers;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot, Task};
-use crate::types::{Port, TaskState};
+use crate::types::{NodeState, Port, TaskState};
 
 /// The addresses of all peers, for clients of the operator; `None` with a control network.
 pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<Peers> {
@@ -43,7 +43,7 @@ fn extension_at(snapshot: &Snapshot, task: &Task) -> Option<SocketAddr> {
 /// The operator's channel on every manager with a known address, ready managers first.
 fn operators(snapshot: &Snapshot, port: Port) -> Vec<String> {
     let managers = snapshot.nodes.values().filter(|node| node.manager);
-    let mut places: Vec<_> = managers.filter_map(|node| Some((node.state != "ready", node.reached_at()?))).collect();
+    let mut places: Vec<_> = managers.filter_map(|node| Some((node.state != NodeState::Ready, node.reached_at()?))).collect();
     places.sort_unstable();
     places.into_iter().map(|(_, address)| url(SocketAddr::new(address, port.get()))).collect()
 }

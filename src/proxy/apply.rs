@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Agent;
 use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::config_directory::ConfigDirectory;
 use super::departed_endpoints;
@@ -17,13 +18,12 @@ use super::dns_bootstrap::learn;
 use super::dns_handover;
 use super::endpoint_expiry::{Watcher, steady_after};
 use super::reload_reason::{reason, scope};
-use super::{Agent, Source};
 use crate::channel::Moment;
 use crate::protocol::agent_settings::AgentSettings;
 use crate::protocol::messages::{AppliedBy, Bundle, Contents, ProxyConfig, Refusal};
 use crate::retry::{Retry, RetryLimits};
 use crate::runtime::{Applied, Change, ChangeError, ChangeScope, EngineError, EngineProcess, last_bytes};
-use crate::types::Digest;
+use crate::types::{ConfigSource, Digest};
 
 /// For failures that may pass, such as a lack of memory or a port that is still taken.
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
@@ -193,7 +193,7 @@ impl<'a> Applier<'a> {
     /// switch back and forth.
     fn form(&self, offer: &ProxyConfig) -> Form {
         let fresh = !self.agent.is_stale(offer) || self.refused_names.as_ref() == Some(&offer.boot.digest);
-        let steady = self.running.source != Source::Names || self.fresh_since.is_some_and(|since| since.age() >= steady_after(offer));
+        let steady = self.running.source != ConfigSource::Names || self.fresh_since.is_some_and(|since| since.age() >= steady_after(offer));
         if fresh && steady { Form::Live } else { Form::Names }
     }
 
@@ -320,19 +320,19 @@ impl<'a> Applier<'a> {
     }
 
     fn reason(&self, config: &ProxyConfig, form: Form) -> String {
-        match (form, self.running.source) {
-            (Form::Names, source) if source != Source::Names => {
+        match (form, &self.running.source) {
+            (Form::Names, source) if *source != ConfigSource::Names => {
                 tracing::warn!("the control plane is silent; finding endpoints by name until it confirms their addresses again");
                 "addresses not confirmed for too long".to_owned()
             }
-            (Form::Live, Source::Names) => "addresses confirmed again".to_owned(),
+            (Form::Live, ConfigSource::Names) => "addresses confirmed again".to_owned(),
             _ => reason(self.running.offer().map(|running| &running.parts), &config.parts),
         }
     }
 
     fn count_fallback(&mut self, form: Form) {
         self.fresh_since = None;
-        if form == Form::Names && self.running.source != Source::Names {
+        if form == Form::Names && self.running.source != ConfigSource::Names {
             self.agent.state.send_modify(|state| state.fallbacks += 1);
         }
     }
@@ -389,7 +389,7 @@ impl Agent {
     pub(super) async fn now_running(&self, candidate: &Candidate) {
         self.state.send_modify(|state| {
             state.running = Some(candidate.bundle.digest.clone());
-            state.source = Some(candidate.source);
+            state.source = Some(candidate.source.clone());
             state.by_name = !candidate.addressed;
             state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;

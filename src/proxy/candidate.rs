@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::config_directory::{ConfigDirectories, ConfigDirectory};
-use super::{Agent, Source, secret_files};
+use super::{Agent, secret_files};
 use crate::protocol::messages::{Bundle, Contents, ProxyConfig};
 use crate::runtime::EngineError;
+use crate::types::ConfigSource;
 
 /// Where offers come from.
 pub(super) type OfferReceiver = watch::Receiver<Option<Arc<ProxyConfig>>>;
@@ -31,10 +32,10 @@ impl Form {
         }
     }
 
-    pub(super) fn source(self) -> Source {
+    pub(super) fn source(self) -> ConfigSource {
         match self {
-            Self::Live => Source::Live,
-            Self::Names => Source::Names,
+            Self::Live => ConfigSource::Live,
+            Self::Names => ConfigSource::Names,
         }
     }
 }
@@ -42,7 +43,7 @@ impl Form {
 /// A configuration that might be run.
 pub(super) struct Candidate {
     pub(super) bundle: Bundle,
-    pub(super) source: Source,
+    pub(super) source: ConfigSource,
     /// The offer to which it belongs; `None` for a mounted snapshot.
     pub(super) config: Option<Arc<ProxyConfig>>,
     /// Whether it has addresses, which may belong to other containers after some time.
@@ -62,7 +63,7 @@ impl Candidate {
 
     /// Its offer, if it came from the extension.
     pub(super) fn offer(&self) -> Option<&Arc<ProxyConfig>> {
-        self.config.as_ref().filter(|_| matches!(self.source, Source::Live | Source::Names))
+        self.config.as_ref().filter(|_| matches!(self.source, ConfigSource::Live | ConfigSource::Names))
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use super::Agent;
 use super::candidate::Candidate;
-use super::{Agent, Source};
 use crate::channel::Moment;
 use crate::protocol::messages::ProxyConfig;
 use crate::protocol::timings::RETURN_AFTER;
-use crate::types::Digest;
+use crate::types::{ConfigSource, Digest};
 
 /// How often ages are checked: a single timer would not include time during which the machine was suspended.
 const LOOK: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ impl Watcher<'_> {
     /// for a while. `fresh_since` carries that from one call to the next.
     pub(super) async fn until_due(&self, fresh_since: &mut Option<Moment>) {
         loop {
-            let is_due = if self.running.source == Source::Names { self.may_return(fresh_since) } else { self.must_leave() };
+            let is_due = if self.running.source == ConfigSource::Names { self.may_return(fresh_since) } else { self.must_leave() };
             if is_due {
                 return;
             }

@@ -10,7 +10,8 @@ use axum::routing::get;
 use http::StatusCode;
 use tokio::sync::watch;
 
-use super::{Source, State};
+use super::State;
+use crate::types::ConfigSource;
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -24,7 +25,7 @@ pub(super) fn router(state: watch::Receiver<State>) -> Router {
 async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, String) {
     let state = state.borrow().clone();
     let source = origin(&state);
-    match (state.running.filter(|_| state.serving), state.spool_fault) {
+    match (state.running.as_ref().filter(|_| state.serving), &state.spool_fault) {
         // Only at a start: see `network_readiness`.
         (Some(_), _) if !state.arrived => (StatusCode::SERVICE_UNAVAILABLE, "the proxy does not reach its new networks yet\n".to_owned()),
         (Some(_), Some(fault)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")),
@@ -34,11 +35,11 @@ async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, 
 }
 
 /// Where endpoints come from.
-fn origin(state: &State) -> &'static str {
-    match (state.source, state.by_name) {
-        (Some(Source::Volume), true) => "names of the volume",
-        (Some(Source::Boot), _) => "names of the boot snapshot",
-        (source, _) => source.map_or("nothing", Source::as_str),
+fn origin(state: &State) -> &str {
+    match (&state.source, state.by_name) {
+        (Some(ConfigSource::Volume), true) => "names of the volume",
+        (Some(ConfigSource::Boot), _) => "names of the boot snapshot",
+        (source, _) => source.as_ref().map_or("nothing", ConfigSource::as_str),
     }
 }
 

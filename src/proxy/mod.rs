@@ -52,7 +52,7 @@ use crate::protocol::agent_settings::AgentSettings;
 use crate::protocol::messages::{AppliedBy, EngineLoad, ProxyConfig, Refusal};
 use crate::protocol::{Bootstrap, NewNetworks};
 use crate::runtime::{Engine, EngineError};
-use crate::types::{ClusterName, Digest, EngineKind};
+use crate::types::{ClusterName, ConfigSource, Digest, EngineKind};
 use config_directory::ConfigDirectories;
 use departed_endpoints::DepartedEndpoints;
 use fallback_config::FallbackConfig;
@@ -154,33 +154,11 @@ pub enum ProxyError {
     DrainFailed(ExitStatus),
 }
 
-/// Where a configuration came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// The extension, with addresses.
-    Live,
-    /// The extension, with names: its addresses were not confirmed for too long.
-    Names,
-    Volume,
-    Boot,
-}
-
-impl Source {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Names => "names",
-            Self::Volume => "volume",
-            Self::Boot => "boot",
-        }
-    }
-}
-
 /// The present state of this proxy, for reports and health checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
     running: Option<Digest>,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
     /// Endpoints are resolved by name, whatever the source.
     by_name: bool,
     rejected: Option<Refusal>,

@@ -39,7 +39,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         task: agent.options.task.clone(),
         node: agent.options.node.clone(),
         running: state.running,
-        source: state.source.map(|source| source.as_str().into()),
+        source: state.source,
         rejected: state.rejected,
         generation: state.generation,
         reloads: state.reloads,

@@ -19,12 +19,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::last_good_state::Saved;
-use super::{Agent, Source, dns_handover, mounted_snapshot};
+use super::{Agent, dns_handover, mounted_snapshot};
 use crate::channel::Moment;
 use crate::protocol::boot_snapshot;
 use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};
 use crate::protocol::timings::START_WAITS_FOR_EXTENSION;
 use crate::runtime::EngineError;
+use crate::types::ConfigSource;
 
 /// How old the addresses of a volume may be if the document sets no limit. Swarm assigns the addresses of a network in turn, so in
 /// a /24 one is reused after some two hundred task starts. Even a busy network does not get there in this time.
@@ -151,10 +152,10 @@ async fn next_offer(offers: &mut OfferReceiver) -> Arc<ProxyConfig> {
 
 impl Candidate {
     fn volume(config: Arc<ProxyConfig>, form: Form) -> Self {
-        Self { source: Source::Volume, ..Self::offered(config, form, true) }
+        Self { source: ConfigSource::Volume, ..Self::offered(config, form, true) }
     }
 
     fn boot(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true, disabled: BTreeSet::new() }
+        Self { bundle, source: ConfigSource::Boot, config: None, addressed: false, whole: true, disabled: BTreeSet::new() }
     }
 }

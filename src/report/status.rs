@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Finding, TlsState, WaitingOn};
-use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskState};
+use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskState, UpdateState};
 
 /// The state of the operator and of all clusters. The response of `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -333,7 +333,8 @@ pub struct RolloutReport {
     /// The service.
     pub service: String,
     /// The state of its last update in Swarm, or `none`.
-    pub state: String,
+    #[schemars(with = "String")]
+    pub state: UpdateState,
     /// Swarm's message.
     pub message: String,
     /// The number of running tasks.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use serde_json::Value;
 
-use crate::types::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId, TaskState, UpdateState};
+use crate::types::{ConfigId, NetworkId, NodeAvailability, NodeId, NodeState, SecretId, ServiceId, TaskId, TaskState, UpdateState};
 
 /// A service.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,10 +153,10 @@ pub struct Node {
     pub architecture: String,
     /// The release of its Docker engine (25 for `25.0.3`), if known.
     pub docker_release: Option<u32>,
-    /// `ready`, `down`, ...
-    pub state: String,
-    /// `active`, `pause`, `drain`.
-    pub availability: String,
+    /// The state as Swarm reports it.
+    pub state: NodeState,
+    /// Whether it takes tasks.
+    pub availability: NodeAvailability,
     /// Whether it is a manager.
     pub manager: bool,
     /// Node labels.

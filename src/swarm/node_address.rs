@@ -36,7 +36,7 @@ pub(super) fn is_reachable(address: &IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::NodeId;
+    use crate::types::{NodeAvailability, NodeId, NodeState};
 
     fn check(label: Option<&str>, known: Option<&str>, expected: Option<&str>, unusable: bool) {
         let node = Node {
@@ -45,8 +45,8 @@ mod tests {
             hostname: "n1".to_owned(),
             os: "linux".to_owned(),
             architecture: "x86_64".to_owned(),
-            state: "ready".to_owned(),
-            availability: "active".to_owned(),
+            state: NodeState::Ready,
+            availability: NodeAvailability::Active,
             manager: false,
             labels: label.map(|value| (NODE_ADDRESS_LABEL.to_owned(), value.to_owned())).into_iter().collect(),
             address: known.map(|address| address.parse().unwrap()),

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::model::GATEWAY_BRIDGE;
 use super::{RawSnapshot, Snapshot, SnapshotError, Task};
-use crate::types::TaskId;
+use crate::types::{TaskId, TaskState};
 use field::text;
 
 impl Snapshot {
@@ -67,15 +67,23 @@ fn is_gateway_bridge(network: &Value) -> bool {
 fn is_wanted(task: &Value) -> bool {
     match text(task, &["DesiredState"]) {
         "" | "running" => true,
-        "complete" => !matches!(text(task, &["Status", "State"]), "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned"),
+        "complete" => {
+            let state = state(task);
+            !state.has_ended() && !matches!(state, TaskState::Shutdown | TaskState::Remove)
+        }
         _ => false,
     }
 }
 
 /// Whether a task of `GET /tasks` was told to stop and has not ended.
 pub fn is_stopping(task: &Value) -> bool {
+    use TaskState::{Accepted, Assigned, Preparing, Ready, Running, Starting};
     let told = matches!(text(task, &["DesiredState"]), "shutdown" | "remove");
-    told && matches!(text(task, &["Status", "State"]), "assigned" | "accepted" | "preparing" | "ready" | "starting" | "running")
+    told && matches!(state(task), Assigned | Accepted | Preparing | Ready | Starting | Running)
+}
+
+fn state(task: &Value) -> TaskState {
+    text(task, &["Status", "State"]).into()
 }
 
 impl Task {

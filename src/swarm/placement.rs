@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Node, Service, Snapshot, Task};
-use crate::types::{NodeId, TaskId, TaskState};
+use crate::types::{NodeAvailability, NodeId, NodeState, TaskId, TaskState};
 
 /// The maximum number of placement constraints of a service that are evaluated: each is checked against each node, and no
 /// hand-written service has this many.
@@ -15,7 +15,7 @@ const CONSTRAINTS_MAX: usize = 64;
 impl Node {
     /// Whether it takes tasks. After a change of the leading manager all nodes are `unknown` for a while, and keep their running tasks.
     pub fn is_in_use(&self) -> bool {
-        matches!(self.state.as_str(), "ready" | "unknown") && self.availability == "active"
+        matches!(self.state, NodeState::Ready | NodeState::Unknown) && self.availability == NodeAvailability::Active
     }
 }
 

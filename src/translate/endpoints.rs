@@ -17,7 +17,7 @@ use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode};
 use crate::route::Endpoint;
 use crate::swarm::Task;
-use crate::types::{NetworkId, NetworkName, TaskState};
+use crate::types::{NetworkId, NetworkName, NodeAvailability, TaskState};
 
 /// How a service can be reached.
 #[derive(Debug)]
@@ -208,7 +208,7 @@ fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut
 fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport> {
     let drained = |task: &Task| {
         let node = task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id));
-        if node.is_some_and(|node| node.availability == "drain") { ", because its node is drained" } else { "" }
+        if node.is_some_and(|node| node.availability == NodeAvailability::Drain) { ", because its node is drained" } else { "" }
     };
     let words = |task: &Task| format!("draining: Swarm is stopping the task{}; it gets no new requests", drained(task));
     let own = world.snapshot.stopping.values().filter(|task| task.service == published.service.id);

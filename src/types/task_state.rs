@@ -60,6 +60,8 @@ word_enum! {
         RollbackPaused = "rollback_paused",
         /// The previous tasks are restored.
         RollbackCompleted = "rollback_completed",
+        /// The service was never updated. Only reports use this word; Swarm omits the state.
+        NeverUpdated = "none",
     }
 }
 

@@ -7,7 +7,7 @@ use crate::plan::wanted_tasks;
 use crate::protocol::messages::{Delivery, ProxyReport};
 use crate::report::{ProxyTaskReport, ProxyTaskState, RolloutReport};
 use crate::swarm::{Service, Task};
-use crate::types::TaskState;
+use crate::types::{TaskState, UpdateState};
 
 /// Every proxy task whose desired state is running, by node and id.
 pub fn list(seen: &StatusInput<'_>) -> Vec<ProxyTaskReport> {
@@ -109,8 +109,8 @@ fn rollout(seen: &StatusInput<'_>, service: &Service) -> RolloutReport {
     let tasks: Vec<&Task> = seen.snapshot.tasks.values().filter(|task| task.service == service.id).collect();
     let running = tasks.iter().filter(|task| task.state == TaskState::Running).count() as u64;
     let (state, message) = match &service.update_status {
-        Some(update) => (update.state.to_string(), update.message.clone()),
-        None => ("none".to_owned(), String::new()),
+        Some(update) => (update.state.clone(), update.message.clone()),
+        None => (UpdateState::NeverUpdated, String::new()),
     };
     RolloutReport { service: service.name.clone(), state, message, running, desired: wanted_tasks(service, seen.snapshot) }
 }
