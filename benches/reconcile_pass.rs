@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use swarmgate::controller::label_damping::{HeldLabels, LabelDamping};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::config_quotas::Limits;
-use swarmgate::intent::documents::{DeclaredCluster, SourceFile, read_documents};
+use swarmgate::intent::documents::{SourceFile, read_documents};
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
@@ -83,11 +83,7 @@ fn unknown_networks(criterion: &mut Criterion) {
 
 fn cluster() -> Cluster {
     let declaration = read_documents(&[SourceFile::new("bench.yaml", SPEC)]);
-    let valid = declaration.clusters.into_iter().find_map(|declared| match declared {
-        DeclaredCluster::Valid(cluster) => Some(*cluster),
-        DeclaredCluster::Broken { .. } => None,
-    });
-    valid.unwrap_or_else(|| unreachable!("the spec above is valid"))
+    declaration.valid().next().cloned().unwrap_or_else(|| unreachable!("the spec above is valid"))
 }
 
 fn raw(services: usize) -> RawSnapshot {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use swarmgate::cli::schema::{Subject, text};
+use swarmgate::cli::schema::{names, text};
 use swarmgate::cli::validate::describe;
 use swarmgate::intent::documents::{SourceFile, read_documents};
 
@@ -43,14 +43,9 @@ fn check_generated(path: &Path, generated: &str) {
 
 #[test]
 fn the_schemas_are_those_of_the_types() {
-    for (name, subject) in [
-        ("servicecluster", Subject::Cluster),
-        ("status", Subject::Status),
-        ("wire", Subject::Wire),
-        ("explanation", Subject::Explanation),
-        ("serviceexplanation", Subject::ServiceExplanation),
-    ] {
-        check_generated(&specs().join(format!("{name}.schema.json")), &text(subject));
+    for name in names() {
+        let file = format!("{}.schema.json", name.to_lowercase().replace('-', ""));
+        check_generated(&specs().join(file), &text(name).expect("a schema"));
     }
 }
 
@@ -59,7 +54,7 @@ fn every_example_passes_without_any_finding() {
     for path in files("examples") {
         let declaration = read_documents(&[source(&path)]);
         assert_eq!(declaration.findings, [], "{}", path.display());
-        assert!(declaration.is_sound() && declaration.valid().count() == declaration.clusters.len(), "{}", path.display());
+        assert!(declaration.is_sound() && declaration.valid().count() == declaration.objects.len(), "{}", path.display());
     }
 }
 
@@ -93,7 +88,7 @@ fn fields_of(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
 #[test]
 fn everything_yaml_has_every_field_there_is() {
     let document = fs::read_to_string(specs().join("examples/everything.yaml")).expect("a readable document");
-    let schema: Value = serde_json::from_str(&text(Subject::Cluster)).expect("JSON");
+    let schema: Value = serde_json::from_str(&text("ServiceCluster").expect("a schema")).expect("JSON");
     let mut fields = BTreeSet::new();
     fields_of(&schema, "", &mut fields);
     let there = paths_of(&document);

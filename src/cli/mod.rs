@@ -46,7 +46,7 @@ enum Command {
     Proxy(proxy::Args),
     /// Check ServiceCluster documents and print every error
     Validate(validate::Args),
-    /// Print the JSON Schema of a document or message
+    /// Print the JSON Schema of a kind of document, or of a message
     Schema(schema::Args),
     /// Show the state of the clusters, what is not ready yet, and why
     Status(status::Args),
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Extension(args) => extension::run(args),
         Command::Proxy(args) => proxy::run(args),
         Command::Validate(args) => validate::run(args),
-        Command::Schema(args) => schema::run(args),
+        Command::Schema(args) => schema::run(&args),
         Command::Status(args) => status::run(args),
         Command::Token(args) => token::run(&args),
         Command::Plan(args) => plan::run(args),

@@ -10,9 +10,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::declaration::spec_files;
-use crate::intent::documents::{Declaration, DeclaredCluster, SourceFile, read_documents};
+use crate::intent::documents::{Declaration, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
-use crate::types::visible_lines;
+use crate::types::{ClusterName, visible_lines};
 
 /// Arguments of `swarmgate validate`.
 #[derive(Debug, clap::Args)]
@@ -75,7 +75,7 @@ pub fn describe(declaration: &Declaration) -> String {
         let _ = writeln!(text, "{}", line(finding));
     }
     let count = |severity| declaration.findings.iter().filter(|finding| finding.severity == severity).count();
-    let (valid, all) = (declaration.valid().count(), declaration.documents);
+    let (valid, all) = (names(declaration, true).count(), declaration.documents);
     let (errors, warnings) = (counted(count(Severity::Error), "error"), counted(count(Severity::Warning), "warning"));
     let _ = writeln!(text, "{valid} of {} valid, {errors}, {warnings}", counted(all, "document"));
     text
@@ -112,16 +112,17 @@ fn uncapitalised(sentence: &str) -> String {
     characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
 
+/// The names of the documents that are valid, or of those that are not.
+fn names(declaration: &Declaration, valid: bool) -> impl Iterator<Item = &ClusterName> {
+    declaration.objects.iter().filter(move |(_, object)| object.is_valid() == valid).map(|((_, name), _)| name)
+}
+
 fn describe_as_json(declaration: &Declaration) -> String {
-    let names = |valid: bool| {
-        let is_valid = |name| declaration.valid().any(|cluster| &cluster.name == name);
-        declaration.clusters.iter().map(DeclaredCluster::name).filter(|name| is_valid(*name) == valid).collect::<Vec<_>>()
-    };
     let report = json!({
         "sound": declaration.is_sound(),
         "incomplete": declaration.incomplete,
-        "valid": names(true),
-        "broken": names(false),
+        "valid": names(declaration, true).collect::<Vec<_>>(),
+        "broken": names(declaration, false).collect::<Vec<_>>(),
         "findings": declaration.findings,
     });
     format!("{report:#}\n")

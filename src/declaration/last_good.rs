@@ -1,11 +1,12 @@
-//! The declared clusters that are used: the newest good version of every document. Simple rules: a document that became
-//! invalid keeps its last good version, and only a declaration that was read completely can remove a cluster.
+//! The declared clusters, and objects of other kinds, that are used: the newest good version of every document. Simple rules:
+//! a document that became invalid keeps its last good version, and only a declaration that was read completely can remove
+//! anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::intent::cluster::Cluster;
-use crate::intent::documents::{Declaration, DeclaredCluster as Read};
+use crate::intent::documents::{Declaration, DeclaredCluster as Read, DeclaredObject, DeclaredObjects};
 use crate::report::Finding;
 use crate::types::ClusterName;
 
@@ -14,6 +15,8 @@ use crate::types::ClusterName;
 pub struct Declared {
     /// Every declared cluster, including those without a good version.
     pub clusters: BTreeMap<ClusterName, DeclaredCluster>,
+    /// The last good version of every declared object of another kind. Only the versions of clusters are counted.
+    pub objects: DeclaredObjects,
     /// Findings about the documents.
     pub findings: Vec<Finding>,
     /// Whether documents may exist that were never read: then nothing is treated as left over.
@@ -40,17 +43,32 @@ impl Declared {
     #[must_use]
     pub fn after(&self, reading: Declaration) -> Self {
         let mut clusters = BTreeMap::new();
-        for read in reading.clusters {
+        for read in reading.all::<Read>() {
             let name = read.name().clone();
             let before = self.clusters.get(&name);
-            clusters.insert(name, DeclaredCluster::after(before, read));
+            clusters.insert(name, DeclaredCluster::after(before, read.clone()));
         }
         if reading.incomplete {
             for (name, before) in &self.clusters {
                 clusters.entry(name.clone()).or_insert_with(|| DeclaredCluster { accepted: false, ..before.clone() });
             }
         }
-        Self { clusters, findings: reading.findings, incomplete: reading.incomplete }
+        let objects = self.objects_after(&reading);
+        Self { clusters, objects, findings: reading.findings, incomplete: reading.incomplete }
+    }
+
+    fn objects_after(&self, reading: &Declaration) -> DeclaredObjects {
+        let mut objects = if reading.incomplete { self.objects.clone() } else { DeclaredObjects::new() };
+        for (key, object) in reading.objects.iter().filter(|(_, object)| object.of_type::<Read>().is_none()) {
+            let good = if object.is_valid() { Some(object) } else { self.objects.get(key) };
+            objects.extend(good.map(|good| (key.clone(), Arc::clone(good))));
+        }
+        objects
+    }
+
+    /// The last good versions of what documents of one kind declare, by name. Clusters are in their own list.
+    pub fn all<T: DeclaredObject>(&self) -> impl Iterator<Item = &T> {
+        self.objects.values().filter_map(|object| object.of_type())
     }
 
     /// The clusters of which this operator has seen no good version, each with the label value of its services, if known.
@@ -88,7 +106,7 @@ impl DeclaredCluster {
 #[cfg(test)]
 mod tests {
     use super::{Declared, DeclaredCluster};
-    use crate::intent::documents::{SourceFile, read_documents};
+    use crate::intent::documents::{KINDS_WITH_ONE_MORE, Site, SourceFile, read_documents, read_kinds, site};
     use crate::types::ClusterName;
 
     fn document(name: &str, engine: &str, replicas: u32) -> String {
@@ -118,6 +136,20 @@ mod tests {
         assert!(!broken.findings.is_empty());
         let repaired = after(&broken, &[document("a", "nginx", 2)]);
         assert_eq!((cluster(&repaired, "a").generation, cluster(&repaired, "a").accepted), (3, true));
+    }
+
+    #[test]
+    fn another_kind_follows_the_same_rules() {
+        let after = |before: &Declared, files: &[SourceFile]| before.after(read_kinds(KINDS_WITH_ONE_MORE, files));
+        let ports = |declared: &Declared| declared.all().map(|site: &Site| site.port).collect::<Vec<_>>();
+        let files = |port| [SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::new("1.yaml", site("a", port))];
+        let good = after(&Declared::default(), &files("{port: 81}"));
+        assert_eq!((good.clusters.len(), ports(&good)), (1, vec![Some(81)]));
+        let broken = after(&good, &files("{port: many}"));
+        assert_eq!((broken.clusters.len(), ports(&broken)), (1, vec![Some(81)]));
+        assert_eq!(ports(&after(&broken, &files("{port: 82}"))), [Some(82)]);
+        assert_eq!(ports(&after(&good, &[SourceFile::unreadable("1.yaml", "gone")])), [Some(81)]);
+        assert_eq!(ports(&after(&good, &files("{port: 81}")[..1])), []);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod client_limits;
 mod config_quotas;
 mod conflicts;
 mod conversion;
+mod declared_object;
 mod document_error;
 mod field_dependencies;
 mod fields;
@@ -23,10 +24,13 @@ mod settings;
 
 use serde_json::Value;
 
+pub use self::declared_object::{DeclaredObject, DeclaredObjects, ObjectKey};
 use self::document_error::Mistakes;
 use self::fields::Fields;
-use self::kinds::{FALLBACK, KINDS, Kind, Parsed};
-use super::cluster::Cluster;
+#[cfg(test)]
+pub(crate) use self::kinds::tests::{BOTH as KINDS_WITH_ONE_MORE, Site, site};
+pub use self::kinds::{DeclaredCluster, Kind};
+use self::kinds::{FALLBACK, KINDS, Parsed};
 use super::yaml::{self, Data, Node, YamlDocument};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::types::ClusterName;
@@ -58,53 +62,26 @@ impl SourceFile {
 /// What all files together declare.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declaration {
-    /// Every document whose name is known, by name, each name once.
-    pub clusters: Vec<DeclaredCluster>,
+    /// What every document declares whose name is known.
+    pub objects: DeclaredObjects,
     /// The number of documents, readable or not; a file that cannot be read counts as one.
     pub documents: usize,
     /// Every mistake, in the order of the files and lines.
     pub findings: Vec<Finding>,
-    /// Whether something could not be read well enough to know the names in it: a cluster that is missing from `clusters`
+    /// Whether something could not be read well enough to know the names in it: an object that is missing from `objects`
     /// may still be declared, so nothing may be removed because of its absence.
     pub incomplete: bool,
 }
 
 impl Declaration {
-    /// The clusters whose documents are valid, by name.
-    pub fn valid(&self) -> impl Iterator<Item = &Cluster> {
-        self.clusters.iter().filter_map(|declared| match declared {
-            DeclaredCluster::Valid(cluster) => Some(cluster.as_ref()),
-            DeclaredCluster::Broken { .. } => None,
-        })
+    /// What documents of one kind declare, by name.
+    pub fn all<T: DeclaredObject>(&self) -> impl Iterator<Item = &T> {
+        self.objects.values().filter_map(|object| object.of_type())
     }
 
     /// Whether no finding keeps a document from being used.
     pub fn is_sound(&self) -> bool {
         !self.incomplete && self.findings.iter().all(|finding| finding.severity != Severity::Error)
-    }
-}
-
-/// One declared cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeclaredCluster {
-    /// The document is valid.
-    Valid(Box<Cluster>),
-    /// The document has mistakes, or conflicts with another one: the last good version, if there is one, remains in use.
-    Broken {
-        /// The cluster's name.
-        name: ClusterName,
-        /// The label value of the services it is for, empty for services without the label; `None` if that cannot be read.
-        label: Option<String>,
-    },
-}
-
-impl DeclaredCluster {
-    /// The cluster's name.
-    pub fn name(&self) -> &ClusterName {
-        match self {
-            Self::Valid(cluster) => &cluster.name,
-            Self::Broken { name, .. } => name,
-        }
     }
 }
 
@@ -114,8 +91,13 @@ pub fn read_documents(files: &[SourceFile]) -> Declaration {
     read_kinds(KINDS, files)
 }
 
+/// Every kind of document.
+pub fn document_kinds() -> &'static [&'static Kind] {
+    KINDS
+}
+
 /// Reads documents of these kinds.
-fn read_kinds(kinds: &[&'static Kind], files: &[SourceFile]) -> Declaration {
+pub(crate) fn read_kinds(kinds: &[&'static Kind], files: &[SourceFile]) -> Declaration {
     let mut declaration = Declaration::default();
     let mut documents = Vec::new();
     for (at, file) in files.iter().enumerate() {
@@ -226,14 +208,21 @@ impl Document {
         !self.whole || (self.name().is_none() && !self.foreign)
     }
 
-    /// Records what it declares, or that it is broken.
+    /// Records what it declares, or that it is broken. The first of several documents of one name is recorded: they are all broken.
     fn declare(&mut self, declaration: &mut Declaration) {
         let Some(name) = self.name() else { return };
-        let valid = !self.mistakes.has_errors();
-        let parsed = Parsed { name: &name, value: &self.value, whole: self.whole, valid };
-        if let Err(why) = (self.kind.declare)(&parsed, declaration) {
-            self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
-        }
+        let converted = (!self.mistakes.has_errors()).then(|| (self.kind.convert)(&self.value));
+        let broken = || (self.kind.broken)(&Parsed { name: &name, value: &self.value, whole: self.whole });
+        let object = match converted {
+            Some(Ok(object)) => object,
+            Some(Err(why)) => {
+                let object = broken();
+                self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
+                object
+            }
+            None => broken(),
+        };
+        declaration.objects.entry((self.kind.name, name)).or_insert(object);
     }
 }
 

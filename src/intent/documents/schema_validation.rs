@@ -31,6 +31,11 @@ impl Schema {
         Self { root, validator }
     }
 
+    /// The JSON Schema.
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
+
     /// The tree as plain values. Numbers and booleans become text as written where the field is a text: `cpus: 0.5`, `PORT:
     /// 8080` and `tag: 1.10` mean what they look like.
     pub fn plain(&self, tree: &Node) -> Value {

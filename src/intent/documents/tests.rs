@@ -23,7 +23,7 @@ fn read(texts: &[&str]) -> Declaration {
 /// Names with `+` for valid and `-` for broken.
 fn declared(declaration: &Declaration) -> Vec<String> {
     let sign = |declared: &DeclaredCluster| if matches!(declared, DeclaredCluster::Valid(_)) { '+' } else { '-' };
-    declaration.clusters.iter().map(|one| format!("{}{}", sign(one), one.name())).collect()
+    declaration.all().map(|one: &DeclaredCluster| format!("{}{}", sign(one), one.name())).collect()
 }
 
 /// Code and field of each error.
@@ -161,7 +161,7 @@ fn damaged() -> impl Strategy<Value = String> {
 
 #[test]
 fn a_broken_document_still_declares_its_label_value() {
-    let check = |text: &str, expected: Option<&str>| match &read(&[text]).clusters[..] {
+    let check = |text: &str, expected: Option<&str>| match &read(&[text]).all().collect::<Vec<&DeclaredCluster>>()[..] {
         [DeclaredCluster::Broken { label, .. }] => assert_eq!(label.as_deref(), expected, "{text}"),
         other => panic!("{other:?}"),
     };
@@ -177,7 +177,7 @@ proptest! {
     fn any_text_is_read_without_panic_and_deterministically(text in prop_oneof![damaged(), any::<String>(), "[\\[\\]{}:,&*!|>'\"%@`#~ \\na-c-]{0,60}"]) {
         let first = read(&[&text]);
         prop_assert_eq!(&first, &read(&[&text]));
-        let broken = first.clusters.iter().any(|declared| matches!(declared, DeclaredCluster::Broken { .. }));
+        let broken = first.objects.values().any(|object| !object.is_valid());
         prop_assert!(!(broken || first.incomplete) || !first.findings.is_empty(), "a broken or incomplete declaration has a finding");
         prop_assert!(first.findings.iter().all(|finding| finding.value.as_ref().is_none_or(|value| value.chars().count() <= 121)));
     }

@@ -1,38 +1,61 @@
 //! The kinds of documents, one row each. Everything else in this folder reads documents of any kind and must know none of
-//! them: a new kind is a file here and a row in [`KINDS`]. A kind that declares something other than a cluster also has a list
-//! of its own in [`Declaration`].
+//! them: a new kind is a file here and a row in [`KINDS`].
 
 mod service_cluster;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::Declaration;
 use super::conflicts::{Claim, ClaimType};
+use super::declared_object::DeclaredObject;
 use super::fields::Check;
 use super::schema_validation::Schema;
 use crate::types::ClusterName;
 
-/// All kinds that are read.
+pub use service_cluster::DeclaredCluster;
+
+/// All kinds that are read. The first is the one that `swarmgate schema` prints if none is named.
 pub(super) const KINDS: &[&Kind] = &[FALLBACK];
 
 /// How documents are read whose kind is missing or unknown: what they name must not look undeclared.
 pub(super) const FALLBACK: &Kind = &service_cluster::ROW;
 
 /// One kind of document.
-pub(super) struct Kind {
+pub struct Kind {
     /// The value of the field `kind`.
-    pub name: &'static str,
+    pub(super) name: &'static str,
+    /// A shorter name for the command line.
+    pub(super) short_name: &'static str,
     /// What a document claims by its `metadata.name`.
-    pub name_claim: ClaimType,
+    pub(super) name_claim: ClaimType,
     /// The fields, and what each may hold.
-    pub schema: fn() -> &'static Schema,
+    pub(super) schema: fn() -> &'static Schema,
     /// What the schema cannot express.
-    pub checks: &'static [Check],
+    pub(super) checks: &'static [Check],
     /// What no other document may have, beside the name, with the field that claims it.
-    pub claims: fn(&Value) -> Vec<(Claim, String)>,
-    /// Converts a valid document and records what it declares; records a document with mistakes as broken. The first of several
-    /// documents with one name is recorded: they are all broken. Explains why a valid document cannot be converted.
-    pub declare: fn(&Parsed<'_>, &mut Declaration) -> Result<(), String>,
+    pub(super) claims: fn(&Value) -> Vec<(Claim, String)>,
+    /// Converts a valid document into what it declares. Explains why that is impossible.
+    pub(super) convert: fn(&Value) -> Result<Arc<dyn DeclaredObject>, String>,
+    /// What a document with mistakes declares, as far as it can be read.
+    pub(super) broken: fn(&Parsed<'_>) -> Arc<dyn DeclaredObject>,
+}
+
+impl Kind {
+    /// The value of the field `kind`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// A shorter name for the command line.
+    pub fn short_name(&self) -> &'static str {
+        self.short_name
+    }
+
+    /// The JSON Schema of its documents.
+    pub fn json_schema(&self) -> &'static Value {
+        (self.schema)().root()
+    }
 }
 
 /// A document after all checks.
@@ -43,9 +66,7 @@ pub(super) struct Parsed<'a> {
     pub value: &'a Value,
     /// Whether the YAML was read completely.
     pub whole: bool,
-    /// Whether no mistake keeps it from being used.
-    pub valid: bool,
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 //! ServiceCluster documents: what they claim, and how they become clusters. Their fields are described in `cluster_spec`, and
 //! checked and converted in the files beside this folder.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -11,13 +11,72 @@ use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{KIND, ServiceCluster};
 use crate::intent::documents::conflicts::{Claim, ClaimType, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
 use crate::intent::documents::schema_validation::Schema;
-use crate::intent::documents::{Declaration, DeclaredCluster, conversion, field_dependencies};
+use crate::intent::documents::{Declaration, DeclaredObject, conversion, field_dependencies};
 use crate::intent::json_schema::cluster_schema;
 use crate::intent::placement_constraint::Constraint;
 use crate::report::Severity;
+use crate::types::ClusterName;
 
 /// Its row in the table.
-pub(super) static ROW: Kind = Kind { name: KIND, name_claim: CLUSTER_NAME, schema, checks: field_dependencies::CHECKS, claims, declare };
+pub(super) static ROW: Kind = Kind {
+    name: KIND,
+    short_name: "cluster",
+    name_claim: CLUSTER_NAME,
+    schema,
+    checks: field_dependencies::CHECKS,
+    claims,
+    convert,
+    broken,
+};
+
+/// One declared cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeclaredCluster {
+    /// The document is valid.
+    Valid(Box<Cluster>),
+    /// The document has mistakes, or conflicts with another one: the last good version, if there is one, remains in use.
+    Broken {
+        /// The cluster's name.
+        name: ClusterName,
+        /// The label value of the services it is for, empty for services without the label; `None` if that cannot be read.
+        label: Option<String>,
+    },
+}
+
+impl DeclaredCluster {
+    /// The cluster's name.
+    pub fn name(&self) -> &ClusterName {
+        match self {
+            Self::Valid(cluster) => &cluster.name,
+            Self::Broken { name, .. } => name,
+        }
+    }
+
+    /// The cluster, if the document is valid.
+    pub fn valid(&self) -> Option<&Cluster> {
+        match self {
+            Self::Valid(cluster) => Some(cluster),
+            Self::Broken { .. } => None,
+        }
+    }
+}
+
+impl DeclaredObject for DeclaredCluster {
+    fn is_valid(&self) -> bool {
+        self.valid().is_some()
+    }
+
+    fn is_equal(&self, other: &dyn DeclaredObject) -> bool {
+        other.of_type() == Some(self)
+    }
+}
+
+impl Declaration {
+    /// The clusters whose documents are valid, by name.
+    pub fn valid(&self) -> impl Iterator<Item = &Cluster> {
+        self.all().filter_map(DeclaredCluster::valid)
+    }
+}
 
 /// A cluster's name.
 const CLUSTER_NAME: ClaimType =
@@ -91,17 +150,12 @@ fn canonical(constraint: &str) -> String {
     Constraint::parse(constraint).map_or_else(|_| constraint.to_owned(), |constraint| constraint.to_swarm())
 }
 
-/// Two documents with one name are both broken, so the second entry changes nothing.
-fn declare(document: &Parsed<'_>, declaration: &mut Declaration) -> Result<(), String> {
-    let cluster = document.valid.then(|| cluster(document.value)).transpose();
-    let declared = match &cluster {
-        Ok(Some(cluster)) => DeclaredCluster::Valid(Box::new(cluster.clone())),
-        _ => DeclaredCluster::Broken { name: document.name.clone(), label: label(document) },
-    };
-    if let Err(at) = declaration.clusters.binary_search_by(|other| other.name().cmp(document.name)) {
-        declaration.clusters.insert(at, declared);
-    }
-    cluster.map(|_| ())
+fn convert(value: &Value) -> Result<Arc<dyn DeclaredObject>, String> {
+    Ok(Arc::new(DeclaredCluster::Valid(Box::new(cluster(value)?))))
+}
+
+fn broken(document: &Parsed<'_>) -> Arc<dyn DeclaredObject> {
+    Arc::new(DeclaredCluster::Broken { name: document.name.clone(), label: label(document) })
 }
 
 /// The label value of the services that it is for, if readable.

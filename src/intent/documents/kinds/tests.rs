@@ -1,4 +1,4 @@
-//! A second kind, known to these tests only: a row and a file are all that the document reader needs for it.
+//! A second kind, known to tests only: this file and its row are all that reading, listing and keeping its documents needs.
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -7,12 +7,47 @@ use super::*;
 use crate::intent::documents::conflicts::MESH_PORT;
 use crate::intent::documents::document_error::Mistakes;
 use crate::intent::documents::fields::Fields;
-use crate::intent::documents::{SourceFile, read_kinds};
+use crate::intent::documents::{DeclaredCluster, SourceFile, read_kinds};
 use crate::report::{FindingCode, Severity};
 
-/// A site declares no cluster: the test sees what was recorded in `documents`, which nothing else changes afterwards.
-static SITE: Kind = Kind { name: "Site", name_claim: SITE_NAME, schema, checks: &[closed_sites], claims, declare };
-const BOTH: &[&Kind] = &[FALLBACK, &SITE];
+static SITE: Kind = Kind {
+    name: "Site",
+    short_name: "site",
+    name_claim: SITE_NAME,
+    schema,
+    checks: &[closed_sites],
+    claims,
+    convert: |value| Site::read(value).map(|site| Arc::new(site) as Arc<dyn DeclaredObject>),
+    broken: |_| Arc::new(Site { port: None }),
+};
+
+/// The real kinds and the one of these tests.
+pub(crate) const BOTH: &[&Kind] = &[FALLBACK, &SITE];
+
+/// What a document of the second kind declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// Its port, unless the document is broken.
+    pub port: Option<u64>,
+}
+
+impl Site {
+    fn read(value: &Value) -> Result<Self, String> {
+        let spec = &value["spec"];
+        if spec["tag"] == "1.10" { Err("the tag 1.10 cannot be converted".to_owned()) } else { Ok(Self { port: spec["port"].as_u64() }) }
+    }
+}
+
+impl DeclaredObject for Site {
+    fn is_valid(&self) -> bool {
+        self.port.is_some()
+    }
+
+    fn is_equal(&self, other: &dyn DeclaredObject) -> bool {
+        other.of_type() == Some(self)
+    }
+}
+
 const SITE_NAME: ClaimType =
     ClaimType { severity: Severity::Error, verbs: ("opens", "open"), object: "the site {}, too", remedy: "Rename one of them." };
 
@@ -36,13 +71,8 @@ fn claims(value: &Value) -> Vec<(Claim, String)> {
     port.map(|port| (Claim::port(MESH_PORT, port, ""), "/spec/port".to_owned())).into_iter().collect()
 }
 
-/// Adds 100 for each valid site, and 1000 for each broken one.
-fn declare(document: &Parsed<'_>, declaration: &mut Declaration) -> Result<(), String> {
-    declaration.documents += if document.valid { 100 } else { 1000 };
-    if document.valid && document.value["spec"]["tag"] == "1.10" { Err("the tag 1.10 cannot be converted".to_owned()) } else { Ok(()) }
-}
-
-fn site(name: &str, spec: &str) -> String {
+/// A document of the second kind.
+pub(crate) fn site(name: &str, spec: &str) -> String {
     format!("kind: Site\nmetadata: {{name: {name}}}\nspec: {spec}\n")
 }
 
@@ -52,13 +82,15 @@ fn cluster(kind: &str) -> String {
     )
 }
 
-/// How many documents the kinds recorded, whether each cluster is valid, and the code, field and message of each finding.
-fn read(kinds: &[&'static Kind], texts: &[String]) -> (usize, Vec<bool>, Vec<(FindingCode, String, String)>) {
+/// The ports of the sites, whether each cluster is valid, and the code, field and message of each finding.
+fn read(kinds: &[&'static Kind], texts: &[String]) -> (Vec<Option<u64>>, Vec<bool>, Vec<(FindingCode, String, String)>) {
     let files: Vec<_> = texts.iter().enumerate().map(|(at, text)| SourceFile::new(format!("{at}.yaml"), text)).collect();
     let read = read_kinds(kinds, &files);
+    assert_eq!(read, read_kinds(kinds, &files), "the same again");
+    assert_eq!(read.documents, texts.len());
     let findings = read.findings.iter().map(|one| (one.code, one.field.clone().unwrap_or_default(), one.message.clone()));
-    let valid = read.clusters.iter().map(|one| matches!(one, crate::intent::documents::DeclaredCluster::Valid(_))).collect();
-    (read.documents, valid, findings.collect())
+    let valid = read.all().map(DeclaredCluster::is_valid).collect();
+    (read.all().map(|site: &Site| site.port).collect(), valid, findings.collect())
 }
 
 fn finding(code: FindingCode, field: &str, message: &str) -> (FindingCode, String, String) {
@@ -68,17 +100,17 @@ fn finding(code: FindingCode, field: &str, message: &str) -> (FindingCode, Strin
 #[test]
 fn documents_of_two_kinds_are_read_side_by_side() {
     // The same name in two kinds is no conflict.
-    assert_eq!(read(BOTH, &[cluster("ServiceCluster"), site("a", "{port: 81}")]), (102, vec![true], vec![]));
+    assert_eq!(read(BOTH, &[cluster("ServiceCluster"), site("a", "{port: 81}")]), (vec![Some(81)], vec![true], vec![]));
 }
 
 #[test]
 fn each_kind_has_its_own_schema_checks_and_conversion() {
     let unknown = finding(FindingCode::UnknownField, "spec.engine", "there is no such field here");
-    assert_eq!(read(BOTH, &[site("a", "{port: 81, engine: nginx}")]), (1001, vec![], vec![unknown]));
+    assert_eq!(read(BOTH, &[site("a", "{port: 81, engine: nginx}")]), (vec![None], vec![], vec![unknown]));
     let closed = finding(FindingCode::ImpossibleCombination, "spec.open", "a closed site has no port");
-    assert_eq!(read(BOTH, &[site("a", "{port: 81, open: false}")]), (1001, vec![], vec![closed]));
+    assert_eq!(read(BOTH, &[site("a", "{port: 81, open: false}")]), (vec![None], vec![], vec![closed]));
     let refused = finding(FindingCode::InvalidValue, "", "the tag 1.10 cannot be converted");
-    assert_eq!(read(BOTH, &[site("a", "{port: 81, tag: 1.10}")]), (101, vec![], vec![refused]));
+    assert_eq!(read(BOTH, &[site("a", "{port: 81, tag: 1.10}")]), (vec![None], vec![], vec![refused]));
 }
 
 #[test]
@@ -86,15 +118,15 @@ fn documents_of_different_kinds_can_conflict() {
     let on_cluster =
         finding(FindingCode::DuplicateDeclaration, "spec.proxy.publish", "1.yaml:3 publishes port 80 of the routing mesh, too");
     let on_site = finding(FindingCode::DuplicateDeclaration, "spec.port", "0.yaml:7 publishes port 80 of the routing mesh, too");
-    assert_eq!(read(BOTH, &[cluster("ServiceCluster"), site("a", "{port: 80}")]), (1002, vec![false], vec![on_cluster, on_site]));
+    assert_eq!(read(BOTH, &[cluster("ServiceCluster"), site("a", "{port: 80}")]), (vec![None], vec![false], vec![on_cluster, on_site]));
     let names =
         [1, 0].map(|other| finding(FindingCode::DuplicateDeclaration, "metadata.name", &format!("{other}.yaml:2 opens the site a, too")));
-    assert_eq!(read(BOTH, &[site("a", "{port: 81}"), site("a", "{port: 82}")]), (2002, vec![], names.to_vec()));
+    assert_eq!(read(BOTH, &[site("a", "{port: 81}"), site("a", "{port: 82}")]), (vec![None], vec![], names.to_vec()));
 }
 
 #[test]
 fn an_unknown_kind_is_rejected_with_the_known_kinds() {
     let refused = |kinds: &str| vec![finding(FindingCode::InvalidValue, "kind", &format!("the value must be {kinds}"))];
-    assert_eq!(read(BOTH, &[cluster("Cluster")]), (1, vec![false], refused("ServiceCluster or Site")));
-    assert_eq!(read(KINDS, &[site("a", "{port: 81}")]), (1, vec![false], refused("ServiceCluster")));
+    assert_eq!(read(BOTH, &[cluster("Cluster")]), (vec![], vec![false], refused("ServiceCluster or Site")));
+    assert_eq!(read(KINDS, &[site("a", "{port: 81}")]), (vec![], vec![false], refused("ServiceCluster")));
 }
