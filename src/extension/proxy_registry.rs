@@ -100,6 +100,7 @@ mod tests {
             generation: 0,
             reloads,
             applied: None,
+            runtime_changes: 0,
             activity: None,
             fallbacks: 0,
             load: EngineLoad::default(),

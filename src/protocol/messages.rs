@@ -388,6 +388,9 @@ pub struct ProxyReport {
     /// How the newest change was applied. Absent before the first change, and from an agent of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedBy>,
+    /// Changes applied without a reload since the agent started.
+    #[serde(default)]
+    pub runtime_changes: u64,
     /// What it is doing. Absent from an agent of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,

@@ -346,7 +346,7 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Applies the configuration that the engine's link already names, and counts reloads. A failed reload counts as one, because
+    /// Applies the configuration that the engine's link already names, and counts reloads and changes without one. A failed reload counts as one, because
     /// it costs as much.
     async fn apply(&mut self, change: Change<'_>) -> Result<Applied, ApplyError> {
         let began = Instant::now();
@@ -359,7 +359,10 @@ impl<'a> Applier<'a> {
             self.last_reload = Some(began);
         }
         self.agent.state.send_modify(|state| {
-            state.reloads += u64::from(by == AppliedBy::Reload);
+            match by {
+                AppliedBy::Reload => state.reloads += 1,
+                AppliedBy::Runtime => state.runtime_changes += 1,
+            }
             state.applied = if outcome.is_ok() { Some(by) } else { state.applied };
         });
         Ok(outcome?)

@@ -165,6 +165,8 @@ struct State {
     /// The highest generation that ever ran here or on this node: nothing older is run.
     generation: u64,
     reloads: u64,
+    /// Changes applied without a reload.
+    runtime_changes: u64,
     /// How the newest change was applied.
     applied: Option<AppliedBy>,
     /// The configuration that is being tested or loaded, and since when.

@@ -44,6 +44,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         generation: state.generation,
         reloads: state.reloads,
         applied: state.applied,
+        runtime_changes: state.runtime_changes,
         activity,
         fallbacks: state.fallbacks,
         load: state.load,

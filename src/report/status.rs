@@ -239,6 +239,9 @@ pub struct ProxyTaskReport {
     pub fallbacks: Option<u64>,
     /// Reloads since the agent started.
     pub reloads: Option<u64>,
+    /// Changes applied without a reload since the agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_changes: Option<u64>,
     /// Workers that are finishing connections of earlier configurations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring_workers: Option<u32>,

@@ -35,6 +35,9 @@ pub const PROXIES: &str = "swarmgate_proxies";
 pub const PROXIES_ON_NAMES: &str = "swarmgate_proxies_on_names";
 /// How often the proxy tasks of a cluster have switched to names since they started, by cluster.
 pub const PROXY_FALLBACKS: &str = "swarmgate_proxy_fallbacks";
+/// Changes of configuration that the proxy tasks of a cluster have made since they started, by cluster and by how they were
+/// applied: with a reload of the engine (`reload`), or while it ran (`runtime`).
+pub const PROXY_CHANGES: &str = "swarmgate_proxy_changes";
 /// Workers of a cluster's proxies that are finishing connections of earlier configurations.
 pub const RETIRING_WORKERS: &str = "swarmgate_retiring_workers";
 /// Such workers that were ended together with their connections, since the start of the current proxies.
@@ -90,6 +93,11 @@ fn describe() {
         "Proxy tasks that find endpoints by name because the control plane was silent, by cluster"
     );
     describe_gauge!(PROXY_FALLBACKS, Unit::Count, "How often the running proxy tasks have switched to names, by cluster");
+    describe_gauge!(
+        PROXY_CHANGES,
+        Unit::Count,
+        "Changes of configuration since the running proxy tasks started, by cluster and by how they were applied: reload or runtime"
+    );
     describe_gauge!(RETIRING_WORKERS, Unit::Count, "Workers that are finishing connections of earlier configurations, by cluster");
     describe_gauge!(ENDED_WORKERS, Unit::Count, "Workers of earlier configurations that were stopped with open connections, by cluster");
     describe_gauge!(BODY_SPOOL_BYTES, Unit::Bytes, "Space that request bodies take on the volumes of the proxies, by cluster");
@@ -184,10 +192,13 @@ fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
 
 /// The sums over a cluster's proxies, as far as these have reported.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; below 2^53 nothing is lost")]
-fn loads(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 3] {
+fn loads(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 5] {
     let sum = |of: fn(&ProxyTaskReport) -> Option<u64>| cluster.proxies.iter().filter_map(of).sum::<u64>() as f64;
     let series = |metric: &'static str| (metric, vec![("cluster", name.to_owned())]);
+    let changes = |applied: &str| (PROXY_CHANGES, vec![("cluster", name.to_owned()), ("applied", applied.to_owned())]);
     [
+        (changes("reload"), sum(|proxy| proxy.reloads)),
+        (changes("runtime"), sum(|proxy| proxy.runtime_changes)),
         (series(RETIRING_WORKERS), sum(|proxy| proxy.retiring_workers.map(u64::from))),
         (series(ENDED_WORKERS), sum(|proxy| proxy.ended_workers)),
         (series(BODY_SPOOL_BYTES), sum(|proxy| proxy.body_spool_bytes)),
@@ -244,7 +255,7 @@ mod tests {
                 let fine = match key {
                     "cluster" => status.clusters.contains_key(&value),
                     // Fixed words.
-                    "code" | "severity" | "state" | "up_to_date" | "type" => true,
+                    "code" | "severity" | "state" | "up_to_date" | "type" | "applied" => true,
                     _ => false,
                 };
                 assert!(fine, "{name} has the label {key} = {value}");

@@ -82,6 +82,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         generation: 1,
         reloads: 1,
         applied: None,
+        runtime_changes: 0,
         activity: None,
         fallbacks: 0,
         load: EngineLoad::default(),

@@ -36,6 +36,7 @@ fn proxy(task: &str, seen: i64) -> ProxyReport {
         generation: 0,
         reloads: 0,
         applied: None,
+        runtime_changes: 0,
         activity: None,
         fallbacks: 0,
         load: EngineLoad::default(),

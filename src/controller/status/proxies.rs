@@ -66,6 +66,7 @@ fn proxy(seen: &StatusInput<'_>, service: &Service, task: &Task) -> ProxyTaskRep
         source: said.and_then(|proxy| proxy.source.clone()),
         fallbacks: said.map(|proxy| proxy.fallbacks),
         reloads: said.map(|proxy| proxy.reloads),
+        runtime_changes: said.map(|proxy| proxy.runtime_changes),
         retiring_workers: said.map(|proxy| proxy.load.retiring_workers),
         ended_workers: said.map(|proxy| proxy.load.ended_workers),
         body_spool_bytes: said.map(|proxy| proxy.load.body_spool),

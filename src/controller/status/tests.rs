@@ -60,6 +60,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         fallbacks: 0,
         reloads: 0,
         applied: None,
+        runtime_changes: 0,
         activity: None,
         load: EngineLoad::default(),
         seen_at: None,

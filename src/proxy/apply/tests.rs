@@ -64,8 +64,9 @@ impl Running {
         Self { _directory: directory, agent, process: FakeProcess::default(), first }
     }
 
-    /// Applies offers one after another, and returns how the last one was applied and how many reloads there were.
-    async fn apply(&self, offers: &[Arc<ProxyConfig>]) -> (Option<AppliedBy>, u64) {
+    /// Applies offers one after another, and returns how the last one was applied, and how many reloads and changes without one
+    /// there were.
+    async fn apply(&self, offers: &[Arc<ProxyConfig>]) -> (Option<AppliedBy>, u64, u64) {
         let candidate = Candidate::offered(Arc::clone(&self.first), Form::Live, true);
         let never = Notify::new();
         let applier = Applier::new(&self.agent, &self.process, candidate).run(&never);
@@ -83,21 +84,21 @@ impl Running {
             () = play => {}
         }
         let state = self.agent.state.borrow();
-        (state.applied, state.reloads)
+        (state.applied, state.reloads, state.runtime_changes)
     }
 }
 
 #[tokio::test]
 async fn a_change_of_endpoints_is_applied_and_reported_without_a_reload() {
     let running = Running::new(Duration::ZERO);
-    assert_eq!(running.apply(&[offer("1", "2")]).await, (Some(AppliedBy::Runtime), 0));
+    assert_eq!(running.apply(&[offer("1", "2")]).await, (Some(AppliedBy::Runtime), 0, 1));
     assert_eq!(running.process.changes(), [ChangeScope::Endpoints]);
 }
 
 #[tokio::test]
 async fn any_other_change_is_a_reload() {
     let running = Running::new(Duration::ZERO);
-    assert_eq!(running.apply(&[offer("1", "2"), offer("2", "2")]).await, (Some(AppliedBy::Reload), 1));
+    assert_eq!(running.apply(&[offer("1", "2"), offer("2", "2")]).await, (Some(AppliedBy::Reload), 1, 1));
     assert_eq!(running.process.changes(), [ChangeScope::Endpoints, ChangeScope::Everything]);
 }
 
@@ -107,10 +108,10 @@ async fn only_changes_that_need_a_reload_are_delayed() {
     let running = Running::new(distance);
     let began = Instant::now();
     let changes = [offer("2", "1"), offer("2", "2"), offer("2", "3")];
-    assert_eq!(running.apply(&changes).await, (Some(AppliedBy::Runtime), 1));
+    assert_eq!(running.apply(&changes).await, (Some(AppliedBy::Runtime), 1, 2));
     assert!(began.elapsed() < distance, "changes of endpoints must not wait for a reload");
     let running = Running::new(Duration::from_millis(400));
     let began = Instant::now();
-    assert_eq!(running.apply(&[offer("2", "1"), offer("3", "1")]).await, (Some(AppliedBy::Reload), 2));
+    assert_eq!(running.apply(&[offer("2", "1"), offer("3", "1")]).await, (Some(AppliedBy::Reload), 2, 0));
     assert!(began.elapsed() >= Duration::from_millis(400), "two reloads must not follow each other immediately");
 }
