@@ -38,6 +38,7 @@ fn table() -> String {
         let remedy = match entry.remedy {
             Remedy::Always(text) => text.to_owned(),
             Remedy::Usually(text) => format!("Usually: {text}"),
+            Remedy::Template(text) => with_placeholders(text),
             Remedy::PerCase => "The finding gives it.".to_owned(),
         };
         let (name, meaning) = (code.as_str(), entry.meaning);
@@ -45,6 +46,38 @@ fn table() -> String {
         writeln!(table, "| [`{name}`](#{anchor}) | {} | {meaning} | {remedy} |", severities.join(" or ")).unwrap();
     }
     table
+}
+
+/// A template with the names of its data in capitals.
+fn with_placeholders(template: &str) -> String {
+    let mut parts = template.split('{');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap();
+        text += &name.to_uppercase();
+        text += rest;
+    }
+    text
+}
+
+#[test]
+fn a_remedy_has_the_data_of_its_finding() {
+    assert_eq!(
+        FindingCode::SingleEqualsConstraint.remedy_with(&[("constraint", "node.role=={role}")]),
+        "Use node.role=={role}.",
+        "data is never read as a template"
+    );
+    let templates = FindingCode::ALL.iter().filter_map(|code| match code.entry().remedy {
+        Remedy::Template(text) => Some((code, text)),
+        _ => None,
+    });
+    for (code, text) in templates {
+        let names: Vec<_> = text.split('{').skip(1).map(|part| part.split_once('}').unwrap().0).collect();
+        assert!(!names.is_empty(), "{code:?} has no data in its remedy");
+        let data: Vec<_> = names.iter().map(|name| (*name, "VALUE")).collect();
+        let remedy = code.remedy_with(&data);
+        assert_eq!((remedy.matches("VALUE").count(), remedy.contains(['{', '}'])), (names.len(), false), "{remedy}");
+    }
 }
 
 #[test]

@@ -172,14 +172,10 @@ fn finding(held: &OwnPorts<'_>, service: &Service, ports: &[String], has: &str, 
     let acute = takes || blocks;
     let held_back = if acute { holds_back } else { "" };
     let message = format!("{what}: {now}. The service with the port {loses}.{held_back}");
-    let remedy = format!(
-        "Remove the service, stop publishing this port, or keep the service off the nodes of {ours} with constraints (node.labels, \
-         node.hostname, node.id, node.role)."
-    );
     let severity = if acute { Severity::Error } else { Severity::Warning };
     Finding::new(FindingCode::HostPortContested, Subject::Service(service.name.clone()), message)
         .with_severity(severity)
-        .with_remedy(remedy)
+        .with_data(&[("service", ours)])
         .at("ports", &all)
 }
 

@@ -156,13 +156,8 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Network
         "A proxy did not come up with the network {name} ({words}), so the proxies are not attached to it: routes over it answer 503, and \
          all others are served{again}."
     );
-    let remedy = format!(
-        "Look at the errors of the tasks of {} (docker service ps --no-trunc). Check that {name} has free addresses, does not overlap with \
-         a network of any node, and lets nodes reach each other (UDP 4789). Otherwise move the service to a network that the proxies \
-         have.",
-        input.service
-    );
-    let found = |subject| Finding::new(FindingCode::NetworkQuarantined, subject, message.clone()).with_remedy(remedy.clone());
+    let data = [("service", input.service), ("network", name)];
+    let found = |subject| Finding::new(FindingCode::NetworkQuarantined, subject, message.clone()).with_data(&data);
     each(&services, name, found)
 }
 
@@ -178,12 +173,8 @@ fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkM
             "A node cannot set up the network {name}{words}, so it has no proxy. The proxies do not leave the network, because spec.networks names \
              it or most services are reached over it."
         );
-        let remedy = format!(
-            "See which tasks of {} failed (docker service ps --no-trunc), and repair that node: it has another network with the same \
-             addresses, or has lost this one. Restarting its Docker engine usually helps.",
-            input.service
-        );
-        Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message).with_remedy(remedy).at("network", name)
+        let finding = Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message);
+        finding.with_data(&[("service", input.service)]).at("network", name)
     })
     .collect()
 }

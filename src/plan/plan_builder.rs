@@ -146,7 +146,7 @@ impl<'a> Draft<'a> {
                 if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
                 format!("The {kind} {name} exists and cannot be used: {why}; steps that need it are held back."),
             )
-            .with_remedy(format!("Remove or rename the other {kind}, or choose another name in the document.")),
+            .with_data(&[("kind", kind)]),
         );
     }
 

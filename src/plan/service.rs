@@ -288,10 +288,7 @@ impl<'a> Draft<'a> {
                     rollout_gate::words(status)
                 ),
             )
-            .with_remedy(format!(
-                "Find out why its tasks failed (docker service ps --no-trunc {}); a changed document is tried immediately.",
-                service.name
-            )),
+            .with_data(&[("service", &service.name)]),
         );
     }
 

@@ -1,6 +1,6 @@
 //! Findings: declarations that do not have the effect that their author may expect, where they are, and what to do about them.
 
-use super::finding_catalog::{FindingCode, Remedy, Severity};
+use super::finding_catalog::{FindingCode, Severity};
 use crate::types::{visible, without_private_key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,8 +64,16 @@ impl Finding {
     /// Sets the remedy for this case, if the catalogue has none for all cases.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        debug_assert!(!matches!(self.code.entry().remedy, Remedy::Always(_)), "{:?} has one remedy", self.code);
-        self.remedy = remedy.into();
+        let remedy = remedy.into();
+        debug_assert!(self.code.entry().remedy.permits(&remedy), "{:?} has another remedy", self.code);
+        self.remedy = remedy;
+        self
+    }
+
+    /// Sets the remedy of the catalogue with this data in it.
+    #[must_use]
+    pub fn with_data(mut self, data: &[(&str, &str)]) -> Self {
+        self.remedy = self.code.remedy_with(data);
         self
     }
 

@@ -2,8 +2,8 @@
 //! finding supplies only data; the table in `docs/findings.md` is generated from here (`BLESS=1 cargo test --test
 //! findings`).
 //!
-//! It must never contain anything that varies from case to case: names and values belong in the message, or in a remedy that
-//! the reporting code supplies.
+//! It must never contain anything that varies from case to case: names and values belong in the message, or are data that the
+//! reporting code supplies for a remedy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,9 @@ pub enum Remedy {
     Always(&'static str),
     /// This remedy, unless the reporting code supplies a more specific one.
     Usually(&'static str),
-    /// The remedy depends on the case, so every finding supplies its own.
+    /// The same sentence for every finding, with data of the finding in place of the names in braces.
+    Template(&'static str),
+    /// The remedy differs from case to case in more than its data, so every finding supplies its own.
     PerCase,
 }
 
@@ -36,7 +38,16 @@ impl Remedy {
     pub fn text(self) -> Option<&'static str> {
         match self {
             Self::Always(text) | Self::Usually(text) => Some(text),
-            Self::PerCase => None,
+            Self::Template(_) | Self::PerCase => None,
+        }
+    }
+
+    /// Whether a finding may have this text as its own remedy.
+    pub(super) fn permits(self, text: &str) -> bool {
+        match self {
+            Self::Always(_) => false,
+            Self::Template(template) => template.split('{').next().is_some_and(|start| text.starts_with(start)),
+            Self::Usually(_) | Self::PerCase => true,
         }
     }
 }
@@ -92,7 +103,7 @@ catalog! {
     /// Two documents claim the same name, label value, service name or port.
     DuplicateDeclaration = Error or Warning, Remedy::PerCase;
     /// A constraint uses a single `=`, which is read as `==`.
-    SingleEqualsConstraint = Warning, Remedy::PerCase;
+    SingleEqualsConstraint = Warning, Remedy::Template("Use {constraint}.");
     // --- labels
     /// A label has an invalid value; whatever it configures is left out.
     InvalidLabelValue = Error or Warning, Remedy::PerCase;
@@ -109,9 +120,16 @@ catalog! {
     /// The label `network` does not name a network that the service can be reached on.
     NetworkNotFound = Warning, Remedy::PerCase;
     /// No proxy started with this network; it is left out until it changes, and everything else is served.
-    NetworkQuarantined = Error, Remedy::PerCase;
+    NetworkQuarantined = Error, Remedy::Template(
+        "Look at the errors of the tasks of {service} (docker service ps --no-trunc). Check that {network} has free addresses, does \
+         not overlap with a network of any node, and lets nodes reach each other (UDP 4789). Otherwise move the service to a \
+         network that the proxies have.",
+    );
     /// A node cannot set up a network that the proxies must keep, so no proxy runs on that node.
-    NetworkFailing = Error, Remedy::PerCase;
+    NetworkFailing = Error, Remedy::Template(
+        "See which tasks of {service} failed (docker service ps --no-trunc), and repair that node: it has another network with the \
+         same addresses, or has lost this one. Restarting its Docker engine usually helps.",
+    );
     /// The proxies stay attached for a while to a network that no route needs any more.
     NetworkLingers = Info, Remedy::Always("No action is needed.");
     /// Several networks are possible and no label chooses one.
@@ -126,7 +144,7 @@ catalog! {
     /// A network of the service does not have enough free addresses for the proxies.
     NetworkFull = Error or Warning, Remedy::PerCase;
     /// Services that share a route disagree about a setting; the oldest service's setting is used.
-    ConflictingSetting = Warning, Remedy::PerCase;
+    ConflictingSetting = Warning, Remedy::Usually("Set the same value on all services of one host and path.");
     /// More than one service asks to be the default backend; the oldest service is used.
     SecondDefaultBackend = Warning, Remedy::Always(
         "Keep com.docker.lb.default_backend on one service of the cluster, and remove it from the others.",
@@ -217,11 +235,17 @@ catalog! {
         "Name a certificate whose subject alternative names include these hosts; a wildcard covers exactly one label.",
     );
     /// A service that must be reached at its nodes does not publish the port of its label `port` in host mode.
-    NoHostPort = Error or Warning, Remedy::PerCase;
+    NoHostPort = Error or Warning, Remedy::Template(
+        "Publish it (docker service update --publish-add mode=host,target={port}; in a stack file, `mode: host` in the long syntax \
+         of `ports`), or attach the service to an overlay network.",
+    );
     /// The address of a node with tasks is unknown, or the node's label `swarmgate.address` is not a usable address.
     NodeAddress = Error or Warning, Remedy::Usually("Set it with: docker node update --label-add swarmgate.address=ADDRESS NODE.");
     /// A service asks for a node port that proxies or the operator use; Swarm assigns it to the waiting service when it becomes free.
-    HostPortContested = Error or Warning, Remedy::PerCase;
+    HostPortContested = Error or Warning, Remedy::Template(
+        "Remove the service, stop publishing this port, or keep the service off the nodes of {service} with constraints \
+         (node.labels, node.hostname, node.id, node.role).",
+    );
     // --- runtime
     /// A route has no running endpoint, so it answers 503.
     NoEndpoints = Info, Remedy::PerCase;
@@ -235,7 +259,10 @@ catalog! {
         "If this persists, give the extension more CPU (spec.extension.resources), or spread the hosts over several clusters.",
     );
     /// The engine's version has known vulnerabilities.
-    EngineVulnerable = Warning, Remedy::PerCase;
+    EngineVulnerable = Warning, Remedy::Template(
+        "Use an image with {engine} {version} or newer. If your distribution has backported the fixes to this version, ignore this \
+         finding.",
+    );
     /// The engine refuses only this route (or raw line, or template); it is left out, and everything else is served.
     RouteQuarantined = Error, Remedy::Usually("Correct what the engine's error message names; it is tried again when it changes.");
     /// The configuration for the proxies exceeds the maximum message size; the last one within it stays in use.
@@ -260,13 +287,15 @@ catalog! {
     /// The rendered configuration does not fit into a Swarm config object; the last one that did fit stays mounted.
     ConfigTooLarge = Error, Remedy::PerCase;
     /// A service, config, secret or network with the required name exists but does not belong to this operator.
-    NameTaken = Error, Remedy::PerCase;
+    NameTaken = Error, Remedy::Template("Remove or rename the other {kind}, or choose another name in the document.");
     /// The control network should be encrypted, but the one that exists is not.
     NetworkNotEncrypted = Warning, Remedy::Always(
         "Use another control network, or remove this one while nothing is attached to it; Swarm cannot change a network.",
     );
     /// Swarm paused or rolled back a rollout.
-    RolloutFailed = Error, Remedy::PerCase;
+    RolloutFailed = Error, Remedy::Template(
+        "Find out why its tasks failed (docker service ps --no-trunc {service}); a changed document is tried immediately.",
+    );
     /// An object of this operator was changed by hand; the operator restores it.
     Drift = Warning, Remedy::Usually("Change the document instead, or remove the field from it to manage the value by hand.");
     /// A service with this operator's labels was not created by it; container settings that the document does not state are reset.
@@ -295,6 +324,24 @@ impl FindingCode {
     /// The code as status, logs and metrics show it.
     pub fn as_str(self) -> String {
         format!("{self:?}")
+    }
+
+    /// The remedy of a finding whose catalogue entry is a template. `data` has a value for each name in braces.
+    pub fn remedy_with(self, data: &[(&str, &str)]) -> String {
+        let Remedy::Template(template) = self.entry().remedy else {
+            debug_assert!(false, "the remedy of {self:?} is no template");
+            return String::new();
+        };
+        let mut parts = template.split('{');
+        let mut remedy = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (name, text) = part.split_once('}').unwrap_or((part, ""));
+            let value = data.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            debug_assert!(value.is_some(), "the remedy of {self:?} needs {name}");
+            remedy.push_str(value.unwrap_or(name));
+            remedy.push_str(text);
+        }
+        remedy
     }
 
     /// The severity of its findings by default.

@@ -167,12 +167,10 @@ pub fn none_published(published: &Published<'_>, severity: Severity, instead: &s
     let others = others.iter().map(named).collect::<Vec<_>>().join(", ");
     let has = if others.is_empty() { others } else { format!(" (only {others})") };
     let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
-    let remedy = format!(
-        "Publish it (docker service update --publish-add mode=host,target={target}; in a stack file, `mode: host` in the long syntax of \
-         `ports`), or attach the service to an overlay network."
-    );
     let asked = published.labels.network.as_deref().filter(|label| asks_for_bridge(Some(label)));
-    let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message).with_severity(severity).with_remedy(remedy);
+    let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message)
+        .with_severity(severity)
+        .with_data(&[("port", &target.to_string())]);
     if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }
 }
 

@@ -183,9 +183,8 @@ fn agreed<T: PartialEq + Default>(
             None => "without a value".to_owned(),
         };
         let message = format!("service {} published {key} first {said}, so its setting is used", oldest.published.service.name);
-        let remedy = "Set the same value on all services of one host and path.";
         let subject = member.published.subject();
-        let finding = Finding::new(FindingCode::ConflictingSetting, subject, message).with_remedy(remedy);
+        let finding = Finding::new(FindingCode::ConflictingSetting, subject, message);
         findings.push(finding.at(label_key(label), value));
     }
     counting

@@ -20,9 +20,6 @@ pub fn vulnerable(seen: &StatusInput<'_>) -> Option<Finding> {
         Subject::Cluster(seen.cluster.name.to_string()),
         format!("The engine has known vulnerabilities ({}{more}); clients or applications may be able to exploit them.", shown.join(", ")),
     )
-    .with_remedy(format!(
-        "Use an image with {engine} {} or newer. If your distribution has backported the fixes to this version, ignore this finding.",
-        faults.fixed_in.join(" or ")
-    ));
+    .with_data(&[("engine", &engine.to_string()), ("version", &faults.fixed_in.join(" or "))]);
     Some(finding.at("spec.extension.image", version))
 }

@@ -104,8 +104,8 @@ fn constraints(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         for (at, text) in fields.list(&pointer).iter().enumerate() {
             let single = text.as_str().and_then(|text| Constraint::parse(text).ok()).filter(|constraint| constraint.single_equals);
             if let Some(constraint) = single {
-                let remedy = format!("Use {}.", constraint.to_swarm());
                 let code = FindingCode::SingleEqualsConstraint;
+                let remedy = code.remedy_with(&[("constraint", &constraint.to_swarm())]);
                 mistakes.add(code, &format!("{pointer}/{at}"), "a single = is read as ==", remedy);
             }
         }
