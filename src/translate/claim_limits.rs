@@ -108,7 +108,7 @@ impl<'w, 'a> Asking<'w, 'a> {
         for (host, amount) in labels.hosts.iter().zip(&amounts) {
             let is_refused = !host_admission::admits(self.world.cluster, self.world.snapshot, host, service);
             let heard = if is_refused { &self.refused } else { &self.open };
-            let has = || self.world.register.holders(Some(host)).is_some_and(|holders| holders.contains(&service.id));
+            let has = || self.world.register.holders(&host.into()).is_some_and(|holders| holders.contains(&service.id));
             let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());
             kept.push(beyond.is_none());
             if let Some(whose) = beyond {

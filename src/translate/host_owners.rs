@@ -24,17 +24,13 @@ const FRAME_BYTES: usize = 32;
 /// The bytes around one item of a list: quotes and a comma.
 const AROUND_BYTES: usize = 3;
 
-/// A host, or `None` for the default backend.
-pub type Place<'a> = Option<&'a HostPattern>;
-
 /// The owners of each host. The default knows nothing, so ages decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
-    hosts: BTreeMap<HostPattern, Arc<[ServiceId]>>,
+    holders: BTreeMap<HostKey, Arc<[ServiceId]>>,
     /// Who comes first at a name that its team owns only through the wildcard.
     ahead: BTreeMap<HostPattern, ServiceId>,
     guests: BTreeMap<HostPattern, Guests>,
-    default_backend: Arc<[ServiceId]>,
     late: BTreeSet<ServiceId>,
     complete: bool,
 }
@@ -81,11 +77,8 @@ impl Register {
     }
 
     /// The owners of a host, if it names any.
-    pub fn holders(&self, place: Place<'_>) -> Option<&[ServiceId]> {
-        match place {
-            Some(host) => self.hosts.get(host).map(AsRef::as_ref),
-            None => Some(self.default_backend.as_ref()).filter(|holders| !holders.is_empty()),
-        }
+    pub fn holders(&self, host: &HostKey) -> Option<&[ServiceId]> {
+        self.holders.get(host).map(AsRef::as_ref)
     }
 
     /// Who comes first at a name that its team owns only through the wildcard, if recorded.
@@ -104,11 +97,9 @@ impl Register {
     }
 
     /// Records the owners of a host.
-    pub fn note(&mut self, place: Place<'_>, holders: Arc<[ServiceId]>) {
-        match place {
-            Some(host) if !holders.is_empty() => drop(self.hosts.insert(host.clone(), holders)),
-            Some(_) => {}
-            None => self.default_backend = holders,
+    pub fn note(&mut self, host: HostKey, holders: Arc<[ServiceId]>) {
+        if !holders.is_empty() {
+            self.holders.insert(host, holders);
         }
     }
 
@@ -132,11 +123,9 @@ impl Register {
     /// The value of the label; `None` if there is nothing to record.
     pub fn label(&self) -> Option<String> {
         let mut entries = BTreeMap::<(&[ServiceId], Option<&Guests>), Vec<&str>>::new();
-        if !self.default_backend.is_empty() {
-            entries.entry((&self.default_backend, None)).or_default().push(HostKey::DefaultBackend.as_str());
-        }
-        for (host, holders) in &self.hosts {
-            entries.entry((holders, self.guests(host))).or_default().push(host.as_str());
+        for (host, holders) in &self.holders {
+            let guests = host.pattern().and_then(|host| self.guests(host));
+            entries.entry((holders, guests)).or_default().push(host.as_str());
         }
         if entries.is_empty() && self.late.is_empty() {
             return None;
@@ -147,9 +136,10 @@ impl Register {
     }
 
     /// As much of it as one label holds, and the number of hosts left out. `first`: the hosts to keep, most important
-    /// first. A host that does not fit does not displace another one.
+    /// first. A host that does not fit does not displace another one. The default backend always fits.
     pub fn shortened(mut self, first: &[HostPattern]) -> (Self, usize) {
-        let all = std::mem::take(&mut self.hosts);
+        let mut all = std::mem::take(&mut self.holders);
+        self.holders.extend(all.remove_entry(&HostKey::DefaultBackend));
         let bytes = |register: &Self| register.label().map_or(0, |label| label.len()) + FRAME_BYTES;
         if bytes(&self) > LABEL_BYTES_MAX {
             self.late.clear();
@@ -157,19 +147,21 @@ impl Register {
         let mut left = LABEL_BYTES_MAX.saturating_sub(bytes(&self));
         let mut entries = BTreeSet::new();
         let mut kept = BTreeMap::new();
-        for (host, holders) in first.iter().filter_map(|host| all.get_key_value(host)) {
+        for host in first {
+            let Some((key, holders)) = all.get_key_value(&HostKey::from(host)) else { continue };
             let entry = (holders.as_ref(), self.guests.get(host));
             let of_entry = if entries.contains(&entry) { 0 } else { Entry::of(entry.0, entry.1, &[]).bytes() };
             let needed = of_entry + host.as_str().len() + AROUND_BYTES;
             if needed <= left {
                 left -= needed;
                 entries.insert(entry);
-                kept.insert(host.clone(), Arc::clone(holders));
+                kept.insert(key.clone(), Arc::clone(holders));
             }
         }
         let left_out = all.len() - kept.len();
-        self.guests.retain(|host, _| kept.contains_key(host));
-        (Self { hosts: kept, ..self }, left_out)
+        self.guests.retain(|host, _| kept.contains_key(&HostKey::from(host)));
+        self.holders.extend(kept);
+        (self, left_out)
     }
 
     fn parse(label: &str) -> Option<Self> {
@@ -182,13 +174,11 @@ impl Register {
             let services: Arc<[ServiceId]> = services.into_iter().map(ServiceId).collect();
             let guests = Guests { asking: guests.into_iter().map(ServiceId).collect(), better_than, above };
             for host in hosts {
-                match HostKey::parse(&host).ok()? {
-                    HostKey::DefaultBackend => register.note(None, services.clone()),
-                    HostKey::Host(host) => {
-                        register.note(Some(&host), services.clone());
-                        register.note_guests(&host, guests.clone());
-                    }
+                let host = HostKey::parse(&host).ok()?;
+                if let Some(host) = host.pattern() {
+                    register.note_guests(host, guests.clone());
                 }
+                register.note(host, services.clone());
             }
         }
         Some(register)

@@ -19,13 +19,13 @@ pub use host_owner::Holder;
 
 use super::World;
 use super::host_admission::{NotAdmitted, Refusal, is_for};
-use super::host_owners::{self, Place, Register};
+use super::host_owners::{self, Register};
 use super::published_service::Published;
 use super::service_team::{ByTeam, Team};
 use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::Finding;
-use crate::types::{HostPattern, ServiceId};
+use crate::types::{HostKey, HostPattern, ServiceId};
 
 /// The outcome: who owns which host from now on.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ struct Court<'w, 'a> {
 
 /// The services that ask for a host, as ascending indexes in the list of services.
 struct Case<'c> {
-    place: Place<'c>,
+    host: HostKey,
     asking: Vec<usize>,
     /// The wildcard that covers the host, and its owners.
     above: Option<(&'c HostPattern, Arc<[usize]>)>,
@@ -173,8 +173,8 @@ impl<'w, 'a> Court<'w, 'a> {
         let (mut register, mut meetings, mut open) = (Register::complete(), Vec::new(), Vec::new());
         let mut decide = |case: Case<'w>, meetings: &mut Vec<Meeting>| {
             let verdict = self.decide(&case);
-            register.note(case.place, verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
-            if let Some(host) = case.place {
+            register.note(case.host.clone(), verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
+            if let Some(host) = case.host.pattern() {
                 register.note_guests(host, self.guests(&case, &verdict));
                 if let Some(first) = verdict.ahead(&case) {
                     register.note_ahead(host, self.services[first].service.id.clone());
@@ -189,15 +189,16 @@ impl<'w, 'a> Court<'w, 'a> {
         let (wildcards, exact): (Vec<_>, Vec<_>) = self.asking().into_iter().partition(|(host, _)| host.is_wildcard());
         let mut above = BTreeMap::<&HostPattern, Arc<[usize]>>::new();
         for (host, asking) in wildcards {
-            let verdict = decide(Case { place: Some(host), asking, above: None }, &mut meetings);
+            let verdict = decide(Case { host: host.into(), asking, above: None }, &mut meetings);
             above.insert(host, verdict.team.into());
         }
         for (host, asking) in exact {
             let wildcard = HostPattern::fitting(host.as_str()).find(HostPattern::is_wildcard);
             let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, team)| (*wildcard, Arc::clone(team))));
-            decide(Case { place: Some(host), asking, above }, &mut meetings);
+            decide(Case { host: host.into(), asking, above }, &mut meetings);
         }
-        let default = self.wanting_default().map(|asking| decide(Case { place: None, asking, above: None }, &mut meetings).first);
+        let default =
+            self.wanting_default().map(|asking| decide(Case { host: HostKey::DefaultBackend, asking, above: None }, &mut meetings).first);
         findings.extend(default.map(|first| self.report_default(first)).into_iter().flatten());
         let label = persisted_owners::label(self, world, &open, findings);
         Judged { meetings, default_backend: default, ownership: Ownership { register, label } }
@@ -232,7 +233,7 @@ impl<'w, 'a> Court<'w, 'a> {
     }
 
     fn before(&self, case: &Case<'_>) -> Before {
-        let named = self.register.holders(case.place).map(|holders| self.places_of(holders));
+        let named = self.register.holders(&case.host).map(|holders| self.places_of(holders));
         // A service that had the host and no longer asks for it has no precedence, even if it has the wildcard now.
         let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.asking.binary_search(at).is_ok()).collect();
         if !still.is_empty() {
@@ -246,7 +247,7 @@ impl<'w, 'a> Court<'w, 'a> {
         if let Some(ahead) = self.ahead(case) {
             return Before::These(vec![ahead]);
         }
-        let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.register.holders(Some(wildcard))?, team)));
+        let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.register.holders(&(*wildcard).into())?, team)));
         let was_above = above.is_some_and(|(holders, team)| self.places_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
         if was_above { Before::Above } else { Before::Nobody }
     }
@@ -254,7 +255,7 @@ impl<'w, 'a> Court<'w, 'a> {
     /// Who came first through the wildcard at the last pass, if it still owns the wildcard.
     fn ahead(&self, case: &Case<'_>) -> Option<usize> {
         let (_, team) = case.above.as_ref()?;
-        let ahead = self.places.get(self.register.ahead(case.place?)?)?;
+        let ahead = self.places.get(self.register.ahead(case.host.pattern()?)?)?;
         team.binary_search(ahead).is_ok().then_some(*ahead)
     }
 
@@ -311,7 +312,7 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// The same as if nothing were shared and no guest had been admitted before.
     fn named<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
-        let Some(host) = case.place else { return Ranks::default() };
+        let Some(host) = case.host.pattern() else { return Ranks::default() };
         let fitting = self.naming.iter().filter(|(rule, _)| rule.host.admits(host));
         let fitting = fitting.map(|(rule, named)| (u8::from(rule.host.as_str() != host.as_str()), named.as_slice())).collect();
         Ranks { fitting, guests: Guests::default() }
@@ -319,9 +320,9 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// The guests admitted beside the owners, while these, or the owners of the wildcard above, still ask for the host.
     fn guests_before(&self, case: &Case<'_>) -> Guests {
-        let Some(guests) = case.place.and_then(|host| self.register.guests(host)) else { return Guests::default() };
-        let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.register.holders(Some(wildcard)));
-        let holders = self.places_of(self.register.holders(case.place).or(wildcard).unwrap_or_default());
+        let Some(guests) = case.host.pattern().and_then(|host| self.register.guests(host)) else { return Guests::default() };
+        let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.register.holders(&(*wildcard).into()));
+        let holders = self.places_of(self.register.holders(&case.host).or(wildcard).unwrap_or_default());
         let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
         let is_there = |at: &usize| case.asking.binary_search(at).is_ok() || above.binary_search(at).is_ok();
         if !holders.iter().any(is_there) {
@@ -359,7 +360,7 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// The services that ask for a host and are not of its owner's team.
     fn meetings(&self, case: &Case<'_>, verdict: &Verdict) -> Vec<Meeting> {
-        let Some(host) = case.place else { return Vec::new() };
+        let Some(host) = case.host.pattern() else { return Vec::new() };
         let others: Vec<usize> = case.asking.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
         if others.is_empty() {
             return Vec::new();

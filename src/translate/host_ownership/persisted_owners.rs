@@ -40,7 +40,7 @@ fn in_turn(court: &Court<'_, '_>, open: &[&(Case<'_>, Verdict)]) -> Vec<HostPatt
     let turn = |(case, verdict): &&(Case<'_>, Verdict)| {
         let place = counts.entry(court.teams[verdict.first].who_answers()).or_default();
         *place += 1;
-        Some((*place, verdict.first, case.place?.clone()))
+        Some((*place, verdict.first, case.host.pattern()?.clone()))
     };
     let mut hosts: Vec<(usize, usize, HostPattern)> = open.iter().filter_map(turn).collect();
     hosts.sort();
@@ -54,8 +54,8 @@ fn register<'c>(court: &Court<'_, '_>, open: impl Iterator<Item = &'c (Case<'c>,
         let others = verdict.team.iter().copied().filter(|at| *at != verdict.first);
         let mut holders: Vec<ServiceId> = std::iter::once(verdict.first).chain(others).take(HOLDERS_MAX).map(id).collect();
         holders.sort();
-        register.note(case.place, holders.into());
-        if let Some(host) = case.place {
+        register.note(case.host.clone(), holders.into());
+        if let Some(host) = case.host.pattern() {
             register.note_guests(host, guests(court, case, verdict));
         }
     }

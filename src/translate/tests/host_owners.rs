@@ -13,7 +13,7 @@ use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LAB
 use crate::swarm::{Service, VirtualIp};
 use crate::translate::host_owners::LABEL_BYTES_MAX;
 use crate::translate::service_team::Team;
-use crate::types::{ContextPath, HostGlob, ServiceGlob, ServiceId};
+use crate::types::{ContextPath, HostGlob, HostKey, ServiceGlob, ServiceId};
 
 /// A Swarm that changes from pass to pass. The services are named by their age: `a` is the oldest.
 struct Story {
@@ -352,7 +352,8 @@ fn the_first_owner_through_a_wildcard_stays_first_when_sharing_changes() {
             story.restart();
         }
         story.settled();
-        let holders = story.register.as_ref().and_then(|register| register.holders(Some(&host("y.w.test"))));
+        let at = HostKey::from(&host("y.w.test"));
+        let holders = story.register.as_ref().and_then(|register| register.holders(&at));
         assert_eq!(holders, None, "{shared:?}, restarted: {restarts}");
     }
 }
@@ -454,7 +455,7 @@ proptest! {
         }
         story.settled();
         for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
-            let holders = |register: &Option<Register>| register.as_ref().and_then(|register| register.holders(Some(&at))).unwrap_or_default().to_vec();
+            let holders = |register: &Option<Register>| register.as_ref().and_then(|register| register.holders(&(&at).into())).unwrap_or_default().to_vec();
             let (before, after) = (holders(&before), holders(&story.register));
             let team = |id: &ServiceId| Team::of(&story.snapshot.services[id]);
             prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");

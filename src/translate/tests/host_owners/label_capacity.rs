@@ -10,13 +10,13 @@ fn ids(word: &str, count: usize) -> std::sync::Arc<[ServiceId]> {
 fn a_host_that_does_not_fit_displaces_no_other() {
     let mut register = Register::default();
     let (large, small) = (host("a.large.test"), host("b.small.test"));
-    register.note(Some(&large), ids("one-of-very-many-services", 2_000));
-    register.note(Some(&small), ids("few", 2));
-    register.note(None, ids("default", 1));
+    register.note((&large).into(), ids("one-of-very-many-services", 2_000));
+    register.note((&small).into(), ids("few", 2));
+    register.note(HostKey::DefaultBackend, ids("default", 1));
     let (kept, left_out) = register.shortened(&[large.clone(), small.clone()]);
-    assert_eq!((left_out, kept.holders(Some(&large))), (1, None));
-    assert_eq!(kept.holders(Some(&small)), Some(&*ids("few", 2)));
-    assert_eq!(kept.holders(None), Some(&*ids("default", 1)));
+    assert_eq!((left_out, kept.holders(&(&large).into())), (1, None));
+    assert_eq!(kept.holders(&(&small).into()), Some(&*ids("few", 2)));
+    assert_eq!(kept.holders(&HostKey::DefaultBackend), Some(&*ids("default", 1)));
 }
 
 #[test]
@@ -26,13 +26,13 @@ fn a_label_keeps_as_many_hosts_as_fit() {
         let mut first = Vec::new();
         for number in 0..services * of_one {
             let host = host(&format!("h{number:04}.test"));
-            register.note(Some(&host), ids(&format!("s{}", number / of_one), 1));
+            register.note((&host).into(), ids(&format!("s{}", number / of_one), 1));
             first.push(host);
         }
         let (kept, left_out) = register.shortened(&first);
         let bytes = kept.label().unwrap().len();
         assert!((LABEL_BYTES_MAX - 100..=LABEL_BYTES_MAX).contains(&bytes), "{services} services: {bytes} bytes");
-        let is_kept = |host: &HostPattern| kept.holders(Some(host)).is_some();
+        let is_kept = |host: &HostPattern| kept.holders(&host.into()).is_some();
         assert!(first.iter().take(first.len() - left_out).all(is_kept), "the first ones of equal size");
     }
 }
