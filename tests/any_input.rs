@@ -9,7 +9,7 @@ mod certificates;
 #[path = "any_input/config_semantics.rs"]
 mod config_semantics;
 #[path = "any_input/crossplane_parser.rs"]
-mod crossplane_parser;
+mod parser;
 #[path = "any_input/directive_contexts.rs"]
 mod directive_contexts;
 #[path = "nginx/engine.rs"]
@@ -49,7 +49,7 @@ use swarmgate::render::Purpose;
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 
-use crossplane_parser::Parser;
+use parser::Parser;
 use engine::{Place, nginx};
 
 /// The engine, place and parser of one test.

@@ -23,7 +23,7 @@ mod label_generator;
 #[path = "any_input/nginx_hash_tables.rs"]
 mod nginx_hash_tables;
 #[path = "../fuzz/targets/nginx_parser.rs"]
-mod nginx_parser;
+mod parser;
 #[path = "any_input/swarm_generator.rs"]
 mod swarm_generator;
 
@@ -37,7 +37,7 @@ use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 use swarmgate::types::HostPattern;
 
-use nginx_parser::Directive;
+use parser::Directive;
 
 /// The number of inputs within which each fault must be found: as many as `tests/any_input` tries with the engine.
 const INPUTS: usize = 100;
@@ -124,7 +124,7 @@ fn drawn(services: &impl Strategy<Value = Vec<swarm_generator::Service>>, count:
 
 fn is_found(table: &RouteTable, plant: fn(&mut Vec<Directive>, &RouteTable)) -> bool {
     [Purpose::Live, Purpose::Boot, Purpose::Stock].into_iter().any(|purpose| {
-        let mut config = nginx_parser::parse(&render(table, purpose).files);
+        let mut config = parser::parse(&render(table, purpose).files);
         plant(&mut config, table);
         let check = || {
             directive_contexts::check(&config);
@@ -188,14 +188,14 @@ fn a_table_is_too_small_for_a_long_name_and_too_crowded_for_many() {
 #[test]
 fn as_many_names_as_there_may_be_fit_their_tables() {
     for table in drawn(&hash_table_stress::crowds(), 40) {
-        nginx_hash_tables::check(&nginx_parser::parse(&render(&table, Purpose::Live).files));
+        nginx_hash_tables::check(&parser::parse(&render(&table, Purpose::Live).files));
     }
 }
 
 #[test]
 fn names_that_are_the_same_to_the_engine_fit_their_tables_and_would_not_in_usual_buckets() {
     let tables = drawn(&hash_table_stress::lookalikes(), 20);
-    let parsed = |table| nginx_parser::parse(&render(table, Purpose::Live).files);
+    let parsed = |table| parser::parse(&render(table, Purpose::Live).files);
     for table in &tables {
         assert!(table.hosts.len() >= 16, "each team has some");
         nginx_hash_tables::check(&parsed(table));

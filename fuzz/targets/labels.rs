@@ -20,7 +20,7 @@ mod golden_compact;
 #[path = "../../tests/any_input/nginx_hash_tables.rs"]
 mod nginx_hash_tables;
 #[path = "nginx_parser.rs"]
-mod nginx_parser;
+mod parser;
 #[path = "../../tests/any_input/swarm_generator.rs"]
 mod swarm_generator;
 
@@ -48,7 +48,7 @@ fuzz_target!(|text: &str| {
     let table = translate(&cluster, &swarm_generator::swarm(&services)).table;
     for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
         let bundle = render(&table, purpose);
-        let config = nginx_parser::parse(&bundle.files);
+        let config = parser::parse(&bundle.files);
         directive_contexts::check(&config);
         nginx_hash_tables::check(&config);
         config_semantics::check(&config, &table, purpose);

@@ -3,10 +3,10 @@
 mod addresses;
 mod admission;
 mod capacity;
+mod colliding_hosts;
 #[path = "../../tests/golden/compact_swarm.rs"]
 mod compact_swarm;
 mod grants;
-mod hash_collisions;
 #[path = "../../tests/any_input/hash_collisions.rs"]
 mod hash_collisions;
 mod host_owners;

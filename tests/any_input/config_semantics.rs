@@ -7,7 +7,7 @@ use swarmgate::render::Purpose;
 use swarmgate::route::{RouteTable, VirtualHost};
 use swarmgate::types::Scheme;
 
-use crate::crossplane_parser::Directive;
+use crate::parser::Directive;
 use crate::expected_response::{Answer, Kind, default_answer, default_has_tls, host_answer, host_name, is_terminated, probes, servers};
 
 /// Pools by name.

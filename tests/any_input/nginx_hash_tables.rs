@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crossplane_parser::Directive;
+use crate::parser::Directive;
 
 /// nginx's defaults on a machine with 64-bit pointers and cache lines of 64 bytes.
 const POINTER: usize = 8;

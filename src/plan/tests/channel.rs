@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes, titles};
 use crate::fleet::fixtures::{INSTANCE, cluster};
-use crate::fleet::peer_addresses;
+use crate::fleet::peers;
 use crate::intent::cluster_spec::Rollout;
 use crate::protocol::ChannelMode;
 use crate::report::WaitingOn;

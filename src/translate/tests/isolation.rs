@@ -54,7 +54,7 @@ fn names() -> Vec<&'static str> {
 
 proptest! {
     #[test]
-    fn invalid_services_do_not_change_routes_of_valid_ones(services in grammar::services(&names()), some in any::<u8>()) {
+    fn invalid_services_do_not_change_routes_of_valid_ones(services in label_generator::services(&names()), some in any::<u8>()) {
         let all = world(services.into_iter().map(|(labels, _, _)| labels).collect());
         let valid = |service: &Service| matches!(read_labels(&service.name, &service.labels).reading, LabelReading::Published(_));
         let mut fewer = all.clone();
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_service_does_not_change_routes_of_hosts_that_it_does_not_name(services in grammar::services(&names())) {
+    fn a_service_does_not_change_routes_of_hosts_that_it_does_not_name(services in label_generator::services(&names())) {
         let all = world(services.into_iter().map(|(labels, _, _)| labels).collect());
         let Some(last) = all.services.values().last() else { return Ok(()) };
         let named = match read_labels(&last.name, &last.labels).reading {

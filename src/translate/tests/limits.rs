@@ -214,7 +214,7 @@ fn running(services: &[(BTreeMap<String, String>, u8, bool)]) -> Snapshot {
     let service = |(at, (labels, tasks, _)): (usize, &(BTreeMap<String, String>, u8, bool))| serde_json::json!({"name": format!("app-{at}"), "labels": labels, "networks": ["net"], "tasks": tasks});
     let services: Vec<_> = services.iter().enumerate().map(service).collect();
     let secrets = ["qz1zq.pem", "qz1zq.both", "qz1zq.ca"];
-    let raw = compact::expand(&serde_json::json!({"networks": ["net"], "secrets": secrets, "services": services}));
+    let raw = compact_swarm::expand(&serde_json::json!({"networks": ["net"], "secrets": secrets, "services": services}));
     Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap()
 }
 
@@ -222,7 +222,7 @@ fn running(services: &[(BTreeMap<String, String>, u8, bool)]) -> Snapshot {
 fn the_total_charge_is_never_less_than_what_is_written() {
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     let config = ProptestConfig { cases: 300, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(services in grammar::services(&names))| {
+    proptest!(config, |(services in label_generator::services(&names))| {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
         let (charged, written) = (budget::charged(&cluster(), &snapshot), Measure::of(&all).footprint(&all));
@@ -307,7 +307,7 @@ proptest! {
     /// Whatever is lost: a name that a service asks for is answered by it, by others that publish that very name, or by no
     /// service, unless a finding says that there are too many.
     #[test]
-    fn no_host_is_answered_by_a_service_that_does_not_publish_it(services in grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
+    fn no_host_is_answered_by_a_service_that_does_not_publish_it(services in label_generator::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
         let some = translate(&limited(UNLIMITED, Footprint { routes, ..UNLIMITED }), &snapshot);

@@ -252,7 +252,7 @@ proptest! {
     /// Whatever a younger service of another team asks for, the answers of the others' hosts are the same without it, byte
     /// for byte.
     #[test]
-    fn an_intruder_changes_nothing_for_existing_services(services in super::grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>())) {
+    fn an_intruder_changes_nothing_for_existing_services(services in super::label_generator::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>())) {
         let all = super::isolation::world(services.into_iter().map(|(labels, _, _)| labels).collect());
         let Some(last) = all.services.values().last().map(|last| last.id.clone()) else { return Ok(()) };
         let (mut with, mut without) = (all.clone(), all);

@@ -8,7 +8,7 @@ use crate::types::Scheme;
 fn swarm(services: &[(&str, &str)]) -> Translation {
     let service = |(name, labels): &(&str, &str)| format!("\n  - {{name: {name}, labels: {{{labels}}}, networks: [web], tasks: 1}}");
     let services: String = services.iter().map(service).collect();
-    let mut raw = compact::expand(&compact::yaml(&format!("nodes: [n1]\nnetworks: [web]\nservices:{services}\n")));
+    let mut raw = compact_swarm::expand(&compact_swarm::yaml(&format!("nodes: [n1]\nnetworks: [web]\nservices:{services}\n")));
     let secret = |(name, labels): (&str, serde_json::Value)| serde_json::json!({"ID": format!("id{name}"), "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": name, "Labels": labels}});
     let (none, shop) = (serde_json::json!({}), serde_json::json!({"com.docker.stack.namespace": "shop"}));
     let secrets = [("crt", none.clone()), ("key", none.clone()), ("crt2", none), ("shop_crt", shop.clone()), ("shop.pem", shop)];
@@ -84,7 +84,7 @@ fn passthrough_works_alongside_plain_http_of_the_same_host() {
 fn a_cluster_without_a_tls_port_is_reported() {
     let mut cluster = cluster();
     cluster.proxy.publish.https = None;
-    let raw = compact::expand(&compact::yaml(
+    let raw = compact_swarm::expand(&compact_swarm::yaml(
         "nodes: [n1]\nnetworks: [web]\nservices:\n  - {name: a, labels: {hosts: a.test, port: 80, ssl_cert: crt, ssl_only: true}, networks: [web], tasks: 1}\n  \
          - {name: b, labels: {hosts: b.test, port: 80, ssl_passthrough: true}, networks: [web], tasks: 1}\n",
     ));

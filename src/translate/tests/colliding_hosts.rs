@@ -3,7 +3,7 @@
 use super::*;
 
 fn lookalike(number: usize) -> String {
-    super::lookalikes::lookalike(number, 40)
+    super::hash_collisions::lookalike(number, 40)
 }
 
 fn service(name: &str, stack: &str, hosts: &[String], more: &str) -> String {
