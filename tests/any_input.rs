@@ -8,8 +8,6 @@
 mod certificates;
 #[path = "any_input/config_semantics.rs"]
 mod config_semantics;
-#[path = "any_input/crossplane_parser.rs"]
-mod parser;
 #[path = "any_input/directive_contexts.rs"]
 mod directive_contexts;
 #[path = "nginx/engine.rs"]
@@ -32,6 +30,8 @@ mod label_generator;
 mod nginx_binary;
 #[path = "any_input/nginx_hash_tables.rs"]
 mod nginx_hash_tables;
+#[path = "any_input/crossplane_parser.rs"]
+mod parser;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "any_input/scale_limits.rs"]
@@ -49,8 +49,8 @@ use swarmgate::render::Purpose;
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 
-use parser::Parser;
 use engine::{Place, nginx};
+use parser::Parser;
 
 /// The engine, place and parser of one test.
 struct Bench {

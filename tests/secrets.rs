@@ -58,13 +58,14 @@ fn check(objects: &[Vec<u8>], outputs: &[Output]) {
 /// The reader's messages about an object in the place of each label, and what it would publish.
 fn said_of(object: &[u8]) -> Vec<Output> {
     let (certificate, key) = (WORLD.certificate.as_bytes(), WORLD.key.as_bytes());
-    let refused = |fault: material_probe::Refused| format!("{fault:?}");
-    let pair = |certificate: &[u8], key: &[u8]| material_probe::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
+    let refused = |fault: tls_material_inspection::Refused| format!("{fault:?}");
+    let pair =
+        |certificate: &[u8], key: &[u8]| tls_material_inspection::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
     let texts = [
         ("the certificate, key in one", pair(object, object)),
         ("the certificate, key elsewhere", pair(object, key)),
         ("the key", pair(certificate, object)),
-        ("the authority", material_probe::authority(object).unwrap_or_else(refused)),
+        ("the authority", tls_material_inspection::authority(object).unwrap_or_else(refused)),
     ];
     texts.map(|(name, text)| Output::new(name, text)).into()
 }
@@ -92,7 +93,7 @@ proptest! {
 fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
     let whole = WORLD.sorts().flat_map(|key| [format!("{}{key}", WORLD.certificate), format!("{key}{}", WORLD.certificate)]);
     for object in whole {
-        let refused = material_probe::authority(object.as_bytes()).unwrap_err();
+        let refused = tls_material_inspection::authority(object.as_bytes()).unwrap_err();
         assert_eq!(refused.state, MaterialState::HoldsKey, "{object}: {refused:?}");
     }
     let damaged = [
@@ -105,11 +106,11 @@ fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
         WORLD.key.replace("PRIVATE KEY", "CERTIFICATE REQUEST"),
     ];
     for key in damaged {
-        let refused = material_probe::authority(format!("{}{key}", WORLD.certificate).as_bytes()).unwrap_err();
+        let refused = tls_material_inspection::authority(format!("{}{key}", WORLD.certificate).as_bytes()).unwrap_err();
         assert_eq!(refused.state, MaterialState::HoldsKey, "{key}: {refused:?}");
     }
     let innocent = format!("The private key of this CA is in the vault -- ask Ann.\n{}", WORLD.certificate);
-    assert_eq!(material_probe::authority(innocent.as_bytes()).unwrap(), WORLD.certificate);
+    assert_eq!(tls_material_inspection::authority(innocent.as_bytes()).unwrap(), WORLD.certificate);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -38,11 +38,11 @@ static SECRET: LazyLock<Secret> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let certificate = CERTIFICATE.as_bytes();
     let object = replaced(&replaced(bytes, b"@KEY@", KEY.as_bytes()), b"@CERT@", certificate);
-    let pair = |certificate: &[u8], key: &[u8]| match material_probe::pair(certificate, key) {
+    let pair = |certificate: &[u8], key: &[u8]| match tls_material_inspection::pair(certificate, key) {
         Ok(pair) => pair.certificate,
         Err(refused) => format!("{refused:?}"),
     };
-    let authority = material_probe::authority(&object).unwrap_or_else(|refused| format!("{refused:?}"));
+    let authority = tls_material_inspection::authority(&object).unwrap_or_else(|refused| format!("{refused:?}"));
     for said in [pair(&object, &object), pair(certificate, &object), pair(&object, KEY.as_bytes()), authority] {
         assert_eq!(SECRET.find_in(said.as_bytes()), None, "{said}");
     }

@@ -7,8 +7,8 @@ use swarmgate::render::Purpose;
 use swarmgate::route::{RouteTable, VirtualHost};
 use swarmgate::types::Scheme;
 
-use crate::parser::Directive;
 use crate::expected_response::{Answer, Kind, default_answer, default_has_tls, host_answer, host_name, is_terminated, probes, servers};
+use crate::parser::Directive;
 
 /// Pools by name.
 type Pools = BTreeMap<String, BTreeSet<String>>;

@@ -1,8 +1,8 @@
 //! Where directives and values may appear: only known directives in known blocks, and text from labels only at places of
 //! values.
 
-use crate::parser::Directive;
 use crate::label_generator::MARK;
+use crate::parser::Directive;
 
 /// A kind of block (its path from the main file) and every directive that it may contain. `map` blocks are checked separately
 /// below: their first words are patterns.

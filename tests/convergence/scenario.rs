@@ -25,7 +25,7 @@ use swarmgate::types::{ClusterName, Port};
 
 use crate::channel::TestChannel;
 use crate::documents::{Document, NAMES, files};
-use crate::{oracle, people};
+use crate::{oracle, user_actions};
 
 /// The maximum number of steps of trouble in a history: many short histories cover more than a few long ones.
 const TROUBLE_STEPS_MAX: usize = 16;

@@ -6,7 +6,7 @@ use super::curl::ask;
 use super::engine::{Engine, Place, nginx};
 use super::raw_client::get;
 use super::route_tables::{Path, empty, route};
-use super::{certificates, peer};
+use super::{certificates, tls_application};
 use swarmgate::render::Purpose;
 use swarmgate::route::{BackendProtocol, MaterialKind, MaterialRef, Verification};
 use swarmgate::types::ObjectName;

@@ -19,7 +19,7 @@ use swarmgate::translate::translate;
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
 use super::raw_client::request;
-use super::{application, certificates, curl, golden_compact, peer};
+use super::{certificates, curl, golden_compact, test_application, tls_application};
 
 const HOSTS: &[&str] = &["a.test", "b.a.test", "*.a.test", "*.b.a.test", "c.test", "_x.test", "d.test"];
 const PATHS: &[&str] = &["/", "/app", "/app/deep", "/apple", "/v1.0", "/a+b", "/x=1,y", "/app/deep/er"];

@@ -3,7 +3,7 @@
 use super::engine::{Engine, Place, nginx};
 use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, empty, route};
-use super::{application, client};
+use super::{raw_client, test_application};
 use swarmgate::render::Purpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -18,7 +18,7 @@ use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
 use super::route_tables::{Path, backend, empty, route};
 use super::tls::binding;
-use super::{application, certificates, peer};
+use super::{certificates, test_application, tls_application};
 
 /// The address from which balancers connect, and below it that of clients.
 const FRONT: &str = "127.0.0.7";

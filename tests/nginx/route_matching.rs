@@ -3,7 +3,7 @@
 use super::engine::{Engine, Place, nginx};
 use super::raw_client::{get, raw};
 use super::route_tables::{Path, empty, route};
-use super::{application, tables};
+use super::{route_tables, test_application};
 use swarmgate::render::Purpose;
 use swarmgate::route::DefaultBackend;
 

@@ -7,7 +7,7 @@ use super::curl::{Seen, ask};
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
 use super::route_tables::{Path, backend, empty, route};
-use super::{application, certificates, peer};
+use super::{certificates, test_application, tls_application};
 use swarmgate::render::Purpose;
 use swarmgate::route::{DefaultBackend, MaterialKind, MaterialRef, RouteTable, TlsBinding};
 use swarmgate::types::{HostPattern, ObjectName, Port};

@@ -230,8 +230,8 @@ impl Bench {
     }
 
     /// Adds a complaint if reader and engine differ; returns the text that both accept, as stored and as rewritten.
-    fn compare(&self, name: &str, certificate: &[u8], key: &[u8], complaints: &mut Vec<String>) -> Option<material_probe::Pair> {
-        let (read, taken) = (material_probe::pair(certificate, key), self.takes_pair(certificate, key));
+    fn compare(&self, name: &str, certificate: &[u8], key: &[u8], complaints: &mut Vec<String>) -> Option<tls_material_inspection::Pair> {
+        let (read, taken) = (tls_material_inspection::pair(certificate, key), self.takes_pair(certificate, key));
         match read {
             Ok(pair) if taken && self.takes_pair(pair.certificate.as_bytes(), pair.key.as_bytes()) => return Some(pair),
             Ok(_) => complaints.push(format!("{name}: the reader takes it, and the engine takes it as stored: {taken}")),
@@ -264,7 +264,7 @@ fn reader_and_engine_say_the_same_of_authorities_but_for_keys() {
     let Some(bench) = Bench::new() else { return };
     let (texts, mut complaints, mut with_keys) = (texts(), Vec::new(), 0);
     for (name, content) in certificates(&texts) {
-        match (material_probe::authority(&content), bench.takes_authority(&content)) {
+        match (tls_material_inspection::authority(&content), bench.takes_authority(&content)) {
             (Ok(written), true) if bench.takes_authority(written.as_bytes()) => assert!(!written.contains("KEY")),
             (Ok(_), taken) => complaints.push(format!("{name}: the reader takes it, and the engine takes it as stored: {taken}")),
             (Err(refused), _) if refused.state == swarmgate::protocol::messages::MaterialState::HoldsKey => with_keys += 1,
@@ -285,7 +285,7 @@ fn a_key_of_another_kind_is_a_mismatch_although_the_engine_takes_it() {
     let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let other = pem("PRIVATE KEY", &[&head, &both_halves[16..48]].concat());
     assert!(bench.takes_pair(texts.leaf.as_bytes(), other.as_bytes()), "no handshake would succeed, and the engine does not say so");
-    let refused = material_probe::pair(texts.leaf.as_bytes(), other.as_bytes()).err().unwrap();
+    let refused = tls_material_inspection::pair(texts.leaf.as_bytes(), other.as_bytes()).err().unwrap();
     assert_eq!(refused.state, swarmgate::protocol::messages::MaterialState::Mismatch);
 }
 

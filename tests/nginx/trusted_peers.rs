@@ -12,7 +12,7 @@ use super::ports::free_port;
 use super::raw_client::{Answer, raw_bytes_from, request};
 use super::route_tables::{Path, empty, route};
 use super::skip::skip;
-use super::{application, proxy_protocol};
+use super::{proxy_protocol, test_application};
 
 /// A peer that the tables of these tests trust, and below it one that they do not.
 pub const FRONT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
