@@ -11,7 +11,7 @@ mod lists;
 mod manager;
 
 use lists::{routed, task};
-use manager::{Config, Manager};
+use manager::{FakeConfig, FakeManager};
 use serde_json::json;
 use swarmgate::swarm::{Snapshot, Swarm as _};
 
@@ -27,9 +27,9 @@ async fn main() {
 /// Other people's configs that look like those the operator needs.
 async fn measure_configs() {
     for (what, prefix) in [("others that begin like a label's value", "j"), ("those that look like the operator's own", "swarmgate-j")] {
-        let manager = Manager::start();
+        let manager = FakeManager::start();
         for n in 0..460 {
-            manager.add(Config::new(&format!("{prefix}{n:03}"), &[("swarmgate.owner", "x")], LARGE));
+            manager.add(FakeConfig::new(&format!("{prefix}{n:03}"), &[("swarmgate.owner", "x")], LARGE));
         }
         let labels = json!({"com.docker.lb.ssl_backend_tls_verify": "j"});
         manager.set_services(vec![json!({"ID": "s", "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": "s", "Labels": labels}})]);
@@ -44,7 +44,7 @@ async fn measure_configs() {
 
 /// A large Swarm.
 async fn measure_lists() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     manager.set_list("/services", 5_000, |n| routed(n, 60));
     manager.set_list("/tasks", 15_000, |n| task(n, 60));
     for _ in 0..3 {

@@ -6,9 +6,9 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
 use swarmgate::controller::label_damping::{HeldLabels, LabelDamping};
 use swarmgate::intent::cluster::Cluster;
-use swarmgate::intent::config_quotas::Limits;
+use swarmgate::intent::config_quotas::ConfigQuotas;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::render::{Purpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
 
@@ -38,7 +38,9 @@ fn passes(criterion: &mut Criterion) {
             bench.iter(|| translate(&cluster, snapshot));
         });
         group.bench_with_input(BenchmarkId::new("digest", services), &table, |bench, table| bench.iter(|| table.digest()));
-        group.bench_with_input(BenchmarkId::new("render", services), &table, |bench, table| bench.iter(|| render(table, Purpose::Live)));
+        group.bench_with_input(BenchmarkId::new("render", services), &table, |bench, table| {
+            bench.iter(|| render(table, ConfigPurpose::Live))
+        });
     }
     group.finish();
 }
@@ -48,7 +50,7 @@ fn flapping(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flapping");
     group.sample_size(20);
     let Ok(mut snapshot) = Snapshot::from_raw(&raw(FLAPPING_AMONG)) else { return };
-    let (mut damping, limits) = (LabelDamping::default(), Limits::default().label_updates);
+    let (mut damping, limits) = (LabelDamping::default(), ConfigQuotas::default().label_updates);
     let Some(id) = snapshot.services.keys().next().cloned() else { return };
     for number in 0..2 * limits.burst {
         if let Some(service) = snapshot.services.get_mut(&id) {

@@ -45,23 +45,23 @@ use std::cell::RefCell;
 
 use proptest::prelude::*;
 use swarmgate::intent::labels::LABELS;
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 
-use engine::{Place, nginx};
+use engine::{EngineSandbox, nginx};
 use parser::Parser;
 
 /// The engine, place and parser of one test.
-struct Bench {
+struct EngineFixture {
     nginx: std::path::PathBuf,
-    place: Place,
+    place: EngineSandbox,
     parser: RefCell<Parser>,
 }
 
-impl Bench {
+impl EngineFixture {
     fn new() -> Option<Self> {
-        Some(Self { nginx: nginx()?, place: Place::new(), parser: RefCell::new(Parser::start()?) })
+        Some(Self { nginx: nginx()?, place: EngineSandbox::new(), parser: RefCell::new(Parser::start()?) })
     }
 
     fn cluster(&self, tls: bool) -> swarmgate::intent::cluster::Cluster {
@@ -70,7 +70,7 @@ impl Bench {
 
     /// Checks everything that must hold for a table, for every purpose.
     fn check(&self, table: &RouteTable) {
-        for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+        for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
             let said = self.place.test(&self.nginx, table, purpose).map_err(|words| words.chars().take(600).collect::<String>());
             assert_eq!(said, Ok(String::new()), "{purpose:?}");
             let config = self.parser.borrow_mut().parse(&self.place.write(table, purpose));
@@ -93,7 +93,7 @@ fn what_is_told_of_any_label_agrees_with_its_findings() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
 fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     // Each case starts the engine three times. Set PROPTEST_CASES to run more.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
@@ -106,7 +106,7 @@ fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
 /// Uses as many names as some real installations have, of lengths at which hash tables only just suffice.
 #[test]
 fn any_number_of_names_of_any_length_fits_the_tables() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let config = ProptestConfig { cases: 12, max_shrink_iters: 30, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in hash_table_stress::crowds(), tls in prop::bool::weighted(0.8))| {
         bench.check(&translate(&bench.cluster(tls), &swarm_generator::swarm(&services)).table);

@@ -13,10 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use import_cycles::circles;
-use rules::{ROOMS, Source, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
+use rules::{ROOMS, RustSource, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
 /// Every file of the crate.
-fn sources() -> Vec<Source> {
+fn sources() -> Vec<RustSource> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&root, &mut files);
@@ -24,7 +24,7 @@ fn sources() -> Vec<Source> {
     assert!(files.len() > 40, "the sources are not where they were: {} files below {}", files.len(), root.display());
     let read = |path: &PathBuf| {
         let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
-        Source::new(&name, &fs::read_to_string(path).unwrap())
+        RustSource::new(&name, &fs::read_to_string(path).unwrap())
     };
     files.iter().map(read).collect()
 }
@@ -41,19 +41,19 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// Applies one rule to all files and shows every violation.
-fn check(rule: impl Fn(&Source) -> Vec<String>) {
+fn check(rule: impl Fn(&RustSource) -> Vec<String>) {
     let complaints: Vec<String> = sources().iter().flat_map(&rule).collect();
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
 /// Applies one rule to a sample that breaks it.
-fn check_can_fail(rule: impl Fn(&Source) -> Vec<String>, name: &str, text: &str) {
-    assert!(!rule(&Source::new(name, text)).is_empty(), "the rule says nothing about {name}:\n{text}");
+fn check_can_fail(rule: impl Fn(&RustSource) -> Vec<String>, name: &str, text: &str) {
+    assert!(!rule(&RustSource::new(name, text)).is_empty(), "the rule says nothing about {name}:\n{text}");
 }
 
 /// Applies one rule to a sample that follows it.
-fn check_allows(rule: impl Fn(&Source) -> Vec<String>, name: &str, text: &str) {
-    let complaints = rule(&Source::new(name, text));
+fn check_allows(rule: impl Fn(&RustSource) -> Vec<String>, name: &str, text: &str) {
+    let complaints = rule(&RustSource::new(name, text));
     assert!(complaints.is_empty(), "{complaints:?}");
 }
 
@@ -73,7 +73,7 @@ fn no_circles_between_files() {
     let complaints = circles(&sources());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
     let found = |files: &[(&str, &str)]| {
-        let sources: Vec<Source> = files.iter().map(|(name, text)| Source::new(name, text)).collect();
+        let sources: Vec<RustSource> = files.iter().map(|(name, text)| RustSource::new(name, text)).collect();
         circles(&sources).len()
     };
     let below = ("plan/order.rs", "pub fn sort() {}");
@@ -140,11 +140,11 @@ fn every_metric_is_described_in_one_place() {
     let all = sources();
     let described = all.iter().find(|source| source.name == "telemetry/metrics.rs").expect("the file of all metrics").clone();
     check(|source| metrics_described(source, &described));
-    let known = Source::new(
+    let known = RustSource::new(
         "telemetry/metrics.rs",
         "pub const A: &str = \"swarmgate_a_total\";\npub const B: &str = \"swarmgate_b\";\ndescribe_counter!(A, \"x\");",
     );
-    let rule = |source: &Source| metrics_described(source, &known);
+    let rule = |source: &RustSource| metrics_described(source, &known);
     check_can_fail(rule, "docker/http_call.rs", "metrics::counter!(\"swarmgate_c_total\").increment(1);");
     check_can_fail(rule, "docker/http_call.rs", "metrics::gauge!(\n    metrics::B,\n    \"x\" => 1\n).set(1.0);");
     check_allows(rule, "docker/http_call.rs", "metrics::counter!(\"swarmgate_a_total\", \"x\" => y).increment(1);");

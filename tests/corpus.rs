@@ -22,7 +22,7 @@ mod stack_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use expected_routes::Outcome;
+use expected_routes::CorpusResult;
 
 /// Stacks whose labels are at the wrong place, so that nothing may be published. Their comments, or Docker itself, say so.
 const PUBLISH_NOTHING: [&str; 4] =
@@ -55,7 +55,7 @@ fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde
     let mut served = 0;
     let mut wrong = Vec::new();
     for (name, text) in &files {
-        let outcomes: Vec<Outcome> = read(name, text).iter().map(expected_routes::compare).collect();
+        let outcomes: Vec<CorpusResult> = read(name, text).iter().map(expected_routes::compare).collect();
         let here: usize = outcomes.iter().map(|outcome| outcome.served).sum();
         let told = outcomes.iter().any(|outcome| outcome.told > 0);
         let complaints = outcomes.into_iter().flat_map(|outcome| outcome.complaints);

@@ -57,14 +57,14 @@ use route_tables::routes;
 use stage::{NOBODY, Stage, eventually};
 use swarmgate::protocol::messages::{Delivery, Desired};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
-use test_application::App;
+use test_application::TestApplication;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use traffic::SteadyLoad;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_published_table_becomes_traffic_and_is_reported() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -86,7 +86,7 @@ async fn a_published_table_becomes_traffic_and_is_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoint_changes_under_steady_load_fail_no_request() {
     let stage = stage_or_skip!();
-    let apps = [App::start("one").await, App::start("two").await];
+    let apps = [TestApplication::start("one").await, TestApplication::start("two").await];
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
@@ -94,7 +94,7 @@ async fn endpoint_changes_under_steady_load_fail_no_request() {
 
     let load = SteadyLoad::start(stage.http(), "app.example.org", 8);
     for round in 0..10 {
-        let chosen: &[&App] = if round % 2 == 0 { &[&apps[1]] } else { &[&apps[0]] };
+        let chosen: &[&TestApplication] = if round % 2 == 0 { &[&apps[1]] } else { &[&apps[0]] };
         let desired = stage.publish(routes(&stage, &[("app.example.org", chosen)]));
         stage.until_running(&desired).await;
     }
@@ -109,14 +109,14 @@ async fn endpoint_changes_under_steady_load_fail_no_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_that_moves_fails_no_request() {
     let stage = stage_or_skip!();
-    let mut app = App::start("0").await;
+    let mut app = TestApplication::start("0").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     stage.until_answer("app.example.org", "0").await;
     let load = SteadyLoad::start(stage.http(), "app.example.org", 8);
     for name in ["1", "2", "3", "4", "5", "6"] {
-        let next = App::start(name).await;
+        let next = TestApplication::start(name).await;
         let desired = stage.publish(routes(&stage, &[("app.example.org", &[&next])]));
         stage.until_running(&desired).await;
         // Swarm gives an application two seconds between its desired state and its stop signal; this test gives it half a
@@ -135,7 +135,7 @@ async fn an_application_that_moves_fails_no_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_changes_at_once_make_few_reloads() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -157,7 +157,7 @@ async fn many_changes_at_once_make_few_reloads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_goes_on_without_the_operator_and_follows_the_next_one() {
     let mut stage = stage_or_skip!();
-    let apps = [App::start("one").await, App::start("two").await];
+    let apps = [TestApplication::start("one").await, TestApplication::start("two").await];
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
@@ -176,7 +176,7 @@ async fn traffic_goes_on_without_the_operator_and_follows_the_next_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_operator_without_news_gets_the_bundles_again() {
     let mut stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let table = routes(&stage, &[("app.example.org", &[&app])]);
     stage.publish(table.clone());
@@ -191,7 +191,7 @@ async fn a_restarted_operator_without_news_gets_the_bundles_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_extension_disturbs_nobody() {
     let stage = stage_or_skip!();
-    let apps = [App::start("one").await, App::start("two").await];
+    let apps = [TestApplication::start("one").await, TestApplication::start("two").await];
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
@@ -210,7 +210,7 @@ async fn a_restarted_extension_disturbs_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_starts_alone_from_its_boot_snapshot_and_follows_later() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     let boot = eventually("the boot snapshot", || stage.report()?.boot).await;
@@ -231,7 +231,7 @@ async fn a_proxy_starts_alone_from_its_boot_snapshot_and_follows_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -257,7 +257,7 @@ async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_newer() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -281,7 +281,7 @@ async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_request_body_waits_on_the_volume_and_not_in_memory() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -304,7 +304,7 @@ async fn a_large_request_body_waits_on_the_volume_and_not_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_finishes_the_request_that_is_under_way() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -322,7 +322,7 @@ async fn a_drain_finishes_the_request_that_is_under_way() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn told_twice_a_proxy_ends_at_once() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -339,7 +339,7 @@ async fn told_twice_a_proxy_ends_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_engine_ends_the_agent_with_a_failure() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -354,7 +354,7 @@ async fn a_killed_engine_ends_the_agent_with_a_failure() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_that_does_not_take_leaves_the_old_configuration_and_is_reported() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -382,7 +382,7 @@ async fn a_reload_that_does_not_take_leaves_the_old_configuration_and_is_reporte
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_replace_the_operator_gets_the_bundle_to_mount() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let desired = Desired::new(Delivery::Replace, routes(&stage, &[("app.example.org", &[&app])]));
     stage.publish_desired(desired);
@@ -410,7 +410,7 @@ async fn eventually_healthy(stage: &Stage, source: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_common_network_the_operator_tells_where_the_extension_is() {
     let mut stage = stage_or_skip!();
-    let apps = [App::start("one").await, App::start("two").await, App::start("three").await];
+    let apps = [TestApplication::start("one").await, TestApplication::start("two").await, TestApplication::start("three").await];
     let proxy = stage.proxy_that_asks(&format!("{NOBODY},{}", stage.operator_url()));
     let extension = stage.extension();
     stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));

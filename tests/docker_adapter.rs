@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// What the fake manager does with a request whose first line begins with a given text.
 #[derive(Clone)]
-enum Answer {
+enum ScriptedResponse {
     Json(u16, Value),
     /// Announces more bytes than it sends, then closes the connection.
     Cut(&'static str),
@@ -28,14 +28,14 @@ enum Answer {
 }
 
 /// A fake manager, whose socket is removed when it is dropped.
-struct Manager {
+struct ScriptedManager {
     _folder: tempfile::TempDir,
     socket: PathBuf,
     seen: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl Manager {
-    fn start(answers: &[(&'static str, Answer)]) -> Self {
+impl ScriptedManager {
+    fn start(answers: &[(&'static str, ScriptedResponse)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -50,11 +50,11 @@ impl Manager {
     }
 
     /// A manager that answers every list with an empty one, except for the given answers.
-    fn quiet(answers: &[(&'static str, Answer)]) -> Self {
+    fn quiet(answers: &[(&'static str, ScriptedResponse)]) -> Self {
         let lists = ["services", "tasks", "nodes", "networks", "configs", "secrets"];
         let paths = lists.map(|l| &*Box::leak(format!("GET /v1.41/{l}").into_boxed_str()));
         let mut all = answers.to_vec();
-        all.extend(paths.map(|p| (p, Answer::Json(200, json!([])))));
+        all.extend(paths.map(|p| (p, ScriptedResponse::Json(200, json!([])))));
         Self::start(&all)
     }
 
@@ -77,7 +77,7 @@ impl Manager {
     }
 }
 
-async fn serve(stream: UnixStream, answers: Vec<(&'static str, Answer)>, log: Arc<Mutex<Vec<(String, String)>>>) {
+async fn serve(stream: UnixStream, answers: Vec<(&'static str, ScriptedResponse)>, log: Arc<Mutex<Vec<(String, String)>>>) {
     let mut stream = BufReader::new(stream);
     while let Some((line, body)) = request(&mut stream).await {
         log.lock().unwrap().push((line.clone(), body));
@@ -105,24 +105,24 @@ async fn request(stream: &mut BufReader<UnixStream>) -> Option<(String, String)>
     Some((first.trim_end().trim_end_matches(" HTTP/1.1").to_owned(), String::from_utf8(body).ok()?))
 }
 
-fn find(line: &str, answers: &[(&'static str, Answer)]) -> Answer {
+fn find(line: &str, answers: &[(&'static str, ScriptedResponse)]) -> ScriptedResponse {
     if line == "GET /version" {
-        return Answer::Json(200, json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}));
+        return ScriptedResponse::Json(200, json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}));
     }
     let found = answers.iter().find(|(prefix, _)| line.starts_with(prefix));
-    found.map_or_else(|| Answer::Json(404, json!({"message": format!("nothing recorded for {line}")})), |(_, a)| a.clone())
+    found.map_or_else(|| ScriptedResponse::Json(404, json!({"message": format!("nothing recorded for {line}")})), |(_, a)| a.clone())
 }
 
 /// Sends an answer; returns whether the connection stays open.
-async fn answer(stream: &mut BufReader<UnixStream>, answer: Answer) -> bool {
+async fn answer(stream: &mut BufReader<UnixStream>, answer: ScriptedResponse) -> bool {
     let (text, goes_on) = match answer {
-        Answer::Json(status, body) => {
+        ScriptedResponse::Json(status, body) => {
             let body = body.to_string();
             (format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()), true)
         }
-        Answer::Cut(body) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 100), false),
-        Answer::Stream(lines) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{lines}", lines.len()), false),
-        Answer::Silence => {
+        ScriptedResponse::Cut(body) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 100), false),
+        ScriptedResponse::Stream(lines) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{lines}", lines.len()), false),
+        ScriptedResponse::Silence => {
             std::future::pending::<()>().await;
             return false;
         }
@@ -130,12 +130,12 @@ async fn answer(stream: &mut BufReader<UnixStream>, answer: Answer) -> bool {
     stream.get_mut().write_all(text.as_bytes()).await.is_ok() && goes_on
 }
 
-fn refusal(status: u16, message: &str) -> Answer {
-    Answer::Json(status, json!({"message": message}))
+fn refusal(status: u16, message: &str) -> ScriptedResponse {
+    ScriptedResponse::Json(status, json!({"message": message}))
 }
 
-async fn update_error(answer: Answer) -> SwarmError {
-    let manager = Manager::start(&[("POST /v1.41/services/abc/update", answer)]);
+async fn update_error(answer: ScriptedResponse) -> SwarmError {
+    let manager = ScriptedManager::start(&[("POST /v1.41/services/abc/update", answer)]);
     manager.swarm().update_service(&ServiceId("abc".to_owned()), 7, &json!({"Name": "web"})).await.unwrap_err()
 }
 
@@ -155,7 +155,7 @@ async fn no_leader_says_nothing_about_the_swarms_content() {
 #[tokio::test]
 async fn a_missing_object_and_a_taken_name_are_told_apart() {
     let taken = refusal(409, "rpc error: code = AlreadyExists desc = name conflicts with an existing object");
-    let manager = Manager::start(&[
+    let manager = ScriptedManager::start(&[
         ("DELETE /v1.41/configs/gone", refusal(404, "config gone not found")),
         (
             "DELETE /v1.41/configs/used",
@@ -172,7 +172,7 @@ async fn a_missing_object_and_a_taken_name_are_told_apart() {
 
 #[tokio::test]
 async fn a_page_instead_of_json_keeps_its_words() {
-    let error = update_error(Answer::Json(403, json!("forbidden by the socket filter"))).await;
+    let error = update_error(ScriptedResponse::Json(403, json!("forbidden by the socket filter"))).await;
     assert_eq!((error.kind, error.message.as_str()), (SwarmErrorKind::Other, "\"forbidden by the socket filter\""));
 }
 
@@ -180,7 +180,8 @@ async fn a_page_instead_of_json_keeps_its_words() {
 async fn one_failed_list_fails_the_whole_look() {
     for list in ["services", "tasks", "nodes", "networks", "configs", "secrets"] {
         let path = &*Box::leak(format!("GET /v1.41/{list}").into_boxed_str());
-        let manager = Manager::quiet(&[(path, refusal(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"))]);
+        let manager =
+            ScriptedManager::quiet(&[(path, refusal(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"))]);
         let error = manager.swarm().observe().await.unwrap_err();
         assert_eq!((error.kind, error.doing), (SwarmErrorKind::Unavailable, format!("list {list}")));
     }
@@ -190,14 +191,14 @@ async fn one_failed_list_fails_the_whole_look() {
 async fn the_nodes_bridge_is_in_every_look_and_asked_for_seldom() {
     let bridge = json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}});
     let by_name = "GET /v1.41/networks?filters=%7B%22name%22";
-    let manager = Manager::quiet(&[(by_name, Answer::Json(200, json!([bridge])))]);
+    let manager = ScriptedManager::quiet(&[(by_name, ScriptedResponse::Json(200, json!([bridge])))]);
     let swarm = manager.swarm();
     for _ in 0..5 {
         let seen = Snapshot::from_raw(&swarm.observe().await.unwrap()).unwrap();
         assert_eq!(seen.gateway_bridge, ["172.18.0.0/16".parse().unwrap()], "also the first time");
     }
     assert_eq!(manager.requests().iter().filter(|line| line.starts_with(by_name)).count(), 1);
-    let failing = Manager::quiet(&[(by_name, refusal(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"))]);
+    let failing = ScriptedManager::quiet(&[(by_name, refusal(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"))]);
     assert_eq!(
         failing.swarm().observe().await.unwrap_err().doing,
         "list the node's gateway bridge",
@@ -207,14 +208,14 @@ async fn the_nodes_bridge_is_in_every_look_and_asked_for_seldom() {
 
 #[tokio::test]
 async fn a_list_that_is_cut_off_is_no_shorter_list() {
-    let manager = Manager::quiet(&[("GET /v1.41/services", Answer::Cut(r#"[{"ID":"a"},"#))]);
+    let manager = ScriptedManager::quiet(&[("GET /v1.41/services", ScriptedResponse::Cut(r#"[{"ID":"a"},"#))]);
     let error = manager.swarm().observe().await.unwrap_err();
     assert_eq!(error.kind, SwarmErrorKind::Unavailable);
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_given_up_at_the_deadline() {
-    let manager = Manager::quiet(&[("GET /v1.41/nodes", Answer::Silence)]);
+    let manager = ScriptedManager::quiet(&[("GET /v1.41/nodes", ScriptedResponse::Silence)]);
     let error = manager.swarm().observe().await.unwrap_err();
     assert_eq!(error.to_string(), "list nodes: no answer within 500ms");
     assert_eq!(error.kind, SwarmErrorKind::Unavailable);
@@ -226,7 +227,7 @@ async fn nobody_at_the_socket_is_unavailable_and_a_later_manager_is_found() {
     let socket = folder.path().join("s");
     let swarm = DockerSwarm::connect(&format!("unix://{}", socket.display())).unwrap();
     assert_eq!(swarm.running_tasks().await.unwrap_err().kind, SwarmErrorKind::Unavailable);
-    let manager = Manager::quiet(&[]);
+    let manager = ScriptedManager::quiet(&[]);
     std::os::unix::fs::symlink(&manager.socket, &socket).unwrap();
     assert_eq!(swarm.running_tasks().await, Ok(vec![]));
 }
@@ -239,7 +240,7 @@ async fn an_engine_that_is_too_old_is_refused_with_its_version() {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = BufReader::new(stream);
         request(&mut stream).await.unwrap();
-        answer(&mut stream, Answer::Json(200, json!({"ApiVersion": "1.39"}))).await;
+        answer(&mut stream, ScriptedResponse::Json(200, json!({"ApiVersion": "1.39"}))).await;
     });
     let swarm = DockerSwarm::connect(&format!("unix://{}/s", folder.path().display())).unwrap();
     let error = swarm.running_tasks().await.unwrap_err();
@@ -251,10 +252,10 @@ async fn fields_and_values_that_nobody_knows_yet_survive_a_round_trip() {
     let spec = json!({"Name": "web", "Mode": {"Quantum": {}}, "TaskTemplate": {"Futuristic": [1, null], "Runtime": "wasm"}, "Labels": {}});
     let odd = json!({"ID": "abc", "Spec": spec, "Version": {"Index": 7}, "UpdateStatus": {"State": "pondering"}});
     let task = json!({"ID": "t", "DesiredState": "running", "Status": {"State": "levitating"}});
-    let manager = Manager::quiet(&[
-        ("GET /v1.41/services", Answer::Json(200, json!([odd, {"ID": "plain"}]))),
-        ("GET /v1.41/tasks", Answer::Json(200, json!([task]))),
-        ("POST /v1.41/services/abc/update", Answer::Json(200, json!({"Warnings": null}))),
+    let manager = ScriptedManager::quiet(&[
+        ("GET /v1.41/services", ScriptedResponse::Json(200, json!([odd, {"ID": "plain"}]))),
+        ("GET /v1.41/tasks", ScriptedResponse::Json(200, json!([task]))),
+        ("POST /v1.41/services/abc/update", ScriptedResponse::Json(200, json!({"Warnings": null}))),
     ]);
     let swarm = manager.swarm();
     let seen = Snapshot::from_raw(&swarm.observe().await.unwrap()).unwrap();
@@ -266,7 +267,7 @@ async fn fields_and_values_that_nobody_knows_yet_survive_a_round_trip() {
 
 #[tokio::test]
 async fn every_call_but_the_negotiation_names_the_negotiated_version() {
-    let manager = Manager::quiet(&[("DELETE /v1.41/services/abc", Answer::Json(200, Value::Null))]);
+    let manager = ScriptedManager::quiet(&[("DELETE /v1.41/services/abc", ScriptedResponse::Json(200, Value::Null))]);
     let swarm = manager.swarm();
     swarm.observe().await.unwrap();
     swarm.remove_service(&ServiceId("abc".to_owned())).await.unwrap();
@@ -276,7 +277,7 @@ async fn every_call_but_the_negotiation_names_the_negotiated_version() {
 
 #[tokio::test]
 async fn data_travels_as_base64() {
-    let manager = Manager::start(&[("POST /v1.41/secrets/create", Answer::Json(201, json!({"ID": "x"})))]);
+    let manager = ScriptedManager::start(&[("POST /v1.41/secrets/create", ScriptedResponse::Json(201, json!({"ID": "x"})))]);
     let labels = BTreeMap::from([("swarmgate.owner".to_owned(), "o".to_owned())]);
     let id = manager.swarm().create_secret("token", &labels, b"hello").await.unwrap();
     assert_eq!(id.0, "x");
@@ -284,7 +285,7 @@ async fn data_travels_as_base64() {
 }
 
 async fn hints(lines: &'static str) -> Vec<Result<String, String>> {
-    let manager = Manager::start(&[("GET /v1.41/events", Answer::Stream(lines))]);
+    let manager = ScriptedManager::start(&[("GET /v1.41/events", ScriptedResponse::Stream(lines))]);
     let items = manager.swarm().hints().collect::<Vec<_>>();
     let items = tokio::time::timeout(Duration::from_secs(5), items).await.unwrap();
     items.into_iter().map(|i| i.map(|h| format!("{}: {}", h.kind, h.detail)).map_err(|e| e.to_string())).collect()

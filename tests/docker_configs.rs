@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 use lists::{routed, task};
-use manager::{Config, Manager};
+use manager::{FakeConfig, FakeManager};
 use serde_json::{Value, json};
 use swarmgate::docker::DockerSwarm;
 use swarmgate::swarm::{Snapshot, Swarm, SwarmErrorKind};
@@ -38,7 +38,7 @@ fn service(id: &str, value: &str) -> Value {
 }
 
 /// One of the operator's services, which mounts a config.
-fn mounting(config: &Config) -> Value {
+fn mounting(config: &FakeConfig) -> Value {
     let mount = json!({"ConfigID": config.id, "ConfigName": config.name, "File": {"Name": "/etc/swarmgate/boot.json"}});
     json!({"ID": "proxy", "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {
         "Name": "proxy",
@@ -49,11 +49,11 @@ fn mounting(config: &Config) -> Value {
 
 #[tokio::test]
 async fn a_name_makes_nobody_download_what_only_begins_so() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     for n in 0..50 {
-        manager.add(Config::new(&format!("j{n:03}"), &[], LARGE));
+        manager.add(FakeConfig::new(&format!("j{n:03}"), &[], LARGE));
     }
-    manager.add(Config::new("ja", &[("com.docker.stack.namespace", "shop")], 1_000));
+    manager.add(FakeConfig::new("ja", &[("com.docker.stack.namespace", "shop")], 1_000));
     manager.set_services(vec![service("s1", "j"), service("s2", "ja")]);
     let snapshot = look(&manager.swarm()).await;
     assert_eq!(names(&snapshot), ["ja"]);
@@ -63,10 +63,10 @@ async fn a_name_makes_nobody_download_what_only_begins_so() {
 
 #[tokio::test]
 async fn a_config_that_docker_finds_otherwise_than_by_its_name_is_not_that_of_the_name() {
-    let manager = Manager::start();
-    manager.add(Config { id: "abc1".to_owned(), ..Config::new("one", &[], 10) });
-    manager.add(Config { id: "xyz1".to_owned(), ..Config::new("two", &[], 10) });
-    manager.add(Config { id: "xyz2".to_owned(), ..Config::new("three", &[], 10) });
+    let manager = FakeManager::start();
+    manager.add(FakeConfig { id: "abc1".to_owned(), ..FakeConfig::new("one", &[], 10) });
+    manager.add(FakeConfig { id: "xyz1".to_owned(), ..FakeConfig::new("two", &[], 10) });
+    manager.add(FakeConfig { id: "xyz2".to_owned(), ..FakeConfig::new("three", &[], 10) });
     // Found as an id, as the beginning of one id and of two, and with different capitalization.
     manager.set_services(["abc1", "abc", "xyz", "ONE", "four"].map(|value| service(value, value)).to_vec());
     assert_eq!(names(&look(&manager.swarm()).await), [""; 0]);
@@ -75,9 +75,9 @@ async fn a_config_that_docker_finds_otherwise_than_by_its_name_is_not_that_of_th
 #[tokio::test]
 async fn large_configs_whose_ids_begin_like_a_name_do_not_stop_the_look() {
     // Docker loads all of them before it notices that there are several, which exceeds the limit of one call.
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     for n in 0..6 {
-        manager.add(Config { id: format!("j{n}"), ..Config::new(&format!("large{n}"), &[], LARGE) });
+        manager.add(FakeConfig { id: format!("j{n}"), ..FakeConfig::new(&format!("large{n}"), &[], LARGE) });
     }
     manager.set_services(vec![service("s", "j")]);
     let snapshot = look(&manager.swarm()).await;
@@ -87,23 +87,23 @@ async fn large_configs_whose_ids_begin_like_a_name_do_not_stop_the_look() {
 
 #[tokio::test]
 async fn configs_with_the_operators_label_alone_are_not_downloaded() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     for n in 0..50 {
-        manager.add(Config::new(&format!("stranger{n}"), &[("swarmgate.owner", "swarmgate")], LARGE));
+        manager.add(FakeConfig::new(&format!("stranger{n}"), &[("swarmgate.owner", "swarmgate")], LARGE));
     }
-    manager.add(Config::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], 5_000));
-    manager.add(Config::new("swarmgate-notes", &[], LARGE));
+    manager.add(FakeConfig::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], 5_000));
+    manager.add(FakeConfig::new("swarmgate-notes", &[], LARGE));
     assert_eq!(names(&look(&manager.swarm()).await), ["swarmgate-boot-dev-0123456789abcdef"]);
     assert!(manager.sent() < 20_000, "{} bytes", manager.sent());
 }
 
 #[tokio::test]
 async fn what_is_known_is_not_asked_for_again() {
-    let manager = Manager::start();
-    let boot = Config::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], LARGE);
+    let manager = FakeManager::start();
+    let boot = FakeConfig::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], LARGE);
     manager.set_services(vec![service("s1", "ca"), service("s2", "nowhere"), mounting(&boot)]);
     manager.add(boot);
-    manager.add(Config::new("ca", &[], LARGE));
+    manager.add(FakeConfig::new("ca", &[], LARGE));
     let swarm = manager.swarm();
     let mut hints = swarm.hints();
     manager.tell("config", "update", "of-an-other", "other");
@@ -119,7 +119,7 @@ async fn what_is_known_is_not_asked_for_again() {
 
 #[tokio::test]
 async fn an_event_tells_that_a_config_is_there_another_or_gone() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     manager.set_services(vec![service("s", "ca")]);
     let swarm = manager.swarm();
     let mut hints = swarm.hints();
@@ -127,7 +127,7 @@ async fn an_event_tells_that_a_config_is_there_another_or_gone() {
     hints.next().await.unwrap().unwrap();
     assert_eq!(names(&look(&swarm).await), [""; 0]);
     for (id, label) in [("first", "a"), ("second", "b")] {
-        manager.add(Config { id: id.to_owned(), ..Config::new("ca", &[("swarmgate.use-by", label)], 10) });
+        manager.add(FakeConfig { id: id.to_owned(), ..FakeConfig::new("ca", &[("swarmgate.use-by", label)], 10) });
         manager.tell("config", "create", id, "ca");
         hints.next().await.unwrap().unwrap();
         let snapshot = look(&swarm).await;
@@ -145,7 +145,7 @@ async fn an_event_tells_that_a_config_is_there_another_or_gone() {
 
 #[tokio::test]
 async fn the_operators_own_writes_are_in_the_next_look() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     let swarm = manager.swarm();
     let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "swarmgate".to_owned())]);
     assert_eq!(names(&look(&swarm).await), [""; 0]);
@@ -155,7 +155,7 @@ async fn the_operators_own_writes_are_in_the_next_look() {
     assert_eq!(names(&look(&swarm).await), [""; 0]);
     // A config of another process. The operator does not list configs again to find it, but learns of it because the name is
     // taken.
-    manager.add(Config::new("swarmgate-boot-dev-2", &[("swarmgate.owner", "swarmgate")], 10));
+    manager.add(FakeConfig::new("swarmgate-boot-dev-2", &[("swarmgate.owner", "swarmgate")], 10));
     assert_eq!(names(&look(&swarm).await), [""; 0]);
     assert_eq!(swarm.create_config("swarmgate-boot-dev-2", &owner, b"x").await.unwrap_err().kind, SwarmErrorKind::NameTaken);
     assert_eq!(names(&look(&swarm).await), ["swarmgate-boot-dev-2"]);
@@ -164,13 +164,13 @@ async fn the_operators_own_writes_are_in_the_next_look() {
 #[tokio::test]
 async fn what_an_operators_service_mounts_is_known_beside_any_number_of_look_alikes() {
     // So many configs with such large labels that the adapter does not read the list to its end. The mounted config comes last.
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     let large = "x".repeat(400_000);
     for n in 0..100 {
         let labels = [("swarmgate.content", large.as_str()), ("swarmgate.owner", "o"), ("note", large.as_str())];
-        manager.add(Config::new(&format!("swarmgate-boot-aaa{n:03}"), &labels, 1_000));
+        manager.add(FakeConfig::new(&format!("swarmgate-boot-aaa{n:03}"), &labels, 1_000));
     }
-    let boot = Config { id: "zzz".to_owned(), ..Config::new("swarmgate-boot-zzz", &[("swarmgate.owner", "o")], 10) };
+    let boot = FakeConfig { id: "zzz".to_owned(), ..FakeConfig::new("swarmgate-boot-zzz", &[("swarmgate.owner", "o")], 10) };
     manager.set_services(vec![mounting(&boot)]);
     manager.add(boot);
     let snapshot = look(&manager.swarm()).await;
@@ -182,7 +182,7 @@ async fn what_an_operators_service_mounts_is_known_beside_any_number_of_look_ali
 
 #[tokio::test]
 async fn a_look_that_is_too_large_is_an_error_that_says_what_to_do() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     let large = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Name": "large", "Labels": {"note": "x".repeat(100_000)}}});
     manager.set_services((0..10).map(large).collect());
     let swarm = manager.swarm().with_look_memory_max(900_000);
@@ -199,7 +199,7 @@ async fn a_look_that_is_too_large_is_an_error_that_says_what_to_do() {
 
 #[tokio::test]
 async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than_its_own_spec() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     manager.set_services(vec![routed(0, 3_000)]);
     manager.set_list("/tasks", 200, |n| task(n, 3_000));
     let snapshot = look(&manager.swarm().with_look_memory_max(2 << 20)).await;
@@ -210,7 +210,7 @@ async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than
 
 #[tokio::test]
 async fn an_endless_refusal_is_not_read_to_its_end() {
-    let manager = Manager::start();
+    let manager = FakeManager::start();
     manager.set_endless();
     let error = manager.swarm().remove_config(&ConfigId("c".to_owned())).await.unwrap_err();
     assert!(error.to_string().contains("remove config c: the answer is larger than 1 MiB"), "{error}");

@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use golden_cases::Case;
-use swarmgate::explain::{Request, Sent, Sources, configuration, explain, explain_service};
+use golden_cases::GoldenCase;
+use swarmgate::explain::{Request, RequestSource, Sources, configuration, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::report::{Finding, FindingCode, StatusReport};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
@@ -24,17 +24,17 @@ const DEFAULT_SPEC: &str = "tests/golden/default-spec.yaml";
 /// With fewer cases, the tests are looking in the wrong place.
 const CASES_MIN: usize = 8;
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<GoldenCase> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain");
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     assert!(folders.len() >= CASES_MIN, "only {} cases were found", folders.len());
-    folders.into_iter().map(|folder| Case { name: folder.file_name().unwrap().to_string_lossy().into_owned(), folder }).collect()
+    folders.into_iter().map(|folder| GoldenCase { name: folder.file_name().unwrap().to_string_lossy().into_owned(), folder }).collect()
 }
 
 /// Every question with its answer and exit code. A question is a URL with options, or `--service NAME`.
-fn answers(case: &Case) -> String {
+fn answers(case: &GoldenCase) -> String {
     let (clusters, findings) = case.clusters();
     assert!(!clusters.is_empty(), "{}: {findings:?}", case.name);
     let snapshot = case.snapshot();
@@ -58,7 +58,8 @@ fn answer(sources: &Sources<'_>, question: &str) -> String {
             let options: Vec<(&str, &str)> = rest.chunks(2).map(|option| (option[0], option[1])).collect();
             let all = |name: &str| options.iter().filter(|(known, _)| *known == name).map(|(_, value)| *value).collect::<Vec<_>>();
             let one = |name: &str| all(name).first().copied();
-            let sent = Sent::parse(one("--from"), Some(&all("--header").join("\n")), one("--proxy-protocol")).expect("a connection");
+            let sent =
+                RequestSource::parse(one("--from"), Some(&all("--header").join("\n")), one("--proxy-protocol")).expect("a connection");
             let request = Request::parse(url).expect("a question is a URL").sent(sent);
             match explain(sources, &request, one("--cluster")) {
                 Ok(told) => (told.to_string(), told.reached),
@@ -129,7 +130,7 @@ fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
         );
         serde_json::from_value::<RawSnapshot>(golden_compact::expand(&golden_compact::yaml(&text))).unwrap()
     };
-    let cluster = Case::named("no-services").clusters().0.remove(0);
+    let cluster = GoldenCase::named("no-services").clusters().0.remove(0);
     let routes = |raw: &RawSnapshot| translate(&cluster, &Snapshot::from_raw(raw).unwrap()).table;
     for port in [8000, 9000] {
         let shown = swarm(port).shareable(&std::collections::BTreeSet::new());
@@ -155,7 +156,7 @@ fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
 }
 
 /// Runs the program on a case's files; returns its exit code and output.
-fn run(case: &Case, words: &[&str]) -> (i32, String) {
+fn run(case: &GoldenCase, words: &[&str]) -> (i32, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = case.folder.join("spec.yaml");
     let spec = if own.exists() { own } else { root.join(DEFAULT_SPEC) };

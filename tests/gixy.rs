@@ -16,7 +16,7 @@ use std::process::Command;
 
 use golden_cases::all_cases;
 use serde_json::Value;
-use swarmgate::render::{CONFIG_FILE, Purpose, render};
+use swarmgate::render::{CONFIG_FILE, ConfigPurpose, render};
 use swarmgate::translate::translate;
 
 /// Findings that are not mistakes: the case's folder (empty: any), the check, words of its reason, and the explanation.
@@ -79,7 +79,7 @@ fn write_golden_configs(directory: &Path) -> Vec<PathBuf> {
         let snapshot = case.snapshot();
         for cluster in &case.clusters().0 {
             let table = translate(cluster, &snapshot).table;
-            for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+            for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
                 let folder = directory.join(&case.name).join(format!("{}-{purpose:?}", cluster.name));
                 fs::create_dir_all(&folder).unwrap();
                 for (name, content) in render(&table, purpose).files {

@@ -19,7 +19,7 @@ mod golden_outputs;
 
 use std::fs;
 
-use golden_cases::{Case, all_cases};
+use golden_cases::{GoldenCase, all_cases};
 use golden_outputs::{files, outputs};
 
 /// With fewer cases, the tests are looking in the wrong place.
@@ -34,7 +34,7 @@ fn every_case_gives_exactly_its_outputs() {
     assert!(wrong.is_empty(), "{}\nBLESS=1 cargo test --test golden writes what is given now", wrong.join("\n"));
 }
 
-fn write(case: &Case) -> Vec<String> {
+fn write(case: &GoldenCase) -> Vec<String> {
     let given = outputs(case);
     for stale in files(case).into_iter().filter(|name| !given.contains_key(name)) {
         fs::remove_file(case.folder.join(stale)).expect("a stale output can be removed");
@@ -45,7 +45,7 @@ fn write(case: &Case) -> Vec<String> {
     Vec::new()
 }
 
-fn compare(case: &Case) -> Vec<String> {
+fn compare(case: &GoldenCase) -> Vec<String> {
     let given = outputs(case);
     let missing = files(case).into_iter().filter(|name| !given.contains_key(name)).map(|name| format!("{name} is not given any more"));
     let differing = given.iter().filter_map(|(name, given)| {

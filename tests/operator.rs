@@ -41,7 +41,7 @@ fn authority() -> Arc<Authority> {
 }
 
 /// A running operator and its environment.
-struct Scene {
+struct RunningOperator {
     swarm: SimSwarm,
     folder: tempfile::TempDir,
     status: SocketAddr,
@@ -49,7 +49,7 @@ struct Scene {
     operator: JoinHandle<Result<(), RunError>>,
 }
 
-impl Scene {
+impl RunningOperator {
     fn start() -> Self {
         Self::start_with(DOCUMENT)
     }
@@ -145,7 +145,7 @@ fn has_route(status: &StatusReport) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     application(&scene.swarm);
     let status = scene.until("a route and an extension", |status| has_route(status) && status.operator.writes_total >= 3).await;
     assert!(status.operator.snapshot_error.is_none());
@@ -160,7 +160,7 @@ async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     let told = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
@@ -193,7 +193,7 @@ async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
 /// While a service flaps, all three ways of asking give the configuration that proxies get, with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     let flaps =
@@ -230,7 +230,7 @@ async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_still_world_is_looked_at_and_not_written() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     scene.until("the first writes", |status| status.operator.writes_total >= 3).await;
     scene.swarm.settle(Duration::from_secs(60));
     let before =
@@ -245,7 +245,7 @@ async fn a_still_world_is_looked_at_and_not_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swarm_that_cannot_be_read_costs_no_route_and_is_told() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     scene.swarm.cut_off_after(0);
@@ -258,7 +258,7 @@ async fn a_swarm_that_cannot_be_read_costs_no_route_and_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_is_noticed() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     scene.until("the first pass", |status| status.clusters.get("default").is_some_and(|cluster| cluster.observed_generation == 1)).await;
     let file = scene.folder.path().join("default.yaml");
     std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
@@ -279,7 +279,7 @@ async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_is_wrong_from_the_start_is_told_with_the_services_that_wait_for_it() {
-    let scene = Scene::start_with(&DOCUMENT.replace("nginx", "apache"));
+    let scene = RunningOperator::start_with(&DOCUMENT.replace("nginx", "apache"));
     application(&scene.swarm);
     let about = |status: &StatusReport| {
         let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));

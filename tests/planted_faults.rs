@@ -32,7 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use swarmgate::intent::labels::LABELS;
-use swarmgate::render::{Purpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 use swarmgate::types::HostPattern;
@@ -43,9 +43,9 @@ use parser::Directive;
 const INPUTS: usize = 100;
 
 /// A way in which the renderer could be wrong: its name, and the change that turns `config` into the wrong output.
-type Fault = (&'static str, fn(&mut Vec<Directive>, &RouteTable));
+type PlantedFault = (&'static str, fn(&mut Vec<Directive>, &RouteTable));
 
-const FAULTS: &[Fault] = &[
+const FAULTS: &[PlantedFault] = &[
     ("http knows the lengths of the hosts that end at the proxy only", |config, table| {
         set_bucket(block(config, "http"), longest(table.hosts.keys()));
     }),
@@ -115,7 +115,7 @@ fn inputs() -> Vec<RouteTable> {
     drawn(&label_generator::services(&names), INPUTS)
 }
 
-fn drawn(services: &impl Strategy<Value = Vec<swarm_generator::Service>>, count: usize) -> Vec<RouteTable> {
+fn drawn(services: &impl Strategy<Value = Vec<swarm_generator::GeneratedService>>, count: usize) -> Vec<RouteTable> {
     let cluster = swarm_generator::cluster(80, Some(443));
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
     let mut draw = || services.new_tree(&mut runner).expect("the grammar gives something").current();
@@ -123,7 +123,7 @@ fn drawn(services: &impl Strategy<Value = Vec<swarm_generator::Service>>, count:
 }
 
 fn is_found(table: &RouteTable, plant: fn(&mut Vec<Directive>, &RouteTable)) -> bool {
-    [Purpose::Live, Purpose::Boot, Purpose::Stock].into_iter().any(|purpose| {
+    [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock].into_iter().any(|purpose| {
         let mut config = parser::parse(&render(table, purpose).files);
         plant(&mut config, table);
         let check = || {
@@ -188,14 +188,14 @@ fn a_table_is_too_small_for_a_long_name_and_too_crowded_for_many() {
 #[test]
 fn as_many_names_as_there_may_be_fit_their_tables() {
     for table in drawn(&hash_table_stress::crowds(), 40) {
-        nginx_hash_tables::check(&parser::parse(&render(&table, Purpose::Live).files));
+        nginx_hash_tables::check(&parser::parse(&render(&table, ConfigPurpose::Live).files));
     }
 }
 
 #[test]
 fn names_that_are_the_same_to_the_engine_fit_their_tables_and_would_not_in_usual_buckets() {
     let tables = drawn(&hash_table_stress::lookalikes(), 20);
-    let parsed = |table| parser::parse(&render(table, Purpose::Live).files);
+    let parsed = |table| parser::parse(&render(table, ConfigPurpose::Live).files);
     for table in &tables {
         assert!(table.hosts.len() >= 16, "each team has some");
         nginx_hash_tables::check(&parsed(table));

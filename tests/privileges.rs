@@ -27,12 +27,12 @@ spec:
 const SOCKET_GROUP: u32 = 64_242;
 
 /// A folder with a spec, and a Docker socket that nothing answers.
-struct Place {
+struct SpecFolder {
     folder: tempfile::TempDir,
     _listener: UnixListener,
 }
 
-impl Place {
+impl SpecFolder {
     fn with_socket_mode(mode: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -71,16 +71,16 @@ fn is_root() -> bool {
 }
 
 /// A process that is killed when the test ends.
-struct Running(Child);
+struct RunningProcess(Child);
 
-impl Drop for Running {
+impl Drop for RunningProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl Running {
+impl RunningProcess {
     /// The process's status from `/proc`, read once its other threads exist, because they start after it has given up
     /// everything.
     async fn status(&mut self) -> String {
@@ -102,8 +102,8 @@ fn line<'a>(status: &'a str, name: &str) -> &'a str {
     status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map_or("", str::trim)
 }
 
-fn start(command: &mut Command) -> Running {
-    Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+fn start(command: &mut Command) -> RunningProcess {
+    RunningProcess(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 fn words(output: &Output) -> String {
@@ -112,7 +112,7 @@ fn words(output: &Output) -> String {
 
 #[tokio::test]
 async fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
-    let place = Place::with_socket_mode(0o660);
+    let place = SpecFolder::with_socket_mode(0o660);
     let status = start(&mut place.operator("65532:65532")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
     if is_root() {
@@ -129,7 +129,7 @@ async fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
 
 #[tokio::test]
 async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
-    let place = Place::with_socket_mode(0o600);
+    let place = SpecFolder::with_socket_mode(0o600);
     if is_root() {
         let output = place.operator("65532:65532").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
@@ -143,7 +143,7 @@ async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
 /// `SWARMGATE_USER=65532:65532` where the socket has another group: Swarm sees the failed task and rolls the update back.
 #[test]
 fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
-    let place = Place::with_socket_mode(0o060);
+    let place = SpecFolder::with_socket_mode(0o060);
     let mut command = place.operator("65532:65532");
     if is_root() {
         command.uid(65_532).gid(65_532);
@@ -155,7 +155,7 @@ fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
 
 #[tokio::test]
 async fn root_that_is_asked_for_stays_and_gets_no_more() {
-    let place = Place::with_socket_mode(0o600);
+    let place = SpecFolder::with_socket_mode(0o600);
     let status = start(&mut place.operator("0:0")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
     assert_eq!(line(&status, "Uid").split('\t').next(), Some(nix::unistd::Uid::current().to_string().as_str()), "{status}");
@@ -165,7 +165,7 @@ async fn root_that_is_asked_for_stays_and_gets_no_more() {
 fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
     // Run as `docker exec` does: as root, but without the capability to read everything, so other users' files are
     // inaccessible.
-    let place = Place::with_socket_mode(0o660);
+    let place = SpecFolder::with_socket_mode(0o660);
     let spec = place.folder.path().join("spec.yaml");
     fs::set_permissions(&spec, fs::Permissions::from_mode(0o400)).unwrap();
     let validate = |run_as: &str| {

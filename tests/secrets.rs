@@ -31,24 +31,24 @@ mod traffic;
 
 use std::sync::LazyLock;
 
-use captured_outputs::{Logs, Output, Site, without_certificates};
-use damaged_objects::World;
+use captured_outputs::{CapturedOutput, Logs, RunningSystem, without_certificates};
+use damaged_objects::TestKeys;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use secret_search::{RUN, Secret};
+use secret_search::{RUN, SecretRuns};
 use swarmgate::extension::tls_material_inspection;
 use swarmgate::protocol::messages::MaterialState;
 
 /// The world whose certificate covers the domain of all hosts in these tests.
-static WORLD: LazyLock<World> = LazyLock::new(|| World::new("*.example.org"));
-static KEYS: LazyLock<Secret> = LazyLock::new(|| WORLD.keys());
+static WORLD: LazyLock<TestKeys> = LazyLock::new(|| TestKeys::new("*.example.org"));
+static KEYS: LazyLock<SecretRuns> = LazyLock::new(|| WORLD.keys());
 
 /// Checks that outputs contain nothing of these objects except certificates, and no part of a key.
-fn check(objects: &[Vec<u8>], outputs: &[Output]) {
+fn check(objects: &[Vec<u8>], outputs: &[CapturedOutput]) {
     let stored = WORLD.stored(objects);
     assert!(KEYS.len() > 1000, "there is something to find");
-    for Output { name, content } in outputs {
+    for CapturedOutput { name, content } in outputs {
         let shown = || String::from_utf8_lossy(content).chars().take(3000).collect::<String>();
         assert_eq!(KEYS.find_in(content), None, "of a key, in {name}: {}", shown());
         assert_eq!(stored.find_in(&without_certificates(content)), None, "of what was stored, in {name}: {}", shown());
@@ -56,9 +56,9 @@ fn check(objects: &[Vec<u8>], outputs: &[Output]) {
 }
 
 /// The reader's messages about an object in the place of each label, and what it would publish.
-fn said_of(object: &[u8]) -> Vec<Output> {
+fn said_of(object: &[u8]) -> Vec<CapturedOutput> {
     let (certificate, key) = (WORLD.certificate.as_bytes(), WORLD.key.as_bytes());
-    let refused = |fault: tls_material_inspection::Refused| format!("{fault:?}");
+    let refused = |fault: tls_material_inspection::RejectedMaterial| format!("{fault:?}");
     let pair =
         |certificate: &[u8], key: &[u8]| tls_material_inspection::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
     let texts = [
@@ -67,14 +67,14 @@ fn said_of(object: &[u8]) -> Vec<Output> {
         ("the key", pair(certificate, object)),
         ("the authority", tls_material_inspection::authority(object).unwrap_or_else(refused)),
     ];
-    texts.map(|(name, text)| Output::new(name, text)).into()
+    texts.map(|(name, text)| CapturedOutput::new(name, text)).into()
 }
 
 #[test]
 fn nothing_that_the_reader_says_or_publishes_of_common_mistakes_holds_any_of_a_key() {
     let objects = WORLD.common();
     assert!(objects.len() > 500);
-    let said: Vec<Output> = objects.iter().flat_map(|object| said_of(object)).collect();
+    let said: Vec<CapturedOutput> = objects.iter().flat_map(|object| said_of(object)).collect();
     let words: std::collections::BTreeSet<&[u8]> = said.iter().map(|output| output.content.as_slice()).collect();
     assert!(words.len() > 20, "different mistakes have different words: {}", words.len());
     check(&objects, &said);
@@ -116,7 +116,7 @@ fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_leaves_the_extension_holds_any_of_a_key() {
     let logs = Logs::start();
-    let Some(site) = Site::start().await else { return };
+    let Some(site) = RunningSystem::start().await else { return };
     let mut runner = TestRunner::deterministic();
     let mut any = || WORLD.any().new_tree(&mut runner).unwrap().current();
     let chosen = WORLD.common().into_iter().step_by(29);
@@ -143,7 +143,7 @@ fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     let bytes: Vec<u8> = (0..64_u8).map(|n| n.wrapping_mul(37).wrapping_add(200)).collect();
     let public: Vec<u8> = (0..64_u8).map(|n| n.wrapping_mul(91).wrapping_add(7)).collect();
-    let secret = Secret::new(&[&bytes, &public], &[&public]);
+    let secret = SecretRuns::new(&[&bytes, &public], &[&public]);
     let found = |text: &[u8]| secret.find_in(&[b"{\"words\":\"some 12 words: ", text, b" and 3 more\"}"].concat()).map(|leak| leak.form);
     let run = &bytes[20..20 + RUN];
     assert_eq!(found(run), Some("raw"));
@@ -176,11 +176,11 @@ fn a_planted_leak_fails_the_check() {
     let quoting = rustls_pki_types_error(&object);
     let raw_copy = format!("{}{}", WORLD.certificate, WORLD.key);
     for leak in [quoting, raw_copy] {
-        let outputs = [Output::new("planted", leak.clone())];
+        let outputs = [CapturedOutput::new("planted", leak.clone())];
         let caught = std::panic::catch_unwind(|| check(std::slice::from_ref(&object), &outputs));
         assert!(caught.is_err(), "not found: {leak}");
     }
-    let harmless = Output::new("planted", format!("{{\"ca\": \"{}\"}}", WORLD.certificate.replace('\n', "\\n")));
+    let harmless = CapturedOutput::new("planted", format!("{{\"ca\": \"{}\"}}", WORLD.certificate.replace('\n', "\\n")));
     check(&[object], &[harmless]);
 }
 

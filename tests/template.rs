@@ -21,12 +21,12 @@ use std::process::Command;
 use golden_cases::all_cases;
 use nginx_binary::nginx;
 use ports::free_port;
-use swarmgate::render::{CONFIG_FILE, Layout, Materials, Purpose, render, render_in, template_fault};
+use swarmgate::render::{CONFIG_FILE, ConfigPurpose, Layout, Materials, render, render_in, template_fault};
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
 use swarmgate::types::{ConfigTemplate, HostPattern, Port};
 
-const PURPOSES: [Purpose; 3] = [Purpose::Live, Purpose::Boot, Purpose::Stock];
+const PURPOSES: [ConfigPurpose; 3] = [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock];
 
 /// The examples on the page.
 fn examples() -> Vec<ConfigTemplate> {
@@ -37,7 +37,7 @@ fn examples() -> Vec<ConfigTemplate> {
 
 /// The tables of all golden cases, each with a template.
 fn tables(template: &ConfigTemplate) -> Vec<(String, RouteTable)> {
-    let of_case = |case: golden_cases::Case| {
+    let of_case = |case: golden_cases::GoldenCase| {
         let snapshot = case.snapshot();
         let table = |cluster| {
             let mut table = translate(cluster, &snapshot).table;
@@ -52,7 +52,7 @@ fn tables(template: &ConfigTemplate) -> Vec<(String, RouteTable)> {
 fn filled(text: &str) -> BTreeMap<String, String> {
     let (_, mut table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
     table.settings.hide_info_headers = true;
-    render(&table, Purpose::Live).files
+    render(&table, ConfigPurpose::Live).files
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_examples_give_a_configuration_for_every_case_and_purpose() {
 #[test]
 fn the_examples_keep_to_the_borders_of_segments() {
     for (_, table) in examples().iter().flat_map(tables).filter(|(case, _)| case == "match-segment-borders") {
-        let text = render(&table, Purpose::Live).files[CONFIG_FILE].replace('"', "");
+        let text = render(&table, ConfigPurpose::Live).files[CONFIG_FILE].replace('"', "");
         assert!(text.contains("location = /foo {") && text.contains("location /foo/ {"), "{text}");
         assert!(!text.contains("location /foo {"), "it would answer for /foobar:\n{text}");
     }
@@ -86,7 +86,7 @@ fn the_engine_accepts_what_the_examples_give() {
     let (http, https) = (Port::new(free_port()).unwrap(), Port::new(free_port()).unwrap());
     for (case, table) in examples().iter().flat_map(tables) {
         let table = RouteTable { http_port: http, https_port: table.https_port.map(|_| https), ..table };
-        for purpose in [Purpose::Live, Purpose::Boot] {
+        for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot] {
             let bundle = render_in(&table, purpose, &layout, &Materials::default());
             for (name, text) in &bundle.files {
                 fs::write(directory.path().join(name), text).unwrap();
@@ -132,7 +132,7 @@ fn five_thousand_hosts_do_not_use_up_the_steps() {
         let (_, mut table) = tables(&template).into_iter().find(|(case, _)| case == "several-hosts").expect("a case of this name");
         let model = table.hosts.values().next().expect("a host").clone();
         table.hosts.extend((0..5000).map(|number| (HostPattern::parse(&format!("h{number}.example.org")).unwrap(), model.clone())));
-        assert_eq!(template_fault(&render(&table, Purpose::Live)), None);
+        assert_eq!(template_fault(&render(&table, ConfigPurpose::Live)), None);
     }
 }
 

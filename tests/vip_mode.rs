@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use serde_json::{Value, json};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::render::{CONFIG_FILE, Purpose, render};
+use swarmgate::render::{CONFIG_FILE, ConfigPurpose, render};
 use swarmgate::report::FindingCode;
 use swarmgate::route::BackendService;
 use swarmgate::simulator::{Availability, SimOptions, SimSwarm};
@@ -58,7 +58,9 @@ fn service(translation: &Translation) -> BackendService {
 
 fn config(swarm: &SimSwarm) -> String {
     let table = translated(swarm).table;
-    [Purpose::Live, Purpose::Stock, Purpose::Boot].map(|purpose| render(&table, purpose).files[CONFIG_FILE].clone()).join("\n")
+    [ConfigPurpose::Live, ConfigPurpose::Stock, ConfigPurpose::Boot]
+        .map(|purpose| render(&table, purpose).files[CONFIG_FILE].clone())
+        .join("\n")
 }
 
 /// Triggers a change and checks the configuration ten times a second until the change is long complete.
@@ -145,7 +147,7 @@ fn zero_replicas_answer_503_and_come_back_with_the_same_configuration() {
     swarm.advance(A_WHILE);
     let translation = translated(&swarm);
     assert!(translation.findings.iter().any(|finding| finding.code == FindingCode::NoEndpoints), "{:?}", translation.findings);
-    assert!(render(&translation.table, Purpose::Live).files[CONFIG_FILE].matches("return 503").count() >= 2);
+    assert!(render(&translation.table, ConfigPurpose::Live).files[CONFIG_FILE].matches("return 503").count() >= 2);
     swarm.user_scales(APP, 2).unwrap();
     swarm.advance(A_WHILE);
     assert_eq!(config(&swarm), before);

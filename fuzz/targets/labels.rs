@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::render::{Purpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::route::EngineSettings;
 use swarmgate::translate::translate;
 
@@ -44,9 +44,9 @@ const SERVICES_MAX: usize = 12;
 fuzz_target!(|text: &str| {
     let mut parts = text.split("\n---\n");
     let cluster = cluster(parts.next().unwrap_or_default());
-    let services: Vec<swarm_generator::Service> = parts.take(SERVICES_MAX).map(service).collect();
+    let services: Vec<swarm_generator::GeneratedService> = parts.take(SERVICES_MAX).map(service).collect();
     let table = translate(&cluster, &swarm_generator::swarm(&services)).table;
-    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+    for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
         let bundle = render(&table, purpose);
         let config = parser::parse(&bundle.files);
         directive_contexts::check(&config);
@@ -65,7 +65,7 @@ fn cluster(spec: &str) -> Cluster {
     cluster
 }
 
-fn service(text: &str) -> swarm_generator::Service {
+fn service(text: &str) -> swarm_generator::GeneratedService {
     let mut labels = BTreeMap::new();
     for line in text.lines() {
         if let Some((name, value)) = line.split_once('=') {

@@ -11,7 +11,7 @@ mod secret_search;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use secret_search::Secret;
+use secret_search::SecretRuns;
 use swarmgate::extension::tls_material_inspection;
 use swarmgate::types::pem;
 
@@ -30,9 +30,9 @@ const CERTIFICATE: &str = include_str!("../certificate.pem");
 static KEY: LazyLock<String> = LazyLock::new(|| pem("PRIVATE KEY", &key()));
 
 /// What must not appear anywhere. Excludes the header of such a key, because every certificate contains it, too.
-static SECRET: LazyLock<Secret> = LazyLock::new(|| {
+static SECRET: LazyLock<SecretRuns> = LazyLock::new(|| {
     let line = KEY.lines().nth(1).unwrap_or_default();
-    Secret::new(&[&key()[28..], line.as_bytes()], &[CERTIFICATE.as_bytes()])
+    SecretRuns::new(&[&key()[28..], line.as_bytes()], &[CERTIFICATE.as_bytes()])
 });
 
 fuzz_target!(|bytes: &[u8]| {

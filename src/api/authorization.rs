@@ -59,7 +59,7 @@ impl Default for Access {
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum AuthError {
     Method,
     TooLong,
     NoHost,
@@ -83,12 +83,12 @@ impl Guard {
     }
 
     /// Whether a request is answered. Without a peer only open paths are.
-    pub(super) fn judge(&self, head: &Parts, peer: Option<&Peer>) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, head: &Parts, peer: Option<&Peer>) -> Result<(), AuthError> {
         if head.method != Method::GET && head.method != Method::HEAD {
-            return Err(Refusal::Method);
+            return Err(AuthError::Method);
         }
         if head.uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_MAX) {
-            return Err(Refusal::TooLong);
+            return Err(AuthError::TooLong);
         }
         // The permissions of the socket's file have already admitted the client, and browsers cannot use it.
         if peer.is_some_and(|peer| peer.transport == Transport::Unix) {
@@ -96,7 +96,7 @@ impl Guard {
         }
         let host = asked_host(&head.uri, &head.headers)?;
         if !self.access.knows(&host) {
-            return Err(Refusal::WrongHost);
+            return Err(AuthError::WrongHost);
         }
         if self.access.open.contains(head.uri.path()) || peer.is_some_and(|peer| self.access.is_local(peer, &host, &head.headers)) {
             return Ok(());
@@ -104,23 +104,23 @@ impl Guard {
         self.check_token(&head.headers, peer)
     }
 
-    fn check_token(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<(), Refusal> {
-        let Some(token) = &self.access.token else { return Err(Refusal::NoTokenSet) };
+    fn check_token(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<(), AuthError> {
+        let Some(token) = &self.access.token else { return Err(AuthError::NoTokenSet) };
         if !headers.contains_key(AUTHORIZATION) {
-            return Err(Refusal::NoToken);
+            return Err(AuthError::NoToken);
         }
         let (origin, now) = (peer.map(Origin::of), Instant::now());
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         // Not even compared: otherwise a flood of guesses would still reveal which one is right.
         if let Some(wait) = guesses.wait(origin, now) {
-            return Err(Refusal::TooOften(wait));
+            return Err(AuthError::TooOften(wait));
         }
         if sent_token(headers).is_some_and(|sent| is_token(&sent, token)) {
             return Ok(());
         }
         guesses.wrong(origin, now);
         tracing::warn!(peer = ?peer.and_then(|peer| peer.address), "rejected a wrong token on the status port");
-        Err(Refusal::WrongToken)
+        Err(AuthError::WrongToken)
     }
 }
 
@@ -168,12 +168,12 @@ impl Host {
 }
 
 /// The one host that a request names; if several differ, the request is refused.
-fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, Refusal> {
+fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, AuthError> {
     let mut all = headers.get_all(HOST).iter();
-    let (Some(value), None) = (all.next(), all.next()) else { return Err(Refusal::NoHost) };
-    let host = value.to_str().ok().and_then(Host::parse).ok_or(Refusal::WrongHost)?;
+    let (Some(value), None) = (all.next(), all.next()) else { return Err(AuthError::NoHost) };
+    let host = value.to_str().ok().and_then(Host::parse).ok_or(AuthError::WrongHost)?;
     match uri.authority() {
-        Some(authority) if Host::parse(authority.as_str()).as_ref() != Some(&host) => Err(Refusal::WrongHost),
+        Some(authority) if Host::parse(authority.as_str()).as_ref() != Some(&host) => Err(AuthError::WrongHost),
         _ => Ok(host),
     }
 }
@@ -222,7 +222,7 @@ impl Guesses {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for AuthError {
     fn into_response(self) -> Response {
         let (status, words) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "the status port is read-only; use GET or HEAD\n"),

@@ -25,7 +25,7 @@ use crate::telemetry::metrics::StatusGauges;
 
 /// The source of the endpoints' answers.
 #[async_trait]
-pub trait Source: Send + Sync + 'static {
+pub trait StatusSource: Send + Sync + 'static {
     /// The current status.
     fn status(&self) -> StatusReport;
 
@@ -33,13 +33,13 @@ pub trait Source: Send + Sync + 'static {
     fn ready(&self) -> Result<(), String>;
 
     /// What the next pass would do; the error says why that cannot be determined.
-    async fn plan(&self) -> Result<Answer, String>;
+    async fn plan(&self) -> Result<QueryResponse, String>;
 
     /// The outcome of a request or of a service's labels.
-    async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble>;
+    async fn explain(&self, query: ExplainQuery) -> Result<QueryResponse, QueryFailure>;
 
     /// The configuration of a cluster.
-    async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble>;
+    async fn render(&self, query: RenderQuery) -> Result<QueryResponse, QueryFailure>;
 
     /// The Swarm objects from which routes are computed, as JSON; the error says why they cannot be read. Must contain
     /// nothing else: it is made to be shared.
@@ -62,7 +62,7 @@ pub struct ExplainQuery {
     pub headers: Option<String>,
     /// The PROXY header of the connection.
     pub proxy: Option<String>,
-    output: Output,
+    output: ResponseFormat,
 }
 
 /// A query for a configuration.
@@ -73,7 +73,7 @@ pub struct RenderQuery {
     pub cluster: Option<String>,
     /// `live`, `boot` or `stock`; by default as the cluster uses it.
     pub purpose: Option<String>,
-    output: Output,
+    output: ResponseFormat,
 }
 
 impl ExplainQuery {
@@ -97,7 +97,7 @@ impl RenderQuery {
 
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum QueryFailure {
     /// The query is invalid.
     #[error("{0}")]
     Wrong(String),
@@ -114,7 +114,7 @@ pub enum Trouble {
 
 /// An answer, for people and for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct QueryResponse {
     /// For people.
     pub text: String,
     /// The same as JSON.
@@ -124,19 +124,19 @@ pub struct Answer {
 /// The format of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Output {
+enum ResponseFormat {
     #[default]
     Text,
     Json,
 }
 
 /// A query, or why it is invalid.
-type Asked<T> = Result<Query<T>, QueryRejection>;
+type ParsedQuery<T> = Result<Query<T>, QueryRejection>;
 
 #[derive(Debug, Deserialize)]
 struct PlanQuery {
     #[serde(default)]
-    output: Output,
+    output: ResponseFormat,
 }
 
 /// How many queries that need a look at the Swarm may be open at once; further clients are asked to retry.
@@ -152,33 +152,34 @@ const STATUS_EVERY: Duration = Duration::from_millis(200);
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-struct Shared {
-    source: Arc<dyn Source>,
+struct ApiState {
+    source: Arc<dyn StatusSource>,
     gauges: StatusGauges,
     metrics: Option<PrometheusHandle>,
-    status: Cached<Arc<Shown>>,
+    status: Cached<Arc<RenderedStatus>>,
     questions: Semaphore,
 }
 
 /// A status, and its renderings once requested.
-struct Shown {
+struct RenderedStatus {
     status: StatusReport,
     json: OnceLock<Bytes>,
     page: OnceLock<Bytes>,
     metrics: OnceLock<Bytes>,
 }
 
-impl Shared {
-    fn status(&self) -> Arc<Shown> {
-        let shown = || Shown { status: self.source.status(), json: OnceLock::new(), page: OnceLock::new(), metrics: OnceLock::new() };
+impl ApiState {
+    fn status(&self) -> Arc<RenderedStatus> {
+        let shown =
+            || RenderedStatus { status: self.source.status(), json: OnceLock::new(), page: OnceLock::new(), metrics: OnceLock::new() };
         self.status.get(|| Arc::new(shown()))
     }
 }
 
 /// All endpoints, for clients that `access` admits. Without a handle `/metrics` answers 404.
-pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>, access: Access) -> Router {
+pub fn router(source: Arc<dyn StatusSource>, metrics: Option<PrometheusHandle>, access: Access) -> Router {
     let (status, questions) = (Cached::new(STATUS_EVERY), Semaphore::new(QUESTIONS_MAX));
-    let shared = Arc::new(Shared { source, gauges: StatusGauges::default(), metrics, status, questions });
+    let shared = Arc::new(ApiState { source, gauges: StatusGauges::default(), metrics, status, questions });
     Router::new()
         .route("/", get(show_page))
         .route("/status", get(show_status))
@@ -211,13 +212,13 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
     response
 }
 
-async fn show_page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn show_page(State(shared): State<Arc<ApiState>>) -> impl IntoResponse {
     let shown = shared.status();
     let page = shown.page.get_or_init(|| page::render(&shown.status).into());
     ([content_type("text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], page.clone())
 }
 
-async fn show_status(State(shared): State<Arc<Shared>>) -> Response {
+async fn show_status(State(shared): State<Arc<ApiState>>) -> Response {
     let shown = shared.status();
     match shown.json.get() {
         Some(json) => json_of(json.clone()),
@@ -228,27 +229,27 @@ async fn show_status(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-async fn show_plan(State(shared): State<Arc<Shared>>, query: Asked<PlanQuery>) -> Response {
+async fn show_plan(State(shared): State<Arc<ApiState>>, query: ParsedQuery<PlanQuery>) -> Response {
     let Ok(Query(query)) = query else { return unreadable() };
     let Ok(_one) = shared.questions.try_acquire() else { return busy() };
-    show(shared.source.plan().await.map_err(Trouble::Unavailable), query.output)
+    show(shared.source.plan().await.map_err(QueryFailure::Unavailable), query.output)
 }
 
-async fn show_explanation(State(shared): State<Arc<Shared>>, query: Asked<ExplainQuery>) -> Response {
+async fn show_explanation(State(shared): State<Arc<ApiState>>, query: ParsedQuery<ExplainQuery>) -> Response {
     let Ok(Query(query)) = query else { return unreadable() };
     let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     let output = query.output;
     show(shared.source.explain(query).await, output)
 }
 
-async fn show_configuration(State(shared): State<Arc<Shared>>, query: Asked<RenderQuery>) -> Response {
+async fn show_configuration(State(shared): State<Arc<ApiState>>, query: ParsedQuery<RenderQuery>) -> Response {
     let Ok(Query(query)) = query else { return unreadable() };
     let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     let output = query.output;
     show(shared.source.render(query).await, output)
 }
 
-async fn show_snapshot(State(shared): State<Arc<Shared>>) -> Response {
+async fn show_snapshot(State(shared): State<Arc<ApiState>>) -> Response {
     let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     match shared.source.snapshot().await {
         Ok(snapshot) => json_of(snapshot),
@@ -272,28 +273,28 @@ fn nothing_here() -> Response {
     text(StatusCode::NOT_FOUND, "not found\n".to_owned())
 }
 
-fn show(answer: Result<Answer, Trouble>, output: Output) -> Response {
-    let status = |trouble: &Trouble| match trouble {
-        Trouble::Wrong(_) => StatusCode::BAD_REQUEST,
-        Trouble::Unknown(_) => StatusCode::NOT_FOUND,
-        Trouble::Impossible(_) => StatusCode::CONFLICT,
-        Trouble::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+fn show(answer: Result<QueryResponse, QueryFailure>, output: ResponseFormat) -> Response {
+    let status = |trouble: &QueryFailure| match trouble {
+        QueryFailure::Wrong(_) => StatusCode::BAD_REQUEST,
+        QueryFailure::Unknown(_) => StatusCode::NOT_FOUND,
+        QueryFailure::Impossible(_) => StatusCode::CONFLICT,
+        QueryFailure::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     match (answer, output) {
-        (Ok(answer), Output::Text) => text(StatusCode::OK, answer.text),
-        (Ok(answer), Output::Json) => axum::Json(answer.json).into_response(),
+        (Ok(answer), ResponseFormat::Text) => text(StatusCode::OK, answer.text),
+        (Ok(answer), ResponseFormat::Json) => axum::Json(answer.json).into_response(),
         (Err(trouble), _) => text(status(&trouble), format!("{trouble}\n")),
     }
 }
 
-async fn show_ready(State(shared): State<Arc<Shared>>) -> Response {
+async fn show_ready(State(shared): State<Arc<ApiState>>) -> Response {
     match shared.source.ready() {
         Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
-async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn show_metrics(State(shared): State<Arc<ApiState>>) -> Response {
     let Some(handle) = &shared.metrics else { return nothing_here() };
     let shown = shared.status();
     let made = || {

@@ -26,7 +26,7 @@ use url::Url;
 
 use super::freshness::{Moment, confirmed_at};
 use crate::pki::{Credentials, TlsError, client_config};
-use crate::protocol::Token;
+use crate::protocol::SharedSecret;
 use crate::protocol::size_limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
 use crate::protocol::timings::{
     ANSWER_TIMEOUT, CONNECT_TIMEOUT, POLL_GRACE, POLL_RETRY, POLL_WAIT, POOL_IDLE, PROVE_TIMEOUT, RESOLVE_TIMEOUT,
@@ -143,7 +143,7 @@ impl ClientError {
 
 /// The answer to a long poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer<T> {
+pub enum PollResult<T> {
     /// Something newer than what the client has.
     New(T),
     /// What the client has is still the newest: a confirmation.
@@ -152,9 +152,9 @@ pub enum Answer<T> {
 
 /// An answer, and when its content was last known to be valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard<T> {
+pub struct PollResponse<T> {
     /// The answer.
-    pub answer: Answer<T>,
+    pub answer: PollResult<T>,
     /// When the newest observation of the Swarm that confirmed it began.
     pub confirmed: Moment,
 }
@@ -199,7 +199,7 @@ impl ChannelClient {
         path: &str,
         after: Option<&Digest>,
         wait: Duration,
-    ) -> Result<Heard<T>, ClientError> {
+    ) -> Result<PollResponse<T>, ClientError> {
         let after = after.map(|digest| format!("&after={digest}")).unwrap_or_default();
         let query = format!("wait_ms={}{after}", wait.as_millis());
         let question =
@@ -207,12 +207,12 @@ impl ChannelClient {
         let answered = self.at_any_address(&question).await?;
         let confirmed = answered.confirmed;
         if answered.status == StatusCode::NOT_MODIFIED {
-            return Ok(Heard { answer: Answer::Same, confirmed });
+            return Ok(PollResponse { answer: PollResult::Same, confirmed });
         }
         // Thousands of hosts take time to parse, and other requests are pending meanwhile.
         let read = tokio::task::spawn_blocking(move || answered.decode());
         let answer = read.await.unwrap_or(Err(ClientError::Nowhere))?;
-        Ok(Heard { answer: Answer::New(answer), confirmed })
+        Ok(PollResponse { answer: PollResult::New(answer), confirmed })
     }
 
     /// Sends a request that does not wait, and returns the answer with the moment at which it was last known to be valid.
@@ -232,12 +232,12 @@ impl ChannelClient {
         &self,
         path: &str,
         message: &T,
-        token: Option<&Token>,
+        token: Option<&SharedSecret>,
     ) -> Result<A, ClientError> {
         self.tell(path, message, token).await?.decode()
     }
 
-    async fn tell<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&Token>) -> Result<Answered, ClientError> {
+    async fn tell<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&SharedSecret>) -> Result<Answered, ClientError> {
         check_message(message)?;
         let body = Bytes::from(serde_json::to_vec(message)?);
         self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: ANSWER_TIMEOUT }).await
@@ -357,7 +357,7 @@ struct Question<'a> {
     method: Method,
     path: &'a str,
     query: Option<&'a str>,
-    token: Option<&'a Token>,
+    token: Option<&'a SharedSecret>,
     body: Bytes,
     /// The time limit for the whole answer.
     limit: Duration,
@@ -441,7 +441,7 @@ impl<'a> Follower<'a> {
 
     /// The next answer of the server, however long it takes. Starts again when the servers' URLs change, because the server
     /// being asked may never answer. Safe to cancel.
-    pub async fn next<T: DeserializeOwned + Send + 'static>(&mut self, after: Option<&Digest>) -> Heard<T> {
+    pub async fn next<T: DeserializeOwned + Send + 'static>(&mut self, after: Option<&Digest>) -> PollResponse<T> {
         let mut servers = self.client.servers.subscribe();
         loop {
             servers.mark_unchanged();

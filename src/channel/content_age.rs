@@ -12,11 +12,11 @@ const KEPT_MAX: usize = 64;
 
 /// When each of the last few messages was last confirmed, by digest. Clones share their content.
 #[derive(Debug, Clone, Default)]
-pub struct Confirmations {
+pub struct ContentAges {
     known: Arc<Mutex<BTreeMap<Digest, Moment>>>,
 }
 
-impl Confirmations {
+impl ContentAges {
     /// Records that this content was valid at that moment.
     pub fn note(&self, digest: &Digest, at: Moment) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn content_is_as_fresh_as_its_newest_confirmation() {
-        let confirmations = Confirmations::default();
+        let confirmations = ContentAges::default();
         assert_eq!(confirmations.of(&digest(1)), Moment::default());
         for (number, second) in [(1, 10), (1, 20), (2, 30), (1, 15)] {
             confirmations.note(&digest(number), at(second));
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn content_that_is_confirmed_regularly_is_kept_when_there_is_much_newer_content() {
-        let confirmations = Confirmations::default();
+        let confirmations = ContentAges::default();
         for number in 0..1000 {
             confirmations.note(&digest(0), at(number as u64));
             confirmations.note(&digest(number), at(number as u64));

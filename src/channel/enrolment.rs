@@ -122,7 +122,7 @@ mod tests {
     use crate::channel::{Hub, Moment, serve};
     use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
     use crate::protocol::messages::{Delivery, Desired};
-    use crate::protocol::{Admission, AdmittedToken, Token};
+    use crate::protocol::{AdmittedTasks, AdmittedToken, SharedSecret};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};
 
@@ -140,7 +140,7 @@ mod tests {
         let (hub, listener) = (Hub::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
         let url = format!("https://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, tls, hub.router(Arc::clone(&authority)), CancellationToken::new()));
-        let token = Token::new("0123456789abcdef").unwrap();
+        let token = SharedSecret::new("0123456789abcdef").unwrap();
         admit(&hub, vec![AdmittedToken { role: ChannelRole::Proxy, sha256: token.digest() }], &["t1"]);
         let bootstrap = Bootstrap { role: ChannelRole::Proxy, cluster: cluster(), token, root: authority.root().clone() };
         (hub, authority, url, bootstrap)
@@ -149,7 +149,7 @@ mod tests {
     fn admit(hub: &Hub, tokens: Vec<AdmittedToken>, tasks: &[&str]) {
         let table = RouteTable::empty(cluster(), Port::new(80).unwrap());
         let tasks = tasks.iter().map(|task| (ChannelRole::Proxy, (*task).to_owned())).collect();
-        hub.publish(&cluster(), Desired::new(Delivery::Live, table), Admission { tokens, tasks }, Moment::now());
+        hub.publish(&cluster(), Desired::new(Delivery::Live, table), AdmittedTasks { tokens, tasks }, Moment::now());
     }
 
     #[tokio::test]

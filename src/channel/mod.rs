@@ -15,10 +15,10 @@ mod peer_addresses;
 mod server;
 
 pub use bootstrap_file::{BootstrapError, read_bootstrap};
-pub use client::{Answer, ChannelClient, ClientError, Follower, Heard};
-pub use content_age::Confirmations;
+pub use client::{ChannelClient, ClientError, Follower, PollResponse, PollResult};
+pub use content_age::ContentAges;
 pub use enrolment::Enrolment;
 pub use freshness::{Moment, freshness_headers};
 pub use hub::{Hub, Received};
 pub use peer_addresses::follow_peers;
-pub use server::{LongPoll, NotNow, Waited, is, newer, read_message, serve};
+pub use server::{LongPoll, LongPollResult, PollRejection, is, newer, read_message, serve};

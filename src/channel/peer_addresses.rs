@@ -3,9 +3,9 @@
 
 use std::convert::Infallible;
 
-use super::client::{Answer, ChannelClient, ClientError, Follower, Heard};
+use super::client::{ChannelClient, ClientError, Follower, PollResponse, PollResult};
 use super::enrolment::Enrolment;
-use crate::protocol::messages::{Peers, WIRE_VERSION};
+use crate::protocol::messages::{PeerAddresses, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
 /// Follows the operator's answers forever: `operators` (which asks) and the enrolment follow the managers, `extension` (on a
@@ -15,12 +15,12 @@ pub async fn follow_peers(
     enrolment: &Enrolment,
     extension: Option<&ChannelClient>,
     cluster: &ClusterName,
-    tell: impl Fn(&Peers),
+    tell: impl Fn(&PeerAddresses),
 ) -> Infallible {
     let mut follower = Follower::new(operators, format!("/v1/clusters/{cluster}/peers"));
     let mut after: Option<Digest> = None;
     loop {
-        let Heard { answer: Answer::New(peers), .. } = follower.next::<Peers>(after.as_ref()).await else { continue };
+        let PollResponse { answer: PollResult::New(peers), .. } = follower.next::<PeerAddresses>(after.as_ref()).await else { continue };
         after = Some(peers.digest.clone());
         if peers.version != WIRE_VERSION {
             tracing::error!(version = peers.version, "ignoring peer addresses from an operator of another version");

@@ -32,7 +32,7 @@ pub struct LongPoll {
 
 /// How a long poll ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Waited<T> {
+pub enum LongPollResult<T> {
     /// There is something other than what the client has.
     New(Arc<T>),
     /// There is nothing newer than this, which the client has: 304.
@@ -42,36 +42,36 @@ pub enum Waited<T> {
 }
 
 /// Waits until `current` differs from what the client has, at most for the time that the client allows.
-pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&T) -> &Digest, poll: &LongPoll) -> Waited<T> {
+pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&T) -> &Digest, poll: &LongPoll) -> LongPollResult<T> {
     let is_newer = |value: &Option<Arc<T>>| value.as_deref().is_some_and(|value| poll.after.as_deref() != Some(digest(value).as_str()));
     let allowed = Duration::from_millis(poll.wait_ms).min(POLL_WAIT_MAX);
     let empty = current.borrow().is_none();
     let wait = if empty { allowed.min(POLL_WAIT_EMPTY) } else { allowed };
     let ended = tokio::time::timeout(wait, current.wait_for(is_newer)).await.map(|waited| waited.map(|value| value.clone()));
     match ended {
-        Ok(Ok(value)) => value.map_or(Waited::Nothing, Waited::New),
+        Ok(Ok(value)) => value.map_or(LongPollResult::Nothing, LongPollResult::New),
         Err(_elapsed) => match current.borrow().clone() {
-            Some(value) if poll.after.as_deref() == Some(digest(&value).as_str()) => Waited::Same(value),
+            Some(value) if poll.after.as_deref() == Some(digest(&value).as_str()) => LongPollResult::Same(value),
             // It arrived at this very moment.
-            Some(value) => Waited::New(value),
-            None => Waited::Nothing,
+            Some(value) => LongPollResult::New(value),
+            None => LongPollResult::Nothing,
         },
-        Ok(Err(_)) => Waited::Nothing,
+        Ok(Err(_)) => LongPollResult::Nothing,
     }
 }
 
 /// Reads a JSON message of at most `limit` bytes. Call it only after authenticating the client.
-pub async fn read_message<T: DeserializeOwned>(body: Body, limit: usize) -> Result<T, NotNow> {
-    let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| NotNow::TooLarge)?;
+pub async fn read_message<T: DeserializeOwned>(body: Body, limit: usize) -> Result<T, PollRejection> {
+    let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| PollRejection::TooLarge)?;
     serde_json::from_slice(&bytes).map_err(|error| {
         tracing::warn!(%error, "rejected an invalid message on the channel");
-        NotNow::Malformed
+        PollRejection::Malformed
     })
 }
 
 /// Why a request gets no content; the body explains it to people who use curl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotNow {
+pub enum PollRejection {
     /// 401.
     Unauthorized,
     /// 503.
@@ -82,7 +82,7 @@ pub enum NotNow {
     TooLarge,
 }
 
-impl IntoResponse for NotNow {
+impl IntoResponse for PollRejection {
     fn into_response(self) -> Response {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "only tasks of this cluster have access; they need a client certificate\n"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     /// Checks the result of a poll whose content changes after ten seconds, and how many seconds it takes.
-    async fn check(now: Option<&str>, later: Option<&str>, poll: LongPoll, expected: Waited<Digest>, seconds: u64) {
+    async fn check(now: Option<&str>, later: Option<&str>, poll: LongPoll, expected: LongPollResult<Digest>, seconds: u64) {
         let sender = watch::Sender::new(now.map(value));
         let receiver = sender.subscribe();
         let changes = async {
@@ -153,12 +153,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_poll_returns_as_soon_as_there_is_something_newer() {
-        check(Some("a"), Some("b"), poll(None, LONG), Waited::New(value("a")), 0).await;
-        check(Some("a"), Some("b"), poll(Some("old"), LONG), Waited::New(value("a")), 0).await;
-        check(Some("a"), Some("b"), poll(Some("a"), LONG), Waited::New(value("b")), 10).await;
-        check(Some("a"), Some("a"), poll(Some("a"), LONG), Waited::Same(value("a")), 20).await;
-        check(Some("a"), Some("b"), poll(Some("a"), 5_000), Waited::Same(value("a")), 5).await;
-        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), Waited::Same(value("a")), POLL_WAIT_MAX.as_secs()).await;
-        check(None, Some("b"), poll(None, LONG), Waited::Nothing, 0).await;
+        check(Some("a"), Some("b"), poll(None, LONG), LongPollResult::New(value("a")), 0).await;
+        check(Some("a"), Some("b"), poll(Some("old"), LONG), LongPollResult::New(value("a")), 0).await;
+        check(Some("a"), Some("b"), poll(Some("a"), LONG), LongPollResult::New(value("b")), 10).await;
+        check(Some("a"), Some("a"), poll(Some("a"), LONG), LongPollResult::Same(value("a")), 20).await;
+        check(Some("a"), Some("b"), poll(Some("a"), 5_000), LongPollResult::Same(value("a")), 5).await;
+        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), LongPollResult::Same(value("a")), POLL_WAIT_MAX.as_secs()).await;
+        check(None, Some("b"), poll(None, LONG), LongPollResult::Nothing, 0).await;
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::query_target::{AnswerError, LookArgs};
+use super::query_target::{QueryArgs, QueryError};
 use super::{client_command, operator_client};
 use crate::api::routes::ExplainQuery;
 use crate::controller::queries;
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long)]
     service: Option<String>,
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(super) look: QueryArgs,
     /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -73,7 +73,7 @@ fn question(args: &Args) -> ExplainQuery {
     query
 }
 
-async fn make(args: &Args) -> Result<(String, bool), AnswerError> {
+async fn make(args: &Args) -> Result<(String, bool), QueryError> {
     let query = question(args);
     let fields = [
         ("url", &query.url),

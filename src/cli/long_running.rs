@@ -8,21 +8,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::client_command::fail;
-use crate::telemetry::logs::{self, Format, LogsError};
+use crate::telemetry::logs::{self, LogOutputFormat, LogsError};
 
 /// The format and level of logs.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
     /// The format of log lines
-    #[arg(long, env = "SWARMGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    log_format: LogFormat,
+    #[arg(long, env = "SWARMGATE_LOG_FORMAT", value_enum, default_value_t = LogFormatArg::Human)]
+    log_format: LogFormatArg,
     /// What to log: a level, or a level for each module ('swarmgate=debug,info')
     #[arg(long, env = "SWARMGATE_LOG", default_value = "info")]
     log: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
+enum LogFormatArg {
     /// For people
     Human,
     /// One JSON object per line
@@ -33,8 +33,8 @@ impl LogArgs {
     /// Sets up logs for this process.
     pub fn init(&self) -> Result<(), LogsError> {
         let format = match self.log_format {
-            LogFormat::Human => Format::Human,
-            LogFormat::Json => Format::Json,
+            LogFormatArg::Human => LogOutputFormat::Human,
+            LogFormatArg::Json => LogOutputFormat::Json,
         };
         logs::init(format, &self.log)
     }

@@ -31,7 +31,7 @@ struct Cli {
     /// Switch from root to this user and group before doing anything else, and keep the group that may use the Docker socket.
     /// The charts set it to 65532:65532
     #[arg(long, global = true, env = "SWARMGATE_RUN_AS", value_name = "USER[:GROUP]")]
-    run_as: Option<privileges::Identity>,
+    run_as: Option<privileges::ProcessIdentity>,
     #[command(subcommand)]
     command: Command,
 }

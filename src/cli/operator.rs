@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::client_command;
 use super::long_running::LogArgs;
 use super::status_server_options::{StatusArgs, StatusArgsError};
-use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
+use crate::controller::certificate_authority::{AuthoritySource, EstablishedAuthority, establish, status_token, tidy};
 use crate::controller::options::OperatorOptions;
 use crate::declaration::spec_files;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
 use crate::pki::Seals;
 use crate::protocol::container_contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
-use crate::protocol::{ChannelMode, Token};
+use crate::protocol::{ChannelMode, SharedSecret};
 use crate::telemetry::metrics;
 use crate::types::{Digest, Port, ServiceId, visible_lines};
 
@@ -217,15 +217,15 @@ async fn run_with_authority(
         () = stop.cancelled() => return ExitCode::SUCCESS,
     };
     match established {
-        Ok(Established::Ready(authority)) => {
+        Ok(EstablishedAuthority::Ready(authority)) => {
             let derives = settings.status.access.token.is_none();
             tidy(swarm.as_ref(), &authority, &settings.instance, derives).await;
             let access = &mut settings.status.access;
-            access.token = access.token.take().or_else(|| Token::new(&status_token(&authority)).map(|token| token.digest()));
+            access.token = access.token.take().or_else(|| SharedSecret::new(&status_token(&authority)).map(|token| token.digest()));
             let ended = crate::controller::run(swarm, authority, settings, Some(recorder), stop).await;
             ended.map_or_else(|error| client_command::fail(&error), |()| ExitCode::SUCCESS)
         }
-        Ok(Established::Remounted) => {
+        Ok(EstablishedAuthority::Remounted) => {
             stop.cancelled().await;
             ExitCode::SUCCESS
         }

@@ -64,7 +64,7 @@ type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why a query failed.
 #[derive(Debug, thiserror::Error)]
-pub enum WebError {
+pub enum OperatorClientError {
     /// The address is invalid.
     #[error("--server {0} is not a valid address; use http://HOST:PORT, https://HOST:PORT, or unix:///PATH")]
     Address(String),
@@ -133,7 +133,7 @@ pub enum WebError {
 }
 
 /// A client of an operator.
-pub struct Client {
+pub struct OperatorClient {
     server: String,
     place: ServerAddress,
     authorization: Option<HeaderValue>,
@@ -149,11 +149,11 @@ struct ServerAddress {
     socket: Option<PathBuf>,
 }
 
-impl Client {
+impl OperatorClient {
     /// Reads the token and, if needed, the trusted certificates.
-    pub fn new(args: &ServerArgs) -> Result<Self, WebError> {
+    pub fn new(args: &ServerArgs) -> Result<Self, OperatorClientError> {
         let server = args.server();
-        let place = ServerAddress::parse(&server).ok_or_else(|| WebError::Address(server.clone()))?;
+        let place = ServerAddress::parse(&server).ok_or_else(|| OperatorClientError::Address(server.clone()))?;
         let token = match &args.token_file {
             Some(path) => Some(token_file::read_named(path)?),
             None => token_file::read(DEFAULT_TOKEN_FILE.as_ref())?,
@@ -174,12 +174,12 @@ impl Client {
     }
 
     /// The body of a successful answer.
-    pub async fn get(&self, path: &str) -> Result<String, WebError> {
+    pub async fn get(&self, path: &str) -> Result<String, OperatorClientError> {
         self.ask(path, &[]).await
     }
 
     /// The same with a query.
-    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<String, WebError> {
+    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<String, OperatorClientError> {
         let url = self.place.url(path, query);
         let shown = format!("{}{path}", self.server.trim_end_matches('/'));
         let unreachable = |source: Cause| unreachable(shown.clone(), source);
@@ -187,8 +187,8 @@ impl Client {
         let (status, body) = answer.map_err(unreachable)?;
         match status {
             _ if status.is_success() => Ok(body),
-            StatusCode::UNAUTHORIZED => Err(WebError::Token401 { url: shown, sent: self.authorization.is_some() }),
-            _ => Err(WebError::Refused { url: shown, status: status.as_u16(), body: body.trim().to_owned() }),
+            StatusCode::UNAUTHORIZED => Err(OperatorClientError::Token401 { url: shown, sent: self.authorization.is_some() }),
+            _ => Err(OperatorClientError::Refused { url: shown, status: status.as_u16(), body: body.trim().to_owned() }),
         }
     }
 
@@ -236,18 +236,18 @@ impl Client {
 }
 
 /// Classifies the cause of a missing answer.
-fn unreachable(url: String, source: Cause) -> WebError {
+fn unreachable(url: String, source: Cause) -> OperatorClientError {
     let mut error: Option<&(dyn Error + 'static)> = Some(source.as_ref());
     while let Some(cause) = error {
         if cause.to_string().contains("CaUsedAsEndEntity") {
-            return WebError::CaCertificate { url };
+            return OperatorClientError::CaCertificate { url };
         }
         if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return WebError::NotHttp { url, source };
+            return OperatorClientError::NotHttp { url, source };
         }
         error = cause.source();
     }
-    WebError::Unreachable { url, source }
+    OperatorClientError::Unreachable { url, source }
 }
 
 /// Drives a connection until the exchange over it ends.
@@ -303,10 +303,10 @@ impl ServerAddress {
 }
 
 /// The trusted certificates.
-fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
+fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, OperatorClientError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &args.ca_file {
-        let named = |what: &str| WebError::Trust(format!("--ca-file {}: {what}", path.display()));
+        let named = |what: &str| OperatorClientError::Trust(format!("--ca-file {}: {what}", path.display()));
         let text = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
         let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
         if roots.add_parsable_certificates(found).0 == 0 {
@@ -315,22 +315,22 @@ fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            return Err(WebError::Trust("this system trusts no CA certificates; set --ca-file".to_owned()));
+            return Err(OperatorClientError::Trust("this system trusts no CA certificates; set --ca-file".to_owned()));
         }
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| WebError::Trust(error.to_string()))?;
+    let builder = builder.map_err(|error| OperatorClientError::Trust(error.to_string()))?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Parses an answer's JSON.
-pub fn parse<T: DeserializeOwned>(server: &str, body: &str) -> Result<T, WebError> {
-    serde_json::from_str(body).map_err(|source| WebError::Strange { url: server.to_owned(), source })
+pub fn parse<T: DeserializeOwned>(server: &str, body: &str) -> Result<T, OperatorClientError> {
+    serde_json::from_str(body).map_err(|source| OperatorClientError::Strange { url: server.to_owned(), source })
 }
 
 /// Converts JSON that is already parsed.
-pub fn understood<T: DeserializeOwned>(server: &str, json: &serde_json::Value) -> Result<T, WebError> {
-    T::deserialize(json).map_err(|source| WebError::Strange { url: server.to_owned(), source })
+pub fn understood<T: DeserializeOwned>(server: &str, json: &serde_json::Value) -> Result<T, OperatorClientError> {
+    T::deserialize(json).map_err(|source| OperatorClientError::Strange { url: server.to_owned(), source })
 }
 
 #[cfg(test)]

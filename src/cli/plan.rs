@@ -8,8 +8,8 @@ use clap::ValueEnum;
 
 use super::client_command;
 use super::operator::SwarmArgs;
-use super::operator_client::{Client, ServerArgs};
-use crate::api::routes::Answer;
+use super::operator_client::{OperatorClient, ServerArgs};
+use crate::api::routes::QueryResponse;
 use crate::controller::preview::preview_offline;
 
 /// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 if the plan could be computed, whatever it contains.
@@ -60,7 +60,7 @@ async fn make(args: &Args) -> Result<String, String> {
             Output::Text => "/plan",
             Output::Json => "/plan?output=json",
         };
-        let client = Client::new(&args.server).map_err(|error| client_command::with_causes(&error))?;
+        let client = OperatorClient::new(&args.server).map_err(|error| client_command::with_causes(&error))?;
         return client.get(path).await.map_err(|error| client_command::with_causes(&error));
     }
     let swarm = args.swarm.connect().map_err(|error| client_command::with_causes(&error))?;
@@ -68,7 +68,7 @@ async fn make(args: &Args) -> Result<String, String> {
     Ok(written(args.output, &answer))
 }
 
-fn written(output: Output, answer: &Answer) -> String {
+fn written(output: Output, answer: &QueryResponse) -> String {
     match output {
         Output::Text => answer.text.clone(),
         Output::Json => serde_json::to_string_pretty(&answer.json).unwrap_or_else(|error| error.to_string()),

@@ -17,12 +17,12 @@ const READ_AND_WRITE: u32 = 0o6;
 
 /// The identity to switch to: `65532` or `65532:65532`. `0` stays root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
+pub struct ProcessIdentity {
     uid: u32,
     gid: u32,
 }
 
-impl FromStr for Identity {
+impl FromStr for ProcessIdentity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -101,7 +101,7 @@ pub enum RetainedPrivileges {
 
 /// Switches to another user if this process is root, with the group of the Docker API's socket as a supplementary group. In
 /// any case nothing that it starts can gain privileges.
-pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), RetainedPrivileges> {
+pub fn become_other(wanted: ProcessIdentity, docker_url: Option<&str>) -> Result<(), RetainedPrivileges> {
     let socket = docker_url.and_then(socket_of);
     if Uid::effective().is_root() && wanted.uid != 0 {
         let groups = match &socket {
@@ -141,7 +141,7 @@ fn socket_of(docker_url: &str) -> Option<(&Path, Metadata)> {
 }
 
 /// The groups that may use the socket; empty if everybody or our user may use it.
-fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, RetainedPrivileges> {
+fn group_of_socket(wanted: ProcessIdentity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, RetainedPrivileges> {
     let (owner, group, mode) = (about.uid(), about.gid(), about.mode() & 0o7777);
     let may = |shift: u32| (mode >> shift) & READ_AND_WRITE == READ_AND_WRITE;
     if owner == wanted.uid && may(6) || may(0) {
@@ -153,7 +153,7 @@ fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Ve
     }
 }
 
-fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
+fn give_up(wanted: ProcessIdentity, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
     let threads =
         fs::read_dir("/proc/self/task").map_err(|source| RetainedPrivileges::Unreadable { path: "/proc/self/task", source })?.count();
     if threads != 1 {
@@ -207,7 +207,7 @@ mod tests {
             ("4294967295", None),
             ("1:2:3", None),
         ] {
-            assert_eq!(text.parse::<Identity>().ok().map(|who| (who.uid, who.gid)), expected, "{text:?}");
+            assert_eq!(text.parse::<ProcessIdentity>().ok().map(|who| (who.uid, who.gid)), expected, "{text:?}");
         }
     }
 
@@ -217,8 +217,8 @@ mod tests {
         let path = folder.path().join("docker.sock");
         fs::write(&path, "").unwrap();
         let (owner, group) = fs::metadata(&path).map(|about| (about.uid(), about.gid())).unwrap();
-        let stranger = Identity { uid: owner + 1, gid: group + 1 };
-        let groups = |mode: u32, who: Identity| {
+        let stranger = ProcessIdentity { uid: owner + 1, gid: group + 1 };
+        let groups = |mode: u32, who: ProcessIdentity| {
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
             let url = format!("unix://{}", path.display());
             let (path, about) = socket_of(&url).unwrap();
@@ -226,7 +226,7 @@ mod tests {
         };
         assert_eq!(groups(0o660, stranger), Ok(vec![Gid::from_raw(group)]));
         assert_eq!(groups(0o666, stranger), Ok(vec![]));
-        assert_eq!(groups(0o600, Identity { uid: owner, gid: 1 }), Ok(vec![]));
+        assert_eq!(groups(0o600, ProcessIdentity { uid: owner, gid: 1 }), Ok(vec![]));
         assert!(groups(0o600, stranger).unwrap_err().contains("SWARMGATE_RUN_AS=0:0"));
         assert!(groups(0o640, stranger).is_err(), "connecting needs read and write access");
         assert!(socket_of("tcp://manager:2375").is_none());

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::operator::SwarmArgs;
-use super::operator_client::{Client, ServerArgs, WebError};
+use super::operator_client::{OperatorClient, OperatorClientError, ServerArgs};
 use super::{client_command, operator_client};
-use crate::api::routes::{Answer, Trouble};
+use crate::api::routes::{QueryFailure, QueryResponse};
 use crate::controller::snapshot_cache::observe;
 use crate::declaration::spec_files;
 use crate::explain::Sources;
@@ -18,7 +18,7 @@ use crate::swarm::{RawSnapshot, Snapshot, Swarm as _};
 
 /// The source of the answer.
 #[derive(Debug, clap::Args)]
-pub struct LookArgs {
+pub struct QueryArgs {
     #[command(flatten)]
     pub server: ServerArgs,
     /// Answer without an operator, from these files or folders
@@ -33,39 +33,39 @@ pub struct LookArgs {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
+pub enum QueryError {
     /// The operator does not answer, or not properly.
     #[error(transparent)]
-    Web(#[from] WebError),
+    Web(#[from] OperatorClientError),
     /// The query has no answer.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Trouble(#[from] QueryFailure),
     /// The input for the answer cannot be read.
     #[error("{0}")]
     Unreadable(String),
 }
 
-impl AnswerError {
+impl QueryError {
     /// Prints the error; the exit code tells whether the query or something else is at fault.
     pub fn tell(&self) -> ExitCode {
-        let wrong = matches!(self, Self::Trouble(Trouble::Wrong(_)) | Self::Web(WebError::Refused { status: 400, .. }));
+        let wrong = matches!(self, Self::Trouble(QueryFailure::Wrong(_)) | Self::Web(OperatorClientError::Refused { status: 400, .. }));
         let code = client_command::fail(self);
         if wrong { ExitCode::from(client_command::WRONG_USAGE) } else { code }
     }
 }
 
-impl LookArgs {
+impl QueryArgs {
     /// The answer as JSON: requested at `path` with these fields, or computed here by `make`.
     pub async fn ask(
         &self,
         path: &str,
         fields: &[(&str, &Option<String>)],
-        make: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble>,
-    ) -> Result<Value, AnswerError> {
+        make: impl FnOnce(&Sources<'_>) -> Result<QueryResponse, QueryFailure>,
+    ) -> Result<Value, QueryError> {
         if self.spec.is_empty() {
             let given: Vec<(&str, &str)> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
             let query: Vec<(&str, &str)> = given.into_iter().chain([("output", "json")]).collect();
-            let body = Client::new(&self.server)?.ask(path, &query).await?;
+            let body = OperatorClient::new(&self.server)?.ask(path, &query).await?;
             return Ok(operator_client::parse(&self.server.server, &body)?);
         }
         let (clusters, snapshot) = (self.clusters()?, self.snapshot().await?);
@@ -73,17 +73,17 @@ impl LookArgs {
     }
 
     /// The valid documents; mistakes in others are printed and otherwise ignored.
-    fn clusters(&self) -> Result<Vec<Cluster>, AnswerError> {
+    fn clusters(&self) -> Result<Vec<Cluster>, QueryError> {
         let declaration = read_documents(&spec_files::read(&self.spec));
         for finding in &declaration.findings {
             client_command::say(&finding.to_string());
         }
         let clusters: Vec<Cluster> = declaration.valid().cloned().collect();
-        if clusters.is_empty() { Err(AnswerError::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }
+        if clusters.is_empty() { Err(QueryError::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, AnswerError> {
-        let unreadable = |what: String| AnswerError::Unreadable(what);
+    async fn snapshot(&self) -> Result<Snapshot, QueryError> {
+        let unreadable = |what: String| QueryError::Unreadable(what);
         let Some(path) = &self.snapshot else {
             let swarm = self.swarm.connect().map_err(|error| unreadable(client_command::with_causes(&error)))?;
             let seen = observe(&swarm).await.map_err(unreadable)?;

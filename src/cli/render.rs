@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::query_target::{AnswerError, LookArgs};
+use super::query_target::{QueryArgs, QueryError};
 use super::{client_command, operator_client};
 use crate::api::routes::RenderQuery;
 use crate::controller::queries;
-use crate::explain::Configuration;
+use crate::explain::RenderedConfig;
 
 /// Arguments of `swarmgate render`. Certificates and keys are named, never printed.
 #[derive(Debug, clap::Args)]
@@ -18,13 +18,13 @@ pub struct Args {
     cluster: Option<String>,
     /// The purpose of the configuration [default: what the proxies of the cluster run]
     #[arg(long, value_enum)]
-    purpose: Option<Purpose>,
+    purpose: Option<PurposeArg>,
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(super) look: QueryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Purpose {
+enum PurposeArg {
     /// For running proxies, with addresses. Names of certificate files are placeholders, because only the extension reads secrets
     Live,
     /// For a proxy that starts while neither operator nor extension answers, with names
@@ -47,11 +47,11 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-async fn make(args: &Args) -> Result<String, AnswerError> {
+async fn make(args: &Args) -> Result<String, QueryError> {
     let purpose = args.purpose.map(|purpose| format!("{purpose:?}").to_lowercase());
     let query = RenderQuery::new(args.cluster.clone(), purpose);
     let fields = [("cluster", &query.cluster), ("purpose", &query.purpose)];
     let json = args.look.ask("/render", &fields, |sources| queries::rendered(sources, &query)).await?;
-    let configuration: Configuration = operator_client::understood(&args.look.server.server, &json)?;
+    let configuration: RenderedConfig = operator_client::understood(&args.look.server.server, &json)?;
     Ok(configuration.to_string())
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::client_command;
 use crate::explain::{Explanation, ServiceExplanation};
-use crate::intent::documents::{Kind, document_kinds};
+use crate::intent::documents::{DocumentKind, document_kinds};
 use crate::intent::json_schema::message_schema;
 use crate::report::StatusReport;
 
@@ -64,7 +64,7 @@ pub fn text(subject: &str) -> Option<String> {
     text_of(document_kinds(), subject)
 }
 
-fn text_of(kinds: &[&Kind], subject: &str) -> Option<String> {
+fn text_of(kinds: &[&DocumentKind], subject: &str) -> Option<String> {
     let is_asked = |name: &str| name.eq_ignore_ascii_case(subject);
     let schema = match kinds.iter().find(|kind| is_asked(kind.name()) || is_asked(kind.short_name())) {
         Some(kind) => kind.json_schema().clone(),
@@ -74,7 +74,7 @@ fn text_of(kinds: &[&Kind], subject: &str) -> Option<String> {
 }
 
 /// Takes the names of kinds and messages. Its error names all of them.
-fn parser(kinds: &[&Kind]) -> PossibleValuesParser {
+fn parser(kinds: &[&DocumentKind]) -> PossibleValuesParser {
     let documents =
         kinds.iter().map(|kind| PossibleValue::new(kind.name()).alias(kind.short_name()).help(format!("{} documents", kind.name())));
     let messages = MESSAGES.iter().map(|message| PossibleValue::new(message.name).help(message.about));

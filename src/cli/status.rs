@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::operator_client::{self, Client, ServerArgs, WebError};
+use super::operator_client::{self, OperatorClient, OperatorClientError, ServerArgs};
 use super::tables;
 use crate::report::{Phase, StatusReport};
 
@@ -40,7 +40,7 @@ const WATCH_PERIOD: Duration = Duration::from_secs(2);
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    let client = match Client::new(&args.server) {
+    let client = match OperatorClient::new(&args.server) {
         Ok(client) => client,
         Err(error) => return super::client_command::fail(&error),
     };
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-async fn show(args: &Args, client: &Client) -> ExitCode {
+async fn show(args: &Args, client: &OperatorClient) -> ExitCode {
     match ask(args, client).await {
         Ok((text, ready)) => {
             print(&text, args.watch);
@@ -65,7 +65,7 @@ async fn show(args: &Args, client: &Client) -> ExitCode {
     }
 }
 
-async fn ask(args: &Args, client: &Client) -> Result<(String, bool), WebError> {
+async fn ask(args: &Args, client: &OperatorClient) -> Result<(String, bool), OperatorClientError> {
     if args.snapshot {
         let body = client.get("/snapshot").await?;
         let snapshot: serde_json::Value = operator_client::parse(&args.server.server, &body)?;

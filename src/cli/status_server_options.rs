@@ -8,7 +8,7 @@ use url::Url;
 use super::token_file::{self, ENV_TOKEN_FILE, TokenFileError};
 use crate::api::authorization::{Access, OPEN_BY_DEFAULT, PATHS};
 use crate::controller::options::{StatusPort, TlsFiles};
-use crate::protocol::{ChannelMode, Token};
+use crate::protocol::{ChannelMode, SharedSecret};
 use crate::types::Digest;
 
 /// Shorter tokens can be guessed by brute force.
@@ -74,7 +74,7 @@ impl StatusArgs {
 
 fn long_token(path: PathBuf) -> Result<Digest, StatusArgsError> {
     let token = token_file::read_named(&path)?;
-    if token.reveal().len() < TOKEN_MIN { Err(StatusArgsError::Short { path }) } else { Ok(Token::digest(&token)) }
+    if token.reveal().len() < TOKEN_MIN { Err(StatusArgsError::Short { path }) } else { Ok(SharedSecret::digest(&token)) }
 }
 
 /// The host name by which extensions reach the operator.

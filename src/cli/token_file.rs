@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::protocol::Token;
+use crate::protocol::SharedSecret;
 
 /// The environment variable with the file's path, for the operator and its clients.
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_STATUS_TOKEN_FILE";
@@ -29,10 +29,10 @@ pub enum TokenFileError {
 }
 
 /// Reads a token file. `None`: there is no such file.
-pub fn read(path: &Path) -> Result<Option<Token>, TokenFileError> {
+pub fn read(path: &Path) -> Result<Option<SharedSecret>, TokenFileError> {
     match std::fs::read(path) {
         Ok(bytes) => {
-            let token = std::str::from_utf8(&bytes).ok().and_then(Token::new);
+            let token = std::str::from_utf8(&bytes).ok().and_then(SharedSecret::new);
             token.map(Some).ok_or_else(|| TokenFileError::NoToken { path: path.to_owned() })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -41,7 +41,7 @@ pub fn read(path: &Path) -> Result<Option<Token>, TokenFileError> {
 }
 
 /// Reads a token file that was named explicitly, and so must exist.
-pub fn read_named(path: &Path) -> Result<Token, TokenFileError> {
+pub fn read_named(path: &Path) -> Result<SharedSecret, TokenFileError> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     read(path)?.ok_or_else(|| TokenFileError::Unreadable { path: path.to_owned(), source: missing() })
 }
@@ -57,7 +57,7 @@ mod tests {
             std::fs::write(file.path(), content).unwrap();
             read(file.path())
         };
-        assert_eq!(read_as(b"s3cret-s3cret\n").unwrap().unwrap().digest(), Token::new("s3cret-s3cret").unwrap().digest());
+        assert_eq!(read_as(b"s3cret-s3cret\n").unwrap().unwrap().digest(), SharedSecret::new("s3cret-s3cret").unwrap().digest());
         for bad in [&b""[..], b"s3cret s3cret", b"\xffs3cret"] {
             let error = read_as(bad).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");

@@ -43,7 +43,7 @@ pub struct AuthoritySource {
 
 /// The outcome of the search.
 #[derive(Debug)]
-pub enum Established {
+pub enum EstablishedAuthority {
     /// The operator may start.
     Ready(Arc<Authority>),
     /// Swarm is replacing this task by one that has the authority.
@@ -99,18 +99,18 @@ pub fn mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
 }
 
 /// Finds the authority or creates it. Retries while the Swarm does not answer; cancel-safe.
-pub async fn establish(swarm: &dyn Swarm, source: &AuthoritySource, instance: &str) -> Result<Established, EstablishError> {
+pub async fn establish(swarm: &dyn Swarm, source: &AuthoritySource, instance: &str) -> Result<EstablishedAuthority, EstablishError> {
     if let Some(authority) = mounted(&source.file)? {
-        return Ok(Established::Ready(Arc::new(authority)));
+        return Ok(EstablishedAuthority::Ready(Arc::new(authority)));
     }
     let Some(service) = &source.service else {
-        return create_file(&source.file).map(|authority| Established::Ready(Arc::new(authority)));
+        return create_file(&source.file).map(|authority| EstablishedAuthority::Ready(Arc::new(authority)));
     };
     let mut mounting = Mounting { swarm, service, instance, made: None };
     let mut retry = Retry::new(RETRY);
     loop {
         match mounting.step().await {
-            Ok(()) => return Ok(Established::Remounted),
+            Ok(()) => return Ok(EstablishedAuthority::Remounted),
             Err(MountError::Create(error)) => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "the operator's service does not mount its certificate authority yet; retrying"),
         }

@@ -10,8 +10,8 @@ use crate::fleet::{ObjectKind, SealedObject};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;
 use crate::protocol::container_contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::protocol::messages::{Desired, Peers};
-use crate::protocol::{Admission, ChannelMode, bootstrap};
+use crate::protocol::messages::{Desired, PeerAddresses};
+use crate::protocol::{AdmittedTasks, ChannelMode, bootstrap};
 use crate::swarm::Swarm;
 use crate::types::{ClusterName, Digest, ServiceId};
 
@@ -80,12 +80,12 @@ pub fn no_secrets() -> Box<dyn SecretSource> {
 /// The channel to the extensions. The hub is the real one; tests have their own.
 pub trait ExtensionChannel: Send + Sync {
     /// Sets who gets certificates for a cluster; leaves its proxies' configuration unchanged.
-    fn admit(&self, cluster: &ClusterName, admission: Admission);
+    fn admit(&self, cluster: &ClusterName, admission: AdmittedTasks);
     /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it. `observed_at` is when the look at
     /// the Swarm on which this is based began.
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, observed_at: Moment);
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, observed_at: Moment);
     /// Publishes a cluster's current peer addresses for tasks that share no network.
-    fn introduce(&self, cluster: &ClusterName, peers: Peers);
+    fn introduce(&self, cluster: &ClusterName, peers: PeerAddresses);
     /// The newest report from the cluster's extension.
     fn report(&self, cluster: &ClusterName) -> Option<Received>;
     /// Forgets a cluster.
@@ -93,13 +93,13 @@ pub trait ExtensionChannel: Send + Sync {
 }
 
 impl ExtensionChannel for Hub {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, observed_at: Moment) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, observed_at: Moment) {
         Hub::publish(self, cluster, desired, admission, observed_at);
     }
-    fn admit(&self, cluster: &ClusterName, admission: Admission) {
+    fn admit(&self, cluster: &ClusterName, admission: AdmittedTasks) {
         Hub::admit(self, cluster, admission);
     }
-    fn introduce(&self, cluster: &ClusterName, peers: Peers) {
+    fn introduce(&self, cluster: &ClusterName, peers: PeerAddresses) {
         Hub::introduce(self, cluster, peers);
     }
     fn report(&self, cluster: &ClusterName) -> Option<Received> {

@@ -10,7 +10,7 @@ use super::pass_input::PassInput;
 use crate::channel::Received;
 use crate::fleet::{ObjectKind, Role, SealedObject, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::networks;
 use crate::plan::{Plan, plan};
 use crate::protocol::messages::{Delivery, Desired};
@@ -19,11 +19,11 @@ use crate::protocol::timings::NOT_WORKING_AFTER;
 use crate::report::WaitingOn;
 use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
-use crate::translate::{Register, Translation, translate_after};
+use crate::translate::{HostOwners, Translation, translate_after};
 
 /// What the proxies of a cluster must serve, regardless of the fleet that this needs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Routes {
+pub struct DesiredState {
     /// The translation.
     pub translation: Translation,
     /// The same as a message to the extension.
@@ -33,16 +33,22 @@ pub struct Routes {
 }
 
 /// The routes that services ask for. `register`: which service had each host before.
-pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Routes {
+pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &HostOwners) -> DesiredState {
     let translation = translate_after(cluster, snapshot, register);
     let desired = Desired::new(delivery_of(cluster), translation.table.clone());
     let too_large = size_limits::check_desired(&desired).err();
-    Routes { translation, desired, too_large }
+    DesiredState { translation, desired, too_large }
 }
 
 /// The same while proxies leave networks that are still needed: the endpoints there are removed first, because the next proxies have
 /// no interface on those networks. The networks to attach stay the same.
-pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes: &mut Routes, decision: &networks::NetworkDecision) {
+pub fn leave(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    register: &HostOwners,
+    routes: &mut DesiredState,
+    decision: &networks::NetworkDecision,
+) {
     let Some(snapshot) = network_attachment::left_by(cluster, snapshot, &routes.translation, decision) else { return };
     let left = self::routes(cluster, &snapshot, register);
     (routes.desired, routes.too_large) = (left.desired, left.too_large);
@@ -51,19 +57,19 @@ pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes
 
 /// Which service had each host before: from the last pass, or as recorded on the extension service if that belongs to this operator.
 /// Anybody who may create services could have created one of its name earlier.
-pub fn register(context: &Context, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<Register>>) -> Arc<Register> {
+pub fn register(context: &Context, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<HostOwners>>) -> Arc<HostOwners> {
     let (instance, name) = (context.instance.as_str(), cluster.extension.service_name.as_str());
     let role = Role::Extension.as_str();
     let described = SealedObject { kind: ObjectKind::Service, instance, cluster: cluster.name.as_str(), role, name };
     let is_ours = || snapshot.services.values().any(|service| service.name == name && described.is_sealed(&context.seals, &service.labels));
-    let recalled = || if is_ours() { Register::recalled(cluster, snapshot) } else { Register::default() };
+    let recalled = || if is_ours() { HostOwners::recalled(cluster, snapshot) } else { HostOwners::default() };
     last.map_or_else(|| Arc::new(recalled()), Arc::clone)
 }
 
 fn delivery_of(cluster: &Cluster) -> Delivery {
     match cluster.proxy.rollout {
-        Rollout::Live => Delivery::Live,
-        Rollout::Replace => Delivery::Replace,
+        RolloutStrategy::Live => Delivery::Live,
+        RolloutStrategy::Replace => Delivery::Replace,
     }
 }
 
@@ -72,7 +78,7 @@ pub fn fleet_plan(
     context: &Context,
     cluster: &Cluster,
     snapshot: &Snapshot,
-    routes: &Routes,
+    routes: &DesiredState,
     decision: &networks::NetworkDecision,
     known: PassInput<'_>,
 ) -> Plan {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::trigger_channels::Interest;
+use super::trigger_channels::WatchedServices;
 use crate::declaration::Declared;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
@@ -11,7 +11,7 @@ use crate::plan::leftover_clusters;
 use crate::protocol::container_contract::LABEL_OWNER;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Service, Snapshot};
-use crate::translate::{NotInForce, node_addresses, unclaimed};
+use crate::translate::{InactiveCluster, node_addresses, unclaimed};
 use crate::types::{ClusterName, TaskState, excerpt};
 
 /// Longer operator names are truncated.
@@ -25,7 +25,7 @@ pub struct InstanceOverview {
     /// Services that no declared cluster publishes, and node labels that cannot be used.
     pub findings: Vec<Finding>,
     /// Which services' tasks matter.
-    pub interest: Interest,
+    pub interest: WatchedServices,
     /// Whether any service asks to be published.
     pub routed: bool,
     /// Whether a task that matters is not running yet, or a rollout is in progress.
@@ -43,14 +43,14 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Instanc
         all.filter(|service| is_routed(service) || is_ours(instance, service)).map(|service| (service.id.clone(), service)).collect();
     let starting = snapshot.tasks.values().any(|task| task.state != TaskState::Running && concerned.contains_key(&task.service));
     let rolling = concerned.values().any(|service| is_rolling(service));
-    let not_in_force = declared.not_in_force().map(|(name, label)| NotInForce { name, label }).collect::<Vec<_>>();
+    let not_in_force = declared.not_in_force().map(|(name, label)| InactiveCluster { name, label }).collect::<Vec<_>>();
     let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
     InstanceOverview {
         leftover,
         findings: [beside_others(instance, strays, snapshot), node_addresses(snapshot)].concat(),
         routed: concerned.values().any(|service| is_routed(service)),
         unsettled: starting || rolling,
-        interest: Interest { known: snapshot.services.keys().cloned().collect(), concerned: concerned.into_keys().collect() },
+        interest: WatchedServices { known: snapshot.services.keys().cloned().collect(), concerned: concerned.into_keys().collect() },
     }
 }
 

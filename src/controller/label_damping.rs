@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::explain::HeldBack;
+use crate::explain::HeldBackLabels;
 use crate::intent::cluster::Cluster;
-use crate::intent::config_quotas::{LabelUpdates, Limits};
+use crate::intent::config_quotas::{ConfigQuotas, LabelUpdates};
 use crate::intent::labels::{LabelReading, PREFIX, closing, read_labels};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
@@ -136,8 +136,8 @@ impl HeldLabels {
     }
 
     /// The same for queries about a service or a host.
-    pub fn held_back(&self, snapshot: &Snapshot) -> Vec<HeldBack> {
-        let back = |(service, hold, until): (&Service, &LabelHold, Timestamp)| HeldBack {
+    pub fn held_back(&self, snapshot: &Snapshot) -> Vec<HeldBackLabels> {
+        let back = |(service, hold, until): (&Service, &LabelHold, Timestamp)| HeldBackLabels {
             service: service.name.clone(),
             labels: ours(service).map(|(key, value)| (key.clone(), value.clone())).collect(),
             until,
@@ -157,7 +157,7 @@ impl LabelHistory {
     /// A service that is seen for the first time is used as it is.
     fn new(limits: impl Fn(&Service) -> Option<LabelUpdates>, service: &Service, now: Timestamp) -> Self {
         let labels = labels_of(Some(service));
-        let limits = limits(service).unwrap_or(Limits::default().label_updates);
+        let limits = limits(service).unwrap_or(ConfigQuotas::default().label_updates);
         Self {
             there: true,
             id: Some(service.id.clone()),

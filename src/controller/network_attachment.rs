@@ -9,7 +9,7 @@ use super::context::Context;
 use super::pass_input::PassInput;
 use crate::fleet::{NetworkUpdate, host_port_conflicts};
 use crate::intent::cluster::{Cluster, NETWORK_INTERVAL, NETWORK_TIMEOUT};
-use crate::networks::{self, NetworkDecision, NetworkInput, NetworkMemory, NetworkShortage};
+use crate::networks::{self, AttachmentState, NetworkDecision, NetworkInput, NetworkShortage};
 use crate::plan::is_short_of_tasks;
 use crate::report::{EndpointState, RouteReport};
 use crate::swarm::{Service, Snapshot, Task};
@@ -122,7 +122,7 @@ fn proxy_service<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> Option<&'a Se
 
 /// The proxies that Swarm reports as ended. Queried only while some start with new networks, or one is not running: a failed task
 /// disappears from every snapshot at once, and its message is the best explanation available. `None`: there was no answer.
-pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, memory: &NetworkMemory) -> Option<Vec<Task>> {
+pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, memory: &AttachmentState) -> Option<Vec<Task>> {
     let concerns = |service: &&Service| memory.trial.is_some() || is_short_of_tasks(service, snapshot);
     let Some(service) = proxy_service(cluster, snapshot).filter(concerns) else { return Some(Vec::new()) };
     match context.swarm.tasks_of_briefly(&service.id).await {

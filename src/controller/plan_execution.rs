@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::context::Context;
-use crate::execute::{Applied, StepError, StepOutcome, applied, execute};
+use crate::execute::{OperationResult, StepError, StepOutcome, applied, execute};
 use crate::plan::Plan;
 
 /// The outcome of a plan.
@@ -12,7 +12,7 @@ pub enum PlanOutcome {
     /// It was carried out step by step; `applied` holds the outcome of each step.
     Through {
         /// In the plan's order.
-        applied: Vec<Option<Applied>>,
+        applied: Vec<Option<OperationResult>>,
         /// The first failure, if there was one.
         error: Option<String>,
     },
@@ -25,7 +25,7 @@ pub enum PlanOutcome {
 impl PlanOutcome {
     /// Whether the world had changed before a step.
     pub fn superseded(&self) -> bool {
-        matches!(self, Self::Through { applied, .. } if applied.contains(&Some(Applied::Superseded)))
+        matches!(self, Self::Through { applied, .. } if applied.contains(&Some(OperationResult::Superseded)))
     }
 }
 

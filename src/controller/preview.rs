@@ -14,10 +14,10 @@ use super::instance_overview;
 use super::label_damping::HeldLabels;
 use super::network_attachment;
 use super::pass_input::PassInput;
-use super::reconcile_pass::ClusterMemory;
+use super::reconcile_pass::ClusterState;
 use super::self_check;
 use super::snapshot_cache::observe;
-use crate::api::routes::Answer;
+use crate::api::routes::QueryResponse;
 use crate::declaration::{Declared, SpecFiles, read_once};
 use crate::pki::Seals;
 use crate::plan::{Plan, plan_removal};
@@ -39,7 +39,7 @@ struct Preview {
 /// What a running operator knows besides the snapshot.
 pub struct PreviewInput {
     /// What earlier passes left for each cluster.
-    pub memories: BTreeMap<ClusterName, ClusterMemory>,
+    pub memories: BTreeMap<ClusterName, ClusterState>,
     /// The services whose labels are held back.
     pub held: Arc<HeldLabels>,
     /// The extensions' reports, so that silence means something; `None` without an operator.
@@ -47,7 +47,7 @@ pub struct PreviewInput {
 }
 
 /// The plans of all clusters, declared and left over.
-pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, known: &PreviewInput, now: Timestamp) -> Answer {
+pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, known: &PreviewInput, now: Timestamp) -> QueryResponse {
     let overview = instance_overview::take(&context.instance, declared, snapshot);
     let effective = known.held.applied_to(snapshot);
     let kept = declared.in_force().map(|cluster| {
@@ -95,7 +95,7 @@ fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
 /// # Errors
 ///
 /// Explains why the Swarm could not be read completely.
-pub async fn preview_offline(context: &Context, spec: &[PathBuf]) -> Result<Answer, String> {
+pub async fn preview_offline(context: &Context, spec: &[PathBuf]) -> Result<QueryResponse, String> {
     let declared = read_once(&SpecFiles::new(spec.to_vec())).await;
     let snapshot = observe(context.swarm.as_ref()).await?;
     let known = PreviewInput { memories: BTreeMap::new(), held: Arc::default(), status: None };
@@ -115,7 +115,7 @@ fn authority_of(instance: &str, snapshot: &Snapshot) -> Digest {
     named.unwrap_or_else(|| Digest::of_bytes(b"an authority to come"))
 }
 
-fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {
+fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> QueryResponse {
     let mut text: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     text.extend(findings.iter().map(|finding| format!("{finding:#}")));
     if clusters.is_empty() {
@@ -124,7 +124,7 @@ fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {
     let converged = clusters.iter().all(Plan::is_converged);
     let preview = Preview { converged, clusters, findings };
     let json = serde_json::to_value(&preview).unwrap_or_else(|error| serde_json::Value::String(error.to_string()));
-    Answer { text: text.join("\n") + "\n", json }
+    QueryResponse { text: text.join("\n") + "\n", json }
 }
 
 #[cfg(test)]

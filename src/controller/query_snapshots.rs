@@ -93,7 +93,7 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
-    use crate::simulator::{Call, SimOptions, SimSwarm};
+    use crate::simulator::{SimOptions, SimSwarm, SwarmCall};
 
     const EVERY: Duration = Duration::from_secs(1);
 
@@ -111,7 +111,7 @@ mod tests {
     async fn concurrent_queries_share_snapshots_and_none_gets_an_outdated_one() {
         let (swarm, looks) = looks();
         ask(&looks, 40).await;
-        assert_eq!(swarm.calls(Call::Observe), 1);
+        assert_eq!(swarm.calls(SwarmCall::Observe), 1);
         let began = Instant::now();
         for round in 2..=4 {
             tokio::time::advance(Duration::from_millis(10)).await;
@@ -119,7 +119,7 @@ mod tests {
             let now = swarm.now();
             let told = join_all((0..40).map(|_| looks.look())).await;
             assert!(told.iter().all(|look| look.as_ref().is_ok_and(|look| look.raw.taken_at >= now)));
-            assert_eq!(swarm.calls(Call::Observe), round);
+            assert_eq!(swarm.calls(SwarmCall::Observe), round);
         }
         assert!(began.elapsed() >= 3 * EVERY, "one per second");
     }
@@ -144,7 +144,7 @@ mod tests {
             // Asked, begun, and disconnected.
             let _ = futures::poll!(std::pin::pin!(looks.look()));
         }
-        assert!(swarm.calls(Call::Observe) <= 2, "{}", swarm.calls(Call::Observe));
+        assert!(swarm.calls(SwarmCall::Observe) <= 2, "{}", swarm.calls(SwarmCall::Observe));
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,7 +153,7 @@ mod tests {
         swarm.cut_off_after(0);
         let answers = join_all((0..40).map(|_| looks.look())).await;
         assert!(answers.iter().all(Result::is_err));
-        assert_eq!(swarm.calls(Call::Observe), 1);
+        assert_eq!(swarm.calls(SwarmCall::Observe), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::desired_state::Routes;
+use super::desired_state::DesiredState;
 use super::pass_input::PassInput;
 use super::plan_execution::{PlanOutcome, execute_plan};
 use super::snapshot_cache::ObservedSnapshot;
@@ -21,7 +21,7 @@ use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
 use crate::swarm::Snapshot;
 use crate::telemetry::finding_log;
-use crate::translate::Register;
+use crate::translate::HostOwners;
 use crate::types::ClusterName;
 
 /// After a write the world is still changing: look again, even without an event.
@@ -46,13 +46,13 @@ pub struct PassRequest {
 
 /// What is remembered of a cluster between passes. Losing it costs an early retry and the times of conditions.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ClusterMemory {
+pub struct ClusterState {
     /// What planning remembers.
-    pub plan: plan::PlanMemory,
+    pub plan: plan::PlannerState,
     /// What is remembered of the networks of the proxies.
-    pub networks: networks::NetworkMemory,
+    pub networks: networks::AttachmentState,
     /// Which service had each host at the last pass; `None` before the first one.
-    pub register: Option<Arc<Register>>,
+    pub register: Option<Arc<HostOwners>>,
     /// The status after the last pass.
     pub status: Option<ClusterStatus>,
     /// Why the last write failed, until one succeeds.
@@ -83,7 +83,7 @@ pub async fn pass(
     context: &Context,
     request: &PassRequest,
     observed: Result<ObservedSnapshot, String>,
-    memory: &mut ClusterMemory,
+    memory: &mut ClusterState,
 ) -> PassResult {
     let observed = match (observed, &request.declared) {
         (Ok(observed), _) => observed,
@@ -110,7 +110,7 @@ async fn keep(
     declared: &DeclaredCluster,
     cluster: &Cluster,
     observed: &ObservedSnapshot,
-    memory: &mut ClusterMemory,
+    memory: &mut ClusterState,
 ) -> PassResult {
     let snapshot = observed.snapshot.as_ref();
     let register = desired_state::register(context, cluster, snapshot, memory.register.as_ref());
@@ -152,7 +152,7 @@ async fn keep(
 }
 
 /// Publishes the proxies' configuration, who may get certificates, and the peers' addresses.
-fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed: &ObservedSnapshot, routes: &Routes) {
+fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed: &ObservedSnapshot, routes: &DesiredState) {
     let snapshot = observed.snapshot.as_ref();
     let admission = admission(&context.instance, cluster, &context.seals, snapshot);
     match routes.too_large {
@@ -171,11 +171,11 @@ fn until(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// A cluster that is no longer declared: removes all its objects that belong to this operator, and no others.
-async fn remove(context: &Context, request: &PassRequest, snapshot: &Snapshot, memory: &mut ClusterMemory) -> PassResult {
+async fn remove(context: &Context, request: &PassRequest, snapshot: &Snapshot, memory: &mut ClusterState) -> PassResult {
     context.extensions.retire(&request.name);
     let plan = plan_removal(&context.instance, &request.name, snapshot);
     if plan.is_converged() {
-        *memory = ClusterMemory::default();
+        *memory = ClusterState::default();
         return PassResult::Gone;
     }
     let outcome = execute_checked(context, request, &plan, snapshot, memory).await;
@@ -189,7 +189,7 @@ async fn execute_checked(
     request: &PassRequest,
     plan: &Plan,
     snapshot: &Snapshot,
-    memory: &mut ClusterMemory,
+    memory: &mut ClusterState,
 ) -> PlanOutcome {
     let mut outcome = match plan::lint(plan, snapshot).first() {
         Some(violation) => PlanOutcome::Refused(violation.to_string()),

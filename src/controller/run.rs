@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, Tokens};
 use super::instance_overview;
 use super::options::OperatorOptions;
-use super::reconcile_pass::{ClusterMemory, PassRequest, PassResult, pass};
+use super::reconcile_pass::{ClusterState, PassRequest, PassResult, pass};
 use super::self_check;
 use super::snapshot_cache::{ObservedSnapshot, SnapshotCache};
 use super::status_port::{RunError, StatusPorts, listen};
 use super::status_store::StatusStore;
 use super::swarm_watcher;
-use super::trigger_channels::{Notifications, Triggered};
+use super::trigger_channels::{Notifications, TriggerEvent};
 use super::work_queue::{DuePass, PassEnd, WorkQueue, WritePermission};
 use crate::api::routes;
 use crate::channel::{self, Hub};
@@ -148,7 +148,7 @@ struct FinishedPass {
     key: QueueKey,
     ended: PassEnd,
     /// The cluster's memory; `None` if nothing is left of the cluster.
-    memory: Option<ClusterMemory>,
+    memory: Option<ClusterState>,
     /// The result of the look at the whole instance.
     leftover: Option<BTreeSet<ClusterName>>,
 }
@@ -167,7 +167,7 @@ struct ControlLoop {
 }
 
 impl ControlLoop {
-    async fn run(mut self, mut triggered: mpsc::Receiver<Triggered>, stop: &CancellationToken) {
+    async fn run(mut self, mut triggered: mpsc::Receiver<TriggerEvent>, stop: &CancellationToken) {
         loop {
             let due = self.queue.next_due();
             tokio::select! {
@@ -184,7 +184,7 @@ impl ControlLoop {
     }
 
     /// Requests a pass for every key, whatever the reason: a wake-up carries no facts.
-    fn triggered(&mut self, triggered: Triggered) {
+    fn triggered(&mut self, triggered: TriggerEvent) {
         tracing::trace!(trigger = triggered.trigger.as_str(), "woken");
         let now = Instant::now();
         for key in self.keys() {
@@ -276,7 +276,7 @@ async fn one_pass(
     snapshot_cache: Arc<SnapshotCache>,
     since: Instant,
     request: PassRequest,
-    mut memory: ClusterMemory,
+    mut memory: ClusterState,
 ) -> FinishedPass {
     let observed = snapshot_cache.snapshot(since).await;
     let began = Instant::now();

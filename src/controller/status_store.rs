@@ -16,11 +16,11 @@ use super::context::Context;
 use super::preview;
 use super::queries;
 use super::query_snapshots::{QuerySnapshot, QuerySnapshots};
-use super::reconcile_pass::ClusterMemory;
+use super::reconcile_pass::ClusterState;
 use super::snapshot_cache::{ObservationStatus, SnapshotCache};
 use super::status;
 use super::trigger_channels::Notifications;
-use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
+use crate::api::routes::{ExplainQuery, QueryFailure, QueryResponse, RenderQuery, StatusSource};
 use crate::declaration::Declared;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
@@ -48,7 +48,7 @@ const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(7);
 
 #[derive(Default)]
 struct StatusStoreState {
-    memories: BTreeMap<ClusterName, ClusterMemory>,
+    memories: BTreeMap<ClusterName, ClusterState>,
     retries: BTreeMap<ClusterName, Timestamp>,
     /// Findings about the whole instance; `None` before the first look at it.
     unclaimed: Option<Vec<Finding>>,
@@ -76,12 +76,12 @@ impl StatusStore {
     }
 
     /// The memory of a cluster; the pass that takes it puts it back.
-    pub fn memory(&self, cluster: &ClusterName) -> ClusterMemory {
+    pub fn memory(&self, cluster: &ClusterName) -> ClusterState {
         self.lock().memories.get(cluster).cloned().unwrap_or_default()
     }
 
     /// Stores the memory of a cluster, and when its failed pass is retried.
-    pub fn keep(&self, cluster: &ClusterName, memory: ClusterMemory, retry_at: Option<Timestamp>) {
+    pub fn keep(&self, cluster: &ClusterName, memory: ClusterState, retry_at: Option<Timestamp>) {
         let mut inner = self.lock();
         inner.memories.insert(cluster.clone(), memory);
         match retry_at {
@@ -147,8 +147,11 @@ impl StatusStore {
     }
 
     /// Computes an answer from a look, the declaration, and the status.
-    async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
-        let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
+    async fn answer(
+        &self,
+        think: impl FnOnce(&Sources<'_>) -> Result<QueryResponse, QueryFailure> + Send + 'static,
+    ) -> Result<QueryResponse, QueryFailure> {
+        let look = self.looks.look().await.map_err(QueryFailure::Unavailable)?;
         let declared = self.declared.borrow().clone();
         let (status, held) = (self.status(), self.snapshot_cache.held());
         let made = self.work(move || {
@@ -157,7 +160,7 @@ impl StatusStore {
             let (counts, held) = (held.applied_to(&look.snapshot), held.held_back(&look.snapshot));
             think(&Sources { clusters: &clusters, snapshot: &counts, held: &held, status: Some(&status) })
         });
-        made.await.map_err(Trouble::Unavailable)?
+        made.await.map_err(QueryFailure::Unavailable)?
     }
 
     async fn shareable(&self, look: &Arc<QuerySnapshot>) -> Result<Bytes, String> {
@@ -194,7 +197,7 @@ fn without_observation(
 }
 
 #[async_trait]
-impl Source for StatusStore {
+impl StatusSource for StatusStore {
     fn status(&self) -> StatusReport {
         let now = Timestamp::now();
         let observation_status = self.snapshot_cache.observation_status();
@@ -224,7 +227,7 @@ impl Source for StatusStore {
         waiting.map_or(Ok(()), |name| Err(format!("cluster {name} has not been reconciled yet")))
     }
 
-    async fn plan(&self) -> Result<Answer, String> {
+    async fn plan(&self) -> Result<QueryResponse, String> {
         let look = self.looks.look().await?;
         let (context, declared) = (self.context.clone(), self.declared.borrow().clone());
         let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
@@ -232,12 +235,12 @@ impl Source for StatusStore {
         self.work(move || preview::preview(&context, &declared, &look.snapshot, &known, Timestamp::now())).await
     }
 
-    async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {
+    async fn explain(&self, query: ExplainQuery) -> Result<QueryResponse, QueryFailure> {
         queries::sensible(&query)?;
         self.answer(move |sources| queries::explained(sources, &query)).await
     }
 
-    async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble> {
+    async fn render(&self, query: RenderQuery) -> Result<QueryResponse, QueryFailure> {
         self.answer(move |sources| queries::rendered(sources, &query)).await
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::snapshot_cache::SnapshotCache;
 use super::trigger::Trigger;
-use super::trigger_channels::{Interest, Notifications};
+use super::trigger_channels::{Notifications, WatchedServices};
 use crate::declaration::Declared;
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Snapshot, Swarm};
@@ -85,7 +85,7 @@ type TaskAddresses = BTreeMap<TaskId, (TaskState, Vec<(NetworkId, IpNet)>)>;
 
 /// Looks at the tasks repeatedly, and wakes the loop when they differ from the previous look.
 pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
-    let mut before: Option<(TaskAddresses, Interest)> = None;
+    let mut before: Option<(TaskAddresses, WatchedServices)> = None;
     let mut failing = false;
     let mut pause = notifications.period();
     loop {
@@ -129,7 +129,7 @@ async fn note_probe(notifications: &Notifications, changed: bool) {
     }
 }
 
-async fn probe(swarm: &dyn Swarm, interest: &Interest) -> Result<TaskAddresses, String> {
+async fn probe(swarm: &dyn Swarm, interest: &WatchedServices) -> Result<TaskAddresses, String> {
     let answer = timeout(PROBE_DEADLINE, swarm.running_tasks()).await.map_err(|_| "no answer in time".to_owned())?;
     let tasks = Snapshot::tasks_from_api(&answer.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
     let concerned = tasks.into_values().filter(|task| interest.covers(&task.service));

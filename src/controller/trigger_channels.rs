@@ -15,14 +15,14 @@ use crate::types::ServiceId;
 
 /// Which services' tasks matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Interest {
+pub struct WatchedServices {
     /// Every service of the newest snapshot.
     pub known: BTreeSet<ServiceId>,
     /// Those that are routed or belong to us.
     pub concerned: BTreeSet<ServiceId>,
 }
 
-impl Interest {
+impl WatchedServices {
     /// Whether a task of this service is worth a pass. Always true for a service that no snapshot has shown yet.
     pub fn covers(&self, service: &ServiceId) -> bool {
         self.concerned.contains(service) || !self.known.contains(service)
@@ -31,7 +31,7 @@ impl Interest {
 
 /// A wake-up, and the oldest look at the Swarm that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Triggered {
+pub struct TriggerEvent {
     /// The reason.
     pub trigger: Trigger,
     /// A look that began at this moment or later shows the reason.
@@ -41,10 +41,10 @@ pub struct Triggered {
 /// Shared between the observing tasks and the loop.
 #[derive(Debug)]
 pub struct Notifications {
-    triggers: mpsc::Sender<Triggered>,
+    triggers: mpsc::Sender<TriggerEvent>,
     pace: Mutex<PollInterval>,
     pace_changed: Notify,
-    interest: Mutex<Interest>,
+    interest: Mutex<WatchedServices>,
     events_alive: AtomicBool,
     hints: AtomicU64,
     reopen: Notify,
@@ -52,7 +52,7 @@ pub struct Notifications {
 
 impl Notifications {
     /// Also returns the loop's end of the wake-ups.
-    pub fn new(triggers: mpsc::Sender<Triggered>, pace: PollIntervals) -> Self {
+    pub fn new(triggers: mpsc::Sender<TriggerEvent>, pace: PollIntervals) -> Self {
         Self {
             triggers,
             pace: Mutex::new(PollInterval::new(pace, Instant::now())),
@@ -72,7 +72,7 @@ impl Notifications {
     /// Wakes the loop for a reason visible in any look that began at `since` or later.
     pub async fn trigger_since(&self, trigger: Trigger, since: Instant) {
         metrics::counter!(WAKES_TOTAL, "kind" => trigger.as_str()).increment(1);
-        let _ = self.triggers.send(Triggered { trigger, since }).await;
+        let _ = self.triggers.send(TriggerEvent { trigger, since }).await;
     }
 
     /// Something is changing: quick looks become frequent from now on.
@@ -103,12 +103,12 @@ impl Notifications {
     }
 
     /// Which services' tasks matter now.
-    pub fn interest(&self) -> Interest {
+    pub fn interest(&self) -> WatchedServices {
         lock(&self.interest).clone()
     }
 
     /// Sets which services' tasks matter.
-    pub fn set_interest(&self, interest: Interest) {
+    pub fn set_interest(&self, interest: WatchedServices) {
         *lock(&self.interest) = interest;
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::intent::documents::SourceFile;
 
 /// Keeps a source's watch alive; dropping it ends the watch.
-pub type Watch = Box<dyn Any + Send>;
+pub type WatchGuard = Box<dyn Any + Send>;
 
 /// A place from which documents are read.
 #[async_trait]
@@ -20,5 +20,5 @@ pub trait DocumentSource: Send + Sync + 'static {
 
     /// Calls `changed` whenever something may have changed, until the watch is dropped. A watch is only a hint: a timer also rereads
     /// sources, so one that cannot be watched returns `None`.
-    fn watch(&self, changed: Arc<Notify>) -> Option<Watch>;
+    fn watch(&self, changed: Arc<Notify>) -> Option<WatchGuard>;
 }

@@ -77,7 +77,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::declaration::Watch;
+    use crate::declaration::WatchGuard;
 
     const GOOD: &str = "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {name: a}\nspec:\n  engine: nginx\n  extension: {image: e:1}\n  proxy: {image: p:1}\n";
 
@@ -92,7 +92,7 @@ mod tests {
             vec![SourceFile::new("a.yaml", text)]
         }
 
-        fn watch(&self, _: Arc<Notify>) -> Option<Watch> {
+        fn watch(&self, _: Arc<Notify>) -> Option<WatchGuard> {
             None
         }
     }

@@ -7,7 +7,7 @@ mod follow;
 mod last_good;
 pub(crate) mod spec_files;
 
-pub use document_source::{DocumentSource, Watch};
+pub use document_source::{DocumentSource, WatchGuard};
 pub use follow::{follow, read_once};
 pub use last_good::{Declared, DeclaredCluster};
 pub use spec_files::SpecFiles;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-use super::document_source::{DocumentSource, Watch};
+use super::document_source::{DocumentSource, WatchGuard};
 use crate::intent::documents::SourceFile;
 
 const NOTHING_THERE: &str = "the folder contains no *.yaml or *.yml file; clusters are not removed because of this (to remove \
@@ -73,8 +73,8 @@ impl DocumentSource for SpecFiles {
         tokio::task::spawn_blocking(move || read(&paths)).await.unwrap_or_else(unread)
     }
 
-    fn watch(&self, changed: Arc<Notify>) -> Option<Watch> {
-        watcher(&self.paths, changed).map(|watcher| Box::new(watcher) as Watch)
+    fn watch(&self, changed: Arc<Notify>) -> Option<WatchGuard> {
+        watcher(&self.paths, changed).map(|watcher| Box::new(watcher) as WatchGuard)
     }
 }
 

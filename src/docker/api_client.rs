@@ -6,7 +6,7 @@ use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, ClientVersion};
 use serde_json::Value;
 
-use super::connection::Connection;
+use super::connection::DockerConnection;
 use super::error::{CallError, swarm_error, unavailable};
 use crate::swarm::SwarmError;
 
@@ -15,16 +15,16 @@ const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 4
 
 /// A negotiated session. Cheap to clone.
 #[derive(Clone)]
-pub struct Session {
+pub struct ApiClient {
     /// The connection.
-    pub link: Arc<Connection>,
+    pub link: Arc<DockerConnection>,
     /// `/v1.41`.
     pub prefix: Arc<str>,
 }
 
-impl Session {
+impl ApiClient {
     /// Asks the server for its API version, and selects one that both sides speak.
-    pub async fn negotiate(link: &Arc<Connection>) -> Result<Self, SwarmError> {
+    pub async fn negotiate(link: &Arc<DockerConnection>) -> Result<Self, SwarmError> {
         let doing = "negotiate the API version";
         let unversioned = Self { link: link.clone(), prefix: "".into() };
         let theirs = unversioned.get("/version").await.and_then(|answer| version(&answer)).map_err(|e| swarm_error(doing, &e))?;

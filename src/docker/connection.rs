@@ -17,7 +17,7 @@ use super::error::ConnectError;
 use super::path_template;
 
 /// The body type of bollard's requests, which bollard does not export under a name.
-type Body = <BollardRequest as RequestBody>::Body;
+type BollardBody = <BollardRequest as RequestBody>::Body;
 
 trait RequestBody {
     type Body;
@@ -28,18 +28,18 @@ impl<B> RequestBody for http::Request<B> {
 }
 
 /// How to reach the API, and the pool of connections to it.
-pub struct Connection {
+pub struct DockerConnection {
     /// The prefix of every path, as a URL: `http://host:port` or `unix://<hex of the path>`.
     pub base: String,
     client: ConnectionPool,
 }
 
 enum ConnectionPool {
-    Unix(Client<hyperlocal::UnixConnector, Body>),
-    Tcp(Client<HttpConnector, Body>),
+    Unix(Client<hyperlocal::UnixConnector, BollardBody>),
+    Tcp(Client<HttpConnector, BollardBody>),
 }
 
-impl Connection {
+impl DockerConnection {
     /// Prepares a connection to `unix:///path`, `tcp://host:port` or `http://host:port`; connects at the first request.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
         match url.split_once("://") {

@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::api_client::Session;
+use super::api_client::ApiClient;
 use super::connection::count_bytes;
 use super::error::CallError;
-use super::list_stream::Items;
+use super::list_stream::ListStream;
 use super::memory_budget::{BudgetExceeded, MemoryBudget, weight};
 
 /// The maximum size of an answer with an id, a version or an error message. The longest error names thousands of services.
@@ -34,7 +34,7 @@ pub struct ConfigBounds {
     pub time: Duration,
 }
 
-impl Session {
+impl ApiClient {
     /// `GET` of a list. `room` accounts for its memory; `spare` trims each object.
     pub async fn list(
         &self,
@@ -44,7 +44,7 @@ impl Session {
         spare: impl Fn(Value) -> Value,
     ) -> Result<Vec<Value>, CallError> {
         let mut body = Bounded::new(self.open(path).await?, LIST_BYTES_MAX);
-        let (mut items, mut held) = (Items::of_list(), Vec::new());
+        let (mut items, mut held) = (ListStream::of_list(), Vec::new());
         while let Some(data) = body.next().await? {
             items.take(&data, &mut |item| {
                 let item = spare(item);
@@ -59,7 +59,7 @@ impl Session {
     /// `GET` of one config without its content.
     pub async fn config(&self, path: &str, bytes_max: u64) -> Result<Option<Value>, CallError> {
         let mut body = Bounded::new(self.open(path).await?, bytes_max);
-        let (mut items, mut config) = (Items::of_one().without_contents(), None);
+        let (mut items, mut config) = (ListStream::of_one().without_contents(), None);
         while let Some(data) = body.next().await? {
             items.take(&data, &mut |item| {
                 config = Some(item);
@@ -73,7 +73,7 @@ impl Session {
     /// Abandoning a list costs its connection.
     pub async fn configs(&self, path: &str, bounds: ConfigBounds, spare: impl Fn(Value) -> Value) -> Result<(Vec<Value>, bool), CallError> {
         let mut body = self.open(path).await?;
-        let (mut items, mut held, mut read, mut memory) = (Items::of_list().without_contents(), Vec::new(), 0, 0);
+        let (mut items, mut held, mut read, mut memory) = (ListStream::of_list().without_contents(), Vec::new(), 0, 0);
         let until = Instant::now() + bounds.time;
         while let Some(data) = next(&mut body).await? {
             read += data.len() as u64;

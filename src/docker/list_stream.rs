@@ -24,7 +24,7 @@ enum ParseState {
 
 /// Parses the JSON text of a list of objects as it arrives.
 #[derive(Debug)]
-pub struct Items {
+pub struct ListStream {
     /// The text of the object that is not complete yet.
     text: Vec<u8>,
     place: ParseState,
@@ -41,7 +41,7 @@ pub struct Items {
     ended: bool,
 }
 
-impl Items {
+impl ListStream {
     /// Parses a list.
     pub fn of_list() -> Self {
         Self::new(1)
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    fn read(mut items: Items, text: &str, pieces: usize) -> Result<Vec<Value>, CallError> {
+    fn read(mut items: ListStream, text: &str, pieces: usize) -> Result<Vec<Value>, CallError> {
         let mut found = Vec::new();
         for piece in text.as_bytes().chunks(pieces) {
             items.take(piece, &mut |item| {
@@ -186,11 +186,11 @@ mod tests {
         ]);
         for text in [list.to_string(), serde_json::to_string_pretty(&list).unwrap(), format!(" {list}\n")] {
             for pieces in [1, 2, 3, 7, 10_000] {
-                assert_eq!(json!(read(Items::of_list(), &text, pieces).unwrap()), list, "{text} in pieces of {pieces}");
+                assert_eq!(json!(read(ListStream::of_list(), &text, pieces).unwrap()), list, "{text} in pieces of {pieces}");
             }
         }
-        assert_eq!(read(Items::of_list(), "[]", 1).unwrap(), [json!(null); 0]);
-        assert_eq!(read(Items::of_one(), "{\"a\": {\"b\": [1]}}\n", 2).unwrap(), [json!({"a": {"b": [1]}})]);
+        assert_eq!(read(ListStream::of_list(), "[]", 1).unwrap(), [json!(null); 0]);
+        assert_eq!(read(ListStream::of_one(), "{\"a\": {\"b\": [1]}}\n", 2).unwrap(), [json!({"a": {"b": [1]}})]);
     }
 
     #[test]
@@ -198,9 +198,9 @@ mod tests {
         let config = |data: &str| json!({"ID": "a", "Spec": {"Name": "Data", "Labels": {"k": "Data", "l": ODD}, "Data": data, "MyData": "x", "data": "x"}});
         for text in [config("aGVs\"bG8=").to_string(), serde_json::to_string_pretty(&config("a\\")).unwrap()] {
             for pieces in [1, 2, 5, 10_000] {
-                assert_eq!(read(Items::of_one().without_contents(), &text, pieces).unwrap(), [config("")]);
+                assert_eq!(read(ListStream::of_one().without_contents(), &text, pieces).unwrap(), [config("")]);
                 assert_eq!(
-                    read(Items::of_list().without_contents(), &format!("[{text},{text}]"), pieces).unwrap(),
+                    read(ListStream::of_list().without_contents(), &format!("[{text},{text}]"), pieces).unwrap(),
                     [config(""), config("")]
                 );
             }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn neither_contents_nor_lists_are_kept_in_memory() {
         let config = json!({"ID": "a", "Spec": {"Name": "n", "Data": "x".repeat(1_000_000)}}).to_string();
-        let mut items = Items::of_list().without_contents();
+        let mut items = ListStream::of_list().without_contents();
         for piece in format!("[{config},{config}").as_bytes().chunks(10_000) {
             items.take(piece, &mut |_| Ok(())).unwrap();
             assert!(items.text.capacity() < 1_000);
@@ -221,21 +221,21 @@ mod tests {
     fn anything_but_a_complete_list_of_objects_is_an_error() {
         let list = r#"[{"a": "b"}, {"c": [1]}]"#;
         for end in 0..list.len() {
-            assert!(read(Items::of_list(), &list[..end], 5).is_err(), "{}", &list[..end]);
+            assert!(read(ListStream::of_list(), &list[..end], 5).is_err(), "{}", &list[..end]);
         }
         for text in
             ["null", "{}", "[1]", r#"["a"]"#, "[[{}]]", "[{}]]", "[{}][]", "[{}] x", "[{]", r#"[{"a" 1}]"#, "", r#"{"message": "x"}"#]
         {
-            assert!(read(Items::of_list(), text, 2).is_err(), "{text}");
+            assert!(read(ListStream::of_list(), text, 2).is_err(), "{text}");
         }
         for text in ["[]", "[{}]", "{}{}", "null", "{", ""] {
-            assert!(read(Items::of_one(), text, 2).is_err(), "{text}");
+            assert!(read(ListStream::of_one(), text, 2).is_err(), "{text}");
         }
     }
 
     #[test]
     fn an_endless_object_is_too_large() {
-        let mut items = Items::of_list();
+        let mut items = ListStream::of_list();
         items.take(b"[{\"a\": \"", &mut |_| Ok(())).unwrap();
         let more = vec![b'x'; 1 << 20];
         let error = (0..100).find_map(|_| items.take(&more, &mut |_| Ok(())).err()).unwrap();

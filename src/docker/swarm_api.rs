@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::api_client::Session;
+use super::api_client::ApiClient;
 use super::config_cache::{self, ConfigKey, KnownConfigs};
 use super::config_events::ConfigNews;
-use super::connection::Connection;
+use super::connection::DockerConnection;
 use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
 use super::memory_budget::MemoryBudget;
@@ -48,8 +48,8 @@ const SECRETS: &str = "/secrets";
 /// A real Swarm, through the Docker API of one of its managers. Cheap to clone; all clones share one session.
 #[derive(Clone)]
 pub struct DockerSwarm {
-    link: Arc<Connection>,
-    session: Arc<Mutex<Option<Session>>>,
+    link: Arc<DockerConnection>,
+    session: Arc<Mutex<Option<ApiClient>>>,
     bridge: Arc<Mutex<Option<KnownBridge>>>,
     configs: Arc<Mutex<KnownConfigs>>,
     news: ConfigNews,
@@ -67,7 +67,7 @@ impl DockerSwarm {
     /// Like `connect`, with another deadline for each call.
     pub fn connect_with_deadline(url: &str, deadline: Duration) -> Result<Self, ConnectError> {
         Ok(Self {
-            link: Arc::new(Connection::new(url)?),
+            link: Arc::new(DockerConnection::new(url)?),
             session: Arc::default(),
             bridge: Arc::default(),
             configs: Arc::default(),
@@ -84,7 +84,7 @@ impl DockerSwarm {
     }
 
     /// One call: gets a session and does the call's own work, both within the deadline.
-    async fn call<T, F>(&self, doing: &str, work: impl FnOnce(Session) -> F + Send) -> Result<T, SwarmError>
+    async fn call<T, F>(&self, doing: &str, work: impl FnOnce(ApiClient) -> F + Send) -> Result<T, SwarmError>
     where
         F: Future<Output = Result<T, CallError>> + Send,
     {
@@ -100,12 +100,12 @@ impl DockerSwarm {
         result
     }
 
-    async fn session(&self) -> Result<Session, SwarmError> {
+    async fn session(&self) -> Result<ApiClient, SwarmError> {
         let mut held = self.session.lock().await;
         if let Some(session) = held.as_ref() {
             return Ok(session.clone());
         }
-        let session = Session::negotiate(&self.link).await?;
+        let session = ApiClient::negotiate(&self.link).await?;
         Ok(held.insert(session).clone())
     }
 

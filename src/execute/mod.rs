@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use crate::plan::Applied;
-use crate::plan::{Plan, SecretContent, Step};
+pub use crate::plan::OperationResult;
+use crate::plan::{Plan, PlanStep, SecretContent};
 use crate::swarm::{Swarm, SwarmError, SwarmErrorKind};
 pub use error::StepError;
 
@@ -42,7 +42,7 @@ pub struct StepOutcome {
     /// The step's title.
     pub title: String,
     /// The result.
-    pub result: Result<Applied, StepError>,
+    pub result: Result<OperationResult, StepError>,
 }
 
 /// The ids of objects created while a plan is carried out, by name.
@@ -70,13 +70,18 @@ pub async fn execute(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSou
     outcomes
 }
 
-/// The results of the steps in the form that [`crate::plan::PlanMemory::after`] takes.
-pub fn applied(outcomes: &[StepOutcome]) -> Vec<Option<Applied>> {
+/// The results of the steps in the form that [`crate::plan::PlannerState::after`] takes.
+pub fn applied(outcomes: &[StepOutcome]) -> Vec<Option<OperationResult>> {
     outcomes.iter().map(|outcome| outcome.result.as_ref().ok().copied()).collect()
 }
 
 /// Carries out one step.
-pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, StepError> {
+pub async fn apply(
+    swarm: &dyn Swarm,
+    step: &PlanStep,
+    created: &mut Created,
+    secrets: &mut dyn SecretSource,
+) -> Result<OperationResult, StepError> {
     let result = write(swarm, step, created, secrets).await;
     let outcome = result.as_ref().map_or_else(StepError::category, |applied| applied.as_str());
     // A skipped step wrote nothing.
@@ -86,51 +91,56 @@ pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, secret
     result
 }
 
-async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, StepError> {
+async fn write(
+    swarm: &dyn Swarm,
+    step: &PlanStep,
+    created: &mut Created,
+    secrets: &mut dyn SecretSource,
+) -> Result<OperationResult, StepError> {
     let result = match step {
-        Step::CreateNetwork { name, body } => record_created(created, name, swarm.create_network(body).await.map(|id| id.0)),
-        Step::CreateSecret { name, labels, content } => {
+        PlanStep::CreateNetwork { name, body } => record_created(created, name, swarm.create_network(body).await.map(|id| id.0)),
+        PlanStep::CreateSecret { name, labels, content } => {
             let NewSecret { data, labels } = secrets.make(name, labels, content);
             record_created(created, name, swarm.create_secret(name, &labels, &data).await.map(|id| id.0))
         }
-        Step::CreateConfig { name, labels, data, .. } => {
+        PlanStep::CreateConfig { name, labels, data, .. } => {
             record_created(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0))
         }
-        Step::CreateService { spec, name } => {
+        PlanStep::CreateService { spec, name } => {
             let spec = created.fill_in(spec, step)?;
             record_created(created, name, swarm.create_service(&spec).await.map(|id| id.0))
         }
-        Step::UpdateService { id, version, spec, .. } => {
+        PlanStep::UpdateService { id, version, spec, .. } => {
             let spec = created.fill_in(spec, step)?;
-            swarm.update_service(id, *version, &spec).await.map(|()| Applied::Updated)
+            swarm.update_service(id, *version, &spec).await.map(|()| OperationResult::Updated)
         }
-        Step::RemoveService { id, .. } => swarm.remove_service(id).await.map(|()| Applied::Removed),
-        Step::RemoveConfig { id, .. } => swarm.remove_config(id).await.map(|()| Applied::Removed),
-        Step::RemoveSecret { id, .. } => swarm.remove_secret(id).await.map(|()| Applied::Removed),
-        Step::RemoveNetwork { id, .. } => swarm.remove_network(id).await.map(|()| Applied::Removed),
+        PlanStep::RemoveService { id, .. } => swarm.remove_service(id).await.map(|()| OperationResult::Removed),
+        PlanStep::RemoveConfig { id, .. } => swarm.remove_config(id).await.map(|()| OperationResult::Removed),
+        PlanStep::RemoveSecret { id, .. } => swarm.remove_secret(id).await.map(|()| OperationResult::Removed),
+        PlanStep::RemoveNetwork { id, .. } => swarm.remove_network(id).await.map(|()| OperationResult::Removed),
     };
     result.or_else(|error| accept_stale(step, error))
 }
 
-fn record_created(created: &mut Created, name: &str, result: Result<String, SwarmError>) -> Result<Applied, SwarmError> {
+fn record_created(created: &mut Created, name: &str, result: Result<String, SwarmError>) -> Result<OperationResult, SwarmError> {
     created.0.insert(name.to_owned(), result?);
-    Ok(Applied::Created)
+    Ok(OperationResult::Created)
 }
 
 /// Handles errors that only mean that the Swarm changed since the snapshot.
-fn accept_stale(step: &Step, error: SwarmError) -> Result<Applied, StepError> {
+fn accept_stale(step: &PlanStep, error: SwarmError) -> Result<OperationResult, StepError> {
     let is_removal = step.kind().starts_with("remove_");
     match error.kind {
-        SwarmErrorKind::NameTaken => Ok(Applied::NameTaken),
-        SwarmErrorKind::NotFound if is_removal => Ok(Applied::AlreadyRight),
-        SwarmErrorKind::NotFound | SwarmErrorKind::OutOfSequence => Ok(Applied::Superseded),
+        SwarmErrorKind::NameTaken => Ok(OperationResult::NameTaken),
+        SwarmErrorKind::NotFound if is_removal => Ok(OperationResult::AlreadyRight),
+        SwarmErrorKind::NotFound | SwarmErrorKind::OutOfSequence => Ok(OperationResult::Superseded),
         _ => Err(StepError::Refused { source: error }),
     }
 }
 
 impl Created {
     /// The spec with the ids of objects that this plan created; an error if one of them was not created.
-    fn fill_in(&self, spec: &Value, step: &Step) -> Result<Value, StepError> {
+    fn fill_in(&self, spec: &Value, step: &PlanStep) -> Result<Value, StepError> {
         match spec {
             Value::String(text) => match crate::plan::pending_name(text) {
                 Some(name) => self

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
 
-use super::Applied::{Created as Made, Removed, Updated};
+use super::OperationResult::{Created as Made, Removed, Updated};
 use super::*;
 use crate::pki::ChannelRole;
 use crate::plan::{TaskEffect, UpdateReason};
@@ -108,7 +108,7 @@ impl SecretSource for Text {
     }
 }
 
-fn plan(steps: Vec<Step>) -> Plan {
+fn plan(steps: Vec<PlanStep>) -> Plan {
     let (instance, cluster) = ("swarmgate".to_owned(), "dev".to_owned());
     Plan { instance, cluster, steps, waiting: vec![], findings: vec![], rollouts: vec![] }
 }
@@ -117,11 +117,11 @@ fn whole_plan() -> Plan {
     let labels = BTreeMap::new();
     let content = SecretContent::Token { role: ChannelRole::Proxy, cluster: ClusterName::parse("dev").unwrap() };
     plan(vec![
-        Step::CreateNetwork { name: "net".to_owned(), body: json!({"Name": "net"}) },
-        Step::CreateSecret { name: "token".to_owned(), labels: labels.clone(), content },
-        Step::CreateConfig { name: "boot".to_owned(), labels, data: vec![], bytes: 0 },
-        Step::CreateService { name: "a".to_owned(), spec: json!({"Name": "a", "S": [{"ID": "created:token"}], "N": "created:net"}) },
-        Step::UpdateService {
+        PlanStep::CreateNetwork { name: "net".to_owned(), body: json!({"Name": "net"}) },
+        PlanStep::CreateSecret { name: "token".to_owned(), labels: labels.clone(), content },
+        PlanStep::CreateConfig { name: "boot".to_owned(), labels, data: vec![], bytes: 0 },
+        PlanStep::CreateService { name: "a".to_owned(), spec: json!({"Name": "a", "S": [{"ID": "created:token"}], "N": "created:net"}) },
+        PlanStep::UpdateService {
             id: ServiceId("b".to_owned()),
             name: "b".to_owned(),
             version: 7,
@@ -130,11 +130,11 @@ fn whole_plan() -> Plan {
             tasks: TaskEffect::Keeps,
             reason: UpdateReason::Differs,
         },
-        Step::RemoveConfig { id: ConfigId("old".to_owned()), name: "old".to_owned() },
+        PlanStep::RemoveConfig { id: ConfigId("old".to_owned()), name: "old".to_owned() },
     ])
 }
 
-async fn run(swarm: &Recorder) -> Vec<Result<Applied, &'static str>> {
+async fn run(swarm: &Recorder) -> Vec<Result<OperationResult, &'static str>> {
     let outcomes = execute(swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     outcomes.into_iter().map(|outcome| outcome.result.map_err(|error| error.category())).collect()
 }
@@ -156,7 +156,7 @@ async fn a_failed_creation_skips_only_its_dependants() {
     let outcomes = run(&swarm).await;
     assert_eq!(outcomes[1], Err("failed"));
     assert_eq!(outcomes[3], Err("skipped"));
-    assert_eq!(outcomes[4..], [Ok(Applied::Updated), Ok(Applied::Removed)]);
+    assert_eq!(outcomes[4..], [Ok(OperationResult::Updated), Ok(OperationResult::Removed)]);
     assert!(!swarm.writes().iter().any(|write| write.starts_with("create_service")));
 }
 
@@ -169,7 +169,7 @@ async fn an_unreachable_swarm_ends_the_plan() {
     assert_eq!(swarm.writes().len(), 1);
 }
 
-async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Applied, &'static str>) {
+async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<OperationResult, &'static str>) {
     let swarm = Recorder::failing(write, kind);
     let outcomes = execute(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     let found = outcomes.into_iter().find(|outcome| outcome.title.starts_with(&write.replace('_', " "))).unwrap().result;
@@ -178,11 +178,11 @@ async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Appli
 
 #[tokio::test]
 async fn errors_caused_by_a_stale_snapshot_are_outcomes() {
-    check("update_service", SwarmErrorKind::OutOfSequence, Ok(Applied::Superseded)).await;
-    check("update_service", SwarmErrorKind::NotFound, Ok(Applied::Superseded)).await;
-    check("create_service", SwarmErrorKind::NotFound, Ok(Applied::Superseded)).await;
-    check("create_config", SwarmErrorKind::NameTaken, Ok(Applied::NameTaken)).await;
-    check("remove_config", SwarmErrorKind::NotFound, Ok(Applied::AlreadyRight)).await;
+    check("update_service", SwarmErrorKind::OutOfSequence, Ok(OperationResult::Superseded)).await;
+    check("update_service", SwarmErrorKind::NotFound, Ok(OperationResult::Superseded)).await;
+    check("create_service", SwarmErrorKind::NotFound, Ok(OperationResult::Superseded)).await;
+    check("create_config", SwarmErrorKind::NameTaken, Ok(OperationResult::NameTaken)).await;
+    check("remove_config", SwarmErrorKind::NotFound, Ok(OperationResult::AlreadyRight)).await;
 }
 
 #[tokio::test]

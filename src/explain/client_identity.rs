@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::explanation::{About, Outcome, Step};
+use super::explanation::{TraceOutcome, TraceStep, TraceSubject};
 use super::request::Request;
 use super::step;
 use crate::render::{ClientClaims, behavior};
@@ -13,7 +13,7 @@ use crate::types::{EngineKind, Scheme};
 
 /// The trusted facts about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct EffectiveRequest {
     /// The scheme that the client used.
     pub scheme: Scheme,
     /// The host that the client requested, as in redirects to HTTPS.
@@ -24,7 +24,7 @@ pub struct Asked {
     pub client: Option<IpAddr>,
 }
 
-impl Asked {
+impl EffectiveRequest {
     /// What a cluster trusts about a request.
     pub fn of(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Self {
         let own = Self::by_itself(request);
@@ -70,10 +70,15 @@ pub fn admitted(engine: EngineKind, settings: &EngineSettings, request: &Request
 }
 
 /// Explains the same in words; the error is the outcome.
-pub(super) fn admit(engine: EngineKind, settings: &EngineSettings, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+pub(super) fn admit(
+    engine: EngineKind,
+    settings: &EngineSettings,
+    request: &Request,
+    steps: &mut Vec<TraceStep>,
+) -> Result<(), TraceOutcome> {
     if by_proxy_protocol(settings) && request.sent.is_none() {
         let says = "a connection must begin with a PROXY header of the load balancer (settings.clientAddress), or it is closed";
-        steps.push(step(About::Listener, says));
+        steps.push(step(TraceSubject::Listener, says));
     }
     admitted(engine, settings, request).map_err(|status| {
         let (reason, remedy) = if by_proxy_protocol(settings) {
@@ -87,7 +92,7 @@ pub(super) fn admit(engine: EngineKind, settings: &EngineSettings, request: &Req
                 "Turn the PROXY protocol off at the load balancer, or set settings.clientAddress.from: proxy-protocol.",
             )
         };
-        Outcome::nobody(status, reason, remedy)
+        TraceOutcome::nobody(status, reason, remedy)
     })
 }
 
@@ -106,11 +111,11 @@ pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
 }
 
 /// Describes the client.
-pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &Asked, steps: &mut Vec<Step>) {
+pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &EffectiveRequest, steps: &mut Vec<TraceStep>) {
     match (&settings.client_address, &request.sent, asked.client) {
         (Some(front), None, _) => {
             let says = format!("{} for connections from {}; otherwise the connection's address", said_by(front), trusted(front));
-            steps.push(step(About::Client, says));
+            steps.push(step(TraceSubject::Client, says));
         }
         (front, Some(sent), Some(client)) => {
             let how = match front {
@@ -122,9 +127,12 @@ pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &Asked, 
                 Some(_) if client == sent.from => "the address of the connection, which is trusted and reports no other client".to_owned(),
                 Some(front) => format!("{}, reported by {}", said_by(front), sent.from),
             };
-            steps.push(step(About::Client, format!("{client}: {how}")));
+            steps.push(step(TraceSubject::Client, format!("{client}: {how}")));
             if (asked.scheme, &asked.host) != (request.scheme, &request.host) {
-                steps.push(step(About::Client, format!("requests {}://{}, reported by {}", asked.scheme.as_str(), asked.host, sent.from)));
+                steps.push(step(
+                    TraceSubject::Client,
+                    format!("requests {}://{}, reported by {}", asked.scheme.as_str(), asked.host, sent.from),
+                ));
             }
         }
         _ => {}

@@ -16,24 +16,25 @@ pub struct Explanation {
     /// Whether it reaches an application or a redirect in a cluster that listens for it.
     pub reached: bool,
     /// The walk through each cluster; those that listen on the URL's port come first.
-    pub clusters: Vec<ClusterWalk>,
+    pub clusters: Vec<ClusterTrace>,
 }
 
 /// One request in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ClusterWalk {
+#[schemars(rename = "ClusterWalk")]
+pub struct ClusterTrace {
     /// The cluster.
     pub cluster: String,
     /// Whether its proxies listen for the request.
     pub listens: bool,
     /// The steps of the walk, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<TraceStep>,
     /// The route that answers, with each endpoint. Absent if no route answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteReport>,
     /// How it ends.
-    pub outcome: Outcome,
+    pub outcome: TraceOutcome,
     /// What this explanation depends on: the administrator's template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
@@ -45,9 +46,10 @@ pub struct ClusterWalk {
 /// One step of a walk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Step {
+#[schemars(rename = "Step")]
+pub struct TraceStep {
     /// The subject of the step.
-    pub about: About,
+    pub about: TraceSubject,
     /// The explanation, one line.
     pub says: String,
 }
@@ -55,7 +57,8 @@ pub struct Step {
 /// What a step is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum About {
+#[schemars(rename = "About")]
+pub enum TraceSubject {
     /// The published port.
     Listener,
     /// The client's address, and which source of it is trusted.
@@ -94,7 +97,7 @@ pub enum About {
     Headers,
 }
 
-impl About {
+impl TraceSubject {
     /// The word in front of a line.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +126,8 @@ impl About {
 /// How a walk ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
-pub enum Outcome {
+#[schemars(rename = "Outcome")]
+pub enum TraceOutcome {
     /// An application answers.
     Application {
         /// The services that get such requests, oldest first.
@@ -151,7 +155,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl TraceOutcome {
     pub(super) fn nobody(status: Option<u16>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Nobody { status, reason: reason.into(), remedy: remedy.into() }
     }
@@ -181,7 +185,7 @@ pub struct ServiceExplanation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
     /// Each label that is addressed to Swarmgate.
-    pub labels: Vec<LabelFate>,
+    pub labels: Vec<LabelEffect>,
     /// Its routes, with each endpoint.
     pub routes: Vec<RouteReport>,
     /// Findings that are not about one label.
@@ -192,7 +196,8 @@ pub struct ServiceExplanation {
 /// The effect of one label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct LabelFate {
+#[schemars(rename = "LabelFate")]
+pub struct LabelEffect {
     /// Its key.
     pub key: String,
     /// Its value as written, shortened.

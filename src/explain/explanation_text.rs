@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::explanation::{ClusterWalk, Explanation, Outcome, ServiceExplanation};
+use super::explanation::{ClusterTrace, Explanation, ServiceExplanation, TraceOutcome};
 use crate::report::Finding;
 
 impl fmt::Display for Explanation {
@@ -12,7 +12,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-impl fmt::Display for ClusterWalk {
+impl fmt::Display for ClusterTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "cluster {}", self.cluster)?;
         for step in &self.steps {
@@ -23,7 +23,7 @@ impl fmt::Display for ClusterWalk {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for TraceOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Application { services, target: Some(target) } => write!(f, "{} answers and receives {target}", services.join(" or ")),

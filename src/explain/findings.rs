@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HeldBack, Sources, held_back_labels, runtime_state};
+use super::{HeldBackLabels, Sources, held_back_labels, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -50,7 +50,7 @@ pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: 
 }
 
 /// A service whose label names a host that is not published here, and why the label has no effect.
-pub struct Claimant {
+pub struct UnpublishedClaimant {
     /// The service.
     pub service: String,
     /// Why it does not publish the host here.
@@ -72,37 +72,43 @@ pub fn left_out(sources: &Sources<'_>, translation: &Translation, host: &str) ->
 }
 
 /// The services that name the host in their labels, whether they are published or not.
-pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<Claimant> {
+pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<UnpublishedClaimant> {
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
     let naming = sources.snapshot.services.values().filter(|service| is_application(service) && names(&service.labels, host, &fitting));
-    let counting: Vec<Claimant> = naming.map(|service| claimant(sources, cluster, translation, service, &fitting)).collect();
+    let counting: Vec<UnpublishedClaimant> = naming.map(|service| claimant(sources, cluster, translation, service, &fitting)).collect();
     let new = sources.held.iter().filter(|held| names(&held.labels, host, &fitting));
     let new = new.filter(|held| counting.iter().all(|counts| counts.service != held.service));
-    let new: Vec<Claimant> = new.map(not_yet).collect();
+    let new: Vec<UnpublishedClaimant> = new.map(not_yet).collect();
     counting.into_iter().chain(new).collect()
 }
 
-fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, service: &Service, fitting: &[HostPattern]) -> Claimant {
+fn claimant(
+    sources: &Sources<'_>,
+    cluster: &Cluster,
+    translation: &Translation,
+    service: &Service,
+    fitting: &[HostPattern],
+) -> UnpublishedClaimant {
     let name = service.name.clone();
     if is_claimed_by(cluster, service) {
         let findings = about(sources, cluster, translation, &BTreeSet::from([name.clone()]));
         let refusal = fitting.iter().find_map(|pattern| translation.refusal(&service.id, pattern));
         let why = refusal.map(|refusal| format!("cluster {} does not admit it, because {refusal}", cluster.name));
         let why = why.unwrap_or_else(|| "the service is not published with this host; see the findings".to_owned());
-        return Claimant { service: name, why, findings };
+        return UnpublishedClaimant { service: name, why, findings };
     }
     if let Some(other) = sources.clusters.iter().find(|other| is_claimed_by(other, service)) {
-        return Claimant { service: name, why: format!("cluster {} publishes it", other.name), findings: Vec::new() };
+        return UnpublishedClaimant { service: name, why: format!("cluster {} publishes it", other.name), findings: Vec::new() };
     }
     let value = service_cluster_of(&service.labels).map_or_else(|| "not set".to_owned(), super::printable);
     let mut findings = of_no_cluster(sources, &name);
     findings.extend(read_labels(&name, &service.labels).findings);
-    Claimant { service: name, why: format!("its service_cluster is {value}, and no declared cluster publishes that"), findings }
+    UnpublishedClaimant { service: name, why: format!("its service_cluster is {value}, and no declared cluster publishes that"), findings }
 }
 
 /// A service that names the host now, but did not in its effective labels.
-fn not_yet(held: &HeldBack) -> Claimant {
-    Claimant { service: held.service.clone(), why: held.words(), findings: vec![held.finding.clone()] }
+fn not_yet(held: &HeldBackLabels) -> UnpublishedClaimant {
+    UnpublishedClaimant { service: held.service.clone(), why: held.words(), findings: vec![held.finding.clone()] }
 }
 
 /// Whether a label value that is probably meant as `hosts` names the host, however it is written.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::explanation::{About, LabelFate, Step};
+use super::explanation::{LabelEffect, TraceStep, TraceSubject};
 use super::{Sources, labels, step};
 use crate::report::Finding;
 use crate::swarm::Service;
 
 /// A service whose labels change again and again, so that its earlier ones are used.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct HeldBack {
+pub struct HeldBackLabels {
     /// The service.
     pub service: String,
     /// Its current Swarmgate labels.
@@ -23,7 +23,7 @@ pub struct HeldBack {
     pub finding: Finding,
 }
 
-impl HeldBack {
+impl HeldBackLabels {
     /// Until when they are held back, in words.
     pub(super) fn words(&self) -> String {
         words(self.until)
@@ -36,24 +36,24 @@ pub(super) fn words(until: Timestamp) -> String {
 }
 
 /// Describes what is held back of a service.
-pub(super) fn of<'a>(sources: &Sources<'a>, service: &str) -> Option<&'a HeldBack> {
+pub(super) fn of<'a>(sources: &Sources<'a>, service: &str) -> Option<&'a HeldBackLabels> {
     sources.held.iter().find(|held| held.service == service)
 }
 
 /// One step for each of these services that is held back.
-pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'a String>) -> Vec<Step> {
+pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'a String>) -> Vec<TraceStep> {
     let held = services.filter_map(|service| of(sources, service));
-    held.map(|held| step(About::Held, format!("{}: {}", held.service, held.words()))).collect()
+    held.map(|held| step(TraceSubject::Held, format!("{}: {}", held.service, held.words()))).collect()
 }
 
 /// Adds the service's current labels to the effects of those in use.
-pub(super) fn beside(fates: Vec<LabelFate>, counts: &Service, held: &HeldBack) -> Vec<LabelFate> {
+pub(super) fn beside(fates: Vec<LabelEffect>, counts: &Service, held: &HeldBackLabels) -> Vec<LabelEffect> {
     let changed = |key: &str| held.labels.get(key).filter(|now| counts.labels.get(key) != Some(now));
     let mut all = Vec::new();
     for fate in fates {
         let now = changed(&fate.key).map(|now| waiting(&fate.key, now, "held back: the value above is used"));
         let gone = is_gone(&fate.key, counts, held).then_some("; its removal from the service is held back");
-        all.push(LabelFate { effect: fate.effect + gone.unwrap_or_default(), ..fate });
+        all.push(LabelEffect { effect: fate.effect + gone.unwrap_or_default(), ..fate });
         all.extend(now);
     }
     let new = held.labels.iter().filter(|(key, _)| !counts.labels.contains_key(*key));
@@ -61,11 +61,11 @@ pub(super) fn beside(fates: Vec<LabelFate>, counts: &Service, held: &HeldBack) -
     all
 }
 
-fn is_gone(key: &str, counts: &Service, held: &HeldBack) -> bool {
+fn is_gone(key: &str, counts: &Service, held: &HeldBackLabels) -> bool {
     key.starts_with(crate::intent::labels::PREFIX) && counts.labels.contains_key(key) && !held.labels.contains_key(key)
 }
 
-fn waiting(key: &str, value: &str, effect: &str) -> LabelFate {
+fn waiting(key: &str, value: &str, effect: &str) -> LabelEffect {
     let (key, value) = labels::shown(key, value);
-    LabelFate { key, value, effect: effect.to_owned(), findings: Vec::new() }
+    LabelEffect { key, value, effect: effect.to_owned(), findings: Vec::new() }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::pool_membership::{Behind, Pool, Tls, list};
-use super::service_context::{Effects, decided};
-use crate::intent::labels::Redirect;
+use super::pool_membership::{HostTls, PoolRoute, ServicePool, list};
+use super::service_context::{ServiceContext, decided};
+use crate::intent::labels::RedirectLabel;
 use crate::report::RouteState;
 use crate::route::{Backend, TlsBinding};
-use crate::translate::{Holder, Refusal};
+use crate::translate::{HostDenied, HostOwner};
 use crate::types::{HostPattern, Scheme};
 
 /// The effect of a label of a host.
-pub fn of(effects: &Effects<'_>, name: &str) -> String {
+pub fn of(effects: &ServiceContext<'_>, name: &str) -> String {
     let standing = &effects.standing;
     match name {
         "hosts" => hosts(effects),
@@ -24,7 +24,7 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
     }
 }
 
-fn hosts(effects: &Effects<'_>) -> String {
+fn hosts(effects: &ServiceContext<'_>) -> String {
     let (may, not): (Vec<_>, Vec<_>) = effects.asked.hosts.iter().partition(|host| is_admitted(effects, host));
     if effects.asked.closed && !may.is_empty() {
         return format!("no answer at {}: the service is closed, because a label looks like access control", list(&may));
@@ -50,7 +50,7 @@ fn hosts(effects: &Effects<'_>) -> String {
 }
 
 /// Why hosts have no route to a service with TLS passthrough, which cannot be combined with anything else.
-fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
+fn not_passed(effects: &ServiceContext<'_>, hosts: &[&HostPattern]) -> String {
     if effects.standing.table.https_port.is_none() {
         return format!("no route for {}: the cluster publishes no TLS port, so there is no TLS to pass through", list(hosts));
     }
@@ -58,21 +58,21 @@ fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
 }
 
 /// Whether the service loses the host because of a limit.
-fn is_over_limit(effects: &Effects<'_>, host: &HostPattern) -> bool {
+fn is_over_limit(effects: &ServiceContext<'_>, host: &HostPattern) -> bool {
     let own = &effects.standing.service.name;
     let mut lost = effects.translation.routes.iter().filter(|route| route.state == RouteState::OverLimit && route.host.is(host));
     lost.any(|route| route.services.iter().any(|service| service.service == *own))
 }
 
-fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
+fn is_admitted(effects: &ServiceContext<'_>, host: &HostPattern) -> bool {
     effects.translation.refusal(&effects.standing.service.id, host).is_none()
 }
 
 /// The service of another team that has the host, if this is why the host is not admitted.
-fn taken_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a Holder> {
+fn taken_by<'a>(effects: &'a ServiceContext<'_>, host: &HostPattern) -> Option<&'a HostOwner> {
     match effects.translation.refusal(&effects.standing.service.id, host)? {
-        Refusal::Taken(holder) => Some(holder),
-        Refusal::NotListed | Refusal::ForOthers(_) | Refusal::NotDefault => None,
+        HostDenied::Taken(holder) => Some(holder),
+        HostDenied::NotListed | HostDenied::ForOthers(_) | HostDenied::NotDefault => None,
     }
 }
 
@@ -80,8 +80,8 @@ fn taken_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a Hold
 const HOLDERS_MAX: usize = 10;
 
 /// Hosts that remain with other services, grouped by reason.
-fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Vec<String> {
-    let mut taken = BTreeMap::<&Holder, Vec<&HostPattern>>::new();
+fn stays_with_others(effects: &ServiceContext<'_>, hosts: &[&HostPattern]) -> Vec<String> {
+    let mut taken = BTreeMap::<&HostOwner, Vec<&HostPattern>>::new();
     for host in hosts {
         if let Some(holder) = taken_by(effects, host) {
             taken.entry(holder).or_default().push(host);
@@ -91,7 +91,7 @@ fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Vec<Strin
 }
 
 /// If another service terminates the TLS of a host, a service that wants it passed through gets no requests there.
-fn passthrough(effects: &Effects<'_>) -> String {
+fn passthrough(effects: &ServiceContext<'_>) -> String {
     let standing = &effects.standing;
     let is_nowhere = |host: &&HostPattern| is_admitted(effects, host) && !standing.is_at(host) && !is_over_limit(effects, host);
     let nowhere: Vec<_> = effects.asked.hosts.iter().filter(is_nowhere).collect();
@@ -100,9 +100,9 @@ fn passthrough(effects: &Effects<'_>) -> String {
     words.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
 }
 
-fn redirects(effects: &Effects<'_>) -> String {
+fn redirects(effects: &ServiceContext<'_>) -> String {
     let (made, left_out): (Vec<_>, Vec<_>) = effects.asked.redirects.iter().partition(|redirect| is_made(effects, redirect));
-    let pairs = |redirects: &[&Redirect]| {
+    let pairs = |redirects: &[&RedirectLabel]| {
         let pairs: Vec<_> = redirects.iter().map(|redirect| format!("{} to {}", redirect.source, redirect.target)).collect();
         list(&pairs)
     };
@@ -115,19 +115,19 @@ fn redirects(effects: &Effects<'_>) -> String {
 }
 
 /// Whether requests get exactly this redirect. Unless TLS terminates here or in front, no HTTPS request is seen.
-fn is_made(effects: &Effects<'_>, asked: &Redirect) -> bool {
+fn is_made(effects: &ServiceContext<'_>, asked: &RedirectLabel) -> bool {
     let source = &asked.source;
     let counting = effects.standing.table.hosts.get(&source.host).map_or(&[][..], |host| &host.redirects);
     let same = |redirect: &crate::route::Redirect| {
         (redirect.scheme, &redirect.path, &redirect.target) == (source.scheme, &source.path, &asked.target)
     };
-    let shown = || matches!(effects.standing.tls_of(&source.host), Tls::Shown(_));
+    let shown = || matches!(effects.standing.tls_of(&source.host), HostTls::Shown(_));
     let is_seen = source.scheme == Scheme::Http || effects.cluster.has_front() || shown();
     is_admitted(effects, &source.host) && is_seen && counting.iter().any(same)
 }
 
-fn certificate(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
-    let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
+fn certificate(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
+    let HostTls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
     let (words, trouble) = (format!("the certificate is in secret {}", binding.certificate.name), trouble(effects, pool));
     if is_own(effects, binding) {
         return format!("{words}{trouble}");
@@ -136,8 +136,8 @@ fn certificate(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     format!("overruled: {words}, {key}{trouble}")
 }
 
-fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
-    let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
+fn key(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
+    let HostTls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
     let words = format!("the key is in secret {}{}", binding.key_object().name, trouble(effects, pool));
     // A key alone requests nothing that other services could overrule.
     let followed = effects.asked.tls.certificate.is_none() || is_own(effects, binding);
@@ -145,14 +145,14 @@ fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 }
 
 /// Whether clients are shown the certificate that this service names.
-fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
+fn is_own(effects: &ServiceContext<'_>, binding: &TlsBinding) -> bool {
     let Some(named) = effects.references() else { return false };
     let key = named.key.as_ref().map_or(binding.key.is_none(), |key| key == binding.key_object());
     named.certificate.as_ref() == Some(&binding.certificate) && key
 }
 
 /// What a running operator found wrong with the certificate.
-fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn trouble(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let host = pool.host_key();
     let told = effects.routes.iter().filter(|route| route.host == host);
     let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| &tls.state).find(|state| !state.is_usable());
@@ -160,17 +160,17 @@ fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 }
 
 /// How TLS is handled, in one sentence.
-fn tls(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn tls(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     match effects.standing.tls(pool) {
-        Tls::Passed(_) if matches!(pool.behind, Behind::Passthrough(_)) => "TLS is passed through to the application".to_owned(),
-        Tls::Passed(backend) => format!("overruled: TLS is passed through to {}", names(backend)),
-        Tls::Shown(_) => format!("TLS is terminated here{}", trouble(effects, pool)),
-        Tls::Refused(binding) => format!("TLS is refused, because there is no secret {} that the service may use", missing(binding)),
-        Tls::None if effects.standing.table.https_port.is_none() => {
+        HostTls::Passed(_) if matches!(pool.behind, PoolRoute::Passthrough(_)) => "TLS is passed through to the application".to_owned(),
+        HostTls::Passed(backend) => format!("overruled: TLS is passed through to {}", names(backend)),
+        HostTls::Shown(_) => format!("TLS is terminated here{}", trouble(effects, pool)),
+        HostTls::Refused(binding) => format!("TLS is refused, because there is no secret {} that the service may use", missing(binding)),
+        HostTls::None if effects.standing.table.https_port.is_none() => {
             let front = if effects.cluster.has_front() { "; clients see the certificate of the load balancer in front" } else { "" };
             format!("no TLS: the cluster publishes no TLS port{front}")
         }
-        Tls::None => "no TLS".to_owned(),
+        HostTls::None => "no TLS".to_owned(),
     }
 }
 
@@ -183,19 +183,19 @@ fn missing(binding: &TlsBinding) -> String {
     missing.collect::<Vec<_>>().join(" and ")
 }
 
-fn https_only(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn https_only(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let (asked, table) = (effects.asked.tls.only, effects.standing.table);
     let redirected = match pool.behind {
-        Behind::Path(_, _, route) => route.https_only,
-        Behind::Passthrough(host) => table.hosts.get(host).is_some_and(|host| host.https_only),
-        Behind::Default(default) => default.https_only,
+        PoolRoute::Path(_, _, route) => route.https_only,
+        PoolRoute::Passthrough(host) => table.hosts.get(host).is_some_and(|host| host.https_only),
+        PoolRoute::Default(default) => default.https_only,
     };
-    let answered = matches!(effects.standing.tls(pool), Tls::Passed(_) | Tls::Shown(_));
+    let answered = matches!(effects.standing.tls(pool), HostTls::Passed(_) | HostTls::Shown(_));
     let words = match (redirected, answered) {
         (true, true) => "plain HTTP is redirected to HTTPS",
         (true, false) if effects.cluster.has_front() => "plain HTTP is redirected to HTTPS, which the load balancer in front terminates",
         (true, false) => "plain HTTP is redirected to HTTPS, which gets no answer",
-        (false, _) if matches!(pool.behind, Behind::Passthrough(_)) => "plain HTTP is not served",
+        (false, _) if matches!(pool.behind, PoolRoute::Passthrough(_)) => "plain HTTP is not served",
         (false, _) if table.https_port.is_none() && !effects.cluster.has_front() => {
             return "plain HTTP is served: the cluster publishes no TLS port".to_owned();
         }

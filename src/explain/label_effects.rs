@@ -2,24 +2,24 @@
 //! service overruled it, what it fell back to. The label's own value is only used to tell whether it was followed.
 
 use super::host_label_effects;
-use super::pool_membership::{Behind, Pool, list};
-use super::service_context::{Effects, decided};
+use super::pool_membership::{PoolRoute, ServicePool, list};
+use super::service_context::{ServiceContext, decided};
 
 use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, Verification as AskedVerification};
 use crate::report::{RouteReport, RouteState};
 use crate::route::{Affinity, Verification};
-use crate::translate::{References, admitted_as_default};
+use crate::translate::{TlsReferences, admitted_as_default};
 use crate::types::HostKey;
 
-impl Effects<'_> {
+impl ServiceContext<'_> {
     /// The objects that the labels of the service name.
-    pub fn references(&self) -> Option<&References> {
+    pub fn references(&self) -> Option<&TlsReferences> {
         self.translation.references.get(&self.standing.service.id)
     }
 }
 
 /// The effect of a label. `name` is a known one.
-pub fn of(effects: &Effects<'_>, name: &str) -> String {
+pub fn of(effects: &ServiceContext<'_>, name: &str) -> String {
     let standing = &effects.standing;
     match name {
         "port" => port(effects),
@@ -42,7 +42,7 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
     }
 }
 
-fn port(effects: &Effects<'_>) -> String {
+fn port(effects: &ServiceContext<'_>) -> String {
     let number = effects.asked.port;
     match effects.standing.part().filter(|_| effects.standing.gets_requests()) {
         Some(part) if part.on_nodes => format!("requests go to the node ports that are published for port {number} of its containers"),
@@ -51,7 +51,7 @@ fn port(effects: &Effects<'_>) -> String {
     }
 }
 
-fn network(effects: &Effects<'_>) -> String {
+fn network(effects: &ServiceContext<'_>) -> String {
     let used = effects.translation.reached_over.get(&effects.standing.service.id);
     let networks = &effects.sources.snapshot.networks;
     let name = |id| networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone());
@@ -65,27 +65,27 @@ fn network(effects: &Effects<'_>) -> String {
     }
 }
 
-fn context_root(pool: &Pool<'_>) -> String {
+fn context_root(pool: &ServicePool<'_>) -> String {
     match pool.behind {
-        Behind::Path(_, path, _) => format!("publishes at {path}"),
-        Behind::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
-        Behind::Default(_) => "the default backend answers for every path".to_owned(),
+        PoolRoute::Path(_, path, _) => format!("publishes at {path}"),
+        PoolRoute::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
+        PoolRoute::Default(_) => "the default backend answers for every path".to_owned(),
     }
 }
 
-fn rewrite(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn rewrite(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     match pool.behind {
-        Behind::Path(_, path, _) if path.is_root() => "the whole site is published, so there is no path to remove".to_owned(),
-        Behind::Path(_, path, route) => {
+        PoolRoute::Path(_, path, _) if path.is_root() => "the whole site is published, so there is no path to remove".to_owned(),
+        PoolRoute::Path(_, path, route) => {
             let words = if route.rewrite { format!("{path} is removed") } else { "the path is passed on unchanged".to_owned() };
             decided(effects, pool, route.rewrite == effects.asked.context_root_rewrite, words)
         }
-        Behind::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
-        Behind::Default(_) => "the path is passed on unchanged".to_owned(),
+        PoolRoute::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
+        PoolRoute::Default(_) => "the path is passed on unchanged".to_owned(),
     }
 }
 
-fn default_backend(effects: &Effects<'_>) -> String {
+fn default_backend(effects: &ServiceContext<'_>) -> String {
     let own = "answers for its own hosts only";
     let service = effects.standing.service;
     match oldest_default(effects) {
@@ -98,13 +98,13 @@ fn default_backend(effects: &Effects<'_>) -> String {
 }
 
 /// The service that is the default backend. A closed one is only in the report.
-fn oldest_default<'a>(effects: &'a Effects<'_>) -> Option<&'a str> {
+fn oldest_default<'a>(effects: &'a ServiceContext<'_>) -> Option<&'a str> {
     let is_default = |route: &&RouteReport| route.host == HostKey::DefaultBackend && route.state != RouteState::OverLimit;
     let route = effects.translation.routes.iter().find(is_default)?;
     route.services.first().map(|oldest| oldest.service.as_str())
 }
 
-fn backend_mode(effects: &Effects<'_>) -> String {
+fn backend_mode(effects: &ServiceContext<'_>) -> String {
     let Some(part) = effects.standing.part() else { return effects.standing.everywhere(|_| String::new()) };
     let to_tasks = if part.on_nodes { "requests go to ports on the nodes of its tasks" } else { "requests go to the tasks" };
     match effects.asked.backend_mode {
@@ -116,7 +116,7 @@ fn backend_mode(effects: &Effects<'_>) -> String {
     }
 }
 
-fn max_fails(effects: &Effects<'_>) -> String {
+fn max_fails(effects: &ServiceContext<'_>) -> String {
     effects.standing.everywhere(|pool| match fails(effects, pool) {
         0 => "endpoints are never left out".to_owned(),
         1 => format!("an endpoint is left out after one failure{}", if_alone(pool)),
@@ -124,7 +124,7 @@ fn max_fails(effects: &Effects<'_>) -> String {
     })
 }
 
-fn fail_timeout(effects: &Effects<'_>) -> String {
+fn fail_timeout(effects: &ServiceContext<'_>) -> String {
     // Engines support only whole seconds.
     let time = effects.asked.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
     let time = humantime::format_duration(std::time::Duration::from_secs(time));
@@ -136,17 +136,17 @@ fn fail_timeout(effects: &Effects<'_>) -> String {
 }
 
 /// The number of failures that takes an endpoint out; 0: never.
-fn fails(effects: &Effects<'_>, pool: &Pool<'_>) -> u32 {
+fn fails(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> u32 {
     effects.asked.max_fails.unwrap_or(if pool.backend.affinity.is_none() { 3 } else { 0 })
 }
 
 /// The only endpoint of a pool is always tried.
-fn if_alone(pool: &Pool<'_>) -> &'static str {
+fn if_alone(pool: &ServicePool<'_>) -> &'static str {
     let endpoints: usize = pool.backend.services.iter().map(|service| service.endpoints.len()).sum();
     if endpoints > 1 { "" } else { " (if the pool has other endpoints)" }
 }
 
-fn weight(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn weight(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let parts = pool.backend.services.iter().zip(pool.backend.shares_permille());
     let own = parts.clone().find(|(part, _)| part.id == effects.standing.service.id);
     let share = own.map_or(0, |(_, share)| share);
@@ -157,18 +157,18 @@ fn weight(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     format!("{}.{} % of the requests", share / 10, share % 10)
 }
 
-fn websockets(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn websockets(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     match pool.behind {
-        Behind::Path(_, _, route) => {
+        PoolRoute::Path(_, _, route) => {
             let own: Vec<_> = effects.asked.websocket_endpoints.iter().filter(|path| route.websockets.contains(path)).collect();
             format!("long-lived connections at {}", if own.is_empty() { "no path".to_owned() } else { list(&own) })
         }
-        Behind::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
-        Behind::Default(_) => "the default backend has no such paths".to_owned(),
+        PoolRoute::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
+        PoolRoute::Default(_) => "the default backend has no such paths".to_owned(),
     }
 }
 
-fn affinity(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn affinity(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let by_address = effects.translation.table.settings.ip_hash;
     let asked = match &effects.asked.affinity {
         Asked::Cookie(name) => Affinity::Cookie(name.clone()),
@@ -178,7 +178,7 @@ fn affinity(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let behind_vip = pool.part_of(effects.standing.service).is_some_and(|part| part.vip);
     let words = match &pool.backend.affinity {
         _ if behind_vip => "Swarm distributes clients behind the virtual IP".to_owned(),
-        Affinity::Cookie(_) if matches!(pool.behind, Behind::Passthrough(_)) => {
+        Affinity::Cookie(_) if matches!(pool.behind, PoolRoute::Passthrough(_)) => {
             "proxies cannot see the cookie, so clients are distributed over all endpoints".to_owned()
         }
         Affinity::Cookie(cookie) => format!("the cookie {cookie} keeps a client on one endpoint"),
@@ -188,8 +188,8 @@ fn affinity(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     decided(effects, pool, pool.backend.affinity == asked, words)
 }
 
-fn protocol(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
-    if let Behind::Passthrough(_) = pool.behind {
+fn protocol(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
+    if let PoolRoute::Passthrough(_) = pool.behind {
         return "TLS is passed through to the application, whatever its protocol".to_owned();
     }
     let asked = effects.asked.backend_protocol;
@@ -203,7 +203,7 @@ fn protocol(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     decided(effects, pool, really == asked, format!("proxies use {version}{tls}{follows}"))
 }
 
-fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+fn verification(effects: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let tls = pool.backend.protocol.tls.as_ref();
     let followed = match (&effects.asked.backend_verification, tls) {
         // If TLS is missing, the protocol's own label explains why.
@@ -214,7 +214,7 @@ fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         }
         _ => false,
     };
-    let passed = matches!(pool.behind, Behind::Passthrough(_));
+    let passed = matches!(pool.behind, PoolRoute::Passthrough(_));
     let closed = if passed { "connections are closed" } else { "requests are answered with 503" };
     let words = match tls {
         Some(Verification::Authority(object)) if !effects.standing.is_checkable(pool.backend) => {

@@ -1,15 +1,15 @@
 //! The outcome of each label of one service: its actual effect, and the objections to it.
 
-use super::explanation::LabelFate;
+use super::explanation::LabelEffect;
 use super::label_effects;
 use super::printable;
-use super::service_context::Effects;
+use super::service_context::ServiceContext;
 use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;
 
 /// The state of a service's labels as a whole.
-pub enum Standpoint<'a> {
+pub enum LabelsState<'a> {
     /// No label publishes the service.
     NotPublished,
     /// Labels publish it, but findings explain why it is not published.
@@ -17,11 +17,11 @@ pub enum Standpoint<'a> {
     /// No cluster publishes it.
     Unclaimed,
     /// It is published.
-    Published(Effects<'a>),
+    Published(ServiceContext<'a>),
 }
 
 /// Each label of the service that is, or seems to be, addressed to Swarmgate. `findings` are those about the service.
-pub fn fates(service: &Service, standpoint: &Standpoint<'_>, findings: &[Finding]) -> Vec<LabelFate> {
+pub fn fates(service: &Service, standpoint: &LabelsState<'_>, findings: &[Finding]) -> Vec<LabelEffect> {
     let meant = service.labels.iter().filter(|(key, _)| is_meant(key));
     meant.map(|(key, value)| fate((key, value), standpoint, findings)).collect()
 }
@@ -37,7 +37,7 @@ fn is_meant(key: &str) -> bool {
     key == "com.docker.network" || key.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
 
-fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Finding]) -> LabelFate {
+fn fate((key, value): (&str, &str), standpoint: &LabelsState<'_>, findings: &[Finding]) -> LabelEffect {
     let told = printable(access_key(key, value).unwrap_or(key));
     let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&told)).cloned().collect();
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
@@ -47,13 +47,13 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
         (None, _) => "not a Swarmgate label: no effect".to_owned(),
         (Some(_), _) if value.trim().is_empty() => "empty: the label is ignored".to_owned(),
         (Some("service_cluster"), _) => format!("selects the cluster that publishes {}", printable(value.trim())),
-        (Some(_), Standpoint::NotPublished) => "no effect: the labels do not publish the service".to_owned(),
-        (Some(_), Standpoint::Unclaimed) => "no effect: no cluster publishes the service".to_owned(),
-        (Some(_), Standpoint::Refused) => "no effect: the service is not published".to_owned(),
-        (Some(name), Standpoint::Published(published)) => qualified(name, &label_effects::of(published, name), &findings),
+        (Some(_), LabelsState::NotPublished) => "no effect: the labels do not publish the service".to_owned(),
+        (Some(_), LabelsState::Unclaimed) => "no effect: no cluster publishes the service".to_owned(),
+        (Some(_), LabelsState::Refused) => "no effect: the service is not published".to_owned(),
+        (Some(name), LabelsState::Published(published)) => qualified(name, &label_effects::of(published, name), &findings),
     };
     let (key, value) = shown(key, value);
-    LabelFate { key, value, effect, findings }
+    LabelEffect { key, value, effect, findings }
 }
 
 /// A label in a form that may be shown.

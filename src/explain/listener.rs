@@ -1,6 +1,6 @@
 //! The way from the client to a proxy: the published port, and whether a proxy is running.
 
-use super::explanation::{About, Outcome, Step};
+use super::explanation::{TraceOutcome, TraceStep, TraceSubject};
 use super::request::Request;
 use super::{Sources, client_identity, stale_endpoints, step};
 use crate::intent::cluster::Cluster;
@@ -50,11 +50,11 @@ fn spoken(scheme: Scheme) -> &'static str {
 }
 
 /// Describes the published port; the error is the outcome if there is none.
-pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>) -> Result<(), TraceOutcome> {
     let words = spoken(request.scheme);
     let Some(mapping) = mapping(cluster, request) else {
         let reason = format!("cluster {} publishes no TLS port", cluster.name);
-        return Err(Outcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or use http."));
+        return Err(TraceOutcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or use http."));
     };
     let place = match cluster.proxy.publish.mode {
         PublishMode::Ingress => "on every node (routing mesh)",
@@ -65,16 +65,16 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
     if in_front {
         let by = client_identity::says_tls_by(&cluster.settings);
         let says = format!("a load balancer in front terminates TLS, sends plain HTTP, and reports TLS by {by} (settings.clientAddress)");
-        steps.push(step(About::Listener, says));
+        steps.push(step(TraceSubject::Listener, says));
     }
     let says = format!("{words} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
     match fit(cluster, request) {
-        Fit::Exact => steps.push(step(About::Listener, says)),
+        Fit::Exact => steps.push(step(TraceSubject::Listener, says)),
         Fit::Implied => {
-            steps.push(step(About::Listener, says));
+            steps.push(step(TraceSubject::Listener, says));
             let port = request.port();
             steps.push(step(
-                About::Listener,
+                TraceSubject::Listener,
                 format!("port {port} does not belong to this cluster: a request gets here only if a load balancer in front forwards it"),
             ));
         }
@@ -82,12 +82,12 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
     }
     if request.scheme == Scheme::Https && cluster.has_front() && !in_front && request.sent.is_none() {
         let says = "if the load balancer in front terminates TLS, explain its request instead: http://, with --from and its headers";
-        steps.push(step(About::Listener, says));
+        steps.push(step(TraceSubject::Listener, says));
     }
     client_identity::admit(cluster.engine, &cluster.settings, request, steps)
 }
 
-fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Outcome {
+fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> TraceOutcome {
     let publish = &cluster.proxy.publish;
     let other = publish.https.filter(|_| request.scheme == Scheme::Http).or(Some(publish.http));
     let spoken_there = other.filter(|other| other.published.get() == request.port());
@@ -98,11 +98,11 @@ fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Out
     };
     let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| behavior(cluster.engine).status_codes().plain_on_tls_port);
     let remedy = format!("Use port {} for {}.", mapping.published, spoken(request.scheme));
-    Outcome::nobody(status, reason, remedy)
+    TraceOutcome::nobody(status, reason, remedy)
 }
 
 /// Describes the proxies and what they run; the error is the outcome if there are none.
-pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<TraceStep>) -> Result<(), TraceOutcome> {
     let told = sources.status_of(&cluster.name).map(|status| from_status(cluster, status, steps));
     let running = match told {
         Some(running) => Some(running),
@@ -110,15 +110,15 @@ pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) 
     };
     if running == Some(0) {
         let reason = format!("no proxy of cluster {} is running", cluster.name);
-        return Err(Outcome::nobody(None, reason, "Run `swarmgate status` to see why."));
+        return Err(TraceOutcome::nobody(None, reason, "Run `swarmgate status` to see why."));
     }
     Ok(())
 }
 
-fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
+fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<TraceStep>) -> usize {
     let proxies: Vec<_> = status.proxies.iter().filter(|proxy| proxy.is_running()).collect();
     let current = proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
-    steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
+    steps.push(step(TraceSubject::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
     for proxy in proxies.iter().filter(|proxy| proxy.up_to_date != Some(true)) {
         let what = match (proxy.up_to_date, &proxy.rejected) {
             (None, _) => format!("has not reported lately, so its configuration is unknown{}", stale_endpoints::of_unheard(cluster)),
@@ -128,25 +128,25 @@ fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>)
             (_, Some(rejected)) => format!("runs an older one, because it rejected {rejected}"),
             (_, None) => "runs an older one and is being updated".to_owned(),
         };
-        steps.push(step(About::Proxies, format!("{} on {} {what}", proxy.task, proxy.node)));
+        steps.push(step(TraceSubject::Proxies, format!("{} on {} {what}", proxy.task, proxy.node)));
     }
-    steps.extend(status.error.iter().map(|error| step(About::Proxies, format!("the operator is stopped by an error: {error}"))));
+    steps.extend(status.error.iter().map(|error| step(TraceSubject::Proxies, format!("the operator is stopped by an error: {error}"))));
     proxies.len()
 }
 
 /// Without an operator, only the running tasks are known, if the cluster has a proxy service already.
-fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Option<usize> {
+fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<TraceStep>) -> Option<usize> {
     let label = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
     let is_proxy = |service: &&Service| {
         let ours = service.labels.contains_key(LABEL_OWNER);
         ours && label(service, LABEL_ROLE, "proxy") && label(service, LABEL_CLUSTER, cluster.name.as_str())
     };
     let Some(service) = sources.snapshot.services.values().find(is_proxy) else {
-        steps.push(step(About::Proxies, "none in the snapshot yet; the following applies once they run"));
+        steps.push(step(TraceSubject::Proxies, "none in the snapshot yet; the following applies once they run"));
         return None;
     };
     let tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id);
     let running = tasks.filter(|task| task.state == TaskState::Running).count();
-    steps.push(step(About::Proxies, format!("{running} running; only a running operator knows their configuration")));
+    steps.push(step(TraceSubject::Proxies, format!("{running} running; only a running operator knows their configuration")));
     Some(running)
 }

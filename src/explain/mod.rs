@@ -27,14 +27,14 @@ mod service_context;
 mod stale_endpoints;
 mod trace_state;
 
-pub use client_identity::{Asked, admitted};
-pub use explanation::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
-pub use held_back_labels::HeldBack;
-pub use rendered_config::{Configuration, NoConfiguration, configuration};
-pub use request::{BadUrl, Request};
-pub use request_source::{BadConnection, ProxyHeader, Sent};
+pub use client_identity::{EffectiveRequest, admitted};
+pub use explanation::{ClusterTrace, Explanation, LabelEffect, ServiceExplanation, TraceOutcome, TraceStep, TraceSubject};
+pub use held_back_labels::HeldBackLabels;
+pub use rendered_config::{RenderError, RenderedConfig, configuration};
+pub use request::{InvalidUrl, Request};
+pub use request_source::{InvalidRequestSource, ProxyHeader, RequestSource};
 pub use request_trace::explain;
-pub use route_match::{Decision, Refusal, decide};
+pub use route_match::{HandshakeRefusal, RoutingDecision, decide};
 pub use service::explain_service;
 
 use crate::intent::cluster::Cluster;
@@ -50,7 +50,7 @@ pub struct Sources<'a> {
     /// A complete snapshot of the Swarm, with the labels in use.
     pub snapshot: &'a Snapshot,
     /// The services whose current labels differ from those in use.
-    pub held: &'a [HeldBack],
+    pub held: &'a [HeldBackLabels],
     /// The report of a running operator: proxies, certificates. Without it nothing is known about either.
     pub status: Option<&'a StatusReport>,
 }
@@ -74,9 +74,9 @@ impl Sources<'_> {
 /// There is no object of that name, or no name was given and there are several to choose from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unknown(String);
+pub struct NotFound(String);
 
-impl Unknown {
+impl NotFound {
     fn new<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
         let nearest = crate::intent::suggest::nearest(name, known.clone());
         let all: Vec<&str> = known.take(NAMES_MAX).collect();
@@ -95,8 +95,8 @@ impl Unknown {
     }
 }
 
-fn step(about: About, says: impl Into<String>) -> Step {
-    Step { about, says: says.into() }
+fn step(about: TraceSubject, says: impl Into<String>) -> TraceStep {
+    TraceStep { about, says: says.into() }
 }
 
 /// The maximum number of names listed as examples.

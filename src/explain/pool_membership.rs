@@ -8,7 +8,7 @@ use crate::swarm::Service;
 use crate::types::{ContextPath, HostKey, HostPattern, RouteKey};
 
 /// A service in the table of its cluster.
-pub struct Standing<'a> {
+pub struct PoolMembership<'a> {
     /// The service.
     pub service: &'a Service,
     /// The table.
@@ -16,22 +16,22 @@ pub struct Standing<'a> {
     /// The material that is assumed valid, because secrets cannot be read here.
     pub materials: Materials,
     /// Every pool that it belongs to.
-    pub pools: Vec<Pool<'a>>,
+    pub pools: Vec<ServicePool<'a>>,
 }
 
 /// A pool that the service belongs to.
-pub struct Pool<'a> {
+pub struct ServicePool<'a> {
     /// `app.example.org/shop`.
     pub name: String,
     /// The pool.
     pub backend: &'a Backend,
     /// The route that it belongs to.
-    pub behind: Behind<'a>,
+    pub behind: PoolRoute<'a>,
 }
 
 /// The route of a pool.
 #[derive(Clone, Copy)]
-pub enum Behind<'a> {
+pub enum PoolRoute<'a> {
     /// A path of a host.
     Path(&'a HostPattern, &'a ContextPath, &'a PathRoute),
     /// A host whose TLS is passed through.
@@ -41,7 +41,7 @@ pub enum Behind<'a> {
 }
 
 /// How TLS is handled at a host.
-pub enum Tls<'a> {
+pub enum HostTls<'a> {
     /// It is passed through to these services.
     Passed(&'a Backend),
     /// Clients are shown this certificate.
@@ -52,22 +52,25 @@ pub enum Tls<'a> {
     None,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> PoolMembership<'a> {
     /// Finds the service's pools. `materials`: the usable material of the table.
     pub fn of(service: &'a Service, table: &'a RouteTable, materials: Materials) -> Self {
         let of_paths = |(host, virtual_host): (&'a HostPattern, &'a crate::route::VirtualHost)| {
-            virtual_host.paths.iter().map(move |(path, route)| Pool {
+            virtual_host.paths.iter().map(move |(path, route)| ServicePool {
                 name: RouteKey::new(host, path).to_string(),
                 backend: &route.backend,
-                behind: Behind::Path(host, path, route),
+                behind: PoolRoute::Path(host, path, route),
             })
         };
-        let passed =
-            table.passthrough.iter().map(|(host, backend)| Pool { name: host.to_string(), backend, behind: Behind::Passthrough(host) });
-        let default = table.default_backend.iter().map(|default| Pool {
+        let passed = table.passthrough.iter().map(|(host, backend)| ServicePool {
+            name: host.to_string(),
+            backend,
+            behind: PoolRoute::Passthrough(host),
+        });
+        let default = table.default_backend.iter().map(|default| ServicePool {
             name: HostKey::DefaultBackend.to_string(),
             backend: &default.backend,
-            behind: Behind::Default(default),
+            behind: PoolRoute::Default(default),
         });
         let all = table.hosts.iter().flat_map(of_paths).chain(passed).chain(default);
         let pools = all.filter(|pool| pool.part_of(service).is_some()).collect();
@@ -75,7 +78,7 @@ impl<'a> Standing<'a> {
     }
 
     /// The text for each of its pools; once, if it is the same everywhere.
-    pub fn everywhere(&self, say: impl Fn(&Pool<'a>) -> String) -> String {
+    pub fn everywhere(&self, say: impl Fn(&ServicePool<'a>) -> String) -> String {
         let mut said: Vec<(String, Vec<&str>)> = Vec::new();
         for pool in &self.pools {
             let words = say(pool);
@@ -102,7 +105,7 @@ impl<'a> Standing<'a> {
 
     /// Whether any request reaches it at all.
     pub fn gets_requests(&self) -> bool {
-        let reached = |pool: &&Pool<'a>| pool.part_of(self.service).is_some_and(|part| !part.endpoints.is_empty());
+        let reached = |pool: &&ServicePool<'a>| pool.part_of(self.service).is_some_and(|part| !part.endpoints.is_empty());
         self.pools.iter().filter(reached).any(|pool| self.is_checkable(pool.backend))
     }
 
@@ -112,33 +115,33 @@ impl<'a> Standing<'a> {
     }
 
     /// The service that decides for a pool, if it is another one.
-    pub fn decider(&self, pool: &Pool<'a>) -> Option<&'a str> {
+    pub fn decider(&self, pool: &ServicePool<'a>) -> Option<&'a str> {
         let oldest = pool.backend.services.first()?;
         (oldest.id != self.service.id).then_some(oldest.name.as_str())
     }
 
     /// How TLS is handled for a pool.
-    pub fn tls(&self, pool: &Pool<'a>) -> Tls<'a> {
+    pub fn tls(&self, pool: &ServicePool<'a>) -> HostTls<'a> {
         match pool.behind {
-            Behind::Passthrough(_) => Tls::Passed(pool.backend),
-            Behind::Default(default) => self.judged(default.tls.as_ref()),
-            Behind::Path(host, _, _) => self.tls_of(host),
+            PoolRoute::Passthrough(_) => HostTls::Passed(pool.backend),
+            PoolRoute::Default(default) => self.judged(default.tls.as_ref()),
+            PoolRoute::Path(host, _, _) => self.tls_of(host),
         }
     }
 
     /// How TLS is handled for a host.
-    pub fn tls_of(&self, host: &HostPattern) -> Tls<'a> {
+    pub fn tls_of(&self, host: &HostPattern) -> HostTls<'a> {
         if let Some(backend) = self.table.passthrough.get(host) {
-            return Tls::Passed(backend);
+            return HostTls::Passed(backend);
         }
         self.judged(self.table.hosts.get(host).and_then(|virtual_host| virtual_host.tls.as_ref()))
     }
 
-    fn judged(&self, binding: Option<&'a TlsBinding>) -> Tls<'a> {
+    fn judged(&self, binding: Option<&'a TlsBinding>) -> HostTls<'a> {
         match binding.filter(|_| self.table.https_port.is_some()) {
-            Some(binding) if self.materials.pair(binding).is_some() => Tls::Shown(binding),
-            Some(binding) => Tls::Refused(binding),
-            None => Tls::None,
+            Some(binding) if self.materials.pair(binding).is_some() => HostTls::Shown(binding),
+            Some(binding) => HostTls::Refused(binding),
+            None => HostTls::None,
         }
     }
 
@@ -148,7 +151,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-impl<'a> Pool<'a> {
+impl<'a> ServicePool<'a> {
     /// The service's part of it.
     pub fn part_of(&self, service: &Service) -> Option<&'a BackendService> {
         self.backend.services.iter().find(|part| part.id == service.id)
@@ -157,9 +160,9 @@ impl<'a> Pool<'a> {
     /// Whether the route is that of the pool.
     pub fn is_of(&self, route: &RouteReport) -> bool {
         match self.behind {
-            Behind::Path(host, path, _) => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
-            Behind::Passthrough(host) => route.kind == RouteKind::Passthrough && route.host.is(host),
-            Behind::Default(_) => route.host == HostKey::DefaultBackend,
+            PoolRoute::Path(host, path, _) => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
+            PoolRoute::Passthrough(host) => route.kind == RouteKind::Passthrough && route.host.is(host),
+            PoolRoute::Default(_) => route.host == HostKey::DefaultBackend,
         }
     }
 
@@ -170,8 +173,8 @@ impl<'a> Pool<'a> {
 
     fn host(&self) -> Option<&'a HostPattern> {
         match self.behind {
-            Behind::Path(host, _, _) | Behind::Passthrough(host) => Some(host),
-            Behind::Default(_) => None,
+            PoolRoute::Path(host, _, _) | PoolRoute::Passthrough(host) => Some(host),
+            PoolRoute::Default(_) => None,
         }
     }
 }

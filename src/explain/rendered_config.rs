@@ -6,16 +6,17 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sources, Unknown, runtime_state};
+use super::{NotFound, Sources, runtime_state};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::Rollout;
-use crate::render::{Layout, Purpose, render_in, template_fault};
+use crate::intent::cluster_spec::RolloutStrategy;
+use crate::render::{ConfigPurpose, Layout, render_in, template_fault};
 use crate::translate::translate;
 
 /// The configuration of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Configuration {
+#[schemars(rename = "Configuration")]
+pub struct RenderedConfig {
     /// The cluster.
     pub cluster: String,
     /// File name to content. The content names certificates and keys, and never contains them.
@@ -24,10 +25,10 @@ pub struct Configuration {
 
 /// Why there is no configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoConfiguration {
+pub enum RenderError {
     /// There is no such cluster.
     #[error(transparent)]
-    Unknown(#[from] Unknown),
+    Unknown(#[from] NotFound),
     /// The administrator's template fails to render.
     #[error("cluster {cluster} has no configuration: {fault}")]
     Template {
@@ -41,23 +42,23 @@ pub enum NoConfiguration {
 /// Renders the configuration of a cluster: the one that its proxies get, as far as a running operator reports what is left
 /// out; without an operator, as if all certificates were valid. The name may be omitted if there is only one cluster; the
 /// default purpose is the one that its proxies run.
-pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, NoConfiguration> {
+pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<ConfigPurpose>) -> Result<RenderedConfig, RenderError> {
     let cluster = the_one(sources, cluster)?;
     let (table, materials) = runtime_state::in_force(sources, cluster, translate(cluster, sources.snapshot).table);
     let bundle = render_in(&table, purpose.unwrap_or_else(|| own_purpose(cluster)), &Layout::default(), &materials);
     let name = cluster.name.to_string();
     match template_fault(&bundle).map(str::to_owned) {
-        Some(fault) => Err(NoConfiguration::Template { cluster: name, fault }),
-        None => Ok(Configuration { cluster: name, files: bundle.files }),
+        Some(fault) => Err(RenderError::Template { cluster: name, fault }),
+        None => Ok(RenderedConfig { cluster: name, files: bundle.files }),
     }
 }
 
 /// The purpose of the configuration that a cluster's proxies run.
-pub(super) fn own_purpose(cluster: &Cluster) -> Purpose {
-    if cluster.proxy.rollout == Rollout::Replace { Purpose::Stock } else { Purpose::Live }
+pub(super) fn own_purpose(cluster: &Cluster) -> ConfigPurpose {
+    if cluster.proxy.rollout == RolloutStrategy::Replace { ConfigPurpose::Stock } else { ConfigPurpose::Live }
 }
 
-fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, Unknown> {
+fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, NotFound> {
     let chosen = match (name, sources.clusters) {
         (None, [only]) => Some(only),
         (None, _) => None,
@@ -65,13 +66,13 @@ fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster,
     };
     let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
     chosen.ok_or_else(|| match name {
-        Some(name) => Unknown::new("cluster", name, names),
-        None => Unknown::choose_a_cluster(names),
+        Some(name) => NotFound::new("cluster", name, names),
+        None => NotFound::choose_a_cluster(names),
     })
 }
 
 /// A single file is printed unchanged; several are separated by comments, so that the output reads as one text.
-impl fmt::Display for Configuration {
+impl fmt::Display for RenderedConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, content) in &self.files {
             if self.files.len() > 1 {

@@ -2,14 +2,14 @@
 
 use url::{Host, Url};
 
-use super::request_source::Sent;
+use super::request_source::RequestSource;
 use crate::render::{BadPath, behavior};
 use crate::types::{EngineKind, Port, Scheme};
 
 /// Why a URL cannot be explained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url} is not a valid URL: {why}; use a URL such as http://app.example.org/path")]
-pub struct BadUrl {
+pub struct InvalidUrl {
     url: String,
     why: String,
 }
@@ -28,13 +28,13 @@ pub struct Request {
     /// Path and query, as sent.
     pub target: String,
     /// How it reaches a proxy, if that is described; then the scheme is that of the connection.
-    pub sent: Option<Sent>,
+    pub sent: Option<RequestSource>,
 }
 
 impl Request {
     /// Parses a URL. Without a scheme it is plain HTTP.
-    pub fn parse(text: &str) -> Result<Self, BadUrl> {
-        let bad = |why: &str| BadUrl { url: super::printable(text), why: why.to_owned() };
+    pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
+        let bad = |why: &str| InvalidUrl { url: super::printable(text), why: why.to_owned() };
         let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(whole.trim()).map_err(|error| bad(&error.to_string()))?;
         let scheme = match url.scheme() {
@@ -64,7 +64,7 @@ impl Request {
 
     /// The same request with a description of how it reaches a proxy.
     #[must_use]
-    pub fn sent(self, sent: Option<Sent>) -> Self {
+    pub fn sent(self, sent: Option<RequestSource>) -> Self {
         Self { sent, ..self }
     }
 

@@ -9,11 +9,11 @@ use crate::types::visible;
 /// An invalid description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadConnection(String);
+pub struct InvalidRequestSource(String);
 
 /// A connection to a proxy, and the request on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
+pub struct RequestSource {
     /// The peer of the connection.
     pub from: IpAddr,
     /// The header lines about the client, names in lower case.
@@ -29,9 +29,9 @@ pub struct ProxyHeader {
     pub said: Option<(IpAddr, u16)>,
 }
 
-impl Sent {
+impl RequestSource {
     /// Parses a description; `None` if nothing is described. `headers`: one on each line.
-    pub fn parse(from: Option<&str>, headers: Option<&str>, proxy: Option<&str>) -> Result<Option<Self>, BadConnection> {
+    pub fn parse(from: Option<&str>, headers: Option<&str>, proxy: Option<&str>) -> Result<Option<Self>, InvalidRequestSource> {
         let Some(from) = from else {
             let more = headers.is_some_and(|lines| !lines.trim().is_empty()) || proxy.is_some();
             let needed = "headers and a PROXY header need the source address of the connection; set it with from";
@@ -49,7 +49,7 @@ impl Sent {
     }
 }
 
-impl ReceivedRequest for Sent {
+impl ReceivedRequest for RequestSource {
     fn peer(&self) -> IpAddr {
         self.from
     }
@@ -67,7 +67,7 @@ impl ReceivedRequest for Sent {
     }
 }
 
-fn header(line: &str) -> Result<(String, String), BadConnection> {
+fn header(line: &str) -> Result<(String, String), InvalidRequestSource> {
     let split = line.split_once(':').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()));
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     match split.filter(|(name, _)| is_name(name)) {
@@ -79,7 +79,7 @@ fn header(line: &str) -> Result<(String, String), BadConnection> {
 
 impl ProxyHeader {
     /// Parses the line of version 1, the form that people write.
-    fn parse(line: &str) -> Result<Self, BadConnection> {
+    fn parse(line: &str) -> Result<Self, InvalidRequestSource> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let said = match words[..] {
             ["PROXY", "UNKNOWN", ..] => Some(None),
@@ -91,8 +91,8 @@ impl ProxyHeader {
     }
 }
 
-fn bad(why: &str) -> BadConnection {
-    BadConnection(why.to_owned())
+fn bad(why: &str) -> InvalidRequestSource {
+    InvalidRequestSource(why.to_owned())
 }
 
 #[cfg(test)]
@@ -101,13 +101,17 @@ mod tests {
 
     #[test]
     fn a_description_of_a_connection_is_parsed() {
-        assert_eq!(Sent::parse(None, None, None), Ok(None));
+        assert_eq!(RequestSource::parse(None, None, None), Ok(None));
         let headers = "Forwarded: for=1.2.3.4\n\nX-Forwarded-Proto : https \nforwarded: for=10.0.0.5";
-        let sent = Sent::parse(Some("10.0.0.5"), Some(headers), Some("PROXY TCP4 203.0.113.9 10.0.0.5 51000 443")).unwrap().unwrap();
+        let sent =
+            RequestSource::parse(Some("10.0.0.5"), Some(headers), Some("PROXY TCP4 203.0.113.9 10.0.0.5 51000 443")).unwrap().unwrap();
         assert_eq!(sent.header("forwarded").as_deref(), Some("for=1.2.3.4, for=10.0.0.5"));
         assert_eq!((sent.header("x-forwarded-proto").as_deref(), sent.header("cookie")), (Some("https"), None));
         assert_eq!(sent.proxy.unwrap().said, Some(("203.0.113.9".parse().unwrap(), 443)));
-        assert_eq!(Sent::parse(Some("::1"), None, Some("PROXY UNKNOWN")).unwrap().unwrap().proxy, Some(ProxyHeader { said: None }));
+        assert_eq!(
+            RequestSource::parse(Some("::1"), None, Some("PROXY UNKNOWN")).unwrap().unwrap().proxy,
+            Some(ProxyHeader { said: None })
+        );
     }
 
     #[test]
@@ -119,7 +123,7 @@ mod tests {
             (Some("::1"), Some("Host: x"), None, "comes from the URL"),
             (Some("::1"), None, Some("PROXY TCP4 1.2.3.4"), "is not a valid PROXY header"),
         ] {
-            let told = Sent::parse(from, headers, proxy).unwrap_err().to_string();
+            let told = RequestSource::parse(from, headers, proxy).unwrap_err().to_string();
             assert!(told.contains(why), "{told}");
         }
     }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::client_identity::{self, Asked};
-use super::explanation::{About, ClusterWalk, Explanation, Outcome};
+use super::client_identity::{self, EffectiveRequest};
+use super::explanation::{ClusterTrace, Explanation, TraceOutcome, TraceSubject};
 use super::request::Request;
-use super::route_match::{Decision, Refusal, decide};
-use super::trace_state::Walk;
+use super::route_match::{HandshakeRefusal, RoutingDecision, decide};
+use super::trace_state::TraceState;
 use super::{
-    Sources, Unknown, findings, held_back_labels, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
+    NotFound, Sources, findings, held_back_labels, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
 };
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
@@ -20,38 +20,38 @@ use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 use listener::Fit;
 
 /// Explains a request in one cluster, or compares all clusters.
-pub fn explain(sources: &Sources<'_>, request: &Request, cluster: Option<&str>) -> Result<Explanation, Unknown> {
-    let mut walks: Vec<(Fit, ClusterWalk)> = chosen(sources, cluster)?.into_iter().map(|one| walk(sources, one, request)).collect();
+pub fn explain(sources: &Sources<'_>, request: &Request, cluster: Option<&str>) -> Result<Explanation, NotFound> {
+    let mut walks: Vec<(Fit, ClusterTrace)> = chosen(sources, cluster)?.into_iter().map(|one| walk(sources, one, request)).collect();
     walks.sort_by(|(a, walk), (b, other)| (a, &walk.cluster).cmp(&(b, &other.cluster)));
     let best = walks.first().map(|(fit, _)| *fit);
     // If a cluster publishes exactly this port, the request is not meant for the others.
     for (fit, walk) in &mut walks {
         walk.listens = *fit != Fit::None && Some(*fit) == best;
     }
-    let clusters: Vec<ClusterWalk> = walks.into_iter().map(|(_, walk)| walk).collect();
+    let clusters: Vec<ClusterTrace> = walks.into_iter().map(|(_, walk)| walk).collect();
     let reached = clusters.iter().any(|walk| walk.listens && walk.outcome.is_reached());
     Ok(Explanation { url: request.url(), reached, clusters })
 }
 
-fn chosen<'a>(sources: &Sources<'a>, cluster: Option<&str>) -> Result<Vec<&'a Cluster>, Unknown> {
+fn chosen<'a>(sources: &Sources<'a>, cluster: Option<&str>) -> Result<Vec<&'a Cluster>, NotFound> {
     let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
     let Some(name) = cluster else {
-        let none = || Unknown::new("cluster", "to explain with", names.clone());
+        let none = || NotFound::new("cluster", "to explain with", names.clone());
         return if sources.clusters.is_empty() { Err(none()) } else { Ok(sources.clusters.iter().collect()) };
     };
     let found = sources.clusters.iter().find(|cluster| cluster.name.as_str() == name);
-    found.map(|cluster| vec![cluster]).ok_or_else(|| Unknown::new("cluster", name, names))
+    found.map(|cluster| vec![cluster]).ok_or_else(|| NotFound::new("cluster", name, names))
 }
 
-fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterWalk) {
+fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterTrace) {
     let mut translation = translate(cluster, sources.snapshot);
     translation.table = runtime_state::routes_in_force(sources, cluster, translation.table);
     let materials = Materials::assumed(&translation.table);
-    let mut walk = Walk {
+    let mut walk = TraceState {
         sources,
         cluster,
         request,
-        asked: Asked::of(cluster.engine, &cluster.settings, request),
+        asked: EffectiveRequest::of(cluster.engine, &cluster.settings, request),
         translation: &translation,
         materials: &materials,
         steps: Vec::new(),
@@ -65,9 +65,9 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     told.extend(findings::about(sources, cluster, &translation, &concerned));
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
-    let Walk { steps, route, .. } = walk;
+    let TraceState { steps, route, .. } = walk;
     let caveat = super::custom_template::caveat(sources, cluster, &translation);
-    let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
+    let walk = ClusterTrace { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
     (listener::fit(cluster, request), walk)
 }
 
@@ -77,9 +77,9 @@ fn dedup(findings: &mut Vec<Finding>) {
     findings.retain(|finding| seen.insert(finding.clone()));
 }
 
-impl Walk<'_> {
+impl TraceState<'_> {
     /// The error is the outcome if the walk ends before an answer.
-    fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+    fn through(&mut self, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
         client_identity::tell(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
         // The rest of the walk is worth knowing even if there is no proxy.
@@ -93,14 +93,16 @@ impl Walk<'_> {
         behavior(self.translation.table.engine)
     }
 
-    fn answer(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+    fn answer(&mut self, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
         match decide(&self.translation.table, self.materials, self.request, self.asked.scheme) {
-            Decision::Refused(refusal) => Err(self.refused(&refusal, told)),
-            Decision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
-            Decision::BadPath(why) => Err(Outcome::nobody(Some(self.behavior().status_codes().bad_path), why, "Correct the URL.")),
-            Decision::UnknownHost => Err(self.unknown_host(told)),
-            Decision::Default(default) => self.default_backend(default, told),
-            Decision::Place(pattern, host, place) => {
+            RoutingDecision::Refused(refusal) => Err(self.refused(&refusal, told)),
+            RoutingDecision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
+            RoutingDecision::BadPath(why) => {
+                Err(TraceOutcome::nobody(Some(self.behavior().status_codes().bad_path), why, "Correct the URL."))
+            }
+            RoutingDecision::UnknownHost => Err(self.unknown_host(told)),
+            RoutingDecision::Default(default) => self.default_backend(default, told),
+            RoutingDecision::Place(pattern, host, place) => {
                 self.note_host(&pattern);
                 if let Some(binding) = host.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
                     self.certificate(&HostKey::from(&pattern), binding)?;
@@ -112,7 +114,7 @@ impl Walk<'_> {
     }
 
     /// The services whose findings matter: those behind the route, or all of the host if there is no answer.
-    fn concerned(&self, outcome: &Outcome) -> BTreeSet<String> {
+    fn concerned(&self, outcome: &TraceOutcome) -> BTreeSet<String> {
         let behind = self.route.iter().filter(|_| outcome.is_reached()).flat_map(|route| &route.services);
         let behind: BTreeSet<String> = behind.map(|service| service.service.clone()).collect();
         if behind.is_empty() { self.pattern.iter().flat_map(|pattern| self.services_with("hosts", pattern)).collect() } else { behind }
@@ -125,14 +127,14 @@ impl Walk<'_> {
         } else {
             format!("{pattern}, published by exact name")
         };
-        self.steps.push(step(About::Host, says));
+        self.steps.push(step(TraceSubject::Host, says));
         for (service, why) in findings::left_out(self.sources, self.translation, &self.request.host) {
-            self.steps.push(step(About::Host, format!("{service} also requests this host, but is not admitted: {why}")));
+            self.steps.push(step(TraceSubject::Host, format!("{service} also requests this host, but is not admitted: {why}")));
         }
     }
 
     /// Describes a certificate; the operator knows more than its name. The error: it cannot be used.
-    fn certificate(&mut self, host: &HostKey, binding: &TlsBinding) -> Result<(), Outcome> {
+    fn certificate(&mut self, host: &HostKey, binding: &TlsBinding) -> Result<(), TraceOutcome> {
         let status = self.sources.status_of(&self.cluster.name);
         let reports = status.into_iter().flat_map(|status| &status.routes);
         let report = reports.filter(|route| route.host == *host).find_map(|route| route.tls.clone());
@@ -144,48 +146,49 @@ impl Walk<'_> {
         });
         let state_words = if state == TlsState::Unknown { "only a running operator knows whether it is valid" } else { state.as_str() };
         let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
-        self.steps.push(step(About::Tls, format!("certificate in secret {}{key}: {state_words}{until}", binding.certificate.name)));
+        self.steps.push(step(TraceSubject::Tls, format!("certificate in secret {}{key}: {state_words}{until}", binding.certificate.name)));
         if state.is_usable() {
             return Ok(());
         }
         let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");
-        Err(Outcome::nobody(None, reason, "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name."))
+        Err(TraceOutcome::nobody(None, reason, "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name."))
     }
 
-    fn refused(&mut self, refusal: &Refusal<'_>, told: &mut Vec<Finding>) -> Outcome {
+    fn refused(&mut self, refusal: &HandshakeRefusal<'_>, told: &mut Vec<Finding>) -> TraceOutcome {
         let refused = "the TLS handshake is refused";
         // On a connection that was opened for another host there is no handshake to refuse.
         let status = self.behavior().status_codes().misdirected;
-        self.steps.push(step(About::Tls, format!("refused; over a connection that was opened for another host, the answer is {status}")));
+        self.steps
+            .push(step(TraceSubject::Tls, format!("refused; over a connection that was opened for another host, the answer is {status}")));
         match refusal {
-            Refusal::NoName => {
+            HandshakeRefusal::NoName => {
                 let reason = format!("{refused}: a client that connects to an address sends no server name, so no certificate is chosen");
-                Outcome::nobody(None, reason, "Use a host name.")
+                TraceOutcome::nobody(None, reason, "Use a host name.")
             }
-            Refusal::UnknownHost => {
+            HandshakeRefusal::UnknownHost => {
                 let reason = format!("{refused}: {}", self.unpublished(told));
-                Outcome::nobody(None, reason, self.remedy_for_host())
+                TraceOutcome::nobody(None, reason, self.remedy_for_host())
             }
-            Refusal::PlainOnly(pattern) => {
+            HandshakeRefusal::PlainOnly(pattern) => {
                 self.note_host(pattern);
                 let reason = format!("{refused}: {pattern} is published over plain HTTP only");
-                Outcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or use http.")
+                TraceOutcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or use http.")
             }
-            Refusal::BadMaterial(pattern, binding) => {
+            HandshakeRefusal::BadMaterial(pattern, binding) => {
                 self.note_host(pattern);
                 let missing: Vec<_> = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
                 let names = missing.join(" and ");
                 let reason = format!("{refused}: {pattern} has no certificate, because the service has no access to a secret {names}");
                 let hint = "Create it with `docker secret create`, or use its full name.";
-                Outcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
+                TraceOutcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
             }
         }
     }
 
-    fn unknown_host(&mut self, told: &mut Vec<Finding>) -> Outcome {
+    fn unknown_host(&mut self, told: &mut Vec<Finding>) -> TraceOutcome {
         let reason = self.unpublished(told);
         let remedy = self.remedy_for_host();
-        Outcome::nobody(Some(503), reason, remedy)
+        TraceOutcome::nobody(Some(503), reason, remedy)
     }
 
     /// States that the host is not published, and which services ask for it.
@@ -196,7 +199,7 @@ impl Walk<'_> {
             return format!("{pattern} is published over TLS only, which is passed through");
         }
         for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
-            self.steps.push(step(About::Host, format!("service {} requests {host}: {}", claimant.service, claimant.why)));
+            self.steps.push(step(TraceSubject::Host, format!("service {} requests {host}: {}", claimant.service, claimant.why)));
             told.extend(claimant.findings);
         }
         if !closed && self.is_over_limit() {
@@ -244,18 +247,18 @@ impl Walk<'_> {
         }
     }
 
-    fn passthrough(&mut self, pattern: &HostPattern, pool: &Backend) -> Result<Outcome, Outcome> {
+    fn passthrough(&mut self, pattern: &HostPattern, pool: &Backend) -> Result<TraceOutcome, TraceOutcome> {
         self.note_host(pattern);
-        self.steps.push(step(About::Tls, "passed through by server name: the application presents its own certificate"));
+        self.steps.push(step(TraceSubject::Tls, "passed through by server name: the application presents its own certificate"));
         self.route = self.report(&RouteKey::site(pattern), RouteKind::Passthrough);
         self.pool(pool, "the connection is closed")?;
-        self.steps.push(step(About::Protocol, "any protocol over TLS; proxies see no path and add no headers"));
-        Ok(Outcome::Application { services: self.names_of(pool), target: None })
+        self.steps.push(step(TraceSubject::Protocol, "any protocol over TLS; proxies see no path and add no headers"));
+        Ok(TraceOutcome::Application { services: self.names_of(pool), target: None })
     }
 
-    fn default_backend(&mut self, default: &DefaultBackend, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+    fn default_backend(&mut self, default: &DefaultBackend, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
         let reason = self.unpublished(told);
-        self.steps.push(step(About::Host, format!("{reason}; the default backend answers")));
+        self.steps.push(step(TraceSubject::Host, format!("{reason}; the default backend answers")));
         if let Some(binding) = default.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
             self.certificate(&HostKey::DefaultBackend, binding)?;
             stale_endpoints::judge_default_tls(self.sources, self.cluster, &mut self.steps)?;
@@ -266,6 +269,6 @@ impl Walk<'_> {
         }
         self.pool(&default.backend, "503")?;
         route_backend::manner(&default.backend, &self.translation.table, &mut self.steps);
-        Ok(Outcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
+        Ok(TraceOutcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
     }
 }

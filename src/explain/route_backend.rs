@@ -3,25 +3,25 @@
 
 use std::fmt;
 
-use super::explanation::{About, Step};
+use super::explanation::{TraceStep, TraceSubject};
 use super::{printable_line, step};
 use crate::render::{Behavior, RetryRule, behavior};
 use crate::report::{EndpointReport, EndpointState, RouteKind, RouteReport, RouteState, ServiceReport};
 use crate::route::{Affinity, Application, Backend, BackendService, EngineSettings, RouteTable, Verification};
 
 /// Describes the services of a route and all their endpoints.
-pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<Step>) {
+pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<TraceStep>) {
     let reports = |service: &BackendService| route.and_then(|route| route.services.iter().find(|r| r.service == service.name.as_str()));
     let shares = backend.shares_permille();
     for (service, share) in backend.services.iter().zip(shares) {
-        steps.push(step(About::Service, service_words(service, share)));
+        steps.push(step(TraceSubject::Service, service_words(service, share)));
         for endpoint in reports(service).into_iter().flat_map(|report| &report.endpoints) {
             steps.push(endpoint_step(endpoint));
         }
     }
     let in_pool = |report: &&ServiceReport| backend.services.iter().any(|service| service.name.as_str() == report.service);
     for closed in route.into_iter().flat_map(|route| &route.services).filter(|report| !in_pool(report)) {
-        steps.push(step(About::Service, format!("{}: closed, so it gets no requests", closed.service)));
+        steps.push(step(TraceSubject::Service, format!("{}: closed, so it gets no requests", closed.service)));
         steps.extend(closed.endpoints.iter().map(endpoint_step));
     }
 }
@@ -37,12 +37,13 @@ fn service_words(service: &BackendService, share: u16) -> String {
     format!("{}: {}.{} % of the requests{weight}, {kind}, port {}", service.name, share / 10, share % 10, service.port)
 }
 
-fn endpoint_step(endpoint: &EndpointReport) -> Step {
+fn endpoint_step(endpoint: &EndpointReport) -> TraceStep {
     match endpoint.state {
-        EndpointState::Active => step(About::Endpoint, endpoint_words(endpoint)),
-        EndpointState::Excluded => {
-            step(About::Excluded, format!("{}: {}", endpoint_words(endpoint), endpoint.reason.as_deref().unwrap_or("reason unknown")))
-        }
+        EndpointState::Active => step(TraceSubject::Endpoint, endpoint_words(endpoint)),
+        EndpointState::Excluded => step(
+            TraceSubject::Excluded,
+            format!("{}: {}", endpoint_words(endpoint), endpoint.reason.as_deref().unwrap_or("reason unknown")),
+        ),
     }
 }
 
@@ -54,25 +55,25 @@ fn endpoint_words(endpoint: &EndpointReport) -> String {
 }
 
 /// Describes how the application is contacted, apart from its address.
-pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<Step>) {
+pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<TraceStep>) {
     let (settings, engine) = (&table.settings, behavior(table.engine));
-    steps.push(step(About::Protocol, protocol(backend)));
-    steps.push(step(About::Affinity, affinity(backend)));
-    steps.push(step(About::Retries, retries(backend, engine, settings)));
+    steps.push(step(TraceSubject::Protocol, protocol(backend)));
+    steps.push(step(TraceSubject::Affinity, affinity(backend)));
+    steps.push(step(TraceSubject::Retries, retries(backend, engine, settings)));
     let added = engine.request_headers(settings, backend.protocol.http2);
-    steps.push(step(About::Headers, format!("to the application: {}", added.join(", "))));
+    steps.push(step(TraceSubject::Headers, format!("to the application: {}", added.join(", "))));
     if settings.hide_info_headers {
-        steps.push(step(About::Headers, "to the client: none (settings.hideInfoHeaders)"));
+        steps.push(step(TraceSubject::Headers, "to the client: none (settings.hideInfoHeaders)"));
     } else {
-        steps.push(step(About::Headers, format!("to the client: {}", engine.info_headers(settings).join(", "))));
+        steps.push(step(TraceSubject::Headers, format!("to the client: {}", engine.info_headers(settings).join(", "))));
     }
 }
 
 /// Describes how upgrades and long streams are handled.
-pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: &mut Vec<Step>) {
+pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: &mut Vec<TraceStep>) {
     let http2 = application.route.backend.protocol.http2;
     if !http2 {
-        steps.push(step(About::Websockets, "upgraded on request"));
+        steps.push(step(TraceSubject::Websockets, "upgraded on request"));
     }
     let why = match (http2, application.long_lived) {
         (true, _) => "proxies use HTTP/2 to the application",
@@ -84,7 +85,7 @@ pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: 
         ms => format!("for {}", humantime::format_duration(EngineSettings::millis(ms))),
     };
     let says = format!("both directions are passed on without buffering, of any size, and may be idle {silence} ({why})");
-    steps.push(step(About::Streams, says));
+    steps.push(step(TraceSubject::Streams, says));
 }
 
 fn protocol(backend: &Backend) -> String {

@@ -4,7 +4,7 @@
 use super::misleading_paths::may_lead_elsewhere;
 use super::request::Request;
 use crate::render::{BadPath, Materials};
-use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBinding, VirtualHost};
+use crate::route::{Backend, DefaultBackend, PathAction, PathMatch, RouteTable, TlsBinding, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
 /// Why a path is refused although the engines themselves would accept it.
@@ -12,9 +12,9 @@ const MISLEADING: &str = "an application may resolve this path to one outside th
 
 /// How a request is handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision<'a> {
+pub enum RoutingDecision<'a> {
     /// The TLS handshake is refused.
-    Refused(Refusal<'a>),
+    Refused(HandshakeRefusal<'a>),
     /// The connection is passed on unchanged.
     Passthrough(HostPattern, &'a Backend),
     /// The path is answered with 400 before any route is considered.
@@ -24,12 +24,12 @@ pub enum Decision<'a> {
     /// The default backend answers.
     Default(&'a DefaultBackend),
     /// A place of a published host answers.
-    Place(HostPattern, &'a VirtualHost, Place<'a>),
+    Place(HostPattern, &'a VirtualHost, PathMatch<'a>),
 }
 
 /// Why a TLS handshake is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal<'a> {
+pub enum HandshakeRefusal<'a> {
     /// The client names no host, because it was given an address.
     NoName,
     /// The host is not published.
@@ -48,7 +48,7 @@ struct RequestView<'r> {
 }
 
 /// Decides. `scheme`: the one that the client used, whatever the connection.
-pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
+pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> RoutingDecision<'a> {
     // TLS can only terminate in front if a load balancer states that it did.
     let view = &RequestView { request, path: &request.path(table.engine), scheme };
     let ends_in_front = table.https_port.is_none() && table.settings.client_address.is_some() && request.sent.is_none();
@@ -58,7 +58,7 @@ pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Reques
     }
 }
 
-fn decide_plain<'a>(table: &'a RouteTable, view: &RequestView<'_>) -> Decision<'a> {
+fn decide_plain<'a>(table: &'a RouteTable, view: &RequestView<'_>) -> RoutingDecision<'a> {
     // An exact name takes precedence over a wildcard, even if it is passed through and answers nothing here.
     for pattern in HostPattern::fitting(&view.request.host) {
         if let Some(host) = table.hosts.get(&pattern) {
@@ -71,31 +71,31 @@ fn decide_plain<'a>(table: &'a RouteTable, view: &RequestView<'_>) -> Decision<'
     at_default(table.default_backend.as_ref(), view)
 }
 
-fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, view: &RequestView<'_>) -> Decision<'a> {
+fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, view: &RequestView<'_>) -> RoutingDecision<'a> {
     let default = table.default_backend.as_ref().filter(|default| is_good(default.tls.as_ref(), materials));
     if !view.request.is_name {
-        return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), view));
+        return default.map_or(RoutingDecision::Refused(HandshakeRefusal::NoName), |default| at_default(Some(default), view));
     }
     for pattern in HostPattern::fitting(&view.request.host) {
         if let Some(backend) = table.passthrough.get(&pattern) {
-            return Decision::Passthrough(pattern, backend);
+            return RoutingDecision::Passthrough(pattern, backend);
         }
         if let Some(host) = table.hosts.get(&pattern) {
             return terminated(pattern, host, materials, view);
         }
         if table.closed.contains(&pattern) {
-            return Decision::Refused(Refusal::UnknownHost);
+            return RoutingDecision::Refused(HandshakeRefusal::UnknownHost);
         }
     }
-    default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), view))
+    default.map_or(RoutingDecision::Refused(HandshakeRefusal::UnknownHost), |default| at_default(Some(default), view))
 }
 
 /// A published host answers itself or not at all; a wildcard or the default backend never answers for it.
-fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Materials, view: &RequestView<'_>) -> Decision<'a> {
+fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Materials, view: &RequestView<'_>) -> RoutingDecision<'a> {
     match &host.tls {
         Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, view),
-        Some(binding) => Decision::Refused(Refusal::BadMaterial(pattern, binding)),
-        None => Decision::Refused(Refusal::PlainOnly(pattern)),
+        Some(binding) => RoutingDecision::Refused(HandshakeRefusal::BadMaterial(pattern, binding)),
+        None => RoutingDecision::Refused(HandshakeRefusal::PlainOnly(pattern)),
     }
 }
 
@@ -103,21 +103,23 @@ fn is_good(binding: Option<&TlsBinding>, materials: &Materials) -> bool {
     binding.is_some_and(|binding| materials.pair(binding).is_some())
 }
 
-fn at_default<'a>(default: Option<&'a DefaultBackend>, view: &RequestView<'_>) -> Decision<'a> {
+fn at_default<'a>(default: Option<&'a DefaultBackend>, view: &RequestView<'_>) -> RoutingDecision<'a> {
     match (view.path, default) {
-        (Err(bad), _) => Decision::BadPath(bad.to_string()),
-        (Ok(_), Some(default)) => Decision::Default(default),
-        (Ok(_), None) => Decision::UnknownHost,
+        (Err(bad), _) => RoutingDecision::BadPath(bad.to_string()),
+        (Ok(_), Some(default)) => RoutingDecision::Default(default),
+        (Ok(_), None) => RoutingDecision::UnknownHost,
     }
 }
 
-fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, view: &RequestView<'_>) -> Decision<'a> {
+fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, view: &RequestView<'_>) -> RoutingDecision<'a> {
     match view.path {
-        Err(bad) => Decision::BadPath(bad.to_string()),
-        Ok(_) if host.is_shared_by_path() && may_lead_elsewhere(view.request.asked_path()) => Decision::BadPath(MISLEADING.to_owned()),
+        Err(bad) => RoutingDecision::BadPath(bad.to_string()),
+        Ok(_) if host.is_shared_by_path() && may_lead_elsewhere(view.request.asked_path()) => {
+            RoutingDecision::BadPath(MISLEADING.to_owned())
+        }
         Ok(path) => {
-            let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
-            Decision::Place(pattern, host, host.place_of(view.scheme, path).unwrap_or_else(unknown))
+            let unknown = || PathMatch { path: ContextPath::root(), answer: PathAction::NoRoute };
+            RoutingDecision::Place(pattern, host, host.place_of(view.scheme, path).unwrap_or_else(unknown))
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Sources;
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{ClusterStatus, Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
-use crate::route::{Part, RouteTable};
+use crate::route::{QuarantineUnit, RouteTable};
 use crate::translate::backend_of;
 use crate::types::HostKey;
 
@@ -24,7 +24,7 @@ pub(super) fn is_template_left_out(sources: &Sources<'_>, cluster: &Cluster) -> 
 /// The table in which routes that are left out have their actual answers.
 pub(super) fn routes_in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> RouteTable {
     let Some(status) = sources.status_of(&cluster.name) else { return table };
-    let parts: BTreeSet<Part> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).map(part).collect();
+    let parts: BTreeSet<QuarantineUnit> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).map(part).collect();
     if parts.is_empty() { table } else { table.muted(&parts) }
 }
 
@@ -60,13 +60,13 @@ fn is_good(status: &ClusterStatus, host: &HostKey) -> bool {
     told.is_none_or(|tls| tls.state.is_usable())
 }
 
-fn part(route: &RouteReport) -> Part {
-    let HostKey::Host(host) = &route.host else { return Part::DefaultBackend };
+fn part(route: &RouteReport) -> QuarantineUnit {
+    let HostKey::Host(host) = &route.host else { return QuarantineUnit::DefaultBackend };
     let host = host.clone();
     match route.kind {
-        RouteKind::Http => Part::Route { host, path: route.path.clone() },
-        RouteKind::Passthrough => Part::Passthrough { host },
-        RouteKind::Redirect => Part::Redirects { host },
+        RouteKind::Http => QuarantineUnit::Route { host, path: route.path.clone() },
+        RouteKind::Passthrough => QuarantineUnit::Passthrough { host },
+        RouteKind::Redirect => QuarantineUnit::Redirects { host },
     }
 }
 
@@ -77,10 +77,13 @@ fn settings_left_out<'a>(status: &'a ClusterStatus, cluster: &Cluster) -> impl I
     told.filter_map(|finding| Some((finding.field.as_deref()?.strip_prefix("spec.settings.")?, finding.value.as_deref())))
 }
 
-fn is_setting(part: &Part, field: &str, value: Option<&str>) -> bool {
+fn is_setting(part: &QuarantineUnit, field: &str, value: Option<&str>) -> bool {
     match part {
-        Part::Template => field == "template",
-        Part::Line { list, line } => field == list.field() && value == Some(line.to_string().as_str()),
-        Part::DefaultBackend | Part::Passthrough { .. } | Part::Redirects { .. } | Part::Route { .. } => false,
+        QuarantineUnit::Template => field == "template",
+        QuarantineUnit::Line { list, line } => field == list.field() && value == Some(line.to_string().as_str()),
+        QuarantineUnit::DefaultBackend
+        | QuarantineUnit::Passthrough { .. }
+        | QuarantineUnit::Redirects { .. }
+        | QuarantineUnit::Route { .. } => false,
     }
 }

@@ -2,10 +2,10 @@
 
 use super::explanation::ServiceExplanation;
 use super::findings::of_no_cluster;
-use super::labels::Standpoint;
-use super::pool_membership::Standing;
-use super::service_context::Effects;
-use super::{Sources, Unknown, custom_template, held_back_labels, labels, printable, runtime_state};
+use super::labels::LabelsState;
+use super::pool_membership::PoolMembership;
+use super::service_context::ServiceContext;
+use super::{NotFound, Sources, custom_template, held_back_labels, labels, printable, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
@@ -15,11 +15,11 @@ use crate::translate::{Translation, is_application, is_claimed_by, translate};
 use crate::types::NetworkId;
 
 /// Explains a service, found by name or id.
-pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExplanation, Unknown> {
+pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExplanation, NotFound> {
     let services = || sources.snapshot.services.values();
     let found = services().find(|service| service.name == name || service.id.0 == name);
     let service = found.ok_or_else(|| {
-        Unknown::new("service", name, services().filter(|service| is_disclosed(&service.labels)).map(|service| service.name.as_str()))
+        NotFound::new("service", name, services().filter(|service| is_disclosed(&service.labels)).map(|service| service.name.as_str()))
     })?;
     let cluster = sources.clusters.iter().find(|cluster| is_claimed_by(cluster, service));
     let translation = cluster.map(|cluster| translate(cluster, sources.snapshot));
@@ -55,15 +55,15 @@ fn standpoint<'a>(
     world: Option<(&'a Cluster, &'a Translation)>,
     reading: &'a LabelReading,
     routes: &'a [RouteReport],
-) -> Standpoint<'a> {
+) -> LabelsState<'a> {
     match (reading, world) {
-        (LabelReading::NotPublished, _) => Standpoint::NotPublished,
-        (LabelReading::Published(_), None) => Standpoint::Unclaimed,
+        (LabelReading::NotPublished, _) => LabelsState::NotPublished,
+        (LabelReading::Published(_), None) => LabelsState::Unclaimed,
         (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
-            let standing = Standing::of(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
-            Standpoint::Published(Effects { sources, cluster, translation, asked, standing, routes })
+            let standing = PoolMembership::of(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
+            LabelsState::Published(ServiceContext { sources, cluster, translation, asked, standing, routes })
         }
-        (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => Standpoint::Refused,
+        (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => LabelsState::Refused,
     }
 }
 
@@ -97,13 +97,13 @@ fn routes(
     };
     let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
     let Some(translation) = translation else { return Vec::new() };
-    let standing = Standing::of(service, &translation.table, Materials::assumed(&translation.table));
+    let standing = PoolMembership::of(service, &translation.table, Materials::assumed(&translation.table));
     let own = translation.routes.iter().filter(|route| its_own(route)).map(newest);
     own.map(|route| unless_unchecked(&standing, route)).collect()
 }
 
 /// An application that cannot be checked as configured gets no requests, even if its tasks run.
-fn unless_unchecked(standing: &Standing<'_>, route: RouteReport) -> RouteReport {
+fn unless_unchecked(standing: &PoolMembership<'_>, route: RouteReport) -> RouteReport {
     let pools = standing.pools.iter().filter(|pool| pool.is_of(&route));
     let unchecked = pools.map(|pool| pool.backend).find(|backend| !standing.is_checkable(backend));
     if unchecked.is_none() || route.state != RouteState::Served {

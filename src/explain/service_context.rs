@@ -1,14 +1,14 @@
 //! A published service with everything that its labels are compared with, and the texts that all label effects share.
 
 use super::Sources;
-use super::pool_membership::{Pool, Standing};
+use super::pool_membership::{PoolMembership, ServicePool};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::ServiceLabels;
 use crate::report::RouteReport;
 use crate::translate::Translation;
 
 /// A published service and everything that its labels are compared with.
-pub struct Effects<'a> {
+pub struct ServiceContext<'a> {
     /// Clusters and Swarm.
     pub sources: &'a Sources<'a>,
     /// Its cluster.
@@ -18,13 +18,13 @@ pub struct Effects<'a> {
     /// What its labels ask for.
     pub asked: &'a ServiceLabels,
     /// What it gets.
-    pub standing: Standing<'a>,
+    pub standing: PoolMembership<'a>,
     /// Its routes, as the operator reports them if there is one.
     pub routes: &'a [RouteReport],
 }
 
 /// The effective setting of a pool, and the service that it comes from if this service asks for something else.
-pub(super) fn decided(effects: &Effects<'_>, pool: &Pool<'_>, followed: bool, words: String) -> String {
+pub(super) fn decided(effects: &ServiceContext<'_>, pool: &ServicePool<'_>, followed: bool, words: String) -> String {
     match effects.standing.decider(pool).filter(|_| !followed) {
         Some(oldest) => format!("overruled by {oldest}: {words}"),
         None => words,

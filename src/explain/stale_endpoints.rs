@@ -2,10 +2,10 @@
 //! than `settings.controlPlaneTimeout` (docs/silence.md). A running operator knows which proxies do; without one, only the
 //! possible effect on a pool is explained. Never claims an answer from an endpoint that those proxies do not use.
 
-use super::explanation::{About, Outcome, Step};
+use super::explanation::{TraceOutcome, TraceStep, TraceSubject};
 use super::{Sources, step};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::render::{answers_by_name, is_found_by_name};
 use crate::report::ProxyTaskReport;
 use crate::route::{Backend, BackendService, EngineSettings};
@@ -13,12 +13,12 @@ use crate::types::ConfigSource;
 
 /// The running proxies, and how many of them resolve endpoints by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ByName {
+pub(super) struct ProxyResolution {
     proxies: usize,
     running: usize,
 }
 
-impl ByName {
+impl ProxyResolution {
     /// The numbers reported by a running operator; `None` without one.
     pub fn of(sources: &Sources<'_>, cluster: &Cluster) -> Option<Self> {
         let status = sources.status_of(&cluster.name)?;
@@ -46,7 +46,7 @@ fn is_by_name(proxy: &ProxyTaskReport) -> bool {
 
 /// Whether the cluster's proxies ever switch to names.
 fn is_possible(cluster: &Cluster) -> bool {
-    cluster.proxy.rollout == Rollout::Live && cluster.settings.control_plane_timeout_ms > 0
+    cluster.proxy.rollout == RolloutStrategy::Live && cluster.settings.control_plane_timeout_ms > 0
 }
 
 /// How long the control plane may be silent, in words.
@@ -68,18 +68,18 @@ pub(super) fn judge(
     (sources, cluster): (&Sources<'_>, &Cluster),
     pool: &Backend,
     (status, answer): (Option<u16>, &str),
-    steps: &mut Vec<Step>,
-) -> Result<(), Outcome> {
-    match ByName::of(sources, cluster) {
+    steps: &mut Vec<TraceStep>,
+) -> Result<(), TraceOutcome> {
+    match ProxyResolution::of(sources, cluster) {
         Some(by_name) if by_name.any() => {
-            steps.extend(pool.services.iter().map(|service| step(About::Service, told(service, by_name))));
+            steps.extend(pool.services.iter().map(|service| step(TraceSubject::Service, told(service, by_name))));
             if answers_by_name(cluster.engine, pool) {
                 return Ok(());
             }
             if by_name.all() {
                 return Err(nobody(pool, status));
             }
-            steps.push(step(About::Proxies, format!("for requests through {}, {answer}", by_name.words())));
+            steps.push(step(TraceSubject::Proxies, format!("for requests through {}, {answer}", by_name.words())));
         }
         None if is_possible(cluster) => steps.extend(would_be_lost(cluster, pool, answer)),
         Some(_) | None => {}
@@ -87,7 +87,7 @@ pub(super) fn judge(
     Ok(())
 }
 
-fn told(service: &BackendService, by_name: ByName) -> String {
+fn told(service: &BackendService, by_name: ProxyResolution) -> String {
     let (name, proxies) = (&service.name, by_name.words());
     if !is_found_by_name(service) {
         return format!("{name}: no requests from {proxies}, which find endpoints by name, because {NOT_BY_NAME}");
@@ -106,7 +106,7 @@ fn told(service: &BackendService, by_name: ByName) -> String {
 /// Why the owner of an address is unknown.
 const NOT_BY_NAME: &str = "the service does not fix its ports on nodes, so another service may own such a port by now";
 
-fn nobody(pool: &Backend, status: Option<u16>) -> Outcome {
+fn nobody(pool: &Backend, status: Option<u16>) -> TraceOutcome {
     let names: Vec<&str> = pool.services.iter().map(|service| service.name.as_str()).collect();
     let names = names.join(" and ");
     let reason = format!(
@@ -114,35 +114,35 @@ fn nobody(pool: &Backend, status: Option<u16>) -> Outcome {
          {names} cannot be found by name: {NOT_BY_NAME}"
     );
     let remedy = "Run `swarmgate status` to see which component is silent. Fixed ports and overlay networks keep working during a silence.";
-    Outcome::nobody(status, reason, remedy)
+    TraceOutcome::nobody(status, reason, remedy)
 }
 
 /// Without an operator the state of the proxies is unknown; if names would give another answer, this is mentioned.
-fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Step> {
+fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<TraceStep> {
     let says = format!(
         "this applies while the control plane is reachable: after a silence of {} {answer}, because {NOT_BY_NAME}. Only a running operator \
          knows whether it is silent now",
         timeout(cluster)
     );
-    (!answers_by_name(cluster.engine, pool)).then(|| step(About::Proxies, says))
+    (!answers_by_name(cluster.engine, pool)).then(|| step(TraceSubject::Proxies, says))
 }
 
 /// The services of a pool that get requests.
 pub(super) fn answering(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend) -> Vec<String> {
-    let by_name = ByName::of(sources, cluster).is_some_and(ByName::all);
+    let by_name = ProxyResolution::of(sources, cluster).is_some_and(ProxyResolution::all);
     let asked = |service: &&BackendService| !service.endpoints.is_empty() && (!by_name || is_found_by_name(service));
     pool.services.iter().filter(asked).map(|service| service.name.to_string()).collect()
 }
 
 /// Explains TLS for unpublished hosts: a configuration with names contains only the certificates of hosts. The error: all
 /// proxies refuse it.
-pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
-    let Some(by_name) = ByName::of(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
+pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<TraceStep>) -> Result<(), TraceOutcome> {
+    let Some(by_name) = ProxyResolution::of(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
     let why = "proxies that find endpoints by name have no certificate for unpublished hosts";
     if by_name.all() {
         let remedy = "Run `swarmgate status` to see which component is silent. Plain HTTP is still served.";
-        return Err(Outcome::nobody(None, format!("the TLS handshake is refused: {why}"), remedy));
+        return Err(TraceOutcome::nobody(None, format!("the TLS handshake is refused: {why}"), remedy));
     }
-    steps.push(step(About::Tls, format!("refused by {}: {why}", by_name.words())));
+    steps.push(step(TraceSubject::Tls, format!("refused by {}: {why}", by_name.words())));
     Ok(())
 }

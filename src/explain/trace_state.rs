@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::client_identity::Asked;
-use super::explanation::{Outcome, Step};
+use super::client_identity::EffectiveRequest;
+use super::explanation::{TraceOutcome, TraceStep};
 use super::request::Request;
 use super::{Sources, findings, route_backend, stale_endpoints};
 use crate::intent::cluster::Cluster;
@@ -16,19 +16,19 @@ use crate::types::HostPattern;
 use crate::types::RouteKey;
 
 /// One walk and what it has met so far.
-pub(super) struct Walk<'a> {
+pub(super) struct TraceState<'a> {
     pub sources: &'a Sources<'a>,
     pub cluster: &'a Cluster,
     pub request: &'a Request,
-    pub asked: Asked,
+    pub asked: EffectiveRequest,
     pub translation: &'a Translation,
     pub materials: &'a Materials,
-    pub steps: Vec<Step>,
+    pub steps: Vec<TraceStep>,
     pub pattern: Option<HostPattern>,
     pub route: Option<RouteReport>,
 }
 
-impl Walk<'_> {
+impl TraceState<'_> {
     /// The newest report about a route: that of the operator, which knows the proxies, or else that of the translation.
     pub fn report(&self, key: &RouteKey, kind: RouteKind) -> Option<RouteReport> {
         let is_it = |route: &&RouteReport| route.host == key.host && route.path == key.path && route.kind == kind;
@@ -42,7 +42,7 @@ impl Walk<'_> {
     }
 
     /// Describes the pool's services and endpoints; the error is the outcome if none can answer.
-    pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
+    pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), TraceOutcome> {
         route_backend::services(pool, self.route.as_ref(), &mut self.steps);
         let status = (answer == "503").then_some(503);
         if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
@@ -50,7 +50,7 @@ impl Walk<'_> {
             let hint = "Create a new config with valid CA certificates, and set com.docker.lb.ssl_backend_tls_verify to its name.";
             let services = pool.services.iter().map(|service| service.name.to_string()).collect();
             let remedy = findings::remedy_for_authority(self.sources, self.cluster, &services).unwrap_or_else(|| hint.to_owned());
-            return Err(Outcome::nobody(status, reason, remedy));
+            return Err(TraceOutcome::nobody(status, reason, remedy));
         }
         if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
             let name =
@@ -58,7 +58,7 @@ impl Walk<'_> {
             let reason =
                 format!("the application's certificate cannot be checked, because the service has no access to a secret or config {name}");
             let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
-            return Err(Outcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
+            return Err(TraceOutcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
         }
         let quarantined = self.route.as_ref().is_some_and(|route| route.state == RouteState::Quarantined);
         if quarantined || pool.services.iter().all(|service| service.endpoints.is_empty()) {
@@ -76,11 +76,11 @@ impl Walk<'_> {
         self.translation.findings.iter().find(is_it).map(|finding| finding.remedy.clone())
     }
 
-    fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
+    fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> TraceOutcome {
         if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
             let reason = left_out.reason.clone().unwrap_or_else(|| "the engine rejects it".to_owned());
             let remedy = "Correct what the engine's error message names; the route is tried again when it changes.";
-            return Outcome::nobody(status, format!("only this route is left out: {reason}"), remedy);
+            return TraceOutcome::nobody(status, format!("only this route is left out: {reason}"), remedy);
         }
         let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no usable endpoint".to_owned());
         // Closed services are only in the report.
@@ -102,7 +102,7 @@ impl Walk<'_> {
         } else {
             format!("Scale it up, or run `docker service ps {}` to see why its tasks are not running.", names.replace(" and ", " "))
         };
-        Outcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
+        TraceOutcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
     }
 
     /// The remedy for missing material: an object that exists but is not granted need not be replaced.

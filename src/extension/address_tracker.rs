@@ -19,11 +19,11 @@ type Places = BTreeSet<(SocketAddr, String)>;
 /// The addresses of the newest table and of the last offers. Clones share their content.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AddressTracker {
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<TrackerState>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct TrackerState {
     newest: Arc<Places>,
     /// When the newest observation that showed these began.
     seen: Option<Moment>,
@@ -85,12 +85,12 @@ impl AddressTracker {
         Some((gone, seen))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, TrackerState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl TrackerState {
     fn remember(&mut self, offer: &Digest, places: Arc<Places>) {
         self.uses += 1;
         self.offers.insert(offer.clone(), Offered { places, used: self.uses });

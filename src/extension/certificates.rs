@@ -14,12 +14,12 @@ mod summary;
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
-use crate::protocol::messages::{Doubt, MaterialState};
+use crate::protocol::messages::{CertificateWarning, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
 use common_mistakes::{check_text, why_no_block};
-use pem_blocks::{Block, Label};
-use private_keys::{Algorithm, Key};
-pub(super) use summary::{Facts, Standing, Window, shown};
+use pem_blocks::{PemBlock, PemLabel};
+use private_keys::{Algorithm, PrivateKey};
+pub(super) use summary::{CertificateFacts, Validity, ValidityPeriod, shown};
 
 /// No valid chain is longer: clients would have to read all of it in every handshake.
 const CHAIN_MAX: usize = 100;
@@ -31,7 +31,7 @@ const NAMES_MAX: usize = 1000;
 
 /// A fault of material, described for the person who stored it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct MaterialFault {
     pub(super) state: MaterialState,
     pub(super) words: String,
     /// When it becomes valid, if it is not valid yet.
@@ -40,7 +40,7 @@ pub(super) struct Fault {
     pub(super) not_after: Option<Timestamp>,
 }
 
-impl Fault {
+impl MaterialFault {
     pub(super) fn new(state: MaterialState, words: impl Into<String>) -> Self {
         Self { state, words: words.into(), not_before: None, not_after: None }
     }
@@ -48,7 +48,7 @@ impl Fault {
 
 /// A certificate that fits its key. No `Debug`: it holds the key.
 pub(super) struct PairText {
-    pub(super) facts: Facts,
+    pub(super) facts: CertificateFacts,
     /// The certificate and its chain, and nothing else.
     pub(super) certificate: String,
     /// The key, and nothing else.
@@ -56,10 +56,10 @@ pub(super) struct PairText {
 }
 
 /// A certificate with its chain and its key, each as the content of its object; both may be the same object.
-pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Fault> {
+pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, MaterialFault> {
     // If both are in one object, a damaged key is reported as such, although the certificate cannot be read either.
     let in_one = certificate == key;
-    let chain = certificates(certificate, Purpose::Server).map_err(|fault| match private_keys::private_key(key) {
+    let chain = certificates(certificate, CertificateUse::Server).map_err(|fault| match private_keys::private_key(key) {
         Err(of_key) if in_one && holds_certificate(certificate) => of_key,
         _ => fault,
     })?;
@@ -73,12 +73,12 @@ pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Faul
 }
 
 /// The certificates of one or several CAs as DER, without duplicates.
-pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fault> {
+pub(super) fn read_authority(content: &[u8]) -> Result<(CertificateFacts, Vec<Vec<u8>>), MaterialFault> {
     if private_keys::looks_like_a_key(content) {
-        return Err(Fault::new(MaterialState::HoldsKey, "it contains a private key"));
+        return Err(MaterialFault::new(MaterialState::HoldsKey, "it contains a private key"));
     }
     let mut all = Vec::new();
-    for der in certificates(content, Purpose::Authority)? {
+    for der in certificates(content, CertificateUse::Authority)? {
         if !all.contains(&der) {
             all.push(der);
         }
@@ -86,44 +86,44 @@ pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fa
     }
     if all.iter().map(Vec::len).sum::<usize>() > AUTHORITY_BYTES_MAX {
         let words = format!("its certificates are larger than {} KiB, the maximum for one CA", AUTHORITY_BYTES_MAX >> 10);
-        return Err(Fault::new(MaterialState::NotACertificate, words));
+        return Err(MaterialFault::new(MaterialState::NotACertificate, words));
     }
     let windows = all.iter().map(|der| parse(der).map(|(certificate, _)| window(&certificate))).collect::<Result<_, _>>()?;
-    Ok((Facts { windows, ..Facts::default() }, all))
+    Ok((CertificateFacts { windows, ..CertificateFacts::default() }, all))
 }
 
-fn check_count(found: usize, max: usize) -> Result<(), Fault> {
+fn check_count(found: usize, max: usize) -> Result<(), MaterialFault> {
     let words = || format!("it contains more than {max} certificates");
-    if found > max { Err(Fault::new(MaterialState::NotACertificate, words())) } else { Ok(()) }
+    if found > max { Err(MaterialFault::new(MaterialState::NotACertificate, words())) } else { Ok(()) }
 }
 
 /// The use of certificates: the engine reads server certificates and CA certificates in different ways.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+enum CertificateUse {
     Server,
     Authority,
 }
 
-fn no_certificate(words: impl Into<String>) -> Fault {
-    Fault::new(MaterialState::NotACertificate, words)
+fn no_certificate(words: impl Into<String>) -> MaterialFault {
+    MaterialFault::new(MaterialState::NotACertificate, words)
 }
 
 /// The certificates as DER. The engine refuses all of them if one block is damaged, even that of a key.
-fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault> {
+fn certificates(content: &[u8], purpose: CertificateUse) -> Result<Vec<Vec<u8>>, MaterialFault> {
     check_text(content, MaterialState::NotACertificate, "openssl x509 -inform der")?;
     let (mut found, mut keys, mut others) = (Vec::new(), 0, 0);
-    for Block { label, content } in pem_blocks::blocks(content) {
+    for PemBlock { label, content } in pem_blocks::blocks(content) {
         // A chain may begin with a TRUSTED CERTIFICATE; the engine skips any after the first certificate.
         let is_meant = match label {
-            Label::Certificate => true,
-            Label::Trusted => found.is_empty() || purpose == Purpose::Authority,
+            PemLabel::Certificate => true,
+            PemLabel::Trusted => found.is_empty() || purpose == CertificateUse::Authority,
             _ => false,
         };
         keys += usize::from(label.is_key());
         others += 1;
         match content {
             Ok(der) if is_meant => {
-                let may_be_trusted = found.is_empty() || purpose == Purpose::Authority;
+                let may_be_trusted = found.is_empty() || purpose == CertificateUse::Authority;
                 found.push(without_trust(der, may_be_trusted)?);
             }
             Err(damage) if is_meant || !damage.is_harmless_elsewhere() => return Err(no_certificate(damage.words(label))),
@@ -139,11 +139,11 @@ fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault>
 }
 
 fn holds_certificate(content: &[u8]) -> bool {
-    pem_blocks::blocks(content).any(|block| matches!(block.label, Label::Certificate | Label::Trusted) && block.content.is_ok())
+    pem_blocks::blocks(content).any(|block| matches!(block.label, PemLabel::Certificate | PemLabel::Trusted) && block.content.is_ok())
 }
 
 /// The certificate alone, without what OpenSSL appends about its use.
-fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
+fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, MaterialFault> {
     let (_, rest) = parse(&der)?;
     // The appended data is a separate SEQUENCE.
     if may_be_trusted && rest.first().is_some_and(|tag| *tag != 0x30) {
@@ -155,18 +155,18 @@ fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
     Ok(der)
 }
 
-fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {
+fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), MaterialFault> {
     let unreadable = |_| no_certificate("a certificate in it cannot be read: the content of its block is not an X.509 certificate");
     X509Certificate::from_der(der).map(|(rest, certificate)| (certificate, rest)).map_err(unreadable)
 }
 
 /// The engine detects that a key belongs to another certificate only if both are of the same kind.
-fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
+fn check_match(chain: &[X509Certificate<'_>], key: &PrivateKey) -> Result<(), MaterialFault> {
     let fits = |certificate: &X509Certificate<'_>| match &key.public {
         Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,
         None => Algorithm::of(certificate.public_key().algorithm.algorithm.as_bytes()) == key.algorithm,
     };
-    let mismatch = |words: &str| Err(Fault::new(MaterialState::Mismatch, words));
+    let mismatch = |words: &str| Err(MaterialFault::new(MaterialState::Mismatch, words));
     match chain.iter().position(fits) {
         Some(0) => Ok(()),
         Some(place) => {
@@ -177,7 +177,7 @@ fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
     }
 }
 
-fn facts(chain: &[X509Certificate<'_>]) -> Result<Facts, Fault> {
+fn facts(chain: &[X509Certificate<'_>]) -> Result<CertificateFacts, MaterialFault> {
     // A chain is never empty.
     let leaf = chain.first().ok_or_else(|| no_certificate("it contains no certificate"))?;
     let path = path(chain);
@@ -186,7 +186,7 @@ fn facts(chain: &[X509Certificate<'_>]) -> Result<Facts, Fault> {
     names.truncate(NAMES_MAX);
     let doubts = client_compatibility::of_key(leaf).into_iter().chain(signatures(leaf, &path)).collect();
     let chain = path.iter().map(|(place, certificate)| (*place, window(certificate))).collect();
-    Ok(Facts { windows: vec![window(leaf)], chain, names, more_names, doubts })
+    Ok(CertificateFacts { windows: vec![window(leaf)], chain, names, more_names, doubts })
 }
 
 /// The certificates between the server's and its CA's, with their positions from 1: those that clients need and check. This
@@ -213,7 +213,7 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
     certificate.subject() == certificate.issuer()
 }
 
-fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<Doubt> {
+fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<CertificateWarning> {
     // A client that trusts a self-signed certificate does not check its signature.
     let own = (!is_self_issued(leaf)).then(|| client_compatibility::of_signature(leaf, "it")).flatten();
     let chain = path
@@ -222,14 +222,14 @@ fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]
     own.into_iter().chain(chain).collect()
 }
 
-fn window(certificate: &X509Certificate<'_>) -> Window {
+fn window(certificate: &X509Certificate<'_>) -> ValidityPeriod {
     // A certificate that never expires has the last second of the year 9999 as its end.
     let time = |seconds: i64| {
         let last = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
         Timestamp::from_second(seconds).unwrap_or(last)
     };
     let validity = certificate.validity();
-    Window { not_before: time(validity.not_before.timestamp()), not_after: time(validity.not_after.timestamp()) }
+    ValidityPeriod { not_before: time(validity.not_before.timestamp()), not_after: time(validity.not_after.timestamp()) }
 }
 
 /// Browsers use only the alternative names, and so does this project. A name that is not a host name serves no host.

@@ -31,7 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::{Answer, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, Moment, follow_peers, serve};
+use crate::channel::{ChannelClient, ClientError, ContentAges, Enrolment, Follower, Moment, PollResponse, PollResult, follow_peers, serve};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::protocol::Bootstrap;
 use crate::protocol::messages::{Desired, WIRE_VERSION};
@@ -123,7 +123,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     };
     let root = credentials.root().clone();
     let freshness = Freshness::default();
-    let published = server::Published { offers: offers.subscribe(), freshness: freshness.clone(), proxies: proxies.clone() };
+    let published = server::ServerState { offers: offers.subscribe(), freshness: freshness.clone(), proxies: proxies.clone() };
     let router = server::router(root, options.cluster.clone(), published, shutdown.clone());
     let store = MaterialStore::new(&options.material_dir, Path::new(options.layout.system_roots));
     let validator =
@@ -155,7 +155,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
 /// How fresh tables are, and whether the offered addresses are still right. Clones share their content.
 #[derive(Debug, Clone, Default)]
 struct Freshness {
-    confirmations: Confirmations,
+    confirmations: ContentAges,
     addresses: AddressTracker,
 }
 
@@ -178,8 +178,8 @@ async fn follow(
     let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(EXTENSION_CONFIRM_INTERVAL);
     let mut after: Option<Digest> = None;
     loop {
-        let Heard { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
-        let Answer::New(message) = answer else {
+        let PollResponse { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
+        let PollResult::New(message) = answer else {
             if let Some(same) = &after {
                 freshness.confirmations.note(same, confirmed);
                 freshness.addresses.confirm(confirmed);

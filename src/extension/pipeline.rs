@@ -17,7 +17,7 @@ use super::route_quarantine::Quarantine;
 use super::tls_material::{MaterialStore, ResolvedTable};
 use super::tls_test_tables::{self, Suspect};
 use super::validator::{RenderedTable, ValidationError, Validator};
-use crate::protocol::messages::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
+use crate::protocol::messages::{Accepted, Bundle, ConfigRejection, Desired, MaterialReport, ProxyConfig, Quarantined};
 use crate::render::Materials;
 use crate::retry::{Retry, RetryLimits};
 use crate::route::RouteTable;
@@ -39,7 +39,7 @@ pub(super) struct PipelineResult {
     /// The newest table that was accepted.
     pub(super) accepted: Option<Accepted>,
     /// The newest table, if it was refused.
-    pub(super) refused: Option<Refusal>,
+    pub(super) refused: Option<ConfigRejection>,
     /// The boot snapshot of `accepted`.
     pub(super) boot: Option<Bundle>,
     /// What to mount, if proxies do not follow the extension.
@@ -311,7 +311,7 @@ impl Pipeline {
             too_large,
             "the configuration was rejected; the last good one stays in use"
         );
-        let refused = Some(Refusal { undecided, too_large, ..Refusal::new(desired.digest.clone(), words) });
+        let refused = Some(ConfigRejection { undecided, too_large, ..ConfigRejection::new(desired.digest.clone(), words) });
         let outcome = PipelineResult { refused, material: resolved.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }

@@ -13,11 +13,11 @@ use crate::protocol::timings::{FORGOTTEN_AFTER, SILENT_AFTER};
 /// The proxies' reports by task. Clones share their content.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProxyRegistry {
-    shared: Arc<Shared>,
+    shared: Arc<RegistryState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct RegistryState {
     reports: Mutex<BTreeMap<String, ProxyReport>>,
     news: watch::Sender<()>,
     /// The highest generation that any of them has run.

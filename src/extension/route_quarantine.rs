@@ -10,7 +10,7 @@ use super::bisect;
 use super::tls_material::ResolvedTable;
 use super::validator::{RenderedTable, Validator};
 use crate::protocol::messages::{Desired, Quarantined};
-use crate::route::{EngineSettings, Part, RouteTable};
+use crate::route::{EngineSettings, QuarantineUnit, RouteTable};
 use crate::runtime::EngineError;
 use crate::types::Digest;
 
@@ -21,7 +21,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The parts that are left out now.
 #[derive(Default)]
 pub(super) struct Quarantine {
-    held: BTreeMap<Part, Held>,
+    held: BTreeMap<QuarantineUnit, Held>,
     /// The table that was accepted last, without the parts that were left out.
     good: Option<RouteTable>,
 }
@@ -76,14 +76,15 @@ impl Quarantine {
     ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
         let all = resolved.table.parts();
         let changed = self.changed(&resolved.table, &all);
-        let refusal =
-            |left_out: BTreeSet<Part>| async move { validator.refusal(desired, resolved, &resolved.table.without(&left_out)).await };
+        let refusal = |left_out: BTreeSet<QuarantineUnit>| async move {
+            validator.refusal(desired, resolved, &resolved.table.without(&left_out)).await
+        };
         let mut found = bisect::find(changed.clone(), refusal).await?;
         if found.is_none() && changed != all {
             found = bisect::find(all, refusal).await?;
         }
         let Some(found) = found.filter(|found| !found.is_empty()) else { return Ok(None) };
-        let parts: BTreeSet<Part> = found.iter().map(|(part, _)| part.clone()).collect();
+        let parts: BTreeSet<QuarantineUnit> = found.iter().map(|(part, _)| part.clone()).collect();
         for removal in [Removal::Content, Removal::Whole] {
             let table = self.reduced(&resolved.table, &parts, removal);
             if validator.refusal(desired, resolved, &table).await?.is_none() {
@@ -105,9 +106,9 @@ impl Quarantine {
         words: &str,
     ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
         let parts = resolved.table.parts();
-        let mut by_size: Vec<(usize, Part)> = parts.into_iter().map(|part| (resolved.table.size_of(&part), part)).collect();
+        let mut by_size: Vec<(usize, QuarantineUnit)> = parts.into_iter().map(|part| (resolved.table.size_of(&part), part)).collect();
         by_size.sort_by(|a, b| b.cmp(a));
-        let without = |count: usize| -> BTreeSet<Part> { by_size[..count].iter().map(|(_, part)| part.clone()).collect() };
+        let without = |count: usize| -> BTreeSet<QuarantineUnit> { by_size[..count].iter().map(|(_, part)| part.clone()).collect() };
         for removal in [Removal::Content, Removal::Whole] {
             let fits = |count: usize| validator.fits(desired, resolved, &self.reduced(&resolved.table, &without(count), removal));
             let Some(count) = least(by_size.len(), fits) else { continue };
@@ -122,12 +123,12 @@ impl Quarantine {
     }
 
     /// What has changed since the engine last accepted a configuration, and is the likely cause.
-    fn changed(&self, table: &RouteTable, all: &BTreeSet<Part>) -> BTreeSet<Part> {
+    fn changed(&self, table: &RouteTable, all: &BTreeSet<QuarantineUnit>) -> BTreeSet<QuarantineUnit> {
         let Some(good) = &self.good else { return all.clone() };
         all.iter().filter(|part| good.identity_of(part) != table.identity_of(part)).cloned().collect()
     }
 
-    fn hold(&mut self, table: &RouteTable, found: Vec<(Part, String)>, removal: Removal, too_large: bool) {
+    fn hold(&mut self, table: &RouteTable, found: Vec<(QuarantineUnit, String)>, removal: Removal, too_large: bool) {
         self.held.clear();
         for (part, words) in found {
             tracing::warn!(part = ?part, words, too_large, "the engine rejects a part, which is left out; everything else is served");
@@ -136,7 +137,7 @@ impl Quarantine {
         }
     }
 
-    fn reduced(&self, table: &RouteTable, parts: &BTreeSet<Part>, removal: Removal) -> RouteTable {
+    fn reduced(&self, table: &RouteTable, parts: &BTreeSet<QuarantineUnit>, removal: Removal) -> RouteTable {
         if removal == Removal::Whole {
             return table.without(parts);
         }
@@ -148,8 +149,8 @@ impl Quarantine {
     }
 
     /// A refused line may be one that restricts access, so keeping the former lines is safer than having none.
-    fn former_settings(&self, parts: &BTreeSet<Part>) -> Option<&EngineSettings> {
-        self.good.as_ref().filter(|_| parts.iter().any(Part::is_setting)).map(|good| &good.settings)
+    fn former_settings(&self, parts: &BTreeSet<QuarantineUnit>) -> Option<&EngineSettings> {
+        self.good.as_ref().filter(|_| parts.iter().any(QuarantineUnit::is_setting)).map(|good| &good.settings)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Freshness;
 use super::pipeline::Offer;
 use super::proxy_registry::ProxyRegistry;
-use crate::channel::{LongPoll, Moment, NotNow, Waited, freshness_headers, is, newer, read_message};
+use crate::channel::{LongPoll, LongPollResult, Moment, PollRejection, freshness_headers, is, newer, read_message};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
 use crate::protocol::messages::{Addresses, ProxyReport, WIRE_VERSION};
@@ -28,7 +28,7 @@ const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
 /// The offer for proxies, and their reports.
 #[derive(Clone)]
-pub(super) struct Published {
+pub(super) struct ServerState {
     pub(super) offers: watch::Receiver<Option<Arc<Offer>>>,
     pub(super) freshness: Freshness,
     pub(super) proxies: ProxyRegistry,
@@ -38,7 +38,7 @@ pub(super) struct Published {
 struct AppState {
     root: TrustRoot,
     cluster: ClusterName,
-    published: Published,
+    published: ServerState,
     shutdown: CancellationToken,
 }
 
@@ -54,7 +54,7 @@ impl AppState {
 }
 
 /// The extension's routes. Long polls end when `shutdown` is cancelled.
-pub(super) fn router(root: TrustRoot, cluster: ClusterName, published: Published, shutdown: CancellationToken) -> Router {
+pub(super) fn router(root: TrustRoot, cluster: ClusterName, published: ServerState, shutdown: CancellationToken) -> Router {
     let app = AppState { root, cluster, published, shutdown };
     Router::new()
         .route("/v1/bundle", get(bundle))
@@ -65,18 +65,18 @@ pub(super) fn router(root: TrustRoot, cluster: ClusterName, published: Published
 
 async fn bundle(State(app): State<AppState>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {
     if !app.is_proxy(&peer) {
-        return NotNow::Unauthorized.into_response();
+        return PollRejection::Unauthorized.into_response();
     }
     let asked = Moment::now();
     let waited = tokio::select! {
         waited = newer(app.published.offers, |offer| &offer.config.digest, &poll) => waited,
-        () = app.shutdown.cancelled() => Waited::Nothing,
+        () = app.shutdown.cancelled() => LongPollResult::Nothing,
     };
     let freshness = |offer: &Offer| freshness_headers(asked, app.published.freshness.of(offer));
     match waited {
-        Waited::New(offer) => (freshness(&offer), JSON, offer.written.clone()).into_response(),
-        Waited::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
-        Waited::Nothing => NotNow::Nothing.into_response(),
+        LongPollResult::New(offer) => (freshness(&offer), JSON, offer.written.clone()).into_response(),
+        LongPollResult::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
+        LongPollResult::Nothing => PollRejection::Nothing.into_response(),
     }
 }
 
@@ -88,7 +88,7 @@ struct AskedOf {
 
 async fn addresses(State(app): State<AppState>, Query(asked_of): Query<AskedOf>, Extension(peer): Extension<Peer>) -> Response {
     if !app.is_proxy(&peer) {
-        return NotNow::Unauthorized.into_response();
+        return PollRejection::Unauthorized.into_response();
     }
     let asked = Moment::now();
     match app.published.freshness.addresses.of(&asked_of.of) {
@@ -101,14 +101,14 @@ async fn addresses(State(app): State<AppState>, Query(asked_of): Query<AskedOf>,
 
 async fn report(State(app): State<AppState>, Path(task): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
     if !app.is_task(&peer, &task) {
-        return NotNow::Unauthorized.into_response();
+        return PollRejection::Unauthorized.into_response();
     }
     match read_message::<ProxyReport>(body, PROXY_REPORT_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.task == task => {
             app.published.proxies.take(report, jiff::Timestamp::now());
             StatusCode::NO_CONTENT.into_response()
         }
-        Ok(_) => NotNow::Malformed.into_response(),
+        Ok(_) => PollRejection::Malformed.into_response(),
         Err(refused) => refused.into_response(),
     }
 }

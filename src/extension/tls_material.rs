@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::certificates::{Fault, Standing};
-use crate::protocol::messages::{Contents, MaterialReport};
+use super::certificates::{MaterialFault, Validity};
+use crate::protocol::messages::{MaterialReport, SecretFiles};
 use crate::render::Materials;
 use crate::route::{BackendProtocol, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::runtime::CertificateFault;
 use crate::types::{ContextPath, HostKey, RouteKey};
-pub(super) use mounted_object::{Authority, MaterialStatus, Pair};
+pub(super) use mounted_object::{MaterialStatus, MountedAuthority, MountedPair};
 
 /// Reads material, and keeps the results and what is in use.
 pub(super) struct MaterialStore {
@@ -28,16 +28,16 @@ pub(super) struct MaterialStore {
     directory: PathBuf,
     system_roots: PathBuf,
     /// The results of reading: the contents of an object never change.
-    pairs: BTreeMap<TlsBinding, Result<Arc<Pair>, Fault>>,
-    authorities: BTreeMap<MaterialRef, Result<Arc<Authority>, Fault>>,
-    in_use: InUse,
+    pairs: BTreeMap<TlsBinding, Result<Arc<MountedPair>, MaterialFault>>,
+    authorities: BTreeMap<MaterialRef, Result<Arc<MountedAuthority>, MaterialFault>>,
+    in_use: MaterialInUse,
 }
 
 /// What the newest accepted configuration uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct InUse {
-    pairs: BTreeMap<HostKey, (TlsBinding, Arc<Pair>)>,
-    authorities: BTreeMap<RouteKey, (MaterialRef, Arc<Authority>)>,
+pub(super) struct MaterialInUse {
+    pairs: BTreeMap<HostKey, (TlsBinding, Arc<MountedPair>)>,
+    authorities: BTreeMap<RouteKey, (MaterialRef, Arc<MountedAuthority>)>,
     /// How applications were verified, if that needs no object.
     verifications: BTreeMap<RouteKey, Verification>,
     /// The routes that answered plain HTTP instead of redirecting to HTTPS.
@@ -52,20 +52,20 @@ pub(super) struct ResolvedTable {
     /// The usable material.
     pub(super) materials: Materials,
     /// The contents of the secret files in `materials`.
-    pub(super) contents: Contents,
+    pub(super) contents: SecretFiles,
     /// The state of everything that the table names.
     pub(super) reports: Vec<MaterialReport>,
     /// Something is not mounted yet.
     pub(super) awaits: bool,
     /// When usable material or its report next changes with time.
     pub(super) next_change: Option<Timestamp>,
-    used: InUse,
+    used: MaterialInUse,
 }
 
 impl MaterialStore {
     pub(super) fn new(directory: &Path, system_roots: &Path) -> Self {
         let (directory, system_roots) = (directory.to_owned(), system_roots.to_owned());
-        Self { directory, system_roots, pairs: BTreeMap::new(), authorities: BTreeMap::new(), in_use: InUse::default() }
+        Self { directory, system_roots, pairs: BTreeMap::new(), authorities: BTreeMap::new(), in_use: MaterialInUse::default() }
     }
 
     /// Resolves the material of a table.
@@ -113,7 +113,7 @@ impl MaterialStore {
 
     fn resolve_pairs(&mut self, table: &RouteTable, now: Timestamp, resolved: &mut ResolvedTable) {
         let distinct: BTreeSet<&TlsBinding> = table.bindings().map(|(_, binding)| binding).collect();
-        let found: BTreeMap<&TlsBinding, MaterialStatus<Pair>> =
+        let found: BTreeMap<&TlsBinding, MaterialStatus<MountedPair>> =
             distinct.into_iter().map(|binding| (binding, self.pair(binding, now))).collect();
         resolved.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found, now)));
         for (host, binding) in table.bindings() {
@@ -133,7 +133,7 @@ impl MaterialStore {
 
     /// Uses the former pair of a host. `false` if there is none.
     fn use_former_pair(&self, host: HostKey, now: Timestamp, resolved: &mut ResolvedTable) -> bool {
-        let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
+        let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.standing(now) == Validity::Valid);
         if let Some((binding, pair)) = former {
             resolved.bind(&host, binding);
             resolved.use_pair(host, binding, pair, now);
@@ -141,7 +141,7 @@ impl MaterialStore {
         former.is_some()
     }
 
-    fn pair(&mut self, binding: &TlsBinding, now: Timestamp) -> MaterialStatus<Pair> {
+    fn pair(&mut self, binding: &TlsBinding, now: Timestamp) -> MaterialStatus<MountedPair> {
         if let Some(missing) = binding.objects().find(|object| object.id.is_none()) {
             return MaterialStatus::missing(missing);
         }
@@ -157,7 +157,7 @@ impl MaterialStore {
 
     fn resolve_authorities(&mut self, table: &RouteTable, now: Timestamp, resolved: &mut ResolvedTable) {
         let distinct: BTreeSet<&MaterialRef> = crate::render::authorities(table).collect();
-        let found: BTreeMap<&MaterialRef, MaterialStatus<Authority>> =
+        let found: BTreeMap<&MaterialRef, MaterialStatus<MountedAuthority>> =
             distinct.into_iter().map(|one| (one, self.authority(one, now))).collect();
         resolved.reports.extend(found.iter().map(|(authority, found)| report::of_authority(authority, found, now)));
         for (place, protocol) in protocols(table) {
@@ -178,7 +178,7 @@ impl MaterialStore {
     }
 
     fn verify_as_before(&self, place: RouteKey, now: Timestamp, resolved: &mut ResolvedTable) {
-        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.standing(now) == Standing::Valid);
+        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.standing(now) == Validity::Valid);
         if let Some((authority, file)) = former {
             resolved.verify(&place, Verification::Authority(authority.clone()));
             resolved.use_authority(place, authority, file, now);
@@ -188,7 +188,7 @@ impl MaterialStore {
         }
     }
 
-    fn authority(&mut self, authority: &MaterialRef, now: Timestamp) -> MaterialStatus<Authority> {
+    fn authority(&mut self, authority: &MaterialRef, now: Timestamp) -> MaterialStatus<MountedAuthority> {
         let Some(id) = &authority.id else { return MaterialStatus::missing(authority) };
         let judged = match self.authorities.get(authority) {
             Some(judged) => judged.clone(),
@@ -206,22 +206,22 @@ impl ResolvedTable {
         Self {
             table: table.clone(),
             materials: Materials::default(),
-            contents: Contents::default(),
+            contents: SecretFiles::default(),
             reports: Vec::new(),
             awaits: false,
             next_change: None,
-            used: InUse::default(),
+            used: MaterialInUse::default(),
         }
     }
 
-    fn use_pair(&mut self, host: HostKey, binding: &TlsBinding, pair: &Arc<Pair>, now: Timestamp) {
+    fn use_pair(&mut self, host: HostKey, binding: &TlsBinding, pair: &Arc<MountedPair>, now: Timestamp) {
         self.contents.0.extend(pair.contents.0.clone());
         self.materials.add_pair(binding.clone(), pair.files.clone());
         self.changes_at(pair.facts.next_change(now));
         self.used.pairs.insert(host, (binding.clone(), Arc::clone(pair)));
     }
 
-    fn use_authority(&mut self, place: RouteKey, authority: &MaterialRef, file: &Arc<Authority>, now: Timestamp) {
+    fn use_authority(&mut self, place: RouteKey, authority: &MaterialRef, file: &Arc<MountedAuthority>, now: Timestamp) {
         self.materials.add_authority(authority.clone(), file.file.clone());
         self.changes_at(file.facts.next_change(now));
         self.used.authorities.insert(place, (authority.clone(), Arc::clone(file)));

@@ -6,7 +6,7 @@ use crate::protocol::messages::MaterialState;
 use crate::render::AuthorityFile;
 
 /// A certificate and a key, each written anew. No `Debug`: it holds a key.
-pub struct Pair {
+pub struct InspectedPair {
     /// The certificate with its chain.
     pub certificate: String,
     /// The key.
@@ -15,27 +15,27 @@ pub struct Pair {
 
 /// Why material is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedMaterial {
     /// The state of the material.
     pub state: MaterialState,
     /// The message for the person who stored it.
     pub words: String,
 }
 
-impl From<certificates::Fault> for Refused {
-    fn from(fault: certificates::Fault) -> Self {
+impl From<certificates::MaterialFault> for RejectedMaterial {
+    fn from(fault: certificates::MaterialFault) -> Self {
         Self { state: fault.state, words: fault.words }
     }
 }
 
 /// Reads the contents of a certificate object and a key object.
-pub fn pair(certificate: &[u8], key: &[u8]) -> Result<Pair, Refused> {
+pub fn pair(certificate: &[u8], key: &[u8]) -> Result<InspectedPair, RejectedMaterial> {
     let read = certificates::read_pair(certificate, key)?;
-    Ok(Pair { certificate: read.certificate, key: read.key })
+    Ok(InspectedPair { certificate: read.certificate, key: read.key })
 }
 
 /// Reads the content of a CA object: returns what would be part of configurations.
-pub fn authority(content: &[u8]) -> Result<String, Refused> {
+pub fn authority(content: &[u8]) -> Result<String, RejectedMaterial> {
     let (_, certificates) = certificates::read_authority(content)?;
     let file = AuthorityFile::new(certificates.iter().map(Vec::as_slice));
     Ok(file.map(|file| file.content().to_owned()).unwrap_or_default())

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::bisect;
 use super::tls_material::ResolvedTable;
 use super::tls_test_tables::{self, Suspect};
-use crate::protocol::messages::{Bundle, Contents, Delivery, Desired};
+use crate::protocol::messages::{Bundle, Delivery, Desired, SecretFiles};
 use crate::protocol::size_limits::{self, TooLarge};
-use crate::render::{Layout, Purpose, parts, render_in, template_fault};
+use crate::render::{ConfigPurpose, Layout, parts, render_in, template_fault};
 use crate::route::RouteTable;
 use crate::runtime::{CertificateFault, Engine, EngineError, write_secret_files};
 use crate::types::{Digest, EngineKind};
@@ -50,7 +50,7 @@ pub(super) struct RenderedTable {
 
 impl RenderedTable {
     /// Whether all receivers can read these. If not, there is no need to run the engine.
-    fn check_size(&self, contents: &Contents) -> Result<(), ValidationError> {
+    fn check_size(&self, contents: &SecretFiles) -> Result<(), ValidationError> {
         let to_proxies = size_limits::check_offer(&self.live, &self.boot, contents, &self.parts);
         let to_operator = size_limits::check_report(&self.boot, self.stock.as_ref());
         let too_large = |receiver: &'static str| move |fault: TooLarge| ValidationError::TooLarge(format!("for {receiver}, {fault}"));
@@ -65,9 +65,9 @@ impl RenderedTable {
 
 /// The form of the secret files that a configuration is tested with: both are in use.
 #[derive(Clone, Copy)]
-enum SecretSource<'a> {
+enum SecretForm<'a> {
     /// Written anew from what was parsed, as running proxies receive them.
-    Offered(&'a Contents),
+    Offered(&'a SecretFiles),
     /// As they were stored, for proxies that start alone and for stock images.
     Mounted,
 }
@@ -99,22 +99,22 @@ impl Validator {
     pub(super) fn render_table(&self, desired: &Desired, resolved: &ResolvedTable, table: &RouteTable) -> RenderedTable {
         let write = |purpose| render_in(table, purpose, &self.layout, &resolved.materials);
         RenderedTable {
-            live: write(Purpose::Live),
-            boot: write(Purpose::Boot),
+            live: write(ConfigPurpose::Live),
+            boot: write(ConfigPurpose::Boot),
             // A stock image has its own user and paths, which cannot be tested here; all else in it is as in `live`.
-            stock: (desired.delivery == Delivery::Replace).then(|| write(Purpose::Stock)),
+            stock: (desired.delivery == Delivery::Replace).then(|| write(ConfigPurpose::Stock)),
             parts: parts(table, &resolved.materials),
         }
     }
 
     /// Whether these configurations can be offered.
-    pub(super) async fn validate(&self, rendered: &RenderedTable, contents: &Contents) -> Result<(), ValidationError> {
+    pub(super) async fn validate(&self, rendered: &RenderedTable, contents: &SecretFiles) -> Result<(), ValidationError> {
         if let Some(fault) = rendered.template_fault() {
             return Err(ValidationError::Refused(fault));
         }
         rendered.check_size(contents)?;
         let (live, boot) =
-            (self.test_one(&rendered.live, SecretSource::Offered(contents)), self.test_one(&rendered.boot, SecretSource::Mounted));
+            (self.test_one(&rendered.live, SecretForm::Offered(contents)), self.test_one(&rendered.boot, SecretForm::Mounted));
         tokio::try_join!(live, boot)?;
         Ok(())
     }
@@ -171,7 +171,9 @@ impl Validator {
         if suspects.is_empty() {
             return None;
         }
-        for (purpose, secrets) in [(Purpose::Live, SecretSource::Offered(&resolved.contents)), (Purpose::Boot, SecretSource::Mounted)] {
+        for (purpose, secrets) in
+            [(ConfigPurpose::Live, SecretForm::Offered(&resolved.contents)), (ConfigPurpose::Boot, SecretForm::Mounted)]
+        {
             let bundle = render_in(&table, purpose, &self.layout, &resolved.materials);
             if let Err(EngineError::Refused(words)) = self.test_one(&bundle, secrets).await {
                 return Some(words);
@@ -181,10 +183,10 @@ impl Validator {
     }
 
     /// The secret files that a bundle needs.
-    fn secret_files(&self, bundle: &Bundle, secrets: SecretSource<'_>) -> BTreeMap<String, String> {
+    fn secret_files(&self, bundle: &Bundle, secrets: SecretForm<'_>) -> BTreeMap<String, String> {
         let content = |name: &str, id: &str| match secrets {
-            SecretSource::Offered(contents) => contents.0.get(name).cloned(),
-            SecretSource::Mounted => Some(String::from_utf8_lossy(&std::fs::read(self.mounts.join(id)).ok()?).into_owned()),
+            SecretForm::Offered(contents) => contents.0.get(name).cloned(),
+            SecretForm::Mounted => Some(String::from_utf8_lossy(&std::fs::read(self.mounts.join(id)).ok()?).into_owned()),
         };
         bundle.material.iter().filter_map(|(name, material)| Some((name.clone(), content(name, &material.secret)?))).collect()
     }
@@ -194,7 +196,7 @@ impl Validator {
         self.known_good = bundles.map(|bundle| bundle.digest.clone()).into();
     }
 
-    async fn test_one(&self, bundle: &Bundle, secrets: SecretSource<'_>) -> Result<(), EngineError> {
+    async fn test_one(&self, bundle: &Bundle, secrets: SecretForm<'_>) -> Result<(), EngineError> {
         if self.known_good.contains(&bundle.digest) {
             return Ok(());
         }

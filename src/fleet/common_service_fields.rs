@@ -9,7 +9,7 @@ use super::ShapeInput;
 use super::container_limits;
 use super::object_names;
 use super::ownership_seal::{ObjectKind, SealedObject};
-use super::spec_field::{Args, DesiredValue, Equivalence, Field, FieldValue, KeyedBy, Role, WholeField, keyed, want, whole};
+use super::spec_field::{ContainerArgs, DesiredValue, Equivalence, Field, FieldValue, KeyedBy, Role, WholeField, keyed, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 use crate::protocol::container_contract::{
     ENV_CLUSTER, ENV_ENGINE, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
@@ -45,7 +45,7 @@ pub(super) fn fields(input: &ShapeInput<'_>, workload: &Workload, role: Role, ow
 
 /// The arguments: our subcommand first, unless the image is a stock image.
 pub(super) fn args(workload: &Workload, subcommand: Option<&'static str>) -> Field {
-    let value = FieldValue::Args(Args { subcommand, declared: workload.args.clone() });
+    let value = FieldValue::Args(ContainerArgs { subcommand, declared: workload.args.clone() });
     Field { name: "args", path: &["TaskTemplate", "ContainerSpec", "Args"], value }
 }
 

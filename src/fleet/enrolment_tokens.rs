@@ -11,10 +11,10 @@ use super::object_names;
 use super::ownership_seal::{ObjectKind, SealedObject};
 use super::spec_field::Role;
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::pki::{ChannelRole, Seals};
 use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_TOKEN_DIGEST, TOKEN_FILE};
-use crate::protocol::{Admission, AdmittedToken};
+use crate::protocol::{AdmittedTasks, AdmittedToken};
 use crate::swarm::{Secret, Service, Snapshot};
 use crate::types::{Digest, SecretId};
 
@@ -31,7 +31,7 @@ pub struct TokenSecret {
 
 /// The secrets that the fleet of a cluster needs. Stock images need none, because they do not use the channel.
 pub(super) fn needed(input: &ShapeInput<'_>) -> Vec<TokenSecret> {
-    let is_live = input.cluster.proxy.rollout == Rollout::Live;
+    let is_live = input.cluster.proxy.rollout == RolloutStrategy::Live;
     let roles = [ChannelRole::Extension].into_iter().chain(is_live.then_some(ChannelRole::Proxy));
     roles.map(|role| secret(input, role)).collect()
 }
@@ -56,8 +56,8 @@ pub(super) fn mount(input: &ShapeInput<'_>, role: ChannelRole) -> (String, Value
 /// Determines which tasks get certificates for a cluster: the tasks of our own services, with tokens from secrets that this
 /// operator created for the role and that the role's own service, or a running task of it, mounts. A secret or a service
 /// with the right labels alone is not admitted.
-pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Admission {
-    let mut admission = Admission::default();
+pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> AdmittedTasks {
+    let mut admission = AdmittedTasks::default();
     for role in [ChannelRole::Extension, ChannelRole::Proxy] {
         let is_ours = |kind, role: Role, name: &str, labels: &BTreeMap<String, String>| {
             SealedObject { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name }.is_sealed(seals, labels)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
-use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, Rollout};
+use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, RolloutStrategy};
 use crate::pki::{Authority, ChannelRole, Seals};
 use crate::protocol::ChannelMode;
 use crate::protocol::messages::Bundle;
@@ -60,12 +60,12 @@ pub fn cluster_named(name: &str) -> Cluster {
             stop_signal: None,
             stop_grace_period: None,
             update: UpdatePolicy::default(),
-            rollout: Rollout::Live,
+            rollout: RolloutStrategy::Live,
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
         material: crate::intent::reference_grants::MaterialRules::default(),
-        limits: crate::intent::config_quotas::Limits::default(),
+        limits: crate::intent::config_quotas::ConfigQuotas::default(),
         settings: EngineSettings::default(),
     }
 }

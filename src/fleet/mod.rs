@@ -46,7 +46,9 @@ pub use ownership_seal::{ObjectKind, SealedObject};
 pub use peer_addresses::peers;
 pub use service_shape::ServiceShape;
 pub(crate) use spec_field::without_ids;
-pub use spec_field::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, WholeField};
+pub use spec_field::{
+    ContainerArgs, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, WholeField,
+};
 
 pub use crate::intent::cluster_spec::Mode;
 

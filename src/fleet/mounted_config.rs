@@ -12,7 +12,7 @@ use super::config_parts::{self, ConfigPart, OBJECT_BYTES_MAX, PARTS_MAX};
 use super::ownership_seal::{ObjectKind, SealedObject};
 use super::spec_field::{Field, Role};
 use super::{common_service_fields, enrolment_tokens, object_names, tls_mounts};
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::pki::ChannelRole;
 use crate::protocol::boot_snapshot;
 use crate::protocol::container_contract::{BOOT_FILE, LABEL_CONTENT, LABEL_MATERIAL};
@@ -61,7 +61,7 @@ fn main_file(bundle: &Bundle) -> &str {
 }
 
 /// What the proxy service mounts: a configuration, together with the secrets that it names.
-pub(super) struct Mounted {
+pub(super) struct MountedConfig {
     /// The fields `secrets` and `configs` for now. Empty if there is nothing to mount, so that the service must wait.
     pub now: Vec<Field>,
     /// The same fields with the newest content, if it differs.
@@ -74,10 +74,10 @@ pub(super) struct Mounted {
 
 /// Chooses the configuration to mount. The secrets always change together with it: a configuration would not start without
 /// its secrets.
-pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mounted {
+pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> MountedConfig {
     let (role, target, bundle) = match input.cluster.proxy.rollout {
-        Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
-        Rollout::Replace => (Role::Live, input.cluster.proxy.config_path.as_str(), input.live),
+        RolloutStrategy::Live => (Role::Boot, BOOT_FILE, input.boot),
+        RolloutStrategy::Replace => (Role::Live, input.cluster.proxy.config_path.as_str(), input.live),
     };
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
     let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
@@ -92,7 +92,7 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
     };
     let (now, when_replaced) = if keep { (kept_fields, latest_fields) } else { (latest_fields.or(kept_fields), None) };
     let when_replaced = when_replaced.filter(|fields| Some(fields) != now.as_ref()).unwrap_or_default();
-    Mounted { now: now.unwrap_or_default(), when_replaced, objects, finding }
+    MountedConfig { now: now.unwrap_or_default(), when_replaced, objects, finding }
 }
 
 /// Swarm would refuse content above its limit on every pass: a boot snapshot is mounted in parts, up to the maximum number
@@ -233,7 +233,7 @@ fn fields(place: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeM
     // The extension decides what a configuration requests, but only material that services were granted may be mounted.
     let granted = material.filter(|id| tls_mounts::is_granted(input, *service, id));
     let mounts = tls_mounts::mounts(input.snapshot, *service, granted, tls_mounts::reader(input, Role::Proxy));
-    let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| enrolment_tokens::mount(input, ChannelRole::Proxy));
+    let token = (input.cluster.proxy.rollout == RolloutStrategy::Live).then(|| enrolment_tokens::mount(input, ChannelRole::Proxy));
     let secrets = token.into_iter().chain(mounts.secrets).collect();
     vec![common_service_fields::secrets(secrets), common_service_fields::configs(configs.chain(mounts.configs).collect())]
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ShapeInput;
 use crate::intent::cluster::NETWORK_TIMEOUT;
-use crate::intent::cluster_spec::{PublishMode, Rollout};
+use crate::intent::cluster_spec::{PublishMode, RolloutStrategy};
 use crate::protocol::NewNetworks;
 use crate::protocol::container_contract::ENV_NEW_NETWORKS;
 use crate::swarm::{Network, Service};
@@ -25,7 +25,7 @@ pub(super) fn variable_before(service: Option<&Service>) -> Option<(&'static str
 /// it.
 pub(super) fn variable_now(input: &ShapeInput<'_>) -> Option<(&'static str, String)> {
     let proxy = &input.cluster.proxy;
-    if input.network_update.attaching.is_empty() || proxy.rollout == Rollout::Replace {
+    if input.network_update.attaching.is_empty() || proxy.rollout == RolloutStrategy::Replace {
         return None;
     }
     let timeout = SignedDuration::try_from(proxy.update.network_timeout.unwrap_or(NETWORK_TIMEOUT)).unwrap_or(SignedDuration::MAX);

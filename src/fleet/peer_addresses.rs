@@ -13,18 +13,18 @@ use super::spec_field::Field;
 use crate::intent::cluster::{Cluster, Workload};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
-use crate::protocol::messages::Peers;
+use crate::protocol::messages::PeerAddresses;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot, Task};
 use crate::types::{NodeState, Port, TaskState};
 
 /// The addresses of all peers, for clients of the operator; `None` with a control network.
-pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<Peers> {
+pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<PeerAddresses> {
     let ChannelMode::Host { operator_port } = mode else { return None };
     let tasks = extension_tasks(instance, cluster, snapshot);
     let mut extensions: Vec<String> = tasks.filter_map(|task| Some(url(extension_at(snapshot, task)?))).collect();
     extensions.sort();
-    Some(Peers::new(operators(snapshot, *operator_port), extensions))
+    Some(PeerAddresses::new(operators(snapshot, *operator_port), extensions))
 }
 
 fn extension_tasks<'a>(instance: &str, cluster: &Cluster, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {

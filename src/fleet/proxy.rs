@@ -8,14 +8,14 @@ use super::ShapeInput;
 use super::common_service_fields::{self, ServiceNetworks, nanos};
 use super::container_limits::{self, Program};
 use super::global_mode::{self, ProxyCount};
-use super::mounted_config::{self, Mounted};
+use super::mounted_config::{self, MountedConfig};
 use super::new_networks;
 use super::object_names;
 use super::peer_addresses;
 use super::service_shape::ServiceShape;
 use super::spec_field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::Proxy;
-use crate::intent::cluster_spec::{FailureAction, PublishMode, Rollout, UpdateOrder};
+use crate::intent::cluster_spec::{FailureAction, PublishMode, RolloutStrategy, UpdateOrder};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::report::{Finding, WaitingOn};
@@ -42,7 +42,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend(container_limits::privileges(
         input,
         &proxy.workload,
-        if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock },
+        if proxy.rollout == RolloutStrategy::Live { Program::Ours } else { Program::Stock },
     ));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
@@ -51,7 +51,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend(number);
     fields.extend(update(proxy, existing));
     let hold = mounted.now.is_empty();
-    let Mounted { now, when_replaced, objects, finding } = mounted;
+    let MountedConfig { now, when_replaced, objects, finding } = mounted;
     fields.extend(now);
     let name = proxy.workload.service_name.to_string();
     let waits = |verb: &str| hold.then(|| WaitingOn::Extension { step: format!("{verb} service {name}") });
@@ -78,7 +78,7 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
     let workload = &input.cluster.proxy.workload;
     let healthcheck_path = &["TaskTemplate", "ContainerSpec", "Healthcheck"];
     match input.cluster.proxy.rollout {
-        Rollout::Live => {
+        RolloutStrategy::Live => {
             let volume = json!({"Type": "volume", "Source": object_names::state_volume(&input.cluster.name), "Target": STATE_DIR});
             let mounts = vec![(STATE_DIR.to_owned(), volume), common_service_fields::tmpfs(RUN_DIR), common_service_fields::tmpfs("/tmp")];
             vec![
@@ -89,7 +89,7 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
                 whole("healthcheck", healthcheck_path, DesiredValue::Stated(healthcheck()), Value::Null),
             ]
         }
-        Rollout::Replace => vec![
+        RolloutStrategy::Replace => vec![
             common_service_fields::args(workload, None),
             common_service_fields::user(None),
             common_service_fields::read_only(None),
@@ -117,13 +117,13 @@ fn healthcheck() -> Value {
 fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peer_addresses::PeerEnvironment) {
     let environment = |now| peer_addresses::PeerEnvironment { now, when_replaced: Vec::new() };
     match (input.cluster.proxy.rollout, input.channel) {
-        (Rollout::Replace, _) => (Vec::new(), environment(Vec::new())),
-        (Rollout::Live, ChannelMode::Overlay { .. }) => {
+        (RolloutStrategy::Replace, _) => (Vec::new(), environment(Vec::new())),
+        (RolloutStrategy::Live, ChannelMode::Overlay { .. }) => {
             let url = format!("https://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
             let operator = peer_addresses::environment(input, &input.cluster.proxy.workload).now;
             (common_service_fields::channel_env(input), environment(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
         }
-        (Rollout::Live, ChannelMode::Host { .. }) => {
+        (RolloutStrategy::Live, ChannelMode::Host { .. }) => {
             (common_service_fields::channel_env(input), peer_addresses::environment(input, &input.cluster.proxy.workload))
         }
     }
@@ -136,8 +136,8 @@ fn networks(input: &ShapeInput<'_>) -> Field {
     ids.sort();
     ids.dedup();
     let reach = match input.cluster.proxy.rollout {
-        Rollout::Live => ServiceNetworks::Control,
-        Rollout::Replace => ServiceNetworks::Applications,
+        RolloutStrategy::Live => ServiceNetworks::Control,
+        RolloutStrategy::Replace => ServiceNetworks::Applications,
     };
     common_service_fields::networks(input, reach, &ids)
 }

@@ -63,7 +63,7 @@ pub enum FieldValue {
     /// The field is managed entry by entry; foreign entries stay.
     Keyed(Entries),
     /// Arguments: our subcommand, then the user's.
-    Args(Args),
+    Args(ContainerArgs),
 }
 
 /// A field that is managed as a whole.
@@ -133,7 +133,7 @@ pub enum KeyedBy {
 
 /// Arguments of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Args {
+pub struct ContainerArgs {
     /// Our subcommand, always first; absent for a stock image.
     pub subcommand: Option<&'static str>,
     /// The user's additional arguments, if stated.

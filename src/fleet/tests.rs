@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::fixtures::{INSTANCE, URL, bundle, cluster, cluster_named, overlay, seals};
 use super::*;
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::pki::ChannelRole;
 use crate::swarm::RawSnapshot;
 use crate::types::Digest;
@@ -96,7 +96,7 @@ fn a_users_environment_never_overrides_our_own() {
 #[test]
 fn a_stock_image_gets_nothing_of_the_agent_and_no_control_network() {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     let fleet = fleet(&stock, Some(&bundle("x")));
     for name in ["env", "mounts", "secrets"] {
         assert_eq!(entries(&fleet.proxy, name), [], "{name}");
@@ -117,7 +117,7 @@ fn the_boot_snapshot_is_not_part_of_the_identity() {
     let identity = |text: &str| fleet(&cluster(), Some(&bundle(text))).proxy.identity();
     assert_eq!(identity("a"), identity("b"));
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     let identity = |text: &str| fleet(&stock, Some(&bundle(text))).proxy.identity();
     assert_ne!(identity("a"), identity("b"), "a mounted configuration is");
 }

@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::common_service_fields::{self, SECRET_FILE_MODE};
 use super::spec_field::{Field, Role};
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::protocol::container_contract::material_file;
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ConfigId, SecretId};
 
 /// The user that reads the files in the container: `(uid, gid)`.
-pub(super) type Reader = (&'static str, &'static str);
+pub(super) type ContainerUser = (&'static str, &'static str);
 
 /// The reader in a role's containers: our own user, or root in a stock image, whose engine reads keys as root.
-pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> Reader {
+pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> ContainerUser {
     match (role, input.cluster.proxy.rollout) {
-        (Role::Proxy, Rollout::Replace) => ("0", "0"),
+        (Role::Proxy, RolloutStrategy::Replace) => ("0", "0"),
         _ => common_service_fields::user_parts(),
     }
 }
@@ -42,7 +42,12 @@ pub(super) struct Mounts {
 /// The mounts of the objects with these ids. An object that does not exist (any more) cannot be mounted: Swarm would refuse
 /// the whole service, so its routes go without. But an object that the service already mounts exists even if the snapshot
 /// does not show it, because Swarm removes nothing that is mounted.
-pub(super) fn mounts<'a>(snapshot: &Snapshot, service: Option<&Service>, ids: impl Iterator<Item = &'a str>, reader: Reader) -> Mounts {
+pub(super) fn mounts<'a>(
+    snapshot: &Snapshot,
+    service: Option<&Service>,
+    ids: impl Iterator<Item = &'a str>,
+    reader: ContainerUser,
+) -> Mounts {
     let mut mounts = Mounts::default();
     for id in ids {
         let file = || json!({"Name": material_file(id), "UID": reader.0, "GID": reader.1, "Mode": SECRET_FILE_MODE});

@@ -24,13 +24,13 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const SOON: Duration = Duration::from_secs(20);
 
 /// A running server.
-struct Stage {
+struct RunningServer {
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<io::Result<()>>,
 }
 
-impl Stage {
+impl RunningServer {
     async fn new(limits: ServerLimits, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -100,7 +100,7 @@ fn short(set: impl FnOnce(&mut ServerLimits)) -> ServerLimits {
 
 #[tokio::test]
 async fn a_connection_with_a_slow_request_head_is_closed() {
-    let stage = Stage::new(short(|limits| limits.header = Duration::from_millis(300)), None).await;
+    let stage = RunningServer::new(short(|limits| limits.header = Duration::from_millis(300)), None).await;
     let mut client = stage.connect().await;
     let drip = async {
         client.write_all(b"GET / HTTP/1.1\r\n").await?;
@@ -116,7 +116,7 @@ async fn a_connection_with_a_slow_request_head_is_closed() {
 
 #[tokio::test]
 async fn connections_without_a_request_are_closed() {
-    let stage = Stage::new(short(|limits| limits.header = Duration::from_millis(200)), None).await;
+    let stage = RunningServer::new(short(|limits| limits.header = Duration::from_millis(200)), None).await;
     let (mut silent, mut kept) = (stage.connect().await, stage.connect().await);
     kept.write_all(GET).await.unwrap();
     assert_eq!(answer(&mut kept).await.lines().last(), Some("Tcp true 0"));
@@ -128,7 +128,7 @@ async fn connections_without_a_request_are_closed() {
 async fn a_long_poll_outlives_every_limit_for_clients() {
     let tight = Duration::from_millis(200);
     let limits = short(|limits| (limits.header, limits.body, limits.stall, limits.lifetime) = (tight, tight, tight, tight));
-    let stage = Stage::new(limits, None).await;
+    let stage = RunningServer::new(limits, None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(answer(&mut client).await.ends_with("late"));
@@ -137,7 +137,7 @@ async fn a_long_poll_outlives_every_limit_for_clients() {
 
 #[tokio::test]
 async fn a_slow_body_is_refused() {
-    let stage = Stage::new(short(|limits| limits.body = Duration::from_millis(300)), None).await;
+    let stage = RunningServer::new(short(|limits| limits.body = Duration::from_millis(300)), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").await.unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 400"));
@@ -148,7 +148,7 @@ async fn a_slow_body_is_refused() {
 
 #[tokio::test]
 async fn a_connection_whose_client_does_not_read_the_answer_is_closed() {
-    let stage = Stage::new(short(|limits| limits.stall = Duration::from_millis(200)), None).await;
+    let stage = RunningServer::new(short(|limits| limits.stall = Duration::from_millis(200)), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     // The kernel's buffers are full long before, and the server gives up. The client then reads what they held.
@@ -162,7 +162,7 @@ async fn a_connection_whose_client_does_not_read_the_answer_is_closed() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let stage = Stage::new(short(|limits| limits.head_bytes = 8 * 1024), None).await;
+    let stage = RunningServer::new(short(|limits| limits.head_bytes = 8 * 1024), None).await;
     let mut client = stage.connect().await;
     let long = format!("GET /?{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(9 * 1024));
     client.write_all(long.as_bytes()).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn an_excess_connection_is_closed_and_the_others_stay_open() {
-    let stage = Stage::new(short(|limits| limits.connections = 2), None).await;
+    let stage = RunningServer::new(short(|limits| limits.connections = 2), None).await;
     let mut first = stage.connect().await;
     first.write_all(GET).await.unwrap();
     assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
@@ -188,7 +188,7 @@ async fn an_excess_connection_is_closed_and_the_others_stay_open() {
 
 #[tokio::test]
 async fn a_stopping_server_waits_a_limited_time_for_open_requests() {
-    let stage = Stage::new(short(|limits| limits.end = SOON), None).await;
+    let stage = RunningServer::new(short(|limits| limits.end = SOON), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -196,7 +196,7 @@ async fn a_stopping_server_waits_a_limited_time_for_open_requests() {
     assert!(answer(&mut client).await.ends_with("late"));
     soon(stage.running).await.unwrap().unwrap();
 
-    let stage = Stage::new(short(|limits| limits.end = Duration::from_millis(50)), None).await;
+    let stage = RunningServer::new(short(|limits| limits.end = Duration::from_millis(50)), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -272,7 +272,7 @@ async fn handlers_get_the_certificates_of_the_client() {
 #[tokio::test]
 async fn an_endless_handshake_does_not_delay_other_clients() {
     let ends = tls();
-    let stage = Stage::new(short(|limits| limits.handshake = Duration::from_millis(500)), Some(ends.server)).await;
+    let stage = RunningServer::new(short(|limits| limits.handshake = Duration::from_millis(500)), Some(ends.server)).await;
     let mut silent = stage.connect().await;
     let mut begun = stage.connect().await;
     begun.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();

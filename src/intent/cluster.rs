@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::cluster_spec::{FailureAction, Mode, Publish, Rollout, UpdateOrder};
-use super::config_quotas::Limits;
+use super::cluster_spec::{FailureAction, Mode, Publish, RolloutStrategy, UpdateOrder};
+use super::config_quotas::ConfigQuotas;
 use super::hosts::HostRules;
 use super::networks::NetworkRules;
 use super::reference_grants::MaterialRules;
@@ -28,7 +28,7 @@ pub struct Cluster {
     /// Which services may use which secrets and configs, beyond their own.
     pub material: MaterialRules,
     /// How much of the proxies' configuration services may use.
-    pub limits: Limits,
+    pub limits: ConfigQuotas,
     /// The extension service.
     pub extension: Workload,
     /// The proxy service.
@@ -93,7 +93,7 @@ pub struct Proxy {
     /// How Swarm replaces tasks.
     pub update: UpdatePolicy,
     /// How configurations reach the proxies, default resolved.
-    pub rollout: Rollout,
+    pub rollout: RolloutStrategy,
     /// Where a stock image expects its configuration (`rollout: replace`).
     pub config_path: String,
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config_quotas_spec::LimitsSpec;
+use super::config_quotas_spec::ConfigQuotasSpec;
 use super::formats;
 use super::hosts_spec::HostsSpec;
 use super::networks_spec::NetworksSpec;
@@ -26,7 +26,7 @@ pub struct ServiceCluster {
     /// Always `swarmgate/v1`.
     pub api_version: ApiVersion,
     /// Always `ServiceCluster`.
-    pub kind: Kind,
+    pub kind: ClusterKind,
     /// The name of the document, and annotations.
     pub metadata: Metadata,
     /// The desired state.
@@ -43,7 +43,8 @@ pub enum ApiVersion {
 
 /// The kind of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Kind {
+#[schemars(rename = "Kind")]
+pub enum ClusterKind {
     /// The only value.
     ServiceCluster,
 }
@@ -83,8 +84,8 @@ pub struct ClusterSpec {
     #[serde(default, skip_serializing_if = "MaterialSpec::is_default")]
     pub material: MaterialSpec,
     /// How much of the proxies' configuration services may use.
-    #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
-    pub limits: LimitsSpec,
+    #[serde(default, skip_serializing_if = "ConfigQuotasSpec::is_default")]
+    pub limits: ConfigQuotasSpec,
     /// The service that renders and tests configurations.
     pub extension: ExtensionSpec,
     /// The service that carries the traffic.
@@ -182,7 +183,7 @@ pub struct ProxySpec {
     /// `live` (default): running proxies load new configurations without being replaced. `replace`: the configuration is a
     /// Swarm config object, and every change replaces the tasks; this works with any stock image of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<RolloutStrategy>,
     /// Where a stock image expects its configuration, with `rollout: replace`. Default: `/etc/nginx/nginx.conf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::AbsolutePath>")]
@@ -202,7 +203,8 @@ pub enum Mode {
 /// How new configurations reach the proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Rollout {
+#[schemars(rename = "Rollout")]
+pub enum RolloutStrategy {
     /// Running proxies load them, without being replaced.
     Live,
     /// The tasks are replaced.

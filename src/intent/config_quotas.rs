@@ -4,7 +4,7 @@ use crate::route::Footprint;
 
 /// The limits of a cluster (`spec.limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConfigQuotas {
     /// For each service separately.
     pub service: Footprint,
     /// For all services of a team together.
@@ -46,7 +46,7 @@ impl LabelUpdates {
 }
 
 /// Measured with the real engine: docs/limits.md.
-impl Default for Limits {
+impl Default for ConfigQuotas {
     fn default() -> Self {
         let cluster = Footprint { routes: 10_000, locations: 50_000, bytes: 16 << 20 };
         Self {

@@ -10,7 +10,8 @@ use super::formats;
 /// and gets a finding; a service within its limits never loses routes to a younger service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LimitsSpec {
+#[schemars(rename = "LimitsSpec")]
+pub struct ConfigQuotasSpec {
     /// For each service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceLimitsSpec>,
@@ -95,7 +96,7 @@ pub struct ClusterLimitsSpec {
     pub bytes: Option<String>,
 }
 
-impl LimitsSpec {
+impl ConfigQuotasSpec {
     /// Whether nothing is stated.
     pub fn is_default(&self) -> bool {
         *self == Self::default()

@@ -12,21 +12,21 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::placement_constraint::{Constraint, parse_preference};
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use crate::route::{BackendHttpVersion, SizeBytes};
-use crate::types::{self, Refused};
+use crate::types::{self, InvalidValue};
 
 /// A format: its name in the schema, its check, and how to write it.
-pub(super) struct Format {
+pub(super) struct StringFormat {
     pub name: &'static str,
-    pub check: fn(&str) -> Result<(), Refused>,
+    pub check: fn(&str) -> Result<(), InvalidValue>,
     pub remedy: &'static str,
 }
 
-const fn format(name: &'static str, check: fn(&str) -> Result<(), Refused>, remedy: &'static str) -> Format {
-    Format { name, check, remedy }
+const fn format(name: &'static str, check: fn(&str) -> Result<(), InvalidValue>, remedy: &'static str) -> StringFormat {
+    StringFormat { name, check, remedy }
 }
 
 /// All formats.
-pub(super) const FORMATS: &[Format] = &[
+pub(super) const FORMATS: &[StringFormat] = &[
     format(
         "address-range",
         |text| types::AddressRange::parse(text).map(drop),
@@ -64,63 +64,63 @@ pub(super) const FORMATS: &[Format] = &[
 ];
 
 /// A timeout of the engine: at least a millisecond, because an engine interprets 0 as "fail immediately" or rejects it.
-pub(super) fn timeout(text: &str) -> Result<u64, Refused> {
+pub(super) fn timeout(text: &str) -> Result<u64, InvalidValue> {
     match engine_duration(text)? {
-        0 => Err(Refused("a timeout must be longer than 0".to_owned())),
+        0 => Err(InvalidValue("a timeout must be longer than 0".to_owned())),
         millis => Ok(millis),
     }
 }
 
 /// An engine duration in milliseconds.
-pub(super) fn engine_duration(text: &str) -> Result<u64, Refused> {
+pub(super) fn engine_duration(text: &str) -> Result<u64, InvalidValue> {
     let duration = parse_duration(text)?;
-    let millis = u64::try_from(duration.as_millis()).map_err(|_| Refused("the duration is too long".to_owned()))?;
+    let millis = u64::try_from(duration.as_millis()).map_err(|_| InvalidValue("the duration is too long".to_owned()))?;
     if Duration::from_millis(millis) == duration {
         Ok(millis)
     } else {
-        Err(Refused("the duration must be a whole number of milliseconds".to_owned()))
+        Err(InvalidValue("the duration must be a whole number of milliseconds".to_owned()))
     }
 }
 
 /// How long the control plane may be silent, in milliseconds. Less than the time in which two of its messages arrive would
 /// make proxies switch back and forth.
-pub(super) fn control_plane_timeout(text: &str) -> Result<u64, Refused> {
+pub(super) fn control_plane_timeout(text: &str) -> Result<u64, InvalidValue> {
     match engine_duration(text)? {
-        1..10_000 => Err(Refused("the timeout must be at least 10s, or 0s for never".to_owned())),
+        1..10_000 => Err(InvalidValue("the timeout must be at least 10s, or 0s for never".to_owned())),
         millis => Ok(millis),
     }
 }
 
 /// An engine buffer: 1 KiB to 1 GiB.
-pub(super) fn buffer_size(text: &str) -> Result<SizeBytes, Refused> {
+pub(super) fn buffer_size(text: &str) -> Result<SizeBytes, InvalidValue> {
     match parse_size(text)? {
         bytes @ 1024..=0x4000_0000 => Ok(SizeBytes(bytes)),
-        _ => Err(Refused("a buffer size must be from 1k to 1g".to_owned())),
+        _ => Err(InvalidValue("a buffer size must be from 1k to 1g".to_owned())),
     }
 }
 
 /// The shared memory of a pool: nginx rejects fewer than eight pages.
-pub(super) fn zone_size(text: &str) -> Result<SizeBytes, Refused> {
+pub(super) fn zone_size(text: &str) -> Result<SizeBytes, InvalidValue> {
     match parse_size(text)? {
         bytes @ 0x8000..=0x4000_0000 => Ok(SizeBytes(bytes)),
-        _ => Err(Refused("the shared memory of a pool must be from 32k to 1g".to_owned())),
+        _ => Err(InvalidValue("the shared memory of a pool must be from 32k to 1g".to_owned())),
     }
 }
 
 /// Number and size of large header buffers.
-pub(super) fn header_buffers(text: &str) -> Result<(u16, SizeBytes), Refused> {
-    let rule = || Refused("header buffers must be a number from 1 to 1024, a space, and a size from 1k to 1g".to_owned());
+pub(super) fn header_buffers(text: &str) -> Result<(u16, SizeBytes), InvalidValue> {
+    let rule = || InvalidValue("header buffers must be a number from 1 to 1024, a space, and a size from 1k to 1g".to_owned());
     let (count, size) = text.trim().split_once(' ').ok_or_else(rule)?;
     let count = count.parse::<u16>().ok().filter(|count| (1..=1024).contains(count)).ok_or_else(rule)?;
     Ok((count, buffer_size(size.trim()).map_err(|_| rule())?))
 }
 
 /// The HTTP version to applications.
-pub(super) fn http_version(text: &str) -> Result<BackendHttpVersion, Refused> {
+pub(super) fn http_version(text: &str) -> Result<BackendHttpVersion, InvalidValue> {
     match text {
         "1.0" => Ok(BackendHttpVersion::Http10),
         "1.1" => Ok(BackendHttpVersion::Http11),
-        _ => Err(Refused("the HTTP version to applications must be 1.1 or 1.0".to_owned())),
+        _ => Err(InvalidValue("the HTTP version to applications must be 1.1 or 1.0".to_owned())),
     }
 }
 
@@ -131,70 +131,74 @@ const SIGNALS: [&str; 31] = [
 ];
 
 /// Reads a stop signal by name (with or without `SIG`, in any case) or number; returns Docker's form, `SIGQUIT` or `3`.
-pub(super) fn stop_signal(text: &str) -> Result<String, Refused> {
+pub(super) fn stop_signal(text: &str) -> Result<String, InvalidValue> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     if SIGNALS.contains(&name) {
         return Ok(format!("SIG{name}"));
     }
     let number = name.parse::<u8>().ok().filter(|number| (1..=64).contains(number) && name == upper && !name.starts_with('+'));
-    number.map(|number| number.to_string()).ok_or_else(|| Refused("a stop signal must be the name or number of a Linux signal".to_owned()))
+    number
+        .map(|number| number.to_string())
+        .ok_or_else(|| InvalidValue("a stop signal must be the name or number of a Linux signal".to_owned()))
 }
 
 /// A pattern of stack names. They have the same characters as service names, which begin with them.
-fn stack_pattern(text: &str) -> Result<(), Refused> {
-    let rule = |_| Refused("a stack pattern may contain only letters, digits, '-', '_' and '*'".to_owned());
+fn stack_pattern(text: &str) -> Result<(), InvalidValue> {
+    let rule = |_| InvalidValue("a stack pattern may contain only letters, digits, '-', '_' and '*'".to_owned());
     types::ServiceGlob::parse(text).map(drop).map_err(rule)
 }
 
 /// The single word allowed in place of a list of rules.
-fn openness(text: &str) -> Result<(), Refused> {
-    if text == ANYONE { Ok(()) } else { Err(Refused("the value must be the word anyone, or a list of rules".to_owned())) }
+fn openness(text: &str) -> Result<(), InvalidValue> {
+    if text == ANYONE { Ok(()) } else { Err(InvalidValue("the value must be the word anyone, or a list of rules".to_owned())) }
 }
 
-fn image(text: &str) -> Result<(), Refused> {
+fn image(text: &str) -> Result<(), InvalidValue> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._/:@-".contains(&b);
     let begins_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if begins_well && text.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(Refused("an image must be a name with an optional tag or digest, without spaces or variables".to_owned()))
+        Err(InvalidValue("an image must be a name with an optional tag or digest, without spaces or variables".to_owned()))
     }
 }
 
-fn absolute_path(text: &str) -> Result<(), Refused> {
+fn absolute_path(text: &str) -> Result<(), InvalidValue> {
     let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\;{}$,".contains(&b));
     let climbs = text.split('/').any(|segment| segment == "..");
     if text.starts_with('/') && !text.ends_with('/') && plain && !climbs {
         Ok(())
     } else {
-        Err(Refused("the value must be the absolute path of a file, without spaces, quotes or '..'".to_owned()))
+        Err(InvalidValue("the value must be the absolute path of a file, without spaces, quotes or '..'".to_owned()))
     }
 }
 
 /// The name of a logging driver: a built-in one, or a plugin's (`grafana/loki-docker-driver:3`).
-fn log_driver(text: &str) -> Result<(), Refused> {
+fn log_driver(text: &str) -> Result<(), InvalidValue> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
     let fits = text.len() <= 255 && text.bytes().all(plain) && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
-    if fits { Ok(()) } else { Err(Refused("the value is not a valid name of a logging driver".to_owned())) }
+    if fits { Ok(()) } else { Err(InvalidValue("the value is not a valid name of a logging driver".to_owned())) }
 }
 
-fn env_name(text: &str) -> Result<(), Refused> {
+fn env_name(text: &str) -> Result<(), InvalidValue> {
     if text.is_empty() || text.contains('=') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Refused("the name of a variable must not be empty or contain '=' or spaces".to_owned()));
+        return Err(InvalidValue("the name of a variable must not be empty or contain '=' or spaces".to_owned()));
     }
     if text.starts_with("SWARMGATE_") {
-        return Err(Refused("variables that begin with SWARMGATE_ are reserved for Swarmgate".to_owned()));
+        return Err(InvalidValue("variables that begin with SWARMGATE_ are reserved for Swarmgate".to_owned()));
     }
     Ok(())
 }
 
-fn label_key(text: &str) -> Result<(), Refused> {
+fn label_key(text: &str) -> Result<(), InvalidValue> {
     if text.trim().is_empty() {
-        return Err(Refused("the key of a label must not be empty".to_owned()));
+        return Err(InvalidValue("the key of a label must not be empty".to_owned()));
     }
     if text.starts_with("swarmgate.") {
-        return Err(Refused("labels that begin with swarmgate. are reserved: Swarmgate sets them on the objects that it owns".to_owned()));
+        return Err(InvalidValue(
+            "labels that begin with swarmgate. are reserved: Swarmgate sets them on the objects that it owns".to_owned(),
+        ));
     }
     Ok(())
 }

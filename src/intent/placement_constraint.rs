@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::suggest::nearest;
-use crate::types::Refused;
+use crate::types::InvalidValue;
 
 /// The keys whose value is a single property of the node; label keys are handled separately.
 const KEYS: [&str; 6] = ["node.id", "node.hostname", "node.role", "node.ip", "node.platform.os", "node.platform.arch"];
@@ -24,7 +24,7 @@ pub struct Constraint {
 
 impl Constraint {
     /// Reads `key==value`, `key!=value`, or `key=value` as a form of the first; blanks around the parts are ignored.
-    pub fn parse(text: &str) -> Result<Self, Refused> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let (key, operator, value, single_equals) = split(text)?;
         let constraint = Self { key: key.trim().to_owned(), operator, value: value.trim().to_owned(), single_equals };
         check_key(&constraint.key)?;
@@ -39,18 +39,18 @@ impl Constraint {
 }
 
 /// Reads a placement preference: `node.labels.rack` or `spread=node.labels.rack`. Returns the label's key with its prefix.
-pub fn parse_preference(text: &str) -> Result<String, Refused> {
+pub fn parse_preference(text: &str) -> Result<String, InvalidValue> {
     let key = text.trim();
     let key = key.strip_prefix("spread=").unwrap_or(key).trim();
     let known = LABEL_PREFIXES.iter().any(|prefix| label_of(key, prefix).is_some_and(good_key));
     if known {
         Ok(key.to_owned())
     } else {
-        Err(Refused("a placement preference must name a label to spread over: node.labels.KEY or engine.labels.KEY".to_owned()))
+        Err(InvalidValue("a placement preference must name a label to spread over: node.labels.KEY or engine.labels.KEY".to_owned()))
     }
 }
 
-fn split(text: &str) -> Result<(&str, &'static str, &str, bool), Refused> {
+fn split(text: &str) -> Result<(&str, &'static str, &str, bool), InvalidValue> {
     // The leftmost operator is used: a value cannot contain one.
     let not_equal = text.find("!=");
     let equal = text.find('=');
@@ -58,19 +58,19 @@ fn split(text: &str) -> Result<(&str, &'static str, &str, bool), Refused> {
         (Some(equal), Some(not_equal)) if not_equal < equal => (not_equal, "!=", 2, false),
         (Some(equal), _) if text[equal..].starts_with("==") => (equal, "==", 2, false),
         (Some(equal), _) => (equal, "==", 1, true),
-        (None, _) => return Err(Refused("a constraint must have the form key==value or key!=value".to_owned())),
+        (None, _) => return Err(InvalidValue("a constraint must have the form key==value or key!=value".to_owned())),
     };
     Ok((&text[..at], operator, &text[at + len..], single))
 }
 
-fn check_key(key: &str) -> Result<(), Refused> {
+fn check_key(key: &str) -> Result<(), InvalidValue> {
     let known = KEYS.iter().any(|known| known.eq_ignore_ascii_case(key));
     if known || LABEL_PREFIXES.iter().any(|prefix| label_of(key, prefix).is_some_and(good_key)) {
         return Ok(());
     }
     let all = KEYS.iter().copied().chain(["node.labels.KEY", "engine.labels.KEY"]).collect::<Vec<_>>().join(", ");
     let meant = nearest(key, KEYS.iter().copied()).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
-    Err(Refused(format!("the key of a constraint must be one of {all}{meant}; Swarm accepts any other key, but then no node matches")))
+    Err(InvalidValue(format!("the key of a constraint must be one of {all}{meant}; Swarm accepts any other key, but then no node matches")))
 }
 
 /// The label's key after `prefix`, which is compared without regard to case.
@@ -83,20 +83,20 @@ fn good_key(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-fn check_value(key: &str, value: &str) -> Result<(), Refused> {
+fn check_value(key: &str, value: &str) -> Result<(), InvalidValue> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b":-_ .*()?+[]\\^$|/".contains(&b);
     if value.is_empty() || !value.bytes().all(allowed) {
-        return Err(Refused(
+        return Err(InvalidValue(
             "the value of a constraint must not be empty or contain '=', commas, quotes, '@' or other special characters".to_owned(),
         ));
     }
     let role = ["worker", "manager"].iter().any(|role| role.eq_ignore_ascii_case(value));
     if key.eq_ignore_ascii_case("node.role") && !role {
-        return Err(Refused("node.role must be worker or manager; no node matches any other value".to_owned()));
+        return Err(InvalidValue("node.role must be worker or manager; no node matches any other value".to_owned()));
     }
     let address = value.parse::<IpAddr>().is_ok() || value.parse::<IpNet>().is_ok();
     if key.eq_ignore_ascii_case("node.ip") && !address {
-        return Err(Refused("node.ip must be compared with an address or a range such as 10.0.0.0/8".to_owned()));
+        return Err(InvalidValue("node.ip must be compared with an address or a range such as 10.0.0.0/8".to_owned()));
     }
     Ok(())
 }

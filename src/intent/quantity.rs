@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::types::Refused;
+use crate::types::InvalidValue;
 
 /// Longer durations are most likely a wrong unit, and would exceed what Swarm and the engines store.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -12,8 +12,8 @@ const SIZE_RULE: &str = "a size must be a whole number, optionally followed by k
 const CPUS_RULE: &str = "CPUs must be a number above 0 with at most nine decimals";
 
 /// Reads `10s`, `1m30s`, `1.5h`, `500ms` or a bare `0`.
-pub fn parse_duration(text: &str) -> Result<Duration, Refused> {
-    let refused = || Refused(DURATION_RULE.to_owned());
+pub fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
+    let refused = || InvalidValue(DURATION_RULE.to_owned());
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -51,8 +51,8 @@ fn duration_part(text: &str) -> Option<(Duration, &str)> {
 
 /// Reads a size in bytes: `8k`, `32m`, `1g`, `64M`, `64MiB`, `1048576`. The unit is always a power of 1024, as nginx and
 /// Docker's own tools read it.
-pub fn parse_size(text: &str) -> Result<u64, Refused> {
-    let refused = || Refused(SIZE_RULE.to_owned());
+pub fn parse_size(text: &str) -> Result<u64, InvalidValue> {
+    let refused = || InvalidValue(SIZE_RULE.to_owned());
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
@@ -68,15 +68,16 @@ pub fn parse_size(text: &str) -> Result<u64, Refused> {
 }
 
 /// Reads memory for a Swarm resource: a size of at least 4 MiB, below which Swarm rejects the service.
-pub fn parse_memory(text: &str) -> Result<i64, Refused> {
-    let bytes = i64::try_from(parse_size(text)?).map_err(|_| Refused(SIZE_RULE.to_owned()))?;
-    if bytes < 4 << 20 { Err(Refused("memory must be at least 4 MiB, because Swarm rejects less".to_owned())) } else { Ok(bytes) }
+pub fn parse_memory(text: &str) -> Result<i64, InvalidValue> {
+    let bytes = i64::try_from(parse_size(text)?).map_err(|_| InvalidValue(SIZE_RULE.to_owned()))?;
+    if bytes < 4 << 20 { Err(InvalidValue("memory must be at least 4 MiB, because Swarm rejects less".to_owned())) } else { Ok(bytes) }
 }
 
 /// Reads CPUs as billionths of one: `0.5`, `2`. At least 0.001, below which Swarm rejects the service.
-pub fn parse_cpus(text: &str) -> Result<i64, Refused> {
-    let nanos = scaled(text, 1_000_000_000).and_then(|nanos| i64::try_from(nanos).ok()).ok_or_else(|| Refused(CPUS_RULE.to_owned()))?;
-    if nanos < 1_000_000 { Err(Refused("CPUs must be at least 0.001, because Swarm rejects less".to_owned())) } else { Ok(nanos) }
+pub fn parse_cpus(text: &str) -> Result<i64, InvalidValue> {
+    let nanos =
+        scaled(text, 1_000_000_000).and_then(|nanos| i64::try_from(nanos).ok()).ok_or_else(|| InvalidValue(CPUS_RULE.to_owned()))?;
+    if nanos < 1_000_000 { Err(InvalidValue("CPUs must be at least 0.001, because Swarm rejects less".to_owned())) } else { Ok(nanos) }
 }
 
 /// A decimal number times `factor`, exactly; decimals below one unit are truncated.

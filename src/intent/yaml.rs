@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 64;
 /// One YAML document of a file.
 pub(super) struct YamlDocument {
     /// What could be read; `None` if there is nothing before the first mistake.
-    pub root: Option<Node>,
+    pub root: Option<YamlNode>,
     /// Whether the text was read to its end.
     pub complete: bool,
     pub mistakes: Vec<YamlMistake>,
@@ -32,39 +32,39 @@ pub(super) struct YamlMistake {
 
 /// A value with the line on which it begins, 1 for the first line of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub line: usize,
-    pub data: Data,
+    pub data: YamlData,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Data {
+pub(super) enum YamlData {
     /// The value as YAML's core schema resolves it, and as written.
     Scalar {
         value: Value,
         text: String,
     },
-    Sequence(Vec<Node>),
-    Mapping(BTreeMap<String, Entry>),
+    Sequence(Vec<YamlNode>),
+    Mapping(BTreeMap<String, YamlEntry>),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct YamlEntry {
     /// The line of the key.
     pub line: usize,
-    pub node: Node,
+    pub node: YamlNode,
 }
 
-impl Node {
+impl YamlNode {
     /// The line of the value at the JSON pointer, or of its nearest existing ancestor. For a field that is the line of its
     /// key.
     pub fn line_of(&self, pointer: &str) -> usize {
         let (mut node, mut line) = (self, self.line);
         for segment in pointer.split('/').skip(1) {
             let next = match &node.data {
-                Data::Mapping(entries) => entries.get(&unescaped(segment)).map(|entry| (entry.line, &entry.node)),
-                Data::Sequence(items) => segment.parse().ok().and_then(|at: usize| items.get(at)).map(|item| (item.line, item)),
-                Data::Scalar { .. } => None,
+                YamlData::Mapping(entries) => entries.get(&unescaped(segment)).map(|entry| (entry.line, &entry.node)),
+                YamlData::Sequence(items) => segment.parse().ok().and_then(|at: usize| items.get(at)).map(|item| (item.line, item)),
+                YamlData::Scalar { .. } => None,
             };
             let Some((next_line, next)) = next else { return line };
             (line, node) = (next_line, next);
@@ -74,17 +74,17 @@ impl Node {
 
     fn size(&self) -> usize {
         1 + match &self.data {
-            Data::Scalar { .. } => 0,
-            Data::Sequence(items) => items.iter().map(Self::size).sum(),
-            Data::Mapping(entries) => entries.values().map(|entry| entry.node.size()).sum(),
+            YamlData::Scalar { .. } => 0,
+            YamlData::Sequence(items) => items.iter().map(Self::size).sum(),
+            YamlData::Mapping(entries) => entries.values().map(|entry| entry.node.size()).sum(),
         }
     }
 
     fn depth(&self) -> usize {
         1 + match &self.data {
-            Data::Scalar { .. } => 0,
-            Data::Sequence(items) => items.iter().map(Self::depth).max().unwrap_or(0),
-            Data::Mapping(entries) => entries.values().map(|entry| entry.node.depth()).max().unwrap_or(0),
+            YamlData::Scalar { .. } => 0,
+            YamlData::Sequence(items) => items.iter().map(Self::depth).max().unwrap_or(0),
+            YamlData::Mapping(entries) => entries.values().map(|entry| entry.node.depth()).max().unwrap_or(0),
         }
     }
 }
@@ -153,7 +153,7 @@ fn read_one(text: &str, lines_before: usize) -> YamlDocument {
         }
     }
     let root = builder.finish();
-    let empty = matches!(&root, Some(Node { data: Data::Scalar { value: Value::Null, .. }, .. }));
+    let empty = matches!(&root, Some(YamlNode { data: YamlData::Scalar { value: Value::Null, .. }, .. }));
     YamlDocument { root: root.filter(|_| !empty), complete, mistakes: builder.mistakes }
 }
 
@@ -161,8 +161,8 @@ fn read_one(text: &str, lines_before: usize) -> YamlDocument {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    root: Option<Node>,
-    anchors: BTreeMap<usize, Node>,
+    root: Option<YamlNode>,
+    anchors: BTreeMap<usize, YamlNode>,
     nodes: usize,
     mistakes: Vec<YamlMistake>,
 }
@@ -171,33 +171,33 @@ struct Builder {
 struct Open {
     line: usize,
     anchor: usize,
-    data: Data,
+    data: YamlData,
     /// In a mapping: the key whose value comes next.
     key: Option<(String, usize)>,
 }
 
-type Step = Result<(), (usize, String)>;
+type ReadResult = Result<(), (usize, String)>;
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, line: usize) -> Step {
+    fn take(&mut self, event: Event<'_>, line: usize) -> ReadResult {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let node = Node { line, data: scalar(&text, style, tag.as_deref()) };
+                let node = YamlNode { line, data: scalar(&text, style, tag.as_deref()) };
                 self.add(node, anchor)
             }
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
-                Some(node) => self.add(Node { line, ..node }, 0),
+                Some(node) => self.add(YamlNode { line, ..node }, 0),
                 None => Err((line, "an alias is used inside the value that it refers to".to_owned())),
             },
-            Event::SequenceStart(anchor, _) => self.begin(line, anchor, Data::Sequence(Vec::new())),
-            Event::MappingStart(anchor, _) => self.begin(line, anchor, Data::Mapping(BTreeMap::new())),
+            Event::SequenceStart(anchor, _) => self.begin(line, anchor, YamlData::Sequence(Vec::new())),
+            Event::MappingStart(anchor, _) => self.begin(line, anchor, YamlData::Mapping(BTreeMap::new())),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::DocumentStart(_) if self.root.is_some() => Err((line, "a second document begins without '---' before it".to_owned())),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => Ok(()),
         }
     }
 
-    fn begin(&mut self, line: usize, anchor: usize, data: Data) -> Step {
+    fn begin(&mut self, line: usize, anchor: usize, data: YamlData) -> ReadResult {
         if self.open.len() >= DEPTH_MAX {
             return Err((line, format!("the nesting is deeper than {DEPTH_MAX} levels")));
         }
@@ -205,15 +205,15 @@ impl Builder {
         Ok(())
     }
 
-    fn end(&mut self) -> Step {
+    fn end(&mut self) -> ReadResult {
         match self.open.pop() {
-            Some(open) => self.add(Node { line: open.line, data: open.data }, open.anchor),
+            Some(open) => self.add(YamlNode { line: open.line, data: open.data }, open.anchor),
             None => Ok(()),
         }
     }
 
     /// Adds a completed value to the innermost open collection, as key or as value.
-    fn add(&mut self, node: Node, anchor: usize) -> Step {
+    fn add(&mut self, node: YamlNode, anchor: usize) -> ReadResult {
         self.nodes += node.size();
         if self.nodes > NODES_MAX || self.open.len() + node.depth() > 2 * DEPTH_MAX {
             return Err((node.line, "the document contains too many values".to_owned()));
@@ -226,20 +226,20 @@ impl Builder {
             return Ok(());
         };
         match (&mut open.data, open.key.take()) {
-            (Data::Sequence(items), _) => items.push(node),
-            (Data::Mapping(entries), Some((key, line))) => match entries.get(&key) {
+            (YamlData::Sequence(items), _) => items.push(node),
+            (YamlData::Mapping(entries), Some((key, line))) => match entries.get(&key) {
                 Some(first) => {
                     let message = format!("the field is set twice; first on line {}", first.line);
                     let pointer = format!("{}/{}", self.pointer(), escaped(&key));
                     self.mistakes.push(YamlMistake { line, pointer, message });
                 }
-                None => drop(entries.insert(key, Entry { line, node })),
+                None => drop(entries.insert(key, YamlEntry { line, node })),
             },
-            (Data::Mapping(_), None) => match node.data {
-                Data::Scalar { text, .. } => open.key = Some((text, node.line)),
-                Data::Sequence(_) | Data::Mapping(_) => return Err((node.line, "a key must not be a list or mapping".to_owned())),
+            (YamlData::Mapping(_), None) => match node.data {
+                YamlData::Scalar { text, .. } => open.key = Some((text, node.line)),
+                YamlData::Sequence(_) | YamlData::Mapping(_) => return Err((node.line, "a key must not be a list or mapping".to_owned())),
             },
-            (Data::Scalar { .. }, _) => {}
+            (YamlData::Scalar { .. }, _) => {}
         }
         Ok(())
     }
@@ -248,16 +248,16 @@ impl Builder {
     fn pointer(&self) -> String {
         let outer = self.open.iter().take(self.open.len().saturating_sub(1));
         let segment = |open: &Open| match (&open.data, &open.key) {
-            (Data::Sequence(items), _) => items.len().to_string(),
+            (YamlData::Sequence(items), _) => items.len().to_string(),
             (_, key) => key.as_ref().map(|(key, _)| escaped(key)).unwrap_or_default(),
         };
         outer.fold(String::new(), |pointer, open| pointer + "/" + &segment(open))
     }
 
     /// Closes collections that a mistake left open, so that what precedes it can be used.
-    fn finish(&mut self) -> Option<Node> {
+    fn finish(&mut self) -> Option<YamlNode> {
         while let Some(open) = self.open.pop() {
-            if self.add(Node { line: open.line, data: open.data }, 0).is_err() {
+            if self.add(YamlNode { line: open.line, data: open.data }, 0).is_err() {
                 break;
             }
         }
@@ -266,7 +266,7 @@ impl Builder {
 }
 
 /// Resolves a scalar by the core schema. Values that JSON cannot represent (infinity) stay text.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Data {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> YamlData {
     let tag = tag.map(|tag| std::borrow::Cow::Owned(tag.clone()));
     let value = match Scalar::parse_from_cow_and_metadata(text.into(), style, tag.as_ref()) {
         Some(Scalar::Null) => Value::Null,
@@ -275,7 +275,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Data {
         Some(Scalar::FloatingPoint(value)) => number(value.into_inner()).unwrap_or_else(|| Value::String(text.to_owned())),
         Some(Scalar::String(_)) | None => Value::String(text.to_owned()),
     };
-    Data::Scalar { value, text: text.to_owned() }
+    YamlData::Scalar { value, text: text.to_owned() }
 }
 
 /// `2.0` means 2.
@@ -334,11 +334,11 @@ mod tests {
     #[test]
     fn scalars_follow_the_core_schema_and_keep_their_text() {
         let root = read("[1.10, yes, true, 0x10, 2.0, '5', .inf, ~]").remove(0).root.expect("a tree");
-        let Data::Sequence(items) = root.data else { panic!("a list") };
+        let YamlData::Sequence(items) = root.data else { panic!("a list") };
         let values: Vec<_> = items
             .iter()
             .map(|item| match &item.data {
-                Data::Scalar { value, text } => format!("{value} {text}"),
+                YamlData::Scalar { value, text } => format!("{value} {text}"),
                 other => panic!("{other:?}"),
             })
             .collect();

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::{self, later};
 use super::observation::ObservedProxies;
-use super::{NetworkInput, NetworkMemory, quarantine, wanted_networks};
+use super::{AttachmentState, NetworkInput, quarantine, wanted_networks};
 use crate::types::NetworkId;
 
 /// A shortage that ends sooner, as when a deployment stops one service to start another, has no effect.
@@ -33,7 +33,7 @@ pub struct NetworkShortage {
 }
 
 /// Records since when networks are short of addresses, and since when a proxy waits for addresses.
-pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     memory.short_since.retain(|id, _| input.short.contains_key(id) && seen.declared.contains(id));
     for id in input.short.keys().filter(|id| seen.declared.contains(*id)) {
         memory.short_since.entry(id.clone()).or_insert(input.now);
@@ -42,7 +42,7 @@ pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 }
 
 /// Withdraws networks that have been short for too long. Trials and other withdrawals come first.
-pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     if memory.trial.is_some() || !memory.withdrawn.is_empty() {
         return;
     }
@@ -53,14 +53,14 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 
 /// The networks that keep a proxy from starting and with which proxies ran before. Empty unless a proxy has waited for a
 /// while. Includes networks that the proxies do not leave (`stays`).
-pub(super) fn culprits(input: &NetworkInput<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+pub(super) fn culprits(input: &NetworkInput<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let waits = memory.waits_since.is_some_and(|since| later(since, waits_for(input)) <= input.now);
     let short = memory.short_since.keys().filter(|id| waits && memory.settled.contains(*id));
     short.cloned().collect()
 }
 
 /// Withdraws networks for lack of addresses, except those that the proxies do not leave at all.
-pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, networks: &BTreeSet<NetworkId>) {
+pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, networks: &BTreeSet<NetworkId>) {
     for id in networks {
         if stays(input, seen, memory, id) {
             continue;
@@ -74,7 +74,12 @@ pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mem
 }
 
 /// When the proxies leave a network, if its shortage lasts.
-pub(super) fn leaves_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
+pub(super) fn leaves_at(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &AttachmentState,
+    id: &NetworkId,
+) -> Option<Timestamp> {
     let (short, since) = (input.short.get(id)?, *memory.short_since.get(id)?);
     if stays(input, seen, memory, id) {
         return None;
@@ -93,7 +98,7 @@ pub(super) fn leaves_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, me
 /// Since when more teams wait for networks than are reached over this network, which other services fill. While every proxy
 /// runs, a service that fills a network must not take it from the teams that have routes there. But no other team gets a
 /// network meanwhile, and the service that fills it may belong to a team that has the routes.
-fn crowded_since(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, newcomers: &BTreeSet<NetworkId>) -> Option<Timestamp> {
+fn crowded_since(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId, newcomers: &BTreeSet<NetworkId>) -> Option<Timestamp> {
     let teams = |id: &NetworkId| input.teams.get(id).into_iter().flatten();
     let reached: BTreeSet<&String> = teams(id).collect();
     let mut waiting = BTreeMap::<&String, Timestamp>::new();
@@ -109,26 +114,26 @@ fn crowded_since(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkI
 }
 
 /// The times at which a shortage has consequences without any other event.
-pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<Timestamp> {
+pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<Timestamp> {
     let leaves = memory.short_since.keys().filter_map(|id| leaves_at(input, seen, memory, id));
     let waits = memory.waits_since.filter(|_| holds_back(memory)).map(|since| later(since, waits_for(input)));
     leaves.chain(waits).collect()
 }
 
 /// Whether proxies must not be replaced for networks now, because an attached network is short of addresses.
-pub(super) fn holds_back(memory: &NetworkMemory) -> bool {
+pub(super) fn holds_back(memory: &AttachmentState) -> bool {
     !memory.short_since.is_empty()
 }
 
 /// Whether the proxies keep a network although it is short of addresses, or although one of their nodes cannot set it up.
 /// Either the administrator named it for several teams, so one team's tasks, or one node, must not take it from all others;
 /// or leaving it would cost more than it protects.
-pub(super) fn stays(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
+pub(super) fn stays(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> bool {
     input.named.contains(id) || carries_most(input, seen, memory, id)
 }
 
 /// Whether more services are reached over this network than over all other networks of the proxies.
-fn carries_most(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
+fn carries_most(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> bool {
     let over = |id: &NetworkId| input.needed_by.get(id).into_iter().flatten();
     let others = seen.declared.iter().filter(|other| *other != id && !memory.withdrawn.contains(*other));
     let others: BTreeSet<&String> = others.flat_map(over).collect();

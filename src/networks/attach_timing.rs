@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::intervals::{doubled, later, pace_end};
 use super::observation::ObservedProxies;
 use super::wanted_networks::{name, newcomers, teams};
-use super::{NetworkInput, NetworkMemory, Visits, address_shortage, crashing_proxies, quarantine, rollout_health};
+use super::{AttachmentState, NetworkInput, RecentAttachments, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;
 
 /// How long to wait for further networks, for deployments of several services.
@@ -28,11 +28,11 @@ const FAILING_TEAMS_FREE: usize = 6;
 const FAILURES_INTERVALS_MAX: i32 = 30;
 
 /// Records which networks are wanted and which no longer are.
-pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let names: BTreeSet<&str> = input.wanted.iter().map(|id| name(input, id)).collect();
     for gone in memory.wanted_since.keys().filter(|known| !names.contains(known.as_str())) {
-        let visits = memory.visits.entry(gone.clone()).or_insert(Visits { count: 0, gone_at: input.now });
-        *visits = Visits { count: visits.count.saturating_add(1), gone_at: input.now };
+        let visits = memory.visits.entry(gone.clone()).or_insert(RecentAttachments { count: 0, gone_at: input.now });
+        *visits = RecentAttachments { count: visits.count.saturating_add(1), gone_at: input.now };
     }
     memory.wanted_since.retain(|known, _| names.contains(known.as_str()));
     for name in names {
@@ -55,7 +55,7 @@ pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, 
 pub(super) fn to_attach(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
-    memory: &NetworkMemory,
+    memory: &AttachmentState,
     replaced: bool,
 ) -> BTreeSet<NetworkId> {
     let no_client_is_disturbed = no_client_is_disturbed(input, seen);
@@ -71,13 +71,13 @@ pub(super) fn to_attach(
 }
 
 /// Networks that failed together are tried in parts, with no other network.
-fn first_part(ready: &BTreeSet<NetworkId>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+fn first_part(ready: &BTreeSet<NetworkId>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let parts = memory.parts.iter().map(|part| part.intersection(ready).cloned().collect::<BTreeSet<_>>());
     parts.into_iter().find(|part| !part.is_empty()).unwrap_or_else(|| ready.clone())
 }
 
 /// Wanted networks in quarantine, and when each is retried; the earliest first.
-fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<(NetworkId, Timestamp)> {
+fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<(NetworkId, Timestamp)> {
     let wanted = input.wanted.iter().filter(|id| !seen.declared.contains(*id));
     let pace = pace_end(input, memory);
     let at = |id: &NetworkId| Some(quarantine::retry_at(input, seen, memory, id)?.max(pace).max(trouble_end(input, memory, id)));
@@ -92,7 +92,7 @@ fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Networ
 pub(super) fn to_detach(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
-    memory: &NetworkMemory,
+    memory: &AttachmentState,
     replaced: bool,
 ) -> BTreeSet<NetworkId> {
     let at_once = input.closed || seen.running() == 0;
@@ -108,13 +108,13 @@ pub(super) fn to_detach(
 }
 
 /// The networks that other services use, if any are unneeded.
-pub(super) fn others(seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+pub(super) fn others(seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     if memory.unwanted_since.is_empty() { BTreeSet::new() } else { seen.used_by_others() }
 }
 
 /// When the proxies leave a network that no route has needed since `since`, unless they are replaced before. `used`: another
 /// service is on it.
-pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
+pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
     let lingers = if used { input.interval.saturating_mul(INTERVALS_MAX) } else { team_penalty(input, memory, memory.teams.get(id)) };
     later(since, lingers).max(pace_end(input, memory))
 }
@@ -125,12 +125,12 @@ pub(super) fn no_client_is_disturbed(input: &NetworkInput<'_>, seen: &ObservedPr
 }
 
 /// Until when a network is held back because of its own history or that of its team.
-pub(super) fn hold_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
+pub(super) fn hold_end(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Timestamp {
     penalty_end(input, memory, id).max(trouble_end(input, memory, id))
 }
 
 /// Until when a network is held back because it, or other networks of its team, came and went.
-pub(super) fn penalty_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
+pub(super) fn penalty_end(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Timestamp {
     let name = name(input, id);
     let since = memory.wanted_since.get(name).copied().unwrap_or(input.now);
     let count = memory.visits.get(name).map_or(0, |visits| visits.count);
@@ -139,7 +139,7 @@ pub(super) fn penalty_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: 
 
 /// How long networks of these teams wait because others of theirs came and went. The calmest team decides, so that no team
 /// waits because of another.
-fn team_penalty(input: &NetworkInput<'_>, memory: &NetworkMemory, teams: Option<&BTreeSet<String>>) -> SignedDuration {
+fn team_penalty(input: &NetworkInput<'_>, memory: &AttachmentState, teams: Option<&BTreeSet<String>>) -> SignedDuration {
     let count = |team: &String| memory.team_visits.get(team).map_or(0, |visits| visits.count);
     let count = teams.into_iter().flatten().map(count).min().unwrap_or(0);
     penalty(input.interval, count.saturating_sub(TEAM_VISITS_FREE))
@@ -147,7 +147,7 @@ fn team_penalty(input: &NetworkInput<'_>, memory: &NetworkMemory, teams: Option<
 
 /// Until when a network is held back because networks of its team failed, or because networks of many teams failed and its
 /// team has none attached.
-pub(super) fn trouble_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
+pub(super) fn trouble_end(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Timestamp {
     let until = |failures: &[Timestamp], many: usize| {
         let wait = input.interval.saturating_mul(doubled(u32::try_from(many).unwrap_or(u32::MAX)).min(FAILURES_INTERVALS_MAX));
         failures.last().filter(|_| many > 0).map_or(Timestamp::MIN, |at| later(*at, wait))
@@ -174,7 +174,7 @@ fn penalty(interval: SignedDuration, count: u32) -> SignedDuration {
 }
 
 /// Until when networks that are ready wait for others.
-pub(super) fn gather_end(input: &NetworkInput<'_>, memory: &NetworkMemory, ready: &BTreeSet<NetworkId>) -> Timestamp {
+pub(super) fn gather_end(input: &NetworkInput<'_>, memory: &AttachmentState, ready: &BTreeSet<NetworkId>) -> Timestamp {
     let wait = GATHERED_FOR.min(input.interval);
     let since: Vec<_> = ready.iter().filter_map(|id| memory.wanted_since.get(name(input, id)).copied()).collect();
     let (first, last) = (since.iter().min(), since.iter().max());
@@ -183,7 +183,7 @@ pub(super) fn gather_end(input: &NetworkInput<'_>, memory: &NetworkMemory, ready
 }
 
 /// When the decision changes without any other event.
-pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Option<Timestamp> {
+pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Option<Timestamp> {
     let newcomers = newcomers(input, seen, memory);
     let opens = pace_end(input, memory).max(gather_end(input, memory, &newcomers));
     let attached = newcomers.iter().map(|id| hold_end(input, memory, id).max(opens));

@@ -10,7 +10,7 @@ use crate::types::{Digest, NetworkId};
 
 /// The memory of one cluster. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NetworkMemory {
+pub struct AttachmentState {
     /// Whether there was a pass before.
     pub known: bool,
     /// The networks with which proxies are known to run.
@@ -32,9 +32,9 @@ pub struct NetworkMemory {
     /// Since when networks are wanted, by name: a recreated network has another id.
     pub wanted_since: BTreeMap<String, Timestamp>,
     /// How often networks came and went, by name.
-    pub visits: BTreeMap<String, Visits>,
+    pub visits: BTreeMap<String, RecentAttachments>,
     /// How often networks that were attached for a team left the proxies, by team.
-    pub team_visits: BTreeMap<String, Visits>,
+    pub team_visits: BTreeMap<String, RecentAttachments>,
     /// The teams whose routes need each attached network, or needed it last.
     pub teams: BTreeMap<NetworkId, BTreeSet<String>>,
     /// Since when declared networks are no longer wanted.
@@ -63,14 +63,14 @@ pub struct NetworkTrial {
     /// Swarm's last message about a proxy that did not run.
     pub words: String,
     /// Swarm's last message about a proxy that failed.
-    pub last_words: Option<LastWords>,
+    pub last_words: Option<TaskFailure>,
     /// When the proxies had last been replaced for networks before this trial.
     pub update_before: Option<Timestamp>,
 }
 
 /// Swarm's message about a failed proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastWords {
+pub struct TaskFailure {
     /// When it failed.
     pub at: Timestamp,
     /// The message, shortened.
@@ -96,7 +96,7 @@ pub struct QuarantinedNetwork {
 
 /// How often a network recently came and went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Visits {
+pub struct RecentAttachments {
     /// How often it went.
     pub count: u32,
     /// When it last went.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::later;
 use super::observation::ObservedProxies;
-use super::{NetworkInput, NetworkMemory, address_shortage, quarantine};
+use super::{AttachmentState, NetworkInput, address_shortage, quarantine};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};
 
@@ -19,7 +19,7 @@ const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 const WORDS_CHARS_MAX: usize = 200;
 
 /// Withdraws networks with which a node's proxy has failed to start for longer than the timeout.
-pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let failing = failing(input, seen);
     // If Swarm did not answer, that says nothing about any network.
     memory
@@ -42,16 +42,16 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 }
 
 /// When the proxies leave networks with which one of them keeps failing.
-pub(super) fn due(input: &NetworkInput<'_>, memory: &NetworkMemory) -> Vec<Timestamp> {
+pub(super) fn due(input: &NetworkInput<'_>, memory: &AttachmentState) -> Vec<Timestamp> {
     memory.stuck_since.keys().filter_map(|id| leaves_at(input, memory, id)).collect()
 }
 
 /// Whether a proxy has failed with this network for longer than a start may take.
-pub(super) fn is_due(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
+pub(super) fn is_due(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> bool {
     leaves_at(input, memory, id).is_some_and(|at| at <= input.now)
 }
 
-fn leaves_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
+fn leaves_at(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Option<Timestamp> {
     memory.stuck_since.get(id).map(|since| later(*since, input.timeout))
 }
 

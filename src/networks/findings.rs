@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::observation::ObservedProxies;
 use super::wanted_networks::name;
 use super::{
-    AttachBlocker, NetworkChoice, NetworkInput, NetworkMemory, NetworkShortage, address_shortage, attach_timing, crashing_proxies,
+    AttachBlocker, AttachmentState, NetworkChoice, NetworkInput, NetworkShortage, address_shortage, attach_timing, crashing_proxies,
     intervals, quarantine, rollout_health,
 };
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
@@ -24,7 +24,7 @@ pub(super) struct NetworkReport {
     pub findings: Vec<Finding>,
 }
 
-pub(super) fn of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, choice: &NetworkChoice) -> NetworkReport {
+pub(super) fn of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, choice: &NetworkChoice) -> NetworkReport {
     let mut report = NetworkReport { missing: BTreeMap::new(), waiting: Vec::new(), findings: Vec::new() };
     let mut groups = BTreeMap::<WaitReason, Vec<String>>::new();
     let starting = memory.trial.iter().flat_map(|trial| &trial.networks).filter(|id| choice.networks.contains(*id));
@@ -93,7 +93,7 @@ impl WaitReason {
 fn reason(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
-    memory: &NetworkMemory,
+    memory: &AttachmentState,
     choice: &NetworkChoice,
     id: &NetworkId,
 ) -> WaitReason {
@@ -147,7 +147,7 @@ fn came_and_went(times: u32) -> WaitReason {
 }
 
 /// A network with which no proxy came up, reported to the services whose routes need it.
-fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
+fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
     let (services, again) = (services(input, id), again(input, seen, memory, id));
@@ -162,7 +162,7 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Network
 }
 
 /// Networks that a node cannot set up but that the proxies do not leave: the node has no proxy.
-fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<Finding> {
+fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<Finding> {
     let said: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
     let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::stays(input, seen, memory, id);
     let report = memory.stuck_since.keys().filter(stays);
@@ -197,13 +197,13 @@ fn held_by_others(input: &NetworkInput<'_>) -> String {
 }
 
 /// The networks that have too few addresses, as a reason for other networks to wait.
-fn held_by(input: &NetworkInput<'_>, memory: &NetworkMemory) -> String {
+fn held_by(input: &NetworkInput<'_>, memory: &AttachmentState) -> String {
     let names: Vec<&str> = memory.short_since.keys().map(|id| name(input, id)).collect();
     format!("the proxies cannot be replaced safely while there are too few addresses on {} (NetworkFull)", names.join(", "))
 }
 
 /// An attached network on which a proxy would get no address when it is replaced or restarts.
-fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
+fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> Vec<Finding> {
     let Some(short) = input.short.get(id) else { return Vec::new() };
     let (name, words) = (name(input, id), short.words.as_str());
     let then = if short.contested { "a proxy that stops does not come back" } else { "the proxies cannot be replaced" };
@@ -242,7 +242,7 @@ fn filled(short: &NetworkShortage) -> String {
 }
 
 /// A network that the proxies left for lack of addresses.
-fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
+fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
     let again = again(input, seen, memory, id);
@@ -257,7 +257,7 @@ fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
     each(&services(input, id), name, found)
 }
 
-fn again(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> String {
+fn again(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> String {
     match quarantine::retry_at(input, seen, memory, id) {
         Some(at) if at > input.now => {
             format!("; it is retried at {at:.0}, or soon after the network, a service on it or a node changes")
@@ -267,7 +267,7 @@ fn again(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkM
 }
 
 /// A network that stays attached for a while although no route needs it.
-fn lingers(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, since: Timestamp, used: bool) -> Finding {
+fn lingers(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId, since: Timestamp, used: bool) -> Finding {
     let name = name(input, id);
     let until = attach_timing::leave_at(input, memory, id, since, used);
     let sooner = if used {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{NetworkInput, NetworkMemory};
+use super::{AttachmentState, NetworkInput};
 
 /// Two to this power.
 pub(super) fn doubled(times: u32) -> i32 {
@@ -10,7 +10,7 @@ pub(super) fn doubled(times: u32) -> i32 {
 }
 
 /// Until when the proxies are not replaced for networks again.
-pub(super) fn pace_end(input: &NetworkInput<'_>, memory: &NetworkMemory) -> Timestamp {
+pub(super) fn pace_end(input: &NetworkInput<'_>, memory: &AttachmentState) -> Timestamp {
     memory.last_update.map_or(Timestamp::MIN, |at| later(at, input.interval))
 }
 

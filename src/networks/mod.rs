@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use address_shortage::NetworkShortage;
-pub use attachment_state::{LastWords, NetworkMemory, NetworkTrial, QuarantinedNetwork, Visits};
+pub use attachment_state::{AttachmentState, NetworkTrial, QuarantinedNetwork, RecentAttachments, TaskFailure};
 
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::{Snapshot, Task};
@@ -92,7 +92,7 @@ pub struct NetworkDecision {
     /// When the decision changes without any other event.
     pub due: Option<Timestamp>,
     /// The memory for the next pass.
-    pub memory: NetworkMemory,
+    pub memory: AttachmentState,
 }
 
 /// Makes the decision.
@@ -100,7 +100,7 @@ pub struct NetworkDecision {
 /// # Guarantees
 /// Total and deterministic. A network is declared only if it is wanted or was already declared. The size of the memory is
 /// bounded by the networks that exist or recently existed.
-pub fn decide(input: &NetworkInput<'_>, memory: &NetworkMemory) -> NetworkDecision {
+pub fn decide(input: &NetworkInput<'_>, memory: &AttachmentState) -> NetworkDecision {
     let seen = ObservedProxies::of(input);
     let mut next = memory.clone();
     attach_timing::note_wishes(input, &seen, &mut next);
@@ -155,7 +155,7 @@ enum AttachBlocker {
     ByShortage,
 }
 
-fn choose(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> NetworkChoice {
+fn choose(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> NetworkChoice {
     let held = |held, networks| NetworkChoice { networks, held };
     if seen.service.is_none() {
         let wanted = input.wanted.iter().filter(|id| !quarantine::holds(input, seen, memory, id)).cloned();
@@ -181,7 +181,7 @@ fn choose(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Network
 
 /// Removes failed networks. Networks that were detached by the same update are attached again with the old spec, because the
 /// proxies that were not touched yet still have that spec and would otherwise be replaced for nothing.
-fn without_withdrawn(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+fn without_withdrawn(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let left: BTreeSet<NetworkId> = seen.declared.difference(&memory.withdrawn).cloned().collect();
     let failed = |id: &NetworkId| !memory.quarantine.get(id).is_some_and(|held| held.full);
     let is_fine = |id: &NetworkId| input.snapshot.networks.contains_key(id) && !input.unfit.contains(id) && !memory.withdrawn.contains(id);
@@ -191,13 +191,13 @@ fn without_withdrawn(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memor
 }
 
 /// Attaches nothing, and detaches only those unneeded networks that lack addresses.
-fn without_short(seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+fn without_short(seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let leaves = |id: &&NetworkId| memory.short_since.contains_key(*id) && memory.unwanted_since.contains_key(*id);
     seen.declared.iter().filter(|id| !leaves(id)).cloned().collect()
 }
 
 /// Nothing else is under way: attaches new networks and detaches unneeded ones when they are due.
-fn when_free(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+fn when_free(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let wanted: BTreeSet<NetworkId> = input.wanted.iter().cloned().collect();
     let gone = attach_timing::to_detach(input, seen, memory, false);
     let attach = attach_timing::to_attach(input, seen, memory, !gone.is_empty());

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::intervals::{doubled, later};
 use super::observation::ObservedProxies;
-use super::{NetworkInput, NetworkMemory, QuarantinedNetwork};
+use super::{AttachmentState, NetworkInput, QuarantinedNetwork};
 use crate::protocol::container_contract::LABEL_FAILED_NETWORKS;
 use crate::swarm::Service;
 use crate::types::{Digest, NetworkId};
@@ -36,7 +36,7 @@ struct QuarantineEntry {
 pub(super) fn add(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
-    memory: &mut NetworkMemory,
+    memory: &mut AttachmentState,
     id: &NetworkId,
     began: Timestamp,
     words: String,
@@ -50,23 +50,23 @@ pub(super) fn add(
 }
 
 /// Records that the proxies leave a network for lack of addresses.
-pub(super) fn add_full(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String) {
+pub(super) fn add_full(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, words: String) {
     insert(input, seen, memory, id, words, true);
 }
 
 /// Records that a node cannot set up a network that proxies had before.
-pub(super) fn add_stuck(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String) {
+pub(super) fn add_stuck(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, words: String) {
     insert(input, seen, memory, id, words, false);
 }
 
-fn insert(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String, full: bool) {
+fn insert(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, words: String, full: bool) {
     let tries = memory.quarantine.get(id).map_or(1, |before| before.tries.saturating_add(1));
     let state = state_of(input, seen, id);
     memory.quarantine.insert(id.clone(), QuarantinedNetwork { failed_at: input.now, tries, state, words, full });
 }
 
 /// Forgets networks that no longer exist.
-pub(super) fn prune(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn prune(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let networks = &input.snapshot.networks;
     memory.quarantine.retain(|id, _| networks.contains_key(id));
     memory.settled.retain(|id| networks.contains_key(id));
@@ -79,7 +79,12 @@ pub(super) fn prune(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory
 }
 
 /// When a network in quarantine is retried.
-pub(super) fn retry_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
+pub(super) fn retry_at(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &AttachmentState,
+    id: &NetworkId,
+) -> Option<Timestamp> {
     let held = memory.quarantine.get(id)?;
     let delay =
         input.interval.saturating_mul(DELAY_INTERVALS.saturating_mul(doubled(held.tries.saturating_sub(1))).min(DELAY_INTERVALS_MAX));
@@ -89,7 +94,7 @@ pub(super) fn retry_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mem
 }
 
 /// Whether a network is in quarantine and not yet due for a retry.
-pub(super) fn holds(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
+pub(super) fn holds(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> bool {
     retry_at(input, seen, memory, id).is_some_and(|at| at > input.now)
 }
 
@@ -105,7 +110,7 @@ fn state_of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, id: &NetworkId
 }
 
 /// The value of the label on the proxy service; `None` if there is nothing to remember.
-pub(super) fn remembered(memory: &NetworkMemory) -> Option<String> {
+pub(super) fn remembered(memory: &AttachmentState) -> Option<String> {
     let mut entries: Vec<QuarantineEntry> =
         memory.quarantine.iter().map(|(id, state)| QuarantineEntry { id: id.clone(), state: state.clone() }).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.state.failed_at));
@@ -115,7 +120,7 @@ pub(super) fn remembered(memory: &NetworkMemory) -> Option<String> {
 }
 
 /// Reads that label. Invalid content is ignored: the worst consequence is an early attempt.
-pub(super) fn recall(seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn recall(seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let label = seen.service.and_then(|service| service.labels.get(LABEL_FAILED_NETWORKS));
     let entries: Vec<QuarantineEntry> = label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default();
     let absent = entries.into_iter().filter(|entry| !seen.declared.contains(&entry.id));

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::later;
 use super::observation::ObservedProxies;
-use super::{NetworkInput, NetworkMemory, NetworkTrial, address_shortage, quarantine, task_errors, wanted_networks};
+use super::{AttachmentState, NetworkInput, NetworkTrial, address_shortage, quarantine, task_errors, wanted_networks};
 use crate::types::{NetworkId, TaskState, UpdateState};
 
 /// If the proxy service is younger than this and no proxy runs, none has ever run.
@@ -20,7 +20,7 @@ const UNWANTED_TIMEOUT: SignedDuration = SignedDuration::from_secs(15);
 const FAILURES_KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Records the result of networks that were attached.
-pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     if !memory.known {
         begin(input, seen, memory);
     }
@@ -51,7 +51,7 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 }
 
 /// The memory is empty: running networks are assumed to work, except those that are just being attached.
-fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     memory.known = true;
     memory.declared.clone_from(&seen.declared);
     quarantine::recall(seen, memory);
@@ -67,14 +67,14 @@ fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Netw
     memory.last_update = seen.update_began().or(replaced);
 }
 
-fn is_fresh(id: &NetworkId, memory: &NetworkMemory) -> bool {
+fn is_fresh(id: &NetworkId, memory: &AttachmentState) -> bool {
     !memory.settled.contains(id) && !memory.withdrawn.contains(id)
 }
 
 fn new_trial(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
-    memory: &mut NetworkMemory,
+    memory: &mut AttachmentState,
     networks: BTreeSet<NetworkId>,
 ) -> NetworkTrial {
     let began = seen.update_began().filter(|_| seen.is_under_way()).unwrap_or(input.now);
@@ -92,21 +92,21 @@ fn new_trial(
 }
 
 /// Networks were detached without a new one being attached: this replaces the proxies too.
-fn note_detached(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+fn note_detached(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     if memory.declared.difference(&seen.declared).next().is_some() && seen.service.is_some() {
         memory.last_update = Some(input.now);
     }
 }
 
 /// The service no longer has the networks: Swarm rolled back, or the service was changed by hand.
-fn taken_back(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, mut trial: NetworkTrial) {
+fn taken_back(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, mut trial: NetworkTrial) {
     if seen.service.is_some() && seen.was_given_up(trial.began) {
         task_errors::note(input, &[], &mut trial);
         failed(input, seen, memory, &trial);
     }
 }
 
-fn judge(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, trial: NetworkTrial) {
+fn judge(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, trial: NetworkTrial) {
     let trial = observed(input, seen, trial);
     let (short, succeeded_now) = (address_shortage::culprits(input, memory), has_succeeded(input, seen, &trial));
     if succeeded_now {
@@ -173,7 +173,7 @@ pub(super) fn deadline(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, tri
 fn held_up(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
-    memory: &mut NetworkMemory,
+    memory: &mut AttachmentState,
     trial: &NetworkTrial,
     short: &BTreeSet<NetworkId>,
 ) {
@@ -181,7 +181,7 @@ fn held_up(
     address_shortage::withdraw(input, seen, memory, short);
 }
 
-fn succeeded(memory: &mut NetworkMemory, trial: &NetworkTrial) {
+fn succeeded(memory: &mut AttachmentState, trial: &NetworkTrial) {
     memory.settled.extend(trial.networks.iter().cloned());
     memory.quarantine.retain(|id, _| !trial.networks.contains(id));
     for part in &mut memory.parts {
@@ -191,7 +191,7 @@ fn succeeded(memory: &mut NetworkMemory, trial: &NetworkTrial) {
 }
 
 /// A single network is quarantined; several are retried in halves, immediately, as long as there are parts.
-fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, trial: &NetworkTrial) {
+fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, trial: &NetworkTrial) {
     memory.withdrawn.extend(trial.networks.iter().cloned());
     memory.parts.retain_mut(|part| {
         part.retain(|id| !trial.networks.contains(id));

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::observation::{ObservedProxies, networks_of};
-use super::{LastWords, NetworkInput, NetworkTrial};
+use super::{NetworkInput, NetworkTrial, TaskFailure};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};
 
@@ -33,7 +33,7 @@ pub(super) fn note(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut Net
         .map(|task| (failed_at(task), task))
         .max_by_key(|(at, task)| (*at, &task.id));
     if let Some((at, task)) = failed.filter(|(at, _)| trial.last_words.as_ref().is_none_or(|last| last.at <= *at)) {
-        trial.last_words = of_tasks(&[task]).map(|words| LastWords { at, says: cut(&words, &subnets) });
+        trial.last_words = of_tasks(&[task]).map(|words| TaskFailure { at, says: cut(&words, &subnets) });
     }
 }
 

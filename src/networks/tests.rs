@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{NetworkDecision, NetworkInput, NetworkMemory, NetworkShortage, decide};
+use super::{AttachmentState, NetworkDecision, NetworkInput, NetworkShortage, decide};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_FAILED_NETWORKS, LABEL_OWNER, LABEL_ROLE};
 use crate::report::{FindingCode, Severity, WaitingOn};
 use crate::swarm::{RawSnapshot, Snapshot, Task};
@@ -45,7 +45,7 @@ struct NetworkScenario {
     teams: Vec<(&'static str, String)>,
     /// How many services need a network, if not one.
     services: Vec<(&'static str, usize)>,
-    memory: NetworkMemory,
+    memory: AttachmentState,
 }
 
 mod contested;
@@ -86,7 +86,7 @@ impl NetworkScenario {
             contested: None,
             teams: vec![],
             services: vec![],
-            memory: NetworkMemory::default(),
+            memory: AttachmentState::default(),
         };
         world.look();
         world
@@ -383,12 +383,12 @@ fn a_restarted_operator_reads_failed_networks_from_the_service() {
     let decision = world.after(TIMEOUT).look();
     world.label = decision.remembered.clone();
     world.withdraw(&["a"]);
-    world.memory = NetworkMemory::default();
+    world.memory = AttachmentState::default();
     let decision = world.after(10).look();
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned()], vec!["net-b".to_owned()]));
     assert_eq!(decision.remembered, world.label, "nothing is recorded for it");
     world.label = Some("nonsense".to_owned());
-    world.memory = NetworkMemory::default();
+    world.memory = AttachmentState::default();
     assert_eq!(world.look().memory.quarantine.len(), 0);
 }
 
@@ -397,7 +397,7 @@ fn an_operator_that_starts_during_a_hanging_rollout_ends_it() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
-    world.memory = NetworkMemory::default();
+    world.memory = AttachmentState::default();
     world.look();
     let decision = world.after(TIMEOUT).look();
     assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true));
@@ -411,7 +411,7 @@ fn proxies_that_start_outside_of_a_rollout_keep_their_networks() {
         let mut world = NetworkScenario::new();
         world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");
         if restarted {
-            world.memory = NetworkMemory::default();
+            world.memory = AttachmentState::default();
         }
         for _ in 0..10 {
             assert_eq!(world.at(TIMEOUT), ["a"], "restarted: {restarted}");
@@ -442,7 +442,7 @@ fn unwanted_networks_are_not_blamed_for_a_hanging_rollout() {
 #[test]
 fn a_new_service_whose_proxies_never_ran_withdraws_networks_too() {
     let mut world = NetworkScenario::new();
-    (world.exists, world.memory) = (false, NetworkMemory::default());
+    (world.exists, world.memory) = (false, AttachmentState::default());
     world.proxies.clear();
     world.wanted = vec!["a", "b"];
     assert_eq!(world.at(1), ["a", "b"]);

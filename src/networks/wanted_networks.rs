@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::observation::ObservedProxies;
-use super::{NetworkInput, NetworkMemory, Visits};
+use super::{AttachmentState, NetworkInput, RecentAttachments};
 use crate::types::NetworkId;
 
 /// The name of a network, or its id if the snapshot does not know it.
@@ -12,7 +12,7 @@ pub(super) fn name<'a>(input: &'a NetworkInput<'_>, id: &'a NetworkId) -> &'a st
 }
 
 /// Wanted networks that are neither attached nor known to fail.
-pub(super) fn newcomers(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
+pub(super) fn newcomers(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let is_new = |id: &&NetworkId| !seen.declared.contains(*id) && !memory.settled.contains(*id) && !memory.quarantine.contains_key(*id);
     input.wanted.iter().filter(is_new).cloned().collect()
 }
@@ -23,12 +23,12 @@ pub(super) fn teams(input: &NetworkInput<'_>, id: &NetworkId) -> BTreeSet<String
 }
 
 /// Records which teams' networks are attached and which have left: each departure replaced the proxies of all teams.
-pub(super) fn note_teams(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
+pub(super) fn note_teams(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let left: BTreeSet<NetworkId> = memory.declared.difference(&seen.declared).cloned().collect();
     let teams: BTreeSet<String> = left.iter().filter_map(|id| memory.teams.remove(id)).flatten().collect();
     for team in teams.into_iter().filter(|team| !team.is_empty() && seen.service.is_some()) {
-        let visits = memory.team_visits.entry(team).or_insert(Visits { count: 0, gone_at: input.now });
-        *visits = Visits { count: visits.count.saturating_add(1), gone_at: input.now };
+        let visits = memory.team_visits.entry(team).or_insert(RecentAttachments { count: 0, gone_at: input.now });
+        *visits = RecentAttachments { count: visits.count.saturating_add(1), gone_at: input.now };
     }
     memory.teams.retain(|id, _| seen.declared.contains(id));
     for id in &seen.declared {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster_of_service::cluster_of;
 use super::references::ReferencedIds;
-use super::step::{Plan, Step};
+use super::step::{Plan, PlanStep};
 use crate::fleet::{ROLE_FORMER_TOKEN, Role, owned_by};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::report::WaitingOn;
@@ -33,19 +33,19 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
     let ours = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels);
     let services = snapshot.services.values().filter(|service| ours(&service.labels) && cluster_of(service) == Some(cluster.as_str()));
     let reason = "the cluster was removed from the declaration";
-    let mut steps: Vec<Step> = services
-        .map(|service| Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason: reason.to_owned() })
+    let mut steps: Vec<PlanStep> = services
+        .map(|service| PlanStep::RemoveService { id: service.id.clone(), name: service.name.clone(), reason: reason.to_owned() })
         .collect();
     let mut waiting = Vec::new();
     // Services first: the objects they use can be removed once a new snapshot shows that they are unused.
     if steps.is_empty() {
         let used = ReferencedIds::of(snapshot);
         for config in snapshot.configs.values().filter(|config| owned(&config.labels)) {
-            let step = Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() };
+            let step = PlanStep::RemoveConfig { id: config.id.clone(), name: config.name.clone() };
             unless_used(&used, &config.id.0, step, &mut steps, &mut waiting);
         }
         for secret in snapshot.secrets.values().filter(|secret| owned(&secret.labels)) {
-            let step = Step::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() };
+            let step = PlanStep::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() };
             unless_used(&used, &secret.id.0, step, &mut steps, &mut waiting);
         }
         steps.extend(network(instance, cluster, snapshot, &used));
@@ -53,7 +53,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
     Plan { instance: instance.to_owned(), cluster: cluster.to_string(), steps, waiting, findings: Vec::new(), rollouts: Vec::new() }
 }
 
-fn unless_used(used: &ReferencedIds, id: &str, step: Step, steps: &mut Vec<Step>, waiting: &mut Vec<WaitingOn>) {
+fn unless_used(used: &ReferencedIds, id: &str, step: PlanStep, steps: &mut Vec<PlanStep>, waiting: &mut Vec<WaitingOn>) {
     match used.user(id) {
         Some(service) => waiting.push(WaitingOn::InUse { object: step.name().to_owned(), by: format!("service {service}") }),
         None => steps.push(step),
@@ -61,14 +61,14 @@ fn unless_used(used: &ReferencedIds, id: &str, step: Step, steps: &mut Vec<Step>
 }
 
 /// The control networks that this instance created, if it has no objects of any other cluster left.
-fn network(instance: &str, cluster: &ClusterName, snapshot: &Snapshot, used: &ReferencedIds) -> Vec<Step> {
+fn network(instance: &str, cluster: &ClusterName, snapshot: &Snapshot, used: &ReferencedIds) -> Vec<PlanStep> {
     let others = leftover_clusters(instance, &BTreeSet::from([cluster.clone()]), snapshot);
     if !others.is_empty() {
         return Vec::new();
     }
     let made = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && is(labels, LABEL_ROLE, Role::Network.as_str());
     let unused = snapshot.networks.values().filter(|network| made(&network.labels) && !used.has(&network.id.0));
-    unused.map(|network| Step::RemoveNetwork { id: network.id.clone(), name: network.name.clone() }).collect()
+    unused.map(|network| PlanStep::RemoveNetwork { id: network.id.clone(), name: network.name.clone() }).collect()
 }
 
 fn has_fleet_role(labels: &BTreeMap<String, String>) -> bool {

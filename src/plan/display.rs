@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::step::{Change, ChangeKind, Plan, Step, UpdateReason};
+use super::step::{ChangeKind, FieldChange, Plan, PlanStep, UpdateReason};
 use super::task_impact::TaskEffect;
 use crate::protocol::container_contract::LABEL_MANAGED;
 
@@ -16,15 +16,15 @@ const VALUE_CHARS_MAX: usize = 160;
 const DEPTH_OF_NEW_OBJECTS: usize = 2;
 
 /// The differences between two specs, by path, without the label that remembers managed fields.
-pub(super) fn changes(old: &Value, new: &Value) -> Vec<Change> {
+pub(super) fn changes(old: &Value, new: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     compare("", old, new, &mut found);
     found.retain(|change| change.path != format!("Labels.{LABEL_MANAGED}"));
     found
 }
 
-fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<Change>) {
-    let mut note = |kind| found.push(Change { path: path.to_owned(), kind });
+fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<FieldChange>) {
+    let mut note = |kind| found.push(FieldChange { path: path.to_owned(), kind });
     match (old, new) {
         _ if old == new => {}
         (Value::Object(was), Value::Object(is)) => {
@@ -55,7 +55,7 @@ fn has_other_members(was: &[Value], is: &[Value]) -> bool {
     long && (was.iter().any(|item| !is.contains(item)) || is.iter().any(|item| !was.contains(item)))
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ChangeKind::Added { to } => write!(f, "+ {}: {}", self.path, short(to)),
@@ -80,7 +80,7 @@ impl fmt::Display for TaskEffect {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for PlanStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateNetwork { name, .. } => write!(f, "+ network {name}"),
@@ -106,7 +106,7 @@ impl fmt::Display for Step {
     }
 }
 
-fn update(f: &mut fmt::Formatter<'_>, name: &str, tasks: TaskEffect, changes: &[Change]) -> fmt::Result {
+fn update(f: &mut fmt::Formatter<'_>, name: &str, tasks: TaskEffect, changes: &[FieldChange]) -> fmt::Result {
     write!(f, "~ service {name} ({tasks})")?;
     if changes.is_empty() {
         write!(f, "\n    (only the label {LABEL_MANAGED})")?;
@@ -114,7 +114,7 @@ fn update(f: &mut fmt::Formatter<'_>, name: &str, tasks: TaskEffect, changes: &[
     lines(f, changes)
 }
 
-fn lines(f: &mut fmt::Formatter<'_>, changes: &[Change]) -> fmt::Result {
+fn lines(f: &mut fmt::Formatter<'_>, changes: &[FieldChange]) -> fmt::Result {
     changes.iter().try_for_each(|change| write!(f, "\n    {change}"))
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::json_path::{get, strings};
 use super::references::{self, ReferencedIds};
-use super::step::{Plan, Step};
+use super::step::{Plan, PlanStep};
 use super::task_impact::{endpoint_differs, placement_differs};
 use crate::fleet::pending_name;
 use crate::protocol::container_contract::LABEL_OWNER;
@@ -39,7 +39,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
         say(stale(step, snapshot));
         say(without_placement(step));
         say(needs_missing(step, &created));
-        if matches!(step, Step::UpdateService { .. } | Step::CreateService { .. } | Step::RemoveService { .. }) {
+        if matches!(step, PlanStep::UpdateService { .. } | PlanStep::CreateService { .. } | PlanStep::RemoveService { .. }) {
             say((!written.insert(step.name())).then_some("a service may have at most one step"));
         }
         created.insert(step.name());
@@ -48,22 +48,22 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
 }
 
 /// Checks that nothing without our owner label is changed or removed, and that no name is taken twice.
-fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static str> {
+fn foreign(step: &PlanStep, instance: &str, snapshot: &Snapshot) -> Option<&'static str> {
     let labels = match step {
-        Step::UpdateService { id, .. } | Step::RemoveService { id, .. } => snapshot.services.get(id).map(|found| &found.labels),
-        Step::RemoveConfig { id, .. } => snapshot.configs.get(id).map(|found| &found.labels),
-        Step::RemoveSecret { id, .. } => snapshot.secrets.get(id).map(|found| &found.labels),
-        Step::RemoveNetwork { id, .. } => snapshot.networks.get(id).map(|found| &found.labels),
-        Step::CreateNetwork { name, .. } => {
+        PlanStep::UpdateService { id, .. } | PlanStep::RemoveService { id, .. } => snapshot.services.get(id).map(|found| &found.labels),
+        PlanStep::RemoveConfig { id, .. } => snapshot.configs.get(id).map(|found| &found.labels),
+        PlanStep::RemoveSecret { id, .. } => snapshot.secrets.get(id).map(|found| &found.labels),
+        PlanStep::RemoveNetwork { id, .. } => snapshot.networks.get(id).map(|found| &found.labels),
+        PlanStep::CreateNetwork { name, .. } => {
             return snapshot.networks.values().any(|found| &found.name == name).then_some("a network of that name exists");
         }
-        Step::CreateSecret { name, .. } => {
+        PlanStep::CreateSecret { name, .. } => {
             return snapshot.secrets.values().any(|found| &found.name == name).then_some("a secret of that name exists");
         }
-        Step::CreateConfig { name, .. } => {
+        PlanStep::CreateConfig { name, .. } => {
             return snapshot.configs.values().any(|found| &found.name == name).then_some("a config of that name exists");
         }
-        Step::CreateService { name, .. } => {
+        PlanStep::CreateService { name, .. } => {
             return snapshot.services.values().any(|found| &found.name == name).then_some("a service of that name exists");
         }
     };
@@ -76,11 +76,11 @@ fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static 
 }
 
 /// Checks that no object is removed that a service, its rollback or a task uses, or that this plan mounts.
-fn in_use(step: &Step, usage: &ReferencedIds, plan: &Plan, snapshot: &Snapshot) -> Option<&'static str> {
+fn in_use(step: &PlanStep, usage: &ReferencedIds, plan: &Plan, snapshot: &Snapshot) -> Option<&'static str> {
     let id = match step {
-        Step::RemoveConfig { id, .. } => &id.0,
-        Step::RemoveSecret { id, .. } => &id.0,
-        Step::RemoveNetwork { id, .. } => &id.0,
+        PlanStep::RemoveConfig { id, .. } => &id.0,
+        PlanStep::RemoveSecret { id, .. } => &id.0,
+        PlanStep::RemoveNetwork { id, .. } => &id.0,
         _ => return None,
     };
     let planned = plan.steps.iter().filter_map(spec_of).filter_map(|spec| spec.get("TaskTemplate"));
@@ -89,8 +89,8 @@ fn in_use(step: &Step, usage: &ReferencedIds, plan: &Plan, snapshot: &Snapshot) 
 }
 
 /// Placement and endpoint change together without a raised `ForceUpdate`: Swarm would silently keep the old ports.
-fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
-    let Step::UpdateService { id, spec, .. } = step else { return None };
+fn hides_ports(step: &PlanStep, snapshot: &Snapshot) -> Option<&'static str> {
+    let PlanStep::UpdateService { id, spec, .. } = step else { return None };
     let old = &snapshot.services.get(id)?.spec;
     let counter = |spec: &Value| get(spec, &["TaskTemplate", "ForceUpdate"]).and_then(Value::as_u64).unwrap_or(0);
     let hides = endpoint_differs(old, spec) && placement_differs(old, spec) && counter(old) == counter(spec);
@@ -98,14 +98,14 @@ fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
 }
 
 /// An engine that compares tasks with a service without any placement crashes, and takes the Swarm's managers with it.
-fn without_placement(step: &Step) -> Option<&'static str> {
+fn without_placement(step: &PlanStep) -> Option<&'static str> {
     let placement = get(spec_of(step)?, &["TaskTemplate", "Placement"]);
     placement.is_none_or(|placement| !placement.is_object()).then_some("the spec has no placement, which can crash managers")
 }
 
 /// An update must refer to the version it was computed from, and must keep name and mode.
-fn stale(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
-    let Step::UpdateService { id, version, spec, .. } = step else { return None };
+fn stale(step: &PlanStep, snapshot: &Snapshot) -> Option<&'static str> {
+    let PlanStep::UpdateService { id, version, spec, .. } = step else { return None };
     let service: &Service = snapshot.services.get(id)?;
     let mode = |spec: &Value| get(spec, &["Mode", "Global"]).is_some();
     if service.version != *version {
@@ -117,16 +117,16 @@ fn stale(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     }
 }
 
-fn needs_missing(step: &Step, created: &BTreeSet<&str>) -> Option<&'static str> {
+fn needs_missing(step: &PlanStep, created: &BTreeSet<&str>) -> Option<&'static str> {
     let mut texts = Vec::new();
     strings(spec_of(step)?, &mut texts);
     let missing = texts.into_iter().filter_map(pending_name).any(|name| !created.contains(name));
     missing.then_some("the spec refers to an object that no earlier step creates")
 }
 
-fn spec_of(step: &Step) -> Option<&Value> {
+fn spec_of(step: &PlanStep) -> Option<&Value> {
     match step {
-        Step::CreateService { spec, .. } | Step::UpdateService { spec, .. } => Some(spec),
+        PlanStep::CreateService { spec, .. } | PlanStep::UpdateService { spec, .. } => Some(spec),
         _ => None,
     }
 }

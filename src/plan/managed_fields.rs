@@ -14,7 +14,7 @@ const DIGITS: usize = 8;
 /// The managed fields by their short names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Managed(BTreeMap<String, Remembered>);
+pub(super) struct ManagedFields(BTreeMap<String, Remembered>);
 
 /// A field's value, or its entries' values, as short digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ enum Remembered {
     Entries(BTreeMap<String, String>),
 }
 
-impl Managed {
+impl ManagedFields {
     /// Reads the label. A missing or unreadable label means that nothing is remembered.
     pub(super) fn read(label: Option<&str>) -> Self {
         label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()

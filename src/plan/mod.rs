@@ -23,11 +23,11 @@ mod update_order;
 
 pub use cluster_removal::{leftover_clusters, plan_removal};
 pub use lint::{Violation, lint};
-pub use planner_state::{Attempt, PlanMemory};
+pub use planner_state::{Attempt, PlannerState};
 pub use rollout_gate::{
     ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
 };
-pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};
+pub use step::{ChangeKind, FieldChange, OperationResult, Plan, PlanStep, RolloutNote, RolloutOutcome, SecretContent, UpdateReason};
 pub use task_impact::{TaskEffect, task_effect, would_replace_tasks};
 
 pub use crate::fleet::pending_name;
@@ -41,8 +41,8 @@ use crate::swarm::Snapshot;
 /// Steps come in the order network, secret, configs, extension, proxy, removals; a step whose spec names an object
 /// that does not exist yet comes after the step that creates it. No step touches a foreign object. A service has at
 /// most one step.
-pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &PlanMemory) -> Plan {
-    let mut draft = plan_builder::Draft::new(fleet, snapshot, memory);
+pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &PlannerState) -> Plan {
+    let mut draft = plan_builder::PlanBuilder::new(fleet, snapshot, memory);
     draft.network();
     draft.tokens();
     draft.services();

@@ -4,10 +4,12 @@
 use serde_json::{Map, Value, json};
 
 use super::json_path::{get, set};
-use super::managed_fields::Managed;
+use super::managed_fields::ManagedFields;
 use super::spec_equivalence::{alike, contains, network_id};
 use super::task_impact::endpoint_differs;
-use crate::fleet::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, Mode, ServiceShape, WholeField, without_ids};
+use crate::fleet::{
+    ContainerArgs, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, Mode, ServiceShape, WholeField, without_ids,
+};
 use crate::protocol::container_contract::LABEL_MANAGED;
 use crate::swarm::{Snapshot, fitting_nodes};
 
@@ -19,7 +21,7 @@ const CONSTRAINTS: &[&str] = &["TaskTemplate", "Placement", "Constraints"];
 const FORCE_UPDATE: &[&str] = &["TaskTemplate", "ForceUpdate"];
 
 /// A patched spec.
-pub(super) struct Patched {
+pub(super) struct PatchedSpec {
     /// The whole spec.
     pub spec: Value,
     /// Managed fields that were changed by hand: the field (or `field.key`) and the value found there.
@@ -44,7 +46,7 @@ pub(super) fn create(shape: &ServiceShape, snapshot: &Snapshot) -> Value {
 }
 
 /// The spec of an existing service. Each field of `replacing` takes the place of the field with the same name.
-pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], snapshot: &Snapshot) -> Patched {
+pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], snapshot: &Snapshot) -> PatchedSpec {
     let mut patch = Patch::new(spec.clone(), snapshot);
     for field in &shape.fields {
         patch.field(replacing.iter().find(|other| other.name == field.name).unwrap_or(field));
@@ -123,22 +125,22 @@ fn force(old: &Value, new: &mut Value) {
 /// A spec under construction.
 struct Patch<'a> {
     spec: Value,
-    before: Managed,
-    after: Managed,
+    before: ManagedFields,
+    after: ManagedFields,
     drift: Vec<(String, Value)>,
     snapshot: &'a Snapshot,
 }
 
 impl<'a> Patch<'a> {
     fn new(spec: Value, snapshot: &'a Snapshot) -> Self {
-        let before = Managed::read(get(&spec, &["Labels", LABEL_MANAGED]).and_then(Value::as_str));
-        Self { spec, before, after: Managed::default(), drift: Vec::new(), snapshot }
+        let before = ManagedFields::read(get(&spec, &["Labels", LABEL_MANAGED]).and_then(Value::as_str));
+        Self { spec, before, after: ManagedFields::default(), drift: Vec::new(), snapshot }
     }
 
-    fn finish(mut self) -> Patched {
+    fn finish(mut self) -> PatchedSpec {
         let label = self.after.write();
         set(&mut self.spec, &["Labels", LABEL_MANAGED], Value::String(label));
-        Patched { spec: self.spec, drift: self.drift }
+        PatchedSpec { spec: self.spec, drift: self.drift }
     }
 
     /// At creation every value is stated explicitly, because no task has to be replaced for it.
@@ -221,7 +223,7 @@ impl<'a> Patch<'a> {
     }
 
     /// Our subcommand is always managed; the user's arguments only if they are stated.
-    fn args(&mut self, field: &Field, args: &Args) {
+    fn args(&mut self, field: &Field, args: &ContainerArgs) {
         let have = get(&self.spec, field.path).and_then(Value::as_array).cloned().unwrap_or_default();
         let own = args.subcommand.map(Value::from);
         let declared = args.declared.clone().map(Value::from);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::cluster_of_service::cluster_of;
-use super::planner_state::PlanMemory;
-use super::step::{Plan, RolloutNote, SecretContent, Step};
+use super::planner_state::PlannerState;
+use super::step::{Plan, PlanStep, RolloutNote, SecretContent};
 use crate::fleet::{ConfigObject, Fleet, ObjectKind, Role, SealedObject, ServiceShape, TokenSecret};
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::report::{Finding, FindingCode, Subject, WaitingOn};
@@ -16,11 +16,11 @@ use crate::swarm::{Service, Snapshot};
 const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
 
 /// A plan under construction.
-pub(super) struct Draft<'a> {
+pub(super) struct PlanBuilder<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) memory: &'a PlanMemory,
-    pub(super) steps: Vec<Step>,
+    pub(super) memory: &'a PlannerState,
+    pub(super) steps: Vec<PlanStep>,
     pub(super) waiting: Vec<WaitingOn>,
     pub(super) findings: Vec<Finding>,
     pub(super) rollouts: Vec<RolloutNote>,
@@ -28,8 +28,8 @@ pub(super) struct Draft<'a> {
     pub(super) blocked: BTreeSet<String>,
 }
 
-impl<'a> Draft<'a> {
-    pub(super) fn new(fleet: &'a Fleet, snapshot: &'a Snapshot, memory: &'a PlanMemory) -> Self {
+impl<'a> PlanBuilder<'a> {
+    pub(super) fn new(fleet: &'a Fleet, snapshot: &'a Snapshot, memory: &'a PlannerState) -> Self {
         Self {
             fleet,
             snapshot,
@@ -62,7 +62,7 @@ impl<'a> Draft<'a> {
             if fleet.control_network_encrypted {
                 body["Options"] = json!({"encrypted": ""});
             }
-            self.steps.push(Step::CreateNetwork { name: name.clone(), body });
+            self.steps.push(PlanStep::CreateNetwork { name: name.clone(), body });
         } else if !found.is_empty() && !found.iter().any(|network| network.driver == "overlay") {
             self.block("network", name, "it is not an overlay network");
         } else if fleet.control_network_encrypted && found.iter().any(|network| !network.encrypted) {
@@ -95,7 +95,7 @@ impl<'a> Draft<'a> {
         let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
         match found {
             None if self.is_taken("secret", name) => {}
-            None => self.steps.push(Step::CreateSecret {
+            None => self.steps.push(PlanStep::CreateSecret {
                 name: name.clone(),
                 labels: token.labels.clone(),
                 content: SecretContent::Token { role: token.role, cluster: self.fleet.cluster.clone() },
@@ -113,7 +113,7 @@ impl<'a> Draft<'a> {
     /// Creates a config object that a spec names, unless its name is taken. Returns `false` if the object is unavailable.
     pub(super) fn config(&mut self, object: &ConfigObject) -> bool {
         let name = &object.name;
-        let is_planned = self.steps.iter().any(|step| matches!(step, Step::CreateConfig { name: planned, .. } if planned == name));
+        let is_planned = self.steps.iter().any(|step| matches!(step, PlanStep::CreateConfig { name: planned, .. } if planned == name));
         if is_planned {
             return true;
         }
@@ -122,7 +122,7 @@ impl<'a> Draft<'a> {
         } else if !self.is_taken("config", name) {
             let data = object.data();
             let (name, labels, bytes) = (name.clone(), object.labels.clone(), data.len());
-            self.steps.push(Step::CreateConfig { name, labels, data, bytes });
+            self.steps.push(PlanStep::CreateConfig { name, labels, data, bytes });
         }
         !self.blocked.contains(name)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json_path::set;
-use super::step::{Applied, Plan, RolloutNote, RolloutOutcome, Step};
+use super::step::{OperationResult, Plan, PlanStep, RolloutNote, RolloutOutcome};
 use crate::types::Digest;
 
 /// The first wait after a failed rollout: long enough for a registry or a node to recover.
@@ -24,7 +24,7 @@ const WRITES_IN_VAIN_MAX: u32 = 3;
 /// The memory of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct PlanMemory {
+pub struct PlannerState {
     /// Rollouts by service name.
     pub rollouts: BTreeMap<String, Attempt>,
     /// Names that Swarm refused as taken, and when.
@@ -57,25 +57,25 @@ pub struct Attempt {
     pub failed_at: Option<Timestamp>,
 }
 
-impl PlanMemory {
+impl PlannerState {
     /// The memory after a plan was carried out (including an empty one, which also records failures): `applied` holds the
     /// outcome of each step, `None` for a failed or skipped one.
     #[must_use]
-    pub fn after(&self, plan: &Plan, applied: &[Option<Applied>], now: Timestamp) -> Self {
+    pub fn after(&self, plan: &Plan, applied: &[Option<OperationResult>], now: Timestamp) -> Self {
         let mut next = self.clone();
-        let updated: Vec<&str> = carried(plan, applied, Applied::Updated).map(Step::name).collect();
+        let updated: Vec<&str> = carried(plan, applied, OperationResult::Updated).map(PlanStep::name).collect();
         for note in &plan.rollouts {
             next.remember(note, updated.contains(&note.service.as_str()));
         }
-        next.written = carried(plan, applied, Applied::Updated).filter_map(|step| self.written(step)).collect();
-        let taken = carried(plan, applied, Applied::NameTaken).map(|step| (step.name().to_owned(), now));
+        next.written = carried(plan, applied, OperationResult::Updated).filter_map(|step| self.written(step)).collect();
+        let taken = carried(plan, applied, OperationResult::NameTaken).map(|step| (step.name().to_owned(), now));
         next.taken.retain(|_, since| is_recent(*since, now));
         next.taken.extend(taken);
         next
     }
 
-    fn written(&self, step: &Step) -> Option<(String, RepeatedUpdate)> {
-        let Step::UpdateService { name, spec, .. } = step else { return None };
+    fn written(&self, step: &PlanStep) -> Option<(String, RepeatedUpdate)> {
+        let PlanStep::UpdateService { name, spec, .. } = step else { return None };
         let mut spec = spec.clone();
         // Every update raises this counter.
         set(&mut spec, &["TaskTemplate", "ForceUpdate"], Value::Null);
@@ -135,7 +135,7 @@ fn failed(mut known: Attempt, at: Timestamp) -> Attempt {
     known
 }
 
-fn carried<'a>(plan: &'a Plan, applied: &'a [Option<Applied>], what: Applied) -> impl Iterator<Item = &'a Step> {
+fn carried<'a>(plan: &'a Plan, applied: &'a [Option<OperationResult>], what: OperationResult) -> impl Iterator<Item = &'a PlanStep> {
     plan.steps.iter().zip(applied).filter(move |(_, outcome)| **outcome == Some(what)).map(|(step, _)| step)
 }
 

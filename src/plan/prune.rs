@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::cluster_of_service::cluster_of;
-use super::plan_builder::Draft;
+use super::plan_builder::PlanBuilder;
 use super::references::{self, ReferencedIds};
 use super::rollout_gate;
-use super::step::Step;
+use super::step::PlanStep;
 use crate::fleet::{ObjectKind, Role, SealedObject, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Config, Secret, Service};
@@ -20,7 +20,7 @@ fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
     Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message).with_severity(Severity::Warning).with_remedy(remedy)
 }
 
-impl<'a> Draft<'a> {
+impl<'a> PlanBuilder<'a> {
     /// Our services of the same role under another name: the document has renamed the service.
     pub(super) fn stale(&self, shape: &ServiceShape) -> Vec<&'a Service> {
         // The role label may be wrong: a service with the name of the other role's service is that service.
@@ -43,7 +43,7 @@ impl<'a> Draft<'a> {
                     self.findings.push(renamed_with_a_gap(shape, service));
                 }
                 let reason = format!("its name in the document is now {}", shape.name);
-                self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
+                self.steps.push(PlanStep::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
             } else {
                 let object = format!("service {}", service.name);
                 self.waiting.push(WaitingOn::InUse { object, by: format!("clients, which use it until {} runs", shape.name) });
@@ -52,7 +52,7 @@ impl<'a> Draft<'a> {
     }
 
     fn creates(&self, name: &str) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::CreateService { name: planned, .. } if planned == name))
+        self.steps.iter().any(|step| matches!(step, PlanStep::CreateService { name: planned, .. } if planned == name))
     }
 
     /// Removes configs that nothing refers to, except the newest few, but not while a rollout could still return to one.
@@ -73,7 +73,7 @@ impl<'a> Draft<'a> {
             spare.retain(|whole| seen.insert(*whole));
             spare.truncate(SPARE_CONFIGS);
             let old = unused.into_iter().filter(|config| !spare.contains(&whole_of(config)));
-            self.steps.extend(old.map(|config| Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() }));
+            self.steps.extend(old.map(|config| PlanStep::RemoveConfig { id: config.id.clone(), name: config.name.clone() }));
         }
         self.sweep_tokens(&used, &planned);
     }
@@ -93,7 +93,8 @@ impl<'a> Draft<'a> {
         };
         let secrets = self.snapshot.secrets.values().filter(|secret| ours(secret) && !needed(secret));
         let unused = secrets.filter(|secret| !used.has(&secret.id.0) && !planned.contains(&secret.id.0));
-        let steps: Vec<Step> = unused.map(|secret| Step::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() }).collect();
+        let steps: Vec<PlanStep> =
+            unused.map(|secret| PlanStep::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() }).collect();
         self.steps.extend(steps);
     }
 
@@ -106,7 +107,7 @@ impl<'a> Draft<'a> {
     /// Ids that the specs of this plan name.
     fn planned_ids(&self) -> BTreeSet<String> {
         let specs = self.steps.iter().filter_map(|step| match step {
-            Step::CreateService { spec, .. } | Step::UpdateService { spec, .. } => spec.get("TaskTemplate"),
+            PlanStep::CreateService { spec, .. } | PlanStep::UpdateService { spec, .. } => spec.get("TaskTemplate"),
             _ => None,
         });
         specs.flat_map(|template| references::ids(template, self.snapshot)).collect()

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::json_path::{get, set};
-use super::planner_state::PlanMemory;
+use super::planner_state::PlannerState;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};
@@ -29,7 +29,7 @@ pub const ROLLBACK_HANGS_AFTER: SignedDuration = SignedDuration::from_secs(90);
 const MONITOR_OF_SWARM: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whether a service may be updated.
-pub(super) enum Gate {
+pub(super) enum RolloutGate {
     /// Yes; nothing is in the way.
     Open,
     /// Not yet: a rollout is under way.
@@ -53,18 +53,18 @@ pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> 
 }
 
 /// Whether the service may be updated for this reason.
-pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, memory: &PlanMemory, snapshot: &Snapshot) -> Gate {
-    let Some(status) = &service.update_status else { return Gate::Open };
+pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, memory: &PlannerState, snapshot: &Snapshot) -> RolloutGate {
+    let Some(status) = &service.update_status else { return RolloutGate::Open };
     match note.outcome {
-        RolloutOutcome::Settled => Gate::Open,
-        RolloutOutcome::UnderWay if may_supersede(service, status, note, memory, snapshot) => Gate::Open,
-        RolloutOutcome::UnderWay => Gate::UnderWay(under_way(service, status, snapshot)),
+        RolloutOutcome::Settled => RolloutGate::Open,
+        RolloutOutcome::UnderWay if may_supersede(service, status, note, memory, snapshot) => RolloutGate::Open,
+        RolloutOutcome::UnderWay => RolloutGate::UnderWay(under_way(service, status, snapshot)),
         RolloutOutcome::Failed(_) if would_spread(service, status, note, reason, memory, snapshot) => {
-            Gate::Failed(failed(service, status, None))
+            RolloutGate::Failed(failed(service, status, None))
         }
         RolloutOutcome::Failed(at) => match memory.retry_at(note, at) {
-            Some(retry_at) if retry_at > snapshot.taken_at => Gate::Failed(failed(service, status, Some(retry_at))),
-            _ => Gate::Retry,
+            Some(retry_at) if retry_at > snapshot.taken_at => RolloutGate::Failed(failed(service, status, Some(retry_at))),
+            _ => RolloutGate::Retry,
         },
     }
 }
@@ -80,7 +80,7 @@ fn would_spread(
     status: &UpdateStatus,
     note: &RolloutNote,
     reason: UpdateReason,
-    memory: &PlanMemory,
+    memory: &PlannerState,
     snapshot: &Snapshot,
 ) -> bool {
     let repeats = match status.state {
@@ -244,7 +244,7 @@ pub(super) fn words(status: &UpdateStatus) -> String {
 
 /// Whether the rollout may be interrupted, because the new declaration is urgent enough or the rollout is stuck. A rollback
 /// is interrupted only for a declaration other than the one that led to it.
-fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &PlanMemory, snapshot: &Snapshot) -> bool {
+fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &PlannerState, snapshot: &Snapshot) -> bool {
     let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
     let finds_no_node =
         |task: &Task| task.state == TaskState::Pending && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::display::changes;
 use super::json_path::{get, strings};
-use super::patch::{self, Patched};
-use super::plan_builder::Draft;
-use super::rollout_gate::{self, Gate};
-use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
+use super::patch::{self, PatchedSpec};
+use super::plan_builder::PlanBuilder;
+use super::rollout_gate::{self, RolloutGate};
+use super::step::{ChangeKind, FieldChange, PlanStep, RolloutNote, RolloutOutcome, UpdateReason};
 use super::task_impact::{TaskEffect, task_effect};
 use super::update_order;
 use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
@@ -17,7 +17,7 @@ use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Service, without_a_place};
 use crate::types::{TaskState, UpdateState, excerpt};
 
-impl<'a> Draft<'a> {
+impl<'a> PlanBuilder<'a> {
     /// Both services, the extension first: the proxies need what it renders.
     pub(super) fn services(&mut self) {
         let fleet = self.fleet;
@@ -51,7 +51,7 @@ impl<'a> Draft<'a> {
             let spec = patch::create(shape, self.snapshot);
             self.warn_of_gap(shape, &spec);
             if self.provides(shape, &spec) {
-                self.steps.push(Step::CreateService { name: shape.name.clone(), spec });
+                self.steps.push(PlanStep::CreateService { name: shape.name.clone(), spec });
             }
         }
     }
@@ -67,7 +67,7 @@ impl<'a> Draft<'a> {
         let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(service.name.clone()), message);
         self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
         let reason = "its mode changes".to_owned();
-        self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
+        self.steps.push(PlanStep::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
     }
 
     fn keep(&mut self, service: &Service, shape: &ServiceShape) {
@@ -89,7 +89,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The wanted spec. Changes that are not worth new tasks are included if the tasks are replaced anyway.
-    fn patched(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
+    fn patched(&mut self, service: &Service, shape: &ServiceShape) -> PatchedSpec {
         if !self.created_here(service, shape.role) {
             return self.taken_over(service, shape);
         }
@@ -111,30 +111,30 @@ impl<'a> Draft<'a> {
         if shape.first_alone && !goes_on {
             // A new image may fail for reasons of its own: Swarm returns to the previous one.
             let pauses = same_image(&service.spec, &patched.spec);
-            return Patched { spec: update_order::one_first(patched.spec, pauses), ..patched };
+            return PatchedSpec { spec: update_order::one_first(patched.spec, pauses), ..patched };
         }
         self.continued(service, patched)
     }
 
     /// An update with a temporary update policy keeps it. Running tasks are replaced once no task is missing.
-    fn continued(&self, service: &Service, patched: Patched) -> Patched {
+    fn continued(&self, service: &Service, patched: PatchedSpec) -> PatchedSpec {
         let Some(status) = service.update_status.as_ref().filter(|status| rollout_gate::is_under_way(status)) else { return patched };
         if !update_order::is_temporary(&service.spec) {
             return patched;
         }
         if task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces {
-            return Patched { spec: update_order::one_first(patched.spec, false), ..patched };
+            return PatchedSpec { spec: update_order::one_first(patched.spec, false), ..patched };
         }
         let is_rest = update_order::is_missing_first(&service.spec) && !rollout_gate::brings_back(service, status, self.snapshot);
         let spec = if is_rest { update_order::one_by_one(patched.spec) } else { update_order::continued(patched.spec, &service.spec) };
-        Patched { spec, ..patched }
+        PatchedSpec { spec, ..patched }
     }
 
     /// If tasks stop first and one is missing, running tasks are not touched until it is back.
-    fn missing_first(&self, service: &Service, patched: Patched) -> Patched {
+    fn missing_first(&self, service: &Service, patched: PatchedSpec) -> PatchedSpec {
         let is_missing = rollout_gate::tasks(service, self.snapshot).is_some() && same_image(&service.spec, &patched.spec);
         if is_missing && update_order::spec_stops_first(&patched.spec) && rollout_gate::would_stop(service, &patched.spec, self.snapshot) {
-            return Patched { spec: update_order::missing_first(patched.spec), ..patched };
+            return PatchedSpec { spec: update_order::missing_first(patched.spec), ..patched };
         }
         patched
     }
@@ -142,7 +142,7 @@ impl<'a> Draft<'a> {
     /// A number that follows the nodes is written before changes that replace tasks: a node that joins gets its proxy
     /// whatever happens to the rollout, and a rollback does not revert the number. Not if Swarm stopped halfway: any write
     /// makes Swarm continue.
-    fn number_first(&self, service: &Service, shape: &ServiceShape, patched: &Patched) -> Option<Patched> {
+    fn number_first(&self, service: &Service, shape: &ServiceShape, patched: &PatchedSpec) -> Option<PatchedSpec> {
         let number = shape.follows_nodes.filter(|number| service.replicas != Some(*number))?;
         let status = service.update_status.as_ref();
         let is_paused = status.is_some_and(rollout_gate::is_paused);
@@ -154,7 +154,7 @@ impl<'a> Draft<'a> {
             return None;
         }
         let drift = patched.drift.iter().filter(|(field, _)| field == REPLICAS).cloned().collect();
-        Some(Patched { spec: patch::number(&service.spec, number), drift })
+        Some(PatchedSpec { spec: patch::number(&service.spec, number), drift })
     }
 
     /// Whether Swarm only removes tasks from nodes that no longer fit, and waits for a place for one of them: without a
@@ -167,16 +167,16 @@ impl<'a> Draft<'a> {
 
     /// The spec before the last update, if it matches the declaration. Swarm keeps the tasks that still have that spec only
     /// if the specs are equal in every detail, including a boot snapshot that is now outdated.
-    fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<Patched> {
+    fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<PatchedSpec> {
         let before = service.previous_spec.as_ref().filter(|_| shape.goes_back)?;
         let before = update_order::restored(before);
         let spec = patch::update(&before, shape, &[], self.snapshot).spec;
-        (task_effect(&before, &spec) == TaskEffect::Keeps).then(|| Patched { spec, drift: Vec::new() })
+        (task_effect(&before, &spec) == TaskEffect::Keeps).then(|| PatchedSpec { spec, drift: Vec::new() })
     }
 
     /// Takes over a service with our labels that this operator did not create, or created before it lost its authority: such
     /// a service may run a foreign program in front of ours, or be set up so that ours never runs.
-    fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
+    fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> PatchedSpec {
         let spec = patch::take_over(&service.spec, shape, self.snapshot);
         let lost = lost(&service.spec, &spec);
         let lost = if lost.is_empty() { String::new() } else { format!(" Current values of these fields are lost: {lost}.") };
@@ -189,10 +189,10 @@ impl<'a> Draft<'a> {
             ),
         ));
         // Not drift: the service was never ours.
-        Patched { spec, drift: Vec::new() }
+        PatchedSpec { spec, drift: Vec::new() }
     }
 
-    fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {
+    fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: PatchedSpec, note: &RolloutNote) {
         let differs = patched.spec != service.spec;
         let status = service.update_status.as_ref();
         let is_paused = status.is_some_and(rollout_gate::is_paused);
@@ -204,16 +204,16 @@ impl<'a> Draft<'a> {
             }
             match rollout_gate::gate(service, note, reason, self.memory, self.snapshot) {
                 // Its tasks do not come up, which is the reason for this write.
-                Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Updating) => {}
-                Gate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Paused) => {}
+                RolloutGate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Updating) => {}
+                RolloutGate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Paused) => {}
                 // The tasks of that rollout wait for ports that it cannot free.
-                Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
+                RolloutGate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
                 // A foreign rollout may be set up so that it never ends.
-                Gate::UnderWay(_) if self.is_anothers_rollout(service, shape) => {}
+                RolloutGate::UnderWay(_) if self.is_anothers_rollout(service, shape) => {}
                 // No task is touched, so nothing is retried.
-                Gate::Failed(_) if !is_paused && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps => {}
-                Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
-                Gate::Open | Gate::Retry => {}
+                RolloutGate::Failed(_) if !is_paused && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps => {}
+                RolloutGate::UnderWay(waiting) | RolloutGate::Failed(waiting) => return self.waiting.push(waiting),
+                RolloutGate::Open | RolloutGate::Retry => {}
             }
             let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
             let hold = shape.hold_replacement.as_ref().filter(|_| replaces && !shape.goes_back);
@@ -261,7 +261,7 @@ impl<'a> Draft<'a> {
         let tasks = task_effect(&service.spec, &spec);
         let changes = changes(&service.spec, &spec);
         let (id, name, version) = (service.id.clone(), service.name.clone(), service.version);
-        self.steps.push(Step::UpdateService { id, name, version, spec, changes, tasks, reason });
+        self.steps.push(PlanStep::UpdateService { id, name, version, spec, changes, tasks, reason });
     }
 
     /// Plans the creation of every object that the spec names by a pending id. Returns `false` if one of them is
@@ -292,7 +292,7 @@ impl<'a> Draft<'a> {
         );
     }
 
-    fn report_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
+    fn report_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &PatchedSpec) {
         let note = rollout_gate::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
         // After a rollback the old spec is back: Swarm did that, and it has its own finding.
         if matches!(note.outcome, RolloutOutcome::Failed(_)) {
@@ -333,7 +333,7 @@ const PATH_CHARS_MAX: usize = 100;
 
 /// The paths of the fields that were changed or removed. Their values may be passwords.
 fn lost(old: &Value, new: &Value) -> String {
-    let gone = |change: &Change| !matches!(change.kind, ChangeKind::Added { .. });
+    let gone = |change: &FieldChange| !matches!(change.kind, ChangeKind::Added { .. });
     let changed = changes(old, new);
     let paths: BTreeSet<&str> = changed.iter().filter(|change| gone(change)).map(|change| change.path.as_str()).collect();
     let named: Vec<String> = paths.iter().take(LOST_MAX).map(|path| excerpt(path, PATH_CHARS_MAX)).collect();
@@ -371,7 +371,7 @@ fn stops_first_now(old: &Value, new: &Value) -> bool {
 
 /// Whether successors wait for the ports of all running tasks. Any write that creates no new tasks makes Swarm give them
 /// those ports immediately.
-fn has_successors_waiting(service: &Service, patched: &Patched) -> bool {
+fn has_successors_waiting(service: &Service, patched: &PatchedSpec) -> bool {
     let is_waiting = |spec: &Value| update_order::is_missing_first(spec);
     let keeps = || task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
     service.update_status.as_ref().is_some_and(rollout_gate::is_under_way)

@@ -20,12 +20,12 @@ pub struct Plan {
     /// The cluster.
     pub cluster: String,
     /// The steps, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// What is held back, and what it waits for.
     pub waiting: Vec<WaitingOn>,
     /// Findings for the user.
     pub findings: Vec<Finding>,
-    /// The observed state of our services' rollouts, for [`super::PlanMemory::after`].
+    /// The observed state of our services' rollouts, for [`super::PlannerState::after`].
     #[serde(skip)]
     pub rollouts: Vec<RolloutNote>,
 }
@@ -40,7 +40,7 @@ impl Plan {
 /// One step. Specs refer to objects that an earlier step creates as `created:NAME`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
-pub enum Step {
+pub enum PlanStep {
     /// Create an overlay network.
     CreateNetwork {
         /// Its name.
@@ -87,7 +87,7 @@ pub enum Step {
         /// The whole new spec.
         spec: Value,
         /// The differences from the existing spec.
-        changes: Vec<Change>,
+        changes: Vec<FieldChange>,
         /// The effect on its tasks.
         tasks: TaskEffect,
         /// Why it is updated.
@@ -154,7 +154,7 @@ pub enum UpdateReason {
 /// A difference between two specs at one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Change {
+pub struct FieldChange {
     /// The path: `TaskTemplate.Placement.Constraints`.
     pub path: String,
     /// The kind of change.
@@ -185,7 +185,7 @@ pub enum ChangeKind {
     },
 }
 
-impl Step {
+impl PlanStep {
     /// The kind of the step, for metrics: `create_network`, `update_service`, ...
     pub fn kind(&self) -> &'static str {
         match self {
@@ -225,7 +225,7 @@ impl Step {
 /// The result of a step that was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Applied {
+pub enum OperationResult {
     /// The object was created.
     Created,
     /// The object was changed.
@@ -240,7 +240,7 @@ pub enum Applied {
     NameTaken,
 }
 
-impl Applied {
+impl OperationResult {
     /// The value in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -29,7 +29,7 @@ const EXTENSION: &str = "swarmgate-extension-dev";
 
 /// The titles of a plan's steps.
 fn titles(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(super::Step::title).collect()
+    plan.steps.iter().map(super::PlanStep::title).collect()
 }
 
 /// The change lines of the plan's only step.

@@ -16,14 +16,14 @@ pub struct AdmittedToken {
 
 /// Which tasks get certificates and may report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Admission {
+pub struct AdmittedTasks {
     /// The tokens with which tasks get their first certificate.
     pub tokens: Vec<AdmittedToken>,
     /// The tasks of our own services. No other task gets a certificate, first or renewed, and no other task's report is accepted.
     pub tasks: BTreeSet<(ChannelRole, String)>,
 }
 
-impl Admission {
+impl AdmittedTasks {
     /// Whether this is a task of one of our own services, which may use the channel.
     pub fn has(&self, role: ChannelRole, task: &str) -> bool {
         self.tasks.contains(&(role, task.to_owned()))

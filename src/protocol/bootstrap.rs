@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::shared_secret::Token;
+use super::shared_secret::SharedSecret;
 use crate::pki::{ChannelRole, TrustRoot};
 use crate::types::ClusterName;
 
@@ -21,7 +21,7 @@ pub struct Bootstrap {
     /// The cluster of the task.
     pub cluster: ClusterName,
     /// Valid for certificates of this role in this cluster.
-    pub token: Token,
+    pub token: SharedSecret,
     /// The operator's authority.
     pub root: TrustRoot,
 }
@@ -35,7 +35,7 @@ impl fmt::Debug for Bootstrap {
 /// The file's text, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+struct BootstrapFile {
     version: u32,
     role: ChannelRole,
     cluster: ClusterName,
@@ -46,17 +46,17 @@ struct Content {
 /// The text of the file.
 pub fn encode(role: ChannelRole, cluster: &ClusterName, token: &str, authority_pem: &str) -> Vec<u8> {
     let (token, certificate_authority) = (token.to_owned(), authority_pem.to_owned());
-    let content = Content { version: VERSION, role, cluster: cluster.clone(), token, certificate_authority };
+    let content = BootstrapFile { version: VERSION, role, cluster: cluster.clone(), token, certificate_authority };
     // Strings and a number: serialisation cannot fail.
     serde_json::to_vec(&content).unwrap_or_default()
 }
 
 /// Decodes the file's text; `None` if it is not what an operator of this version writes.
 pub fn decode(text: &[u8]) -> Option<Bootstrap> {
-    let content: Content = serde_json::from_slice(text).ok()?;
+    let content: BootstrapFile = serde_json::from_slice(text).ok()?;
     if content.version != VERSION {
         return None;
     }
-    let (token, root) = (Token::new(&content.token)?, TrustRoot::from_pem(&content.certificate_authority)?);
+    let (token, root) = (SharedSecret::new(&content.token)?, TrustRoot::from_pem(&content.certificate_authority)?);
     Some(Bootstrap { role: content.role, cluster: content.cluster, token, root })
 }

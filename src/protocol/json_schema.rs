@@ -5,7 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::agent_settings::AgentSettings;
-use super::messages::{Addresses, CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
+use super::messages::{
+    Addresses, CertificateRequest, Desired, ExtensionReport, IssuedCertificate, PeerAddresses, ProxyConfig, ProxyReport,
+};
 
 /// One schema document (2020-12) with every message in `properties` and their parts in `$defs`.
 pub fn schema() -> Value {
@@ -26,7 +28,7 @@ struct WireMessages {
     /// Extension to operator: the body of `POST /v1/clusters/{cluster}/report`.
     extension_report: ExtensionReport,
     /// Operator to extension and proxy: the answer of `GET /v1/clusters/{cluster}/peers`.
-    peers: Peers,
+    peers: PeerAddresses,
     /// Extension to proxy: the answer of `GET /v1/bundle`.
     proxy_config: ProxyConfig,
     /// Extension to proxy: the answer of `GET /v1/addresses`.

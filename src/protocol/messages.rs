@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use super::bundle::{Bundle, BundleFault, Material};
 pub use super::version::WIRE_VERSION;
 use crate::pki::ChannelRole;
-use crate::route::{Part, RouteTable};
+use crate::route::{QuarantineUnit, RouteTable};
 use crate::types::{ClusterName, ConfigSource, Digest};
 
 /// A task → operator: requests a certificate, first with its token, later with its current certificate.
@@ -85,7 +85,8 @@ impl Desired {
 /// Operator → extension and proxies that share no network with it: the addresses of the operator and the extension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Peers {
+#[schemars(rename = "Peers")]
+pub struct PeerAddresses {
     /// [`WIRE_VERSION`].
     pub version: u32,
     /// The digest of both lists, the value for `after`.
@@ -96,7 +97,7 @@ pub struct Peers {
     pub extensions: Vec<String>,
 }
 
-impl Peers {
+impl PeerAddresses {
     /// A message with its digest.
     pub fn new(operators: Vec<String>, extensions: Vec<String>) -> Self {
         let digest = Digest::of_json(&(&operators, &extensions));
@@ -120,7 +121,7 @@ pub struct ProxyConfig {
     /// The contents of the secret files that `live` and `boot` name. Kept in memory only: never on a volume, never in a
     /// config object.
     #[serde(default)]
-    pub contents: Contents,
+    pub contents: SecretFiles,
     /// The parts of `live`, each with a digest, so that a proxy can log why it reloads (`endpoints of app.example.org`). For
     /// people; not part of any digest.
     #[serde(default)]
@@ -129,7 +130,7 @@ pub struct ProxyConfig {
 
 impl ProxyConfig {
     /// An offer with its digest.
-    pub fn new(live: Bundle, boot: Bundle, contents: Contents, parts: BTreeMap<String, String>) -> Self {
+    pub fn new(live: Bundle, boot: Bundle, contents: SecretFiles, parts: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_json(&(&live.digest, &live.material, live.generation, &boot.digest, boot.generation));
         Self { version: WIRE_VERSION, digest, live, boot, contents, parts }
     }
@@ -152,17 +153,18 @@ pub struct Addresses {
 /// Contents of secret files, by file name. Never shown by `Debug`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Contents(pub BTreeMap<String, String>);
+#[schemars(rename = "Contents")]
+pub struct SecretFiles(pub BTreeMap<String, String>);
 
 /// Errors of the JSON library quote their input, which would be a key here.
-impl<'de> Deserialize<'de> for Contents {
+impl<'de> Deserialize<'de> for SecretFiles {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let silent = |_| serde::de::Error::custom("the contents of secret files are malformed");
         BTreeMap::deserialize(deserializer).map(Self).map_err(silent)
     }
 }
 
-impl std::fmt::Debug for Contents {
+impl std::fmt::Debug for SecretFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
@@ -183,7 +185,7 @@ pub struct ExtensionReport {
     /// The newest configuration that the engine accepted.
     pub accepted: Option<Accepted>,
     /// The newest table that the engine rejected, if it is newer than `accepted`.
-    pub refused: Option<Refusal>,
+    pub refused: Option<ConfigRejection>,
     /// The boot snapshot that belongs to `accepted`, with names instead of addresses. A heartbeat may omit `boot` and `live`; the
     /// operator then keeps those that came with the same `accepted`, or answers 409 if it has none.
     pub boot: Option<Bundle>,
@@ -204,7 +206,7 @@ pub struct ExtensionReport {
 #[serde(rename_all = "camelCase")]
 pub struct Quarantined {
     /// The part.
-    pub part: Part,
+    pub part: QuarantineUnit,
     /// The engine's error message.
     pub words: String,
     /// Whether it is left out because the configuration would be too large for proxies; then the engine did not test it.
@@ -247,7 +249,7 @@ pub struct MaterialReport {
     pub more_names: usize,
     /// Reasons why clients may reject it, although it is used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub doubts: Vec<Doubt>,
+    pub doubts: Vec<CertificateWarning>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -258,9 +260,10 @@ fn is_zero(number: &usize) -> bool {
 /// A reason why clients may reject a certificate that the engine accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Doubt {
+#[schemars(rename = "Doubt")]
+pub struct CertificateWarning {
     /// The subject of the doubt.
-    pub kind: DoubtKind,
+    pub kind: CertificateWarningKind,
     /// A description, which never quotes the content.
     pub words: String,
 }
@@ -268,7 +271,8 @@ pub struct Doubt {
 /// The subject of a doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum DoubtKind {
+#[schemars(rename = "DoubtKind")]
+pub enum CertificateWarningKind {
     /// The type of its key.
     Key,
     /// The algorithm of its signature, or of a signature in its chain.
@@ -314,7 +318,8 @@ pub struct Accepted {
 /// A configuration that is not used, with the engine's error message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Refusal {
+#[schemars(rename = "Refusal")]
+pub struct ConfigRejection {
     /// What was rejected: a [`Desired::digest`] (extension) or a [`Bundle::digest`] (proxy).
     pub digest: Digest,
     /// The engine's error message, at most 4 KiB.
@@ -327,7 +332,7 @@ pub struct Refusal {
     pub too_large: bool,
 }
 
-impl Refusal {
+impl ConfigRejection {
     /// A refusal with the engine's words.
     pub fn new(digest: Digest, words: String) -> Self {
         Self { digest, words, undecided: false, too_large: false }
@@ -379,7 +384,7 @@ pub struct ProxyReport {
     #[schemars(with = "Option<String>")]
     pub source: Option<ConfigSource>,
     /// The last rejected configuration, if no newer one has been accepted since.
-    pub rejected: Option<Refusal>,
+    pub rejected: Option<ConfigRejection>,
     /// The highest [`Bundle::generation`] that it has run. It rejects lower ones.
     #[serde(default)]
     pub generation: u64,
@@ -440,10 +445,10 @@ mod tests {
     #[test]
     fn unreadable_contents_are_not_quoted() {
         for damaged in ["\"the key itself\"", "[\"the key itself\"]", "{\"a\": [\"the key itself\"]}"] {
-            let error = serde_json::from_str::<Contents>(damaged).unwrap_err();
+            let error = serde_json::from_str::<SecretFiles>(damaged).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("the key itself"), "{error}");
         }
-        let good = serde_json::from_str::<Contents>("{\"a\": \"b\"}").unwrap();
+        let good = serde_json::from_str::<SecretFiles>("{\"a\": \"b\"}").unwrap();
         assert_eq!(good.0["a"], "b");
     }
 }

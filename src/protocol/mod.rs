@@ -4,7 +4,7 @@
 //! - extension → operator: `GET /v1/clusters/{cluster}/desired?after=DIGEST&wait_ms=N` (long poll, a [`messages::Desired`]) and
 //!   `POST /v1/clusters/{cluster}/report` (a [`messages::ExtensionReport`]).
 //! - extension and proxy → operator, where they share no network: `GET /v1/clusters/{cluster}/peers?after=DIGEST&wait_ms=N`
-//!   (long poll, a [`messages::Peers`]).
+//!   (long poll, a [`messages::PeerAddresses`]).
 //! - proxy → extension: `GET /v1/bundle?after=DIGEST&wait_ms=N` (long poll, a [`messages::ProxyConfig`]) and
 //!   `POST /v1/proxies/{task}` (a [`messages::ProxyReport`]); while something newer than what a proxy runs is being tested anywhere,
 //!   `GET /v1/addresses?of=DIGEST` (a [`messages::Addresses`], or 404 for an offer that is no longer known).
@@ -34,9 +34,9 @@ pub mod size_limits;
 pub(crate) mod timings;
 mod version;
 
-pub use admitted_tasks::{Admission, AdmittedToken};
+pub use admitted_tasks::{AdmittedTasks, AdmittedToken};
 pub use bootstrap::Bootstrap;
 pub use channel_mode::ChannelMode;
 pub use json_schema::schema;
-pub use new_networks::{NewNetworks, NotNewNetworks};
-pub use shared_secret::{Token, bearer_matches};
+pub use new_networks::{InvalidNewNetworks, NewNetworks};
+pub use shared_secret::{SharedSecret, bearer_matches};

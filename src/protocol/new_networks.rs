@@ -28,7 +28,7 @@ pub struct NewNetworks {
 /// The text is not a valid value of the variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid list of new networks from an operator")]
-pub struct NotNewNetworks;
+pub struct InvalidNewNetworks;
 
 /// `FROM UNTIL PORT NODE_PORT KNOWN NEW`: `+` separates the subnets of a network, `,` separates networks, `-` means none.
 impl fmt::Display for NewNetworks {
@@ -48,13 +48,13 @@ fn written(networks: &[Vec<IpNet>]) -> String {
 }
 
 impl FromStr for NewNetworks {
-    type Err = NotNewNetworks;
+    type Err = InvalidNewNetworks;
 
-    fn from_str(text: &str) -> Result<Self, NotNewNetworks> {
+    fn from_str(text: &str) -> Result<Self, InvalidNewNetworks> {
         let words: Vec<&str> = text.split(' ').collect();
-        let [from, until, port, node_port, known, new] = words[..] else { return Err(NotNewNetworks) };
-        let time = |word: &str| word.parse().ok().and_then(|second| Timestamp::from_second(second).ok()).ok_or(NotNewNetworks);
-        let number = |word: &str| word.parse::<u16>().map_err(|_| NotNewNetworks);
+        let [from, until, port, node_port, known, new] = words[..] else { return Err(InvalidNewNetworks) };
+        let time = |word: &str| word.parse().ok().and_then(|second| Timestamp::from_second(second).ok()).ok_or(InvalidNewNetworks);
+        let number = |word: &str| word.parse::<u16>().map_err(|_| InvalidNewNetworks);
         Ok(Self {
             from: time(from)?,
             until: time(until)?,
@@ -66,11 +66,11 @@ impl FromStr for NewNetworks {
     }
 }
 
-fn read(word: &str) -> Result<Vec<Vec<IpNet>>, NotNewNetworks> {
+fn read(word: &str) -> Result<Vec<Vec<IpNet>>, InvalidNewNetworks> {
     if word == NOTHING {
         return Ok(Vec::new());
     }
-    let network = |text: &str| text.split('+').map(|subnet| subnet.parse().map_err(|_| NotNewNetworks)).collect();
+    let network = |text: &str| text.split('+').map(|subnet| subnet.parse().map_err(|_| InvalidNewNetworks)).collect();
     word.split(',').map(network).collect()
 }
 
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(bare.to_string(), "100 280 80 - - -");
         assert_eq!(bare.to_string().parse(), Ok(NewNetworks { new: vec![], ..bare }));
         for wrong in ["", "1 2 3", "1 2 80 - - x", "1 2 80 - - 10.0.0.0/24,", "x 2 80 - - -", "1 2 70000 - - -", "1 2 80 - - - -"] {
-            assert_eq!(wrong.parse::<NewNetworks>(), Err(NotNewNetworks), "{wrong:?}");
+            assert_eq!(wrong.parse::<NewNetworks>(), Err(InvalidNewNetworks), "{wrong:?}");
         }
     }
 }

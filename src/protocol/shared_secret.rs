@@ -10,15 +10,15 @@ use crate::types::Digest;
 
 /// A token.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct SharedSecret(String);
 
-impl fmt::Debug for Token {
+impl fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
 }
 
-impl Token {
+impl SharedSecret {
     /// A token from its text; `None` if it is empty or cannot be sent in a header.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -52,7 +52,7 @@ mod tests {
 
     fn matches(header: &str, tokens: &[&str]) -> bool {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap())]);
-        let digests: Vec<Digest> = tokens.iter().map(|token| Token::new(token).unwrap().digest()).collect();
+        let digests: Vec<Digest> = tokens.iter().map(|token| SharedSecret::new(token).unwrap().digest()).collect();
         bearer_matches(&headers, &digests)
     }
 
@@ -64,15 +64,15 @@ mod tests {
         assert!(!matches("Bearer ", &["abc"]));
         assert!(!matches("abc", &["abc"]));
         assert!(!matches("Bearer abc", &[]));
-        assert!(!bearer_matches(&HeaderMap::new(), &[Token::new("abc").unwrap().digest()]));
+        assert!(!bearer_matches(&HeaderMap::new(), &[SharedSecret::new("abc").unwrap().digest()]));
     }
 
     #[test]
     fn a_token_is_trimmed_and_never_shown() {
-        let token = Token::new("  s3cret\n").unwrap();
+        let token = SharedSecret::new("  s3cret\n").unwrap();
         assert_eq!(token.digest(), Digest::of_bytes(b"s3cret"));
         assert!(!format!("{token:?}").contains("s3cret"));
-        assert!(Token::new(" \n").is_none());
-        assert!(Token::new("two words").is_none());
+        assert!(SharedSecret::new(" \n").is_none());
+        assert!(SharedSecret::new("two words").is_none());
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::messages::{Bundle, Contents, Desired};
+use super::messages::{Bundle, Desired, SecretFiles};
 use crate::types::json_size;
 
 /// A table (operator → extension), an offer (extension → proxy), a report (extension → operator). An offer contains two
@@ -57,7 +57,7 @@ pub fn check_desired(desired: &Desired) -> Result<(), TooLarge> {
 ///
 /// # Errors
 /// The offer is too large.
-pub fn check_offer<T: Serialize>(live: &Bundle, boot: &Bundle, contents: &Contents, parts: &T) -> Result<(), TooLarge> {
+pub fn check_offer<T: Serialize>(live: &Bundle, boot: &Bundle, contents: &SecretFiles, parts: &T) -> Result<(), TooLarge> {
     let bytes = [json_size(live), json_size(boot), json_size(contents), json_size(parts), OFFER_FRAME_BYTES];
     check(bytes.into_iter().fold(0, usize::saturating_add), MESSAGE_BYTES_MAX)
 }
@@ -91,7 +91,7 @@ mod tests {
     fn accepted_messages_are_readable_and_errors_contain_the_size() {
         let none = BTreeMap::<String, String>::new();
         let half = MESSAGE_BYTES_MAX / 2;
-        let fits = |live: usize, boot: usize| check_offer(&bundle(live), &bundle(boot), &Contents::default(), &none);
+        let fits = |live: usize, boot: usize| check_offer(&bundle(live), &bundle(boot), &SecretFiles::default(), &none);
         assert_eq!(fits(half, half / 2), Ok(()));
         let error = fits(half, half).unwrap_err();
         assert!(error.bytes > MESSAGE_BYTES_MAX && error.to_string().contains(&error.bytes.to_string()), "{error}");
@@ -107,7 +107,7 @@ mod tests {
         let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let plain = bundle(10);
         let stamped = plain.clone().signed(7, &signer, now);
-        let offer = ProxyConfig::new(stamped.clone(), stamped, Contents::default(), BTreeMap::new());
+        let offer = ProxyConfig::new(stamped.clone(), stamped, SecretFiles::default(), BTreeMap::new());
         assert!(json_size(&offer) < 2 * json_size(&plain) + OFFER_FRAME_BYTES);
     }
 }

@@ -11,14 +11,14 @@ const ID_LENGTH: usize = 25;
 
 /// The tasks of a service that the engine asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tasks {
+pub(super) struct TaskNames {
     name: Name,
     service: Vec<u8>,
     /// The network of the tasks; `None`: any, for configurations that do not say.
     network: Option<Vec<u8>>,
 }
 
-impl Tasks {
+impl TaskNames {
     /// The tasks that a query asks for, if it asks for the addresses of a service's tasks.
     pub(super) fn asked(query: &Query) -> Option<Self> {
         if !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
@@ -65,8 +65,8 @@ mod tests {
 
     const TASK: &str = "0123456789abcdefghijklmno";
 
-    fn asked(name: &str) -> Option<Tasks> {
-        Tasks::asked(&Query::query(Name::from_ascii(name).unwrap(), RecordType::A))
+    fn asked(name: &str) -> Option<TaskNames> {
+        TaskNames::asked(&Query::query(Name::from_ascii(name).unwrap(), RecordType::A))
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
             assert_eq!(told, expected.map(|(service, network)| (service.as_bytes(), network.map(str::as_bytes))), "{name}");
         }
         let query = Query::query(Name::from_ascii("tasks.a.").unwrap(), RecordType::PTR);
-        assert_eq!(Tasks::asked(&query), None);
+        assert_eq!(TaskNames::asked(&query), None);
     }
 
     #[test]

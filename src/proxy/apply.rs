@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Agent;
-use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
+use super::candidate::{Candidate, OfferForm, OfferReceiver, TestedConfig};
 use super::config_directory::ConfigDirectory;
 use super::departed_endpoints;
 use super::dns_bootstrap::learn;
@@ -20,9 +20,9 @@ use super::endpoint_expiry::{Watcher, steady_after};
 use super::reload_reason::{reason, scope};
 use crate::channel::Moment;
 use crate::protocol::agent_settings::AgentSettings;
-use crate::protocol::messages::{AppliedBy, Bundle, Contents, ProxyConfig, Refusal};
+use crate::protocol::messages::{AppliedBy, Bundle, ConfigRejection, ProxyConfig, SecretFiles};
 use crate::retry::{Retry, RetryLimits};
-use crate::runtime::{Applied, Change, ChangeError, ChangeScope, EngineError, EngineProcess, last_bytes};
+use crate::runtime::{ApplyMode, ChangeError, ChangeScope, ConfigChange, EngineError, EngineProcess, last_bytes};
 use crate::types::{ConfigSource, Digest};
 
 /// For failures that may pass, such as a lack of memory or a port that is still taken.
@@ -138,8 +138,8 @@ impl<'a> Applier<'a> {
     }
 
     /// What an offer changes in the running configuration.
-    fn scope_of(&self, offer: &ProxyConfig, form: Form) -> ChangeScope {
-        let running = self.running.offer().filter(|_| form == Form::Live && self.running.addressed && self.running.whole);
+    fn scope_of(&self, offer: &ProxyConfig, form: OfferForm) -> ChangeScope {
+        let running = self.running.offer().filter(|_| form == OfferForm::Live && self.running.addressed && self.running.whole);
         running.map_or(ChangeScope::Everything, |running| scope(&running.parts, &offer.parts))
     }
 
@@ -191,10 +191,10 @@ impl<'a> Applier<'a> {
 
     /// Names stay in use until addresses have been fresh for a while, so that an unstable control plane does not make proxies
     /// switch back and forth.
-    fn form(&self, offer: &ProxyConfig) -> Form {
+    fn form(&self, offer: &ProxyConfig) -> OfferForm {
         let fresh = !self.agent.is_stale(offer) || self.refused_names.as_ref() == Some(&offer.boot.digest);
         let steady = self.running.source != ConfigSource::Names || self.fresh_since.is_some_and(|since| since.age() >= steady_after(offer));
-        if fresh && steady { Form::Live } else { Form::Names }
+        if fresh && steady { OfferForm::Live } else { OfferForm::Names }
     }
 
     /// Changes to names when the addresses in use were not confirmed for too long.
@@ -205,7 +205,7 @@ impl<'a> Applier<'a> {
         if self.refused_names.as_ref() == Some(&config.boot.digest) {
             return Ok(());
         }
-        let outcome = self.bring_into_force(&config, Form::Names).await;
+        let outcome = self.bring_into_force(&config, OfferForm::Names).await;
         self.names_failed = false;
         if let Err(error) = &outcome {
             let refused = error.is_refusal();
@@ -216,20 +216,20 @@ impl<'a> Applier<'a> {
         outcome
     }
 
-    async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: Form) -> Result<(), ApplyError> {
+    async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: OfferForm) -> Result<(), ApplyError> {
         let (why, scope) = (self.reason(config, form), self.scope_of(config, form));
-        let disabled = if form == Form::Live { self.agent.departed.of(&config.digest) } else { BTreeSet::new() };
-        if form == Form::Names {
+        let disabled = if form == OfferForm::Live { self.agent.departed.of(&config.digest) } else { BTreeSet::new() };
+        if form == OfferForm::Names {
             self.agent.learnt.begin(dns_handover::former_addresses(self.agent.engine.as_ref(), config));
             if self.running.addressed {
                 self.resolve_names(config).await;
             }
         }
         let TestedConfig { generation, whole } = match form {
-            Form::Live => {
+            OfferForm::Live => {
                 self.tested(&departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &disabled), &config.contents).await?
             }
-            Form::Names => self.agent.fallback.take(self.agent, config).await?,
+            OfferForm::Names => self.agent.fallback.take(self.agent, config).await?,
         };
         let began = Instant::now();
         let applied = self.load(scope, &generation).await?;
@@ -243,11 +243,11 @@ impl<'a> Applier<'a> {
 
     /// Makes the engine load this generation, or leaves everything as it was: a reload for any other reason must find the
     /// configuration that runs.
-    async fn load(&mut self, scope: ChangeScope, generation: &ConfigDirectory) -> Result<Applied, ApplyError> {
+    async fn load(&mut self, scope: ChangeScope, generation: &ConfigDirectory) -> Result<ApplyMode, ApplyError> {
         let previous = self.agent.configs.current_generation();
         self.agent.configs.promote(generation)?;
         let before = previous.as_ref().map(ConfigDirectory::path);
-        let outcome = self.apply(Change { scope, before, after: generation.path() }).await;
+        let outcome = self.apply(ConfigChange { scope, before, after: generation.path() }).await;
         if outcome.is_err() {
             previous.map_or(Ok(()), |previous| self.agent.configs.promote(&previous))?;
         }
@@ -255,7 +255,7 @@ impl<'a> Applier<'a> {
     }
 
     /// Tests a configuration. Departed addresses are removed meanwhile, because a test may take longer than they may stay in use.
-    async fn tested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<TestedConfig, EngineError> {
+    async fn tested(&mut self, bundle: &Bundle, contents: &SecretFiles) -> Result<TestedConfig, EngineError> {
         let agent = self.agent;
         let mut test = pin!(agent.tested(bundle, contents));
         loop {
@@ -285,7 +285,7 @@ impl<'a> Applier<'a> {
         self.agent.departed.runs(&self.running);
     }
 
-    async fn load_untested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<Applied, ApplyError> {
+    async fn load_untested(&mut self, bundle: &Bundle, contents: &SecretFiles) -> Result<ApplyMode, ApplyError> {
         let before = self.agent.configs.current_generation();
         let (generation, _) = self.agent.staged_in(&self.agent.configs, bundle, contents).await?;
         let applied = self.load(ChangeScope::Endpoints, &generation).await?;
@@ -311,28 +311,28 @@ impl<'a> Applier<'a> {
         learn(resolution, names).await;
     }
 
-    async fn load_for_now(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
+    async fn load_for_now(&mut self, bundle: &Bundle, contents: &SecretFiles) -> Result<(), ApplyError> {
         let TestedConfig { generation, .. } = self.agent.tested(bundle, contents).await?;
         let before = self.agent.configs.current_generation();
         self.agent.configs.promote(&generation)?;
         let before = before.as_ref().map(ConfigDirectory::path);
-        self.apply(Change { scope: ChangeScope::Everything, before, after: generation.path() }).await.map(drop)
+        self.apply(ConfigChange { scope: ChangeScope::Everything, before, after: generation.path() }).await.map(drop)
     }
 
-    fn reason(&self, config: &ProxyConfig, form: Form) -> String {
+    fn reason(&self, config: &ProxyConfig, form: OfferForm) -> String {
         match (form, &self.running.source) {
-            (Form::Names, source) if *source != ConfigSource::Names => {
+            (OfferForm::Names, source) if *source != ConfigSource::Names => {
                 tracing::warn!("the control plane is silent; finding endpoints by name until it confirms their addresses again");
                 "addresses not confirmed for too long".to_owned()
             }
-            (Form::Live, ConfigSource::Names) => "addresses confirmed again".to_owned(),
+            (OfferForm::Live, ConfigSource::Names) => "addresses confirmed again".to_owned(),
             _ => reason(self.running.offer().map(|running| &running.parts), &config.parts),
         }
     }
 
-    fn count_fallback(&mut self, form: Form) {
+    fn count_fallback(&mut self, form: OfferForm) {
         self.fresh_since = None;
-        if form == Form::Names && self.running.source != ConfigSource::Names {
+        if form == OfferForm::Names && self.running.source != ConfigSource::Names {
             self.agent.state.send_modify(|state| state.fallbacks += 1);
         }
     }
@@ -341,19 +341,19 @@ impl<'a> Applier<'a> {
         let began = Instant::now();
         let current = self.agent.configs.current_generation();
         let directory = current.as_ref().map_or_else(|| self.agent.configs.current(), |current| current.path().to_owned());
-        let applied = self.apply(Change { scope: ChangeScope::Everything, before: Some(&directory), after: &directory }).await?;
+        let applied = self.apply(ConfigChange { scope: ChangeScope::Everything, before: Some(&directory), after: &directory }).await?;
         self.log(&applied, began, "requested");
         Ok(())
     }
 
     /// Applies the configuration that the engine's link already names, and counts reloads and changes without one. A failed reload counts as one, because
     /// it costs as much.
-    async fn apply(&mut self, change: Change<'_>) -> Result<Applied, ApplyError> {
+    async fn apply(&mut self, change: ConfigChange<'_>) -> Result<ApplyMode, ApplyError> {
         let began = Instant::now();
         let outcome = self.process.apply(change).await;
         let by = match &outcome {
-            Ok(Applied::InPlace(_)) => AppliedBy::Runtime,
-            Ok(Applied::Reloaded) | Err(_) => AppliedBy::Reload,
+            Ok(ApplyMode::InPlace(_)) => AppliedBy::Runtime,
+            Ok(ApplyMode::Reloaded) | Err(_) => AppliedBy::Reload,
         };
         if by == AppliedBy::Reload {
             self.last_reload = Some(began);
@@ -368,15 +368,15 @@ impl<'a> Applier<'a> {
         Ok(outcome?)
     }
 
-    fn log(&self, applied: &Applied, began: Instant, reason: &str) {
+    fn log(&self, applied: &ApplyMode, began: Instant, reason: &str) {
         let (config, source) = (self.running.bundle.digest.short(), self.running.source.as_str());
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match applied {
-            Applied::Reloaded => {
+            ApplyMode::Reloaded => {
                 let retiring = self.retiring_workers();
                 tracing::info!(config, source, reason, took_ms, retiring, "reloaded");
             }
-            Applied::InPlace(changed) => tracing::info!(config, source, reason, took_ms, changed, "applied without a reload"),
+            ApplyMode::InPlace(changed) => tracing::info!(config, source, reason, took_ms, changed, "applied without a reload"),
         }
     }
 }
@@ -409,7 +409,7 @@ impl Agent {
     pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
         let words = last_bytes(&error.to_string());
         tracing::error!(config = digest.short(), error = words, "rejected a configuration");
-        let refusal = Refusal { undecided, ..Refusal::new(digest.clone(), words) };
+        let refusal = ConfigRejection { undecided, ..ConfigRejection::new(digest.clone(), words) };
         self.state.send_modify(|state| state.rejected = Some(refusal));
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::config_directory::{ConfigDirectories, ConfigDirectory};
 use super::{Agent, secret_files};
-use crate::protocol::messages::{Bundle, Contents, ProxyConfig};
+use crate::protocol::messages::{Bundle, ProxyConfig, SecretFiles};
 use crate::runtime::EngineError;
 use crate::types::ConfigSource;
 
@@ -17,14 +17,14 @@ pub(super) type OfferReceiver = watch::Receiver<Option<Arc<ProxyConfig>>>;
 
 /// The form in which an offer is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum OfferForm {
     /// With addresses.
     Live,
     /// With names, because the addresses were not confirmed for too long.
     Names,
 }
 
-impl Form {
+impl OfferForm {
     pub(super) fn of(self, config: &ProxyConfig) -> &Bundle {
         match self {
             Self::Live => &config.live,
@@ -56,9 +56,9 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// An offer of the extension.
-    pub(super) fn offered(config: Arc<ProxyConfig>, form: Form, whole: bool) -> Self {
+    pub(super) fn offered(config: Arc<ProxyConfig>, form: OfferForm, whole: bool) -> Self {
         let bundle = form.of(&config).clone();
-        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole, disabled: BTreeSet::new() }
+        Self { bundle, source: form.source(), config: Some(config), addressed: form == OfferForm::Live, whole, disabled: BTreeSet::new() }
     }
 
     /// Its offer, if it came from the extension.
@@ -77,7 +77,7 @@ pub(super) struct TestedConfig {
 impl Agent {
     /// Writes a configuration with its secret files next to the running one and has the engine test it. Files that need a missing
     /// secret are left out.
-    pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<TestedConfig, EngineError> {
+    pub(super) async fn tested(&self, bundle: &Bundle, offered: &SecretFiles) -> Result<TestedConfig, EngineError> {
         self.tested_in(&self.configs, bundle, offered).await
     }
 
@@ -86,7 +86,7 @@ impl Agent {
         &self,
         configs: &ConfigDirectories,
         bundle: &Bundle,
-        offered: &Contents,
+        offered: &SecretFiles,
     ) -> Result<TestedConfig, EngineError> {
         let (generation, whole) = self.staged_in(configs, bundle, offered).await?;
         self.engine.test(generation.path()).await?;
@@ -98,7 +98,7 @@ impl Agent {
         &self,
         configs: &ConfigDirectories,
         bundle: &Bundle,
-        offered: &Contents,
+        offered: &SecretFiles,
     ) -> Result<(ConfigDirectory, bool), EngineError> {
         let fitted = secret_files::fit(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {

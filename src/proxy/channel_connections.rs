@@ -11,7 +11,7 @@ use super::last_good_state::small_file;
 use super::{Agent, Follow, ProxyOptions, departed_endpoints, follow, proxy_report};
 use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
 use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
-use crate::protocol::messages::Peers;
+use crate::protocol::messages::PeerAddresses;
 
 const FILE: &str = "operators";
 /// In bytes; no genuine list is longer.
@@ -67,7 +67,7 @@ impl Channel {
 
     async fn follow_operator(&self, agent: &Agent) -> Infallible {
         let Some(operators) = &self.operators else { return pending().await };
-        let keep = |peers: &Peers| keep(&agent.options.state_dir, &peers.operators);
+        let keep = |peers: &PeerAddresses| keep(&agent.options.state_dir, &peers.operators);
         follow_peers(operators, &self.enrolment, Some(&self.extension), &agent.options.cluster, keep).await
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ProxyError;
-use super::secret_files::Fitted;
+use super::secret_files::UsableFiles;
 use crate::runtime::{Engine, EngineError, write_secret_files};
 use crate::types::Digest;
 
@@ -63,7 +63,7 @@ impl ConfigDirectories {
     }
 
     /// Writes a configuration next to the others, without using it yet.
-    pub(super) async fn stage(&self, engine: &dyn Engine, digest: &Digest, fitted: &Fitted) -> Result<ConfigDirectory, EngineError> {
+    pub(super) async fn stage(&self, engine: &dyn Engine, digest: &Digest, fitted: &UsableFiles) -> Result<ConfigDirectory, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-{}", digest.short()));
         engine.write_config(&directory, &engine.files_for_load(&fitted.files, number)).await?;
@@ -124,7 +124,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::protocol::messages::Contents;
+    use crate::protocol::messages::SecretFiles;
     use crate::proxy::fake_engine::FakeEngine;
 
     /// In some of these rounds the file appears after the others are gone and before the directory is.
@@ -148,8 +148,8 @@ mod tests {
     /// A configuration of this text, with a secret file.
     async fn stage(configs: &ConfigDirectories, text: &str) -> ConfigDirectory {
         let files = [("main.conf".to_owned(), text.to_owned())].into();
-        let secrets = Contents([("tls.pem".to_owned(), text.to_owned())].into());
-        let fitted = Fitted { files, secrets, ..Fitted::default() };
+        let secrets = SecretFiles([("tls.pem".to_owned(), text.to_owned())].into());
+        let fitted = UsableFiles { files, secrets, ..UsableFiles::default() };
         configs.stage(&FakeEngine, &Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
     }
 

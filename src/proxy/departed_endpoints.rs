@@ -26,11 +26,11 @@ const PART: u32 = 6;
 /// What is known about the addresses of offers, and what was done about it.
 #[derive(Debug, Default)]
 pub(super) struct DepartedEndpoints {
-    known: Mutex<Known>,
+    known: Mutex<DepartureState>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct DepartureState {
     /// The addresses that are gone, for each offer of interest, and since when this is known.
     gone: BTreeMap<Digest, BTreeMap<SocketAddr, Moment>>,
     /// The offer that runs with its addresses, and which of these are out of use.
@@ -83,7 +83,7 @@ impl DepartedEndpoints {
         (leave || returned) && known.changed.age() >= patience
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, DepartureState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

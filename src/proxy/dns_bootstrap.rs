@@ -8,7 +8,7 @@ use super::candidate::Candidate;
 use super::config_directory::ConfigDirectory;
 use super::dns_server::ResolutionWatch;
 use super::{Agent, ProxyError, dns_handover};
-use crate::runtime::{Change, ChangeScope, EngineError, EngineProcess};
+use crate::runtime::{ChangeScope, ConfigChange, EngineError, EngineProcess};
 
 /// How long the engine may take to resolve all names if it has nothing else: it repeats a lost query after 5 s.
 pub(super) const RESOLVE_MAX: Duration = Duration::from_secs(12);
@@ -55,7 +55,7 @@ impl Agent {
         let before = self.configs.current_generation();
         self.configs.promote(&later.whole)?;
         let before = before.as_ref().map(ConfigDirectory::path);
-        let change = Change { scope: ChangeScope::Everything, before, after: later.whole.path() };
+        let change = ConfigChange { scope: ChangeScope::Everything, before, after: later.whole.path() };
         let mut tries = 1;
         while let Err(error) = process.apply(change).await {
             if tries == TRIES {

@@ -23,8 +23,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::address_owner::Tasks;
-use super::docker_dns::{DATAGRAM_MAX, Docker, Holder, Said, Via, read_message, write_message};
+use super::address_owner::TaskNames;
+use super::docker_dns::{AddressOwner, DATAGRAM_MAX, DnsTransport, Docker, LookupResult, read_message, write_message};
 
 /// How many queries of the engine may be open at a time. Most of them wait for their turn with Docker (`docker_dns.rs`).
 const QUESTIONS_MAX: usize = 4096;
@@ -139,7 +139,7 @@ async fn answer_datagrams(handler: &Arc<NameHandler>, socket: Arc<UdpSocket>) ->
         let (handler, socket, question) = (Arc::clone(handler), Arc::clone(&socket), message[..length].to_vec());
         tokio::spawn(async move {
             let _permit = permit;
-            if let Ok(Some(answer)) = timeout(ANSWER_MAX, handler.now().answer_to(Via::Udp, &question)).await {
+            if let Ok(Some(answer)) = timeout(ANSWER_MAX, handler.now().answer_to(DnsTransport::Udp, &question)).await {
                 // If the client has gone, it needs no answer.
                 let _ = socket.send_to(&answer, from).await;
                 handler.learnt.note(&question);
@@ -172,12 +172,12 @@ struct NameHandler {
 struct TaskQuery {
     id: u16,
     query: Query,
-    tasks: Tasks,
+    tasks: TaskNames,
 }
 
 /// What is known about the tasks.
 #[derive(Default)]
-struct Found {
+struct TaskLookup {
     own: Vec<IpAddr>,
     /// The name also leads to other containers.
     contested: bool,
@@ -191,7 +191,7 @@ impl NameHandler {
     async fn answer_all(&self, mut stream: TcpStream) -> std::io::Result<()> {
         while let Ok(question) = timeout(IDLE_MAX, read_message(&mut stream)).await {
             let question = question?;
-            if let Some(answer) = self.now().answer_to(Via::Tcp, &question).await {
+            if let Some(answer) = self.now().answer_to(DnsTransport::Tcp, &question).await {
                 write_message(&mut stream, &answer).await?;
                 self.learnt.note(&question);
             }
@@ -206,7 +206,7 @@ impl NameHandler {
     }
 
     /// `None` if Docker itself does not answer: that says nothing about the name.
-    async fn answer_to(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
+    async fn answer_to(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
         match TaskQuery::read(question) {
             Some(asked) => {
                 let found = self.find(&asked).await?;
@@ -217,7 +217,7 @@ impl NameHandler {
     }
 
     /// A query for something other than tasks, which an administrator's own lines may cause.
-    async fn passed_on(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
+    async fn passed_on(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
         let said = self.docker.pass_on(via, question).await;
         if let Some(answer) = said.filter(|answer| [ResponseCode::NoError, ResponseCode::NXDomain].contains(&code(answer))) {
             return Some(answer);
@@ -227,13 +227,13 @@ impl NameHandler {
 
     /// The addresses that belong to the tasks. If other containers have the name too, all other ways to find the tasks are tried as
     /// well.
-    async fn find(&self, asked: &TaskQuery) -> Option<Found> {
-        let mut found = Found::default();
+    async fn find(&self, asked: &TaskQuery) -> Option<TaskLookup> {
+        let mut found = TaskLookup::default();
         for name in asked.tasks.names() {
             if let Some(said) = self.docker.addresses(&name, asked.query.query_type()).await {
-                let known = found.exists == Some(true) || matches!(said, Said::Addresses(_));
+                let known = found.exists == Some(true) || matches!(said, LookupResult::Addresses(_));
                 found.exists = Some(known);
-                if let Said::Addresses(addresses) = said {
+                if let LookupResult::Addresses(addresses) = said {
                     self.sort(&asked.tasks, addresses, &mut found).await;
                 }
             }
@@ -249,14 +249,14 @@ impl NameHandler {
         (is_certain || self.docker.speaks().await).then_some(found)
     }
 
-    async fn sort(&self, tasks: &Tasks, addresses: Vec<IpAddr>, found: &mut Found) {
+    async fn sort(&self, tasks: &TaskNames, addresses: Vec<IpAddr>, found: &mut TaskLookup) {
         let new: Vec<IpAddr> = addresses.into_iter().filter(|address| !found.own.contains(address)).collect();
         let holders = join_all(new.iter().map(|address| self.docker.holder(*address))).await;
         for (address, holder) in new.into_iter().zip(holders) {
             match holder {
-                Holder::Container(name) if tasks.include(&name) => found.own.push(address),
-                Holder::Container(_) | Holder::Nobody => found.contested = true,
-                Holder::Unknown => found.unsure = true,
+                AddressOwner::Container(name) if tasks.include(&name) => found.own.push(address),
+                AddressOwner::Container(_) | AddressOwner::Nobody => found.contested = true,
+                AddressOwner::Unknown => found.unsure = true,
             }
         }
     }
@@ -268,11 +268,11 @@ impl TaskQuery {
         let message = Message::from_vec(question).ok()?;
         let [query] = &message.queries[..] else { return None };
         let is_question = message.metadata.message_type == MessageType::Query;
-        let tasks = Tasks::asked(query).filter(|_| is_question)?;
+        let tasks = TaskNames::asked(query).filter(|_| is_question)?;
         Some(Self { id: message.metadata.id, query: query.clone(), tasks })
     }
 
-    fn answer(&self, found: &Found) -> Answer {
+    fn answer(&self, found: &TaskLookup) -> DnsReply {
         let mut message = Message::response(self.id, hickory_proto::op::OpCode::Query);
         message.metadata.recursion_desired = true;
         message.metadata.recursion_available = true;
@@ -284,17 +284,17 @@ impl TaskQuery {
         if found.own.is_empty() && (found.exists != Some(true) || found.contested || found.unsure) {
             message.metadata.response_code = ResponseCode::NXDomain;
         }
-        Answer(message)
+        DnsReply(message)
     }
 }
 
 /// The answer for the engine.
-struct Answer(Message);
+struct DnsReply(Message);
 
-impl Answer {
-    fn encoded(&self, via: Via) -> Option<Vec<u8>> {
+impl DnsReply {
+    fn encoded(&self, via: DnsTransport) -> Option<Vec<u8>> {
         let whole = self.0.to_vec().ok()?;
-        if via == Via::Udp && whole.len() > DATAGRAM_MAX { self.0.truncate().to_vec().ok() } else { Some(whole) }
+        if via == DnsTransport::Udp && whole.len() > DATAGRAM_MAX { self.0.truncate().to_vec().ok() } else { Some(whole) }
     }
 }
 

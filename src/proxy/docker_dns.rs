@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::unresolved_names::{HOLD, Key, Turn, UnansweredNames};
+use super::unresolved_names::{HOLD, NameQuery, QueryDecision, UnresolvedNames};
 
 /// How long the first try may take: many times what Docker needs for names that it knows.
 const PROMPT: Duration = Duration::from_millis(200);
@@ -38,7 +38,7 @@ const HEAD: usize = 12;
 
 /// The transport of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Via {
+pub(super) enum DnsTransport {
     Udp,
     /// For messages that are too long for a datagram.
     Tcp,
@@ -51,7 +51,7 @@ pub(super) struct Docker {
     /// A name that Docker certainly knows.
     known: String,
     rooms: Arc<Rooms>,
-    silences: UnansweredNames,
+    silences: UnresolvedNames,
     /// The factor by which Docker has longer to answer.
     patience: u32,
 }
@@ -74,7 +74,7 @@ enum Effort {
 }
 
 /// The result of a query.
-enum Heard {
+enum QueryResult {
     Answer(Message),
     /// No answer for this name, although Docker answers others.
     Silence,
@@ -84,7 +84,7 @@ enum Heard {
 
 /// What Docker says about a name. If it answers nothing at all, there is no such value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum LookupResult {
     /// The addresses of the type that was asked for.
     Addresses(Vec<IpAddr>),
     /// The name does not exist: Docker says so, or does not answer for it while it answers others.
@@ -93,7 +93,7 @@ pub(super) enum Said {
 
 /// The owner of an address.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Holder {
+pub(super) enum AddressOwner {
     /// The container of this name. The last part is its network.
     Container(Name),
     /// No container that Docker knows.
@@ -106,7 +106,7 @@ impl Docker {
     pub(super) fn new(at: SocketAddr, known: &str) -> Self {
         let [prompt, late, renewals] = [PROMPT_MAX, LATE_MAX, RENEWALS_MAX].map(Semaphore::new);
         let rooms = Arc::new(Rooms { prompt, late, renewals });
-        Self { at, known: known.to_owned(), rooms, silences: UnansweredNames::new(HOLD), patience: 1 }
+        Self { at, known: known.to_owned(), rooms, silences: UnresolvedNames::new(HOLD), patience: 1 }
     }
 
     /// The same with this factor for the time to answer.
@@ -117,7 +117,7 @@ impl Docker {
     /// The same, but unanswered names are remembered for this long.
     #[cfg(test)]
     pub(super) fn holding(self, hold: Duration) -> Self {
-        Self { silences: UnansweredNames::new(hold), ..self }
+        Self { silences: UnresolvedNames::new(hold), ..self }
     }
 
     /// Whether Docker answers at all.
@@ -128,59 +128,61 @@ impl Docker {
     }
 
     /// The addresses of a name; `None` if Docker does not answer at all, or answers with an error.
-    pub(super) async fn addresses(&self, name: &Name, kind: RecordType) -> Option<Said> {
+    pub(super) async fn addresses(&self, name: &Name, kind: RecordType) -> Option<LookupResult> {
         let answer = match self.hear(name, kind, PATIENCE).await {
-            Heard::Answer(answer) => answer,
-            Heard::Silence => return Some(Said::NoSuchName),
-            Heard::Nothing => return None,
+            QueryResult::Answer(answer) => answer,
+            QueryResult::Silence => return Some(LookupResult::NoSuchName),
+            QueryResult::Nothing => return None,
         };
         match answer.metadata.response_code {
-            ResponseCode::NoError => Some(Said::Addresses(answer.answers.iter().filter_map(|record| address(&record.data)).collect())),
-            ResponseCode::NXDomain => Some(Said::NoSuchName),
+            ResponseCode::NoError => {
+                Some(LookupResult::Addresses(answer.answers.iter().filter_map(|record| address(&record.data)).collect()))
+            }
+            ResponseCode::NXDomain => Some(LookupResult::NoSuchName),
             _ => None,
         }
     }
 
     /// The container that has this address.
-    pub(super) async fn holder(&self, address: IpAddr) -> Holder {
-        let Heard::Answer(answer) = self.hear(&Name::from(address), RecordType::PTR, PATIENCE_FOR_A_NAME).await else {
-            return Holder::Unknown;
+    pub(super) async fn holder(&self, address: IpAddr) -> AddressOwner {
+        let QueryResult::Answer(answer) = self.hear(&Name::from(address), RecordType::PTR, PATIENCE_FOR_A_NAME).await else {
+            return AddressOwner::Unknown;
         };
         let container = answer.answers.iter().find_map(|record| if let RData::PTR(name) = &record.data { Some(&name.0) } else { None });
-        container.map_or(Holder::Nobody, |name| Holder::Container(name.clone()))
+        container.map_or(AddressOwner::Nobody, |name| AddressOwner::Container(name.clone()))
     }
 
     /// Queries Docker, unless it did not answer for this name lately.
-    async fn hear(&self, name: &Name, kind: RecordType, patience: Duration) -> Heard {
-        match self.silences.turn(&Key::new(name, kind), Instant::now()) {
-            Turn::Ask => self.hear_now(name, kind, Effort::Both(patience)).await,
-            Turn::Spare if self.speaks().await => Heard::Silence,
-            Turn::Spare => Heard::Nothing,
-            Turn::Renew => {
+    async fn hear(&self, name: &Name, kind: RecordType, patience: Duration) -> QueryResult {
+        match self.silences.turn(&NameQuery::new(name, kind), Instant::now()) {
+            QueryDecision::Ask => self.hear_now(name, kind, Effort::Both(patience)).await,
+            QueryDecision::Spare if self.speaks().await => QueryResult::Silence,
+            QueryDecision::Spare => QueryResult::Nothing,
+            QueryDecision::Renew => {
                 let (docker, name) = (self.clone(), name.clone());
                 // Goes on if the client goes away: other queries rely on the result.
                 let renewed = tokio::spawn(async move { docker.hear_now(&name, kind, Effort::Renewal).await });
-                renewed.await.unwrap_or(Heard::Nothing)
+                renewed.await.unwrap_or(QueryResult::Nothing)
             }
         }
     }
 
-    async fn hear_now(&self, name: &Name, kind: RecordType, effort: Effort) -> Heard {
-        let (key, asked) = (Key::new(name, kind), Instant::now());
+    async fn hear_now(&self, name: &Name, kind: RecordType, effort: Effort) -> QueryResult {
+        let (key, asked) = (NameQuery::new(name, kind), Instant::now());
         if let Some(answer) = self.ask(name, kind, effort).await {
             self.silences.answered(&key);
-            return Heard::Answer(answer);
+            return QueryResult::Answer(answer);
         }
         if self.speaks().await {
             self.silences.silent(key, asked, Instant::now());
-            return Heard::Silence;
+            return QueryResult::Silence;
         }
         self.silences.unclear(&key);
-        Heard::Nothing
+        QueryResult::Nothing
     }
 
     /// Forwards a query unchanged, and returns the answer unchanged.
-    pub(super) async fn pass_on(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
+    pub(super) async fn pass_on(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
         let answer = self.exchange(via, question, Effort::Both(PATIENCE)).await?;
         (answer.len() >= HEAD && answer[..2] == *question.get(..2)?).then_some(answer)
     }
@@ -194,17 +196,17 @@ impl Docker {
         let mut edns = Edns::new();
         edns.set_max_payload(u16::try_from(DATAGRAM_MAX).unwrap_or(u16::MAX));
         question.set_edns(edns);
-        let answer = self.ask_via(Via::Udp, &question, effort).await?;
-        if answer.metadata.truncation { self.ask_via(Via::Tcp, &question, effort).await } else { Some(answer) }
+        let answer = self.ask_via(DnsTransport::Udp, &question, effort).await?;
+        if answer.metadata.truncation { self.ask_via(DnsTransport::Tcp, &question, effort).await } else { Some(answer) }
     }
 
-    async fn ask_via(&self, via: Via, question: &Message, effort: Effort) -> Option<Message> {
+    async fn ask_via(&self, via: DnsTransport, question: &Message, effort: Effort) -> Option<Message> {
         let answer = Message::from_vec(&self.exchange(via, &question.to_vec().ok()?, effort).await?).ok()?;
         let fits = answer.metadata.id == question.metadata.id && answer.metadata.message_type == MessageType::Response;
         (fits && answer.queries == question.queries).then_some(answer)
     }
 
-    async fn exchange(&self, via: Via, question: &[u8], effort: Effort) -> Option<Vec<u8>> {
+    async fn exchange(&self, via: DnsTransport, question: &[u8], effort: Effort) -> Option<Vec<u8>> {
         let mut exchanged = std::pin::pin!(self.exchanged(via, question));
         let patience = match effort {
             Effort::Renewal => return within(&self.rooms.renewals, RENEWAL, exchanged).await?.ok(),
@@ -228,10 +230,10 @@ impl Docker {
         }
     }
 
-    async fn exchanged(&self, via: Via, question: &[u8]) -> std::io::Result<Vec<u8>> {
+    async fn exchanged(&self, via: DnsTransport, question: &[u8]) -> std::io::Result<Vec<u8>> {
         match via {
-            Via::Udp => self.by_udp(question).await,
-            Via::Tcp => self.by_tcp(question).await,
+            DnsTransport::Udp => self.by_udp(question).await,
+            DnsTransport::Tcp => self.by_tcp(question).await,
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::runtime::{
-    Applied, CertificateFault, CertificateFaultKind, Change, ChangeError, ChangeScope, ConfigFiles, Engine, EngineError, EngineProcess,
-    Resolving, Retire, Worker,
+    ApplyMode, CertificateFault, CertificateFaultKind, ChangeError, ChangeScope, ConfigChange, ConfigFiles, Engine, EngineError,
+    EngineProcess, ResolverWarmup, Worker, WorkerStop,
 };
 
 #[derive(Debug, Default)]
@@ -64,11 +64,11 @@ impl Engine for FakeEngine {
         files.clone()
     }
 
-    fn resolving_beside_addresses(&self, _: &ConfigFiles, _: &ConfigFiles) -> Option<Resolving> {
+    fn resolving_beside_addresses(&self, _: &ConfigFiles, _: &ConfigFiles) -> Option<ResolverWarmup> {
         None
     }
 
-    fn resolving_only(&self, _: &ConfigFiles) -> Option<Resolving> {
+    fn resolving_only(&self, _: &ConfigFiles) -> Option<ResolverWarmup> {
         None
     }
 
@@ -88,7 +88,7 @@ struct FakeState {
     workers: Vec<Worker>,
     /// By the start of a worker.
     request_bodies: BTreeMap<u64, u64>,
-    retired: Vec<Retire>,
+    retired: Vec<WorkerStop>,
     changes: Vec<ChangeScope>,
 }
 
@@ -101,7 +101,7 @@ impl FakeProcess {
         self.state().request_bodies.insert(worker.started, bytes);
     }
 
-    pub(super) fn retired(&self) -> Vec<Retire> {
+    pub(super) fn retired(&self) -> Vec<WorkerStop> {
         self.state().retired.clone()
     }
 
@@ -124,10 +124,10 @@ impl EngineProcess for FakeProcess {
         scope == ChangeScope::Everything
     }
 
-    async fn apply(&self, change: Change<'_>) -> Result<Applied, ChangeError> {
+    async fn apply(&self, change: ConfigChange<'_>) -> Result<ApplyMode, ChangeError> {
         assert!(change.after.join("main.conf").is_file());
         self.state().changes.push(change.scope);
-        Ok(if self.needs_reload(change.scope) { Applied::Reloaded } else { Applied::InPlace("endpoints".to_owned()) })
+        Ok(if self.needs_reload(change.scope) { ApplyMode::Reloaded } else { ApplyMode::InPlace("endpoints".to_owned()) })
     }
 
     fn drain(&self) {}
@@ -154,7 +154,7 @@ impl EngineProcess for FakeProcess {
         self.state().request_bodies.get(&worker.started).copied().unwrap_or_default()
     }
 
-    fn retire(&self, worker: Worker, how: Retire) -> bool {
+    fn retire(&self, worker: Worker, how: WorkerStop) -> bool {
         let mut state = self.state();
         let is_alive = state.workers.contains(&worker);
         if is_alive {

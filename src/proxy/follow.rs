@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::Agent;
-use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
-use crate::protocol::messages::{BundleFault, ProxyConfig, Refusal};
+use crate::channel::{ChannelClient, Follower, Moment, PollResponse, PollResult};
+use crate::protocol::messages::{BundleFault, ConfigRejection, ProxyConfig};
 use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
 use crate::runtime::last_bytes;
 use crate::types::Digest;
@@ -15,14 +15,14 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
     let mut follower = Follower::new(client, "/v1/bundle").every(PROXY_CONFIRM_INTERVAL).telling(|trouble| cut(agent, trouble));
     let mut after: Option<Digest> = None;
     loop {
-        let Heard { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;
+        let PollResponse { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;
         match answer {
-            Answer::Same => {
+            PollResult::Same => {
                 if let Some(same) = &after {
                     confirm(agent, same, confirmed);
                 }
             }
-            Answer::New(config) => {
+            PollResult::New(config) => {
                 after = Some(config.digest.clone());
                 agent.confirmations.note(&config.digest, confirmed);
                 offer(agent, config);
@@ -52,7 +52,7 @@ fn offer(agent: &Agent, config: ProxyConfig) {
         }
         Err(fault) => {
             tracing::error!(%fault, "rejected an invalid configuration from the extension");
-            let refusal = Refusal::new(config.live.digest, fault.to_string());
+            let refusal = ConfigRejection::new(config.live.digest, fault.to_string());
             agent.state.send_modify(|state| state.rejected = Some(refusal));
         }
     }

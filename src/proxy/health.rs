@@ -10,7 +10,7 @@ use axum::routing::get;
 use http::StatusCode;
 use tokio::sync::watch;
 
-use super::State;
+use super::ProxyState;
 use crate::types::ConfigSource;
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,11 +18,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// `/healthz`: 200 while the engine runs a tested configuration, and while it finishes its requests. A proxy with new networks must
 /// first show that it reaches them. Also 503 when request bodies take more space than allowed and nothing has freed it: a new
 /// container starts without them.
-pub(super) fn router(state: watch::Receiver<State>) -> Router {
+pub(super) fn router(state: watch::Receiver<ProxyState>) -> Router {
     Router::new().route("/healthz", get(healthz)).with_state(state)
 }
 
-async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, String) {
+async fn healthz(Shared(state): Shared<watch::Receiver<ProxyState>>) -> (StatusCode, String) {
     let state = state.borrow().clone();
     let source = origin(&state);
     match (state.running.as_ref().filter(|_| state.serving), &state.spool_fault) {
@@ -35,7 +35,7 @@ async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, 
 }
 
 /// Where endpoints come from.
-fn origin(state: &State) -> &str {
+fn origin(state: &ProxyState) -> &str {
     match (&state.source, state.by_name) {
         (Some(ConfigSource::Volume), true) => "names of the volume",
         (Some(ConfigSource::Boot), _) => "names of the boot snapshot",

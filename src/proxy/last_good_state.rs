@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::pki::TrustRoot;
-use crate::protocol::messages::{Bundle, Contents, ProxyConfig, WIRE_VERSION};
+use crate::protocol::messages::{Bundle, ProxyConfig, SecretFiles, WIRE_VERSION};
 use crate::protocol::size_limits::SAVED_BYTES_MAX;
 use crate::types::{ClusterName, Digest, EngineKind};
 
@@ -21,7 +21,7 @@ const FILE: &str = "last-good.json";
 const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The volume.
-pub(super) struct Store {
+pub(super) struct StateVolume {
     directory: PathBuf,
     engine: EngineKind,
     /// The authority that must have signed the content: others may write to a volume.
@@ -40,19 +40,19 @@ struct Progress {
 
 /// The state that an earlier agent left.
 #[derive(Debug)]
-pub(super) struct Saved {
+pub(super) struct SavedState {
     pub(super) config: ProxyConfig,
     /// How long ago an observation of the Swarm last confirmed it.
     pub(super) age: SignedDuration,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Content {
+struct StateFile {
     version: u32,
     config: ProxyConfig,
 }
 
-impl Store {
+impl StateVolume {
     pub(super) fn new(directory: &Path, engine: EngineKind, root: TrustRoot) -> Self {
         Self { directory: directory.to_owned(), engine, root, progress: Arc::default() }
     }
@@ -64,8 +64,8 @@ impl Store {
         if self.progress().broken || self.progress().saved.as_ref() == Some(&digest) {
             return;
         }
-        let config = ProxyConfig { contents: Contents::default(), ..config.as_ref().clone() };
-        let content = Content { version: WIRE_VERSION, config };
+        let config = ProxyConfig { contents: SecretFiles::default(), ..config.as_ref().clone() };
+        let content = StateFile { version: WIRE_VERSION, config };
         let outcome =
             tokio::task::spawn_blocking(move || write(&directory, &content, confirmed)).await.unwrap_or_else(|error| Err(error.into()));
         let mut progress = self.progress();
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// The state that an earlier agent left for this cluster, if it is complete.
-    pub(super) fn load(&self, cluster: &ClusterName, now: Timestamp) -> Option<Saved> {
+    pub(super) fn load(&self, cluster: &ClusterName, now: Timestamp) -> Option<SavedState> {
         match self.read(cluster, now) {
             Ok(saved) => Some(saved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -104,12 +104,13 @@ impl Store {
         }
     }
 
-    fn read(&self, cluster: &ClusterName, now: Timestamp) -> io::Result<Saved> {
+    fn read(&self, cluster: &ClusterName, now: Timestamp) -> io::Result<SavedState> {
         let path = self.directory.join(FILE);
         let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
         let text = small_file(&path, SAVED_BYTES_MAX)?;
         // An error of the parser would quote its input.
-        let content: Content = serde_json::from_slice(&text).map_err(|_| invalid("not the state of a proxy of this version".to_owned()))?;
+        let content: StateFile =
+            serde_json::from_slice(&text).map_err(|_| invalid("not the state of a proxy of this version".to_owned()))?;
         if content.version != WIRE_VERSION {
             return Err(invalid(format!("unsupported version {}, expected {WIRE_VERSION}", content.version)));
         }
@@ -117,7 +118,7 @@ impl Store {
         let check = |bundle: &&Bundle| bundle.check_usable(cluster, self.engine, &self.root, 0);
         bundles.iter().try_for_each(check).map_err(|fault| invalid(fault.to_string()))?;
         let confirmed = Timestamp::try_from(fs::metadata(&path)?.modified()?).map_err(|error| invalid(error.to_string()))?;
-        Ok(Saved { config: content.config, age: now.duration_since(confirmed) })
+        Ok(SavedState { config: content.config, age: now.duration_since(confirmed) })
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -142,7 +143,7 @@ fn give_up(progress: &mut Progress, error: &io::Error) {
     tracing::warn!(%error, "cannot write to the volume; the next proxy on this node will not find the last good state");
 }
 
-fn write(directory: &Path, content: &Content, confirmed: Timestamp) -> io::Result<()> {
+fn write(directory: &Path, content: &StateFile, confirmed: Timestamp) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".last-good-").tempfile_in(directory)?;
     file.write_all(&serde_json::to_vec(content)?)?;
     file.as_file().set_modified(confirmed.into())?;
@@ -180,11 +181,11 @@ mod tests {
         fn config(&self, text: &str) -> Arc<ProxyConfig> {
             let files = BTreeMap::from([("nginx.conf".to_owned(), text.to_owned())]);
             let bundle = Bundle::new(cluster("dev"), Digest::of_bytes(b""), files).signed(1, &self.signer, Timestamp::now());
-            Arc::new(ProxyConfig::new(bundle.clone(), bundle, Contents::default(), BTreeMap::new()))
+            Arc::new(ProxyConfig::new(bundle.clone(), bundle, SecretFiles::default(), BTreeMap::new()))
         }
 
-        fn store(&self, directory: &Path) -> Store {
-            Store::new(directory, EngineKind::Nginx, self.root.clone())
+        fn store(&self, directory: &Path) -> StateVolume {
+            StateVolume::new(directory, EngineKind::Nginx, self.root.clone())
         }
     }
 
@@ -209,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn keys_never_reach_the_volume() {
         let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
-        let contents = Contents([("tls.pem".to_owned(), "the key itself".to_owned())].into());
+        let contents = SecretFiles([("tls.pem".to_owned(), "the key itself".to_owned())].into());
         let secret = Arc::new(ProxyConfig { contents, ..signing.config("a").as_ref().clone() });
         signing.store(directory.path()).save(secret, Timestamp::now()).await;
         let written = fs::read_to_string(directory.path().join(FILE)).unwrap();

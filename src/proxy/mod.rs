@@ -45,18 +45,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::{ClientError, Confirmations};
+use crate::channel::{ClientError, ContentAges};
 use crate::http_server::{ServerLimits, serve};
 use crate::pki::TrustRoot;
 use crate::protocol::agent_settings::AgentSettings;
-use crate::protocol::messages::{AppliedBy, EngineLoad, ProxyConfig, Refusal};
+use crate::protocol::messages::{AppliedBy, ConfigRejection, EngineLoad, ProxyConfig};
 use crate::protocol::{Bootstrap, NewNetworks};
 use crate::runtime::{Engine, EngineError};
 use crate::types::{ClusterName, ConfigSource, Digest, EngineKind};
 use config_directory::ConfigDirectories;
 use departed_endpoints::DepartedEndpoints;
 use fallback_config::FallbackConfig;
-use last_good_state::Store;
+use last_good_state::StateVolume;
 
 pub use dns_server::NameServer;
 pub use health::{HealthError, check};
@@ -156,12 +156,12 @@ pub enum ProxyError {
 
 /// The present state of this proxy, for reports and health checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct State {
+struct ProxyState {
     running: Option<Digest>,
     source: Option<ConfigSource>,
     /// Endpoints are resolved by name, whatever the source.
     by_name: bool,
-    rejected: Option<Refusal>,
+    rejected: Option<ConfigRejection>,
     /// The highest generation that ever ran here or on this node: nothing older is run.
     generation: u64,
     reloads: u64,
@@ -196,14 +196,14 @@ struct Agent {
     engine: Arc<dyn Engine>,
     configs: ConfigDirectories,
     fallback: FallbackConfig,
-    store: Store,
+    store: StateVolume,
     /// The names that the engine has resolved.
     learnt: dns_server::ResolvedNames,
     /// When each offer was last confirmed, by digest.
-    confirmations: Confirmations,
+    confirmations: ContentAges,
     /// The addresses of offers that are gone.
     departed: DepartedEndpoints,
-    state: watch::Sender<State>,
+    state: watch::Sender<ProxyState>,
     offers: Offers,
     started: Timestamp,
 }
@@ -216,10 +216,10 @@ impl Agent {
             configs: ConfigDirectories::fresh(options.run_dir.join("config"))?,
             fallback: FallbackConfig::new(options.run_dir.join("standby"))?,
             learnt: dns_server::ResolvedNames::new(),
-            confirmations: Confirmations::default(),
+            confirmations: ContentAges::default(),
             departed: DepartedEndpoints::default(),
-            store: Store::new(&options.state_dir, options.engine_kind, options.bootstrap.root.clone()),
-            state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
+            store: StateVolume::new(&options.state_dir, options.engine_kind, options.bootstrap.root.clone()),
+            state: watch::Sender::new(ProxyState { arrived: !must_show, ..ProxyState::default() }),
             offers: watch::Sender::new(None),
             started: Timestamp::now(),
             options,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use jiff::Timestamp;
 
-use super::{Agent, State};
+use super::{Agent, ProxyState};
 use crate::channel::ChannelClient;
 use crate::protocol::messages::{Activity, ActivityKind, ProxyReport, WIRE_VERSION};
 use crate::protocol::timings::{PROXY_HEARTBEAT, PROXY_REPORT_RETRY};
@@ -32,7 +32,7 @@ pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible 
     }
 }
 
-fn message(agent: &Agent, state: State) -> ProxyReport {
+fn message(agent: &Agent, state: ProxyState) -> ProxyReport {
     let activity = Some(activity(&state, agent.started));
     ProxyReport {
         version: WIRE_VERSION,
@@ -54,7 +54,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
 }
 
 /// What is in progress is reported before faults, because it may be about to fix them.
-fn activity(state: &State, started: Timestamp) -> Activity {
+fn activity(state: &ProxyState, started: Timestamp) -> Activity {
     if let Some((digest, since)) = &state.testing {
         return Activity { kind: ActivityKind::Testing, since: *since, digest: Some(digest.clone()), words: String::new() };
     }
@@ -72,13 +72,13 @@ mod tests {
     #[test]
     fn a_running_test_is_reported_before_a_lost_connection() {
         let [started, later] = [0, 10].map(|second| Timestamp::from_second(second).unwrap());
-        let idle = State::default();
+        let idle = ProxyState::default();
         assert_eq!(activity(&idle, started).kind, ActivityKind::Following);
-        let cut = State { cut: Some(("refused".to_owned(), later)), ..idle };
+        let cut = ProxyState { cut: Some(("refused".to_owned(), later)), ..idle };
         let told = activity(&cut, started);
         assert_eq!((told.kind, told.words.as_str(), told.since), (ActivityKind::Cut, "refused", later));
         let digest = Digest::of_bytes(b"new");
-        let testing = State { testing: Some((digest.clone(), later)), ..cut };
+        let testing = ProxyState { testing: Some((digest.clone(), later)), ..cut };
         let told = activity(&testing, started);
         assert_eq!((told.kind, told.digest), (ActivityKind::Testing, Some(digest)));
     }

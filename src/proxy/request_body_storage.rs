@@ -20,7 +20,7 @@ struct Disk {
 
 /// The disk space of request bodies.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Spool {
+pub(super) struct BodySpool {
     /// All of them together, in bytes.
     pub(super) taken: u64,
     /// The workers that have any bodies on disk.
@@ -30,11 +30,11 @@ pub(super) struct Spool {
 }
 
 /// Measures the workers' request bodies in `directory`. `stated`: how many bytes are allowed; 0 = no limit.
-pub(super) fn measure(process: &dyn EngineProcess, workers: &[Worker], directory: &Path, stated: Option<u64>) -> Spool {
+pub(super) fn measure(process: &dyn EngineProcess, workers: &[Worker], directory: &Path, stated: Option<u64>) -> BodySpool {
     let held = workers.iter().map(|worker| (*worker, process.request_bodies_of(*worker))).filter(|(_, taken)| *taken > 0);
     let (holders, taken): (Vec<Worker>, Vec<u64>) = held.unzip();
     let taken = taken.into_iter().sum();
-    Spool { taken, holders, fault: fault(taken, stated.unwrap_or(BODY_SPOOL_MAX), disk(directory)) }
+    BodySpool { taken, holders, fault: fault(taken, stated.unwrap_or(BODY_SPOOL_MAX), disk(directory)) }
 }
 
 fn disk(directory: &Path) -> Option<Disk> {
@@ -95,6 +95,6 @@ mod tests {
         let spool = measure(&process, &[holder, other], Path::new("/nonexistent"), Some(40_000));
         assert_eq!((spool.taken, spool.holders), (50_000, vec![holder]));
         assert!(spool.fault.is_some());
-        assert_eq!(measure(&process, &[other], Path::new("/nonexistent"), None), Spool::default());
+        assert_eq!(measure(&process, &[other], Path::new("/nonexistent"), None), BodySpool::default());
     }
 }

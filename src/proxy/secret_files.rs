@@ -5,22 +5,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::protocol::messages::{Bundle, Contents};
+use crate::protocol::messages::{Bundle, SecretFiles};
 
 /// A configuration, reduced to what its available secret files permit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fitted {
+pub(super) struct UsableFiles {
     /// The files without those that are left out.
     pub(super) files: BTreeMap<String, String>,
     /// The secret files.
-    pub(super) secrets: Contents,
+    pub(super) secrets: SecretFiles,
     /// The files that are left out.
     pub(super) left_out: BTreeSet<String>,
 }
 
 /// Finds the secret files of a configuration.
-pub(super) fn fit(bundle: &Bundle, offered: &Contents, mounts: &Path) -> Fitted {
-    let mut fitted = Fitted { files: bundle.files.clone(), ..Fitted::default() };
+pub(super) fn fit(bundle: &Bundle, offered: &SecretFiles, mounts: &Path) -> UsableFiles {
+    let mut fitted = UsableFiles { files: bundle.files.clone(), ..UsableFiles::default() };
     for (name, material) in &bundle.material {
         match offered.0.get(name).cloned().or_else(|| mounted(mounts, &material.secret)) {
             Some(content) => drop(fitted.secrets.0.insert(name.clone(), content)),
@@ -62,7 +62,7 @@ mod tests {
         for secret in mounted {
             std::fs::write(directory.path().join(secret), "mounted").unwrap();
         }
-        let offered = Contents(offered.iter().map(|name| ((*name).to_owned(), "offered".to_owned())).collect());
+        let offered = SecretFiles(offered.iter().map(|name| ((*name).to_owned(), "offered".to_owned())).collect());
         let fitted = fit(&bundle(&["a", "b"]), &offered, directory.path());
         assert_eq!(fitted.files.keys().collect::<Vec<_>>(), expected_files);
         let sources = fitted.secrets.0.iter().all(|(name, content)| (content == "offered") == offered.0.contains_key(name));

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
-use super::last_good_state::Saved;
+use super::candidate::{Candidate, OfferForm, OfferReceiver, TestedConfig};
+use super::last_good_state::SavedState;
 use super::{Agent, dns_handover, mounted_snapshot};
 use crate::channel::Moment;
 use crate::protocol::boot_snapshot;
@@ -34,7 +34,7 @@ const ADDRESSES_MAX: Duration = Duration::from_secs(300);
 impl Agent {
     /// Reads from the volume which generation ran on this node before, so that nothing older is accepted, even at the very start.
     pub(super) fn remember_generation(&self) {
-        if let Some(Saved { config, .. }) = self.store.load(&self.options.cluster, Timestamp::now()) {
+        if let Some(SavedState { config, .. }) = self.store.load(&self.options.cluster, Timestamp::now()) {
             let had = config.live.generation.max(config.boot.generation);
             self.state.send_modify(|state| state.generation = state.generation.max(had));
         }
@@ -62,13 +62,13 @@ impl Agent {
     }
 
     fn offered(&self, offer: Arc<ProxyConfig>) -> Candidate {
-        let form = if self.is_stale(&offer) { Form::Names } else { Form::Live };
+        let form = if self.is_stale(&offer) { OfferForm::Names } else { OfferForm::Live };
         Candidate::offered(offer, form, true)
     }
 
     /// The configurations that this node has, best first.
     fn kept_candidates(&self) -> Vec<Candidate> {
-        let Some(Saved { config, age }) = self.store.load(&self.options.cluster, Timestamp::now()) else {
+        let Some(SavedState { config, age }) = self.store.load(&self.options.cluster, Timestamp::now()) else {
             return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect();
         };
         let had = config.live.generation.max(config.boot.generation);
@@ -86,8 +86,8 @@ impl Agent {
         let is_young = age.unsigned_abs() <= limit;
         self.confirmations.note(&config.digest, Moment::now().earlier(age.unsigned_abs()));
         let config = Arc::new(config);
-        let live = is_young.then(|| Candidate::volume(Arc::clone(&config), Form::Live));
-        live.into_iter().chain([Candidate::volume(config, Form::Names)]).collect()
+        let live = is_young.then(|| Candidate::volume(Arc::clone(&config), OfferForm::Live));
+        live.into_iter().chain([Candidate::volume(config, OfferForm::Names)]).collect()
     }
 
     /// The mounted boot snapshot, if it is no older than that generation.
@@ -151,7 +151,7 @@ async fn next_offer(offers: &mut OfferReceiver) -> Arc<ProxyConfig> {
 }
 
 impl Candidate {
-    fn volume(config: Arc<ProxyConfig>, form: Form) -> Self {
+    fn volume(config: Arc<ProxyConfig>, form: OfferForm) -> Self {
         Self { source: ConfigSource::Volume, ..Self::offered(config, form, true) }
     }
 

@@ -22,9 +22,9 @@ const NAMES_MAX: usize = 20_000;
 
 /// A query to Docker, with its name as written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(String, RecordType);
+pub(super) struct NameQuery(String, RecordType);
 
-impl Key {
+impl NameQuery {
     pub(super) fn new(name: &Name, kind: RecordType) -> Self {
         Self(name.to_ascii(), kind)
     }
@@ -32,7 +32,7 @@ impl Key {
 
 /// How to handle a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum QueryDecision {
     /// Query Docker and wait for the answer.
     Ask,
     /// Docker did not answer just now: do not query it.
@@ -43,9 +43,9 @@ pub(super) enum Turn {
 
 /// The unanswered names. Clones share their content.
 #[derive(Debug, Clone)]
-pub(super) struct UnansweredNames {
+pub(super) struct UnresolvedNames {
     hold: Duration,
-    names: Arc<Mutex<HashMap<Key, Silence>>>,
+    names: Arc<Mutex<HashMap<NameQuery, Silence>>>,
 }
 
 #[derive(Debug)]
@@ -55,33 +55,33 @@ struct Silence {
     renewed: bool,
 }
 
-impl UnansweredNames {
+impl UnresolvedNames {
     pub(super) fn new(hold: Duration) -> Self {
         Self { hold, names: Arc::default() }
     }
 
-    pub(super) fn turn(&self, key: &Key, now: Instant) -> Turn {
+    pub(super) fn turn(&self, key: &NameQuery, now: Instant) -> QueryDecision {
         let mut names = self.names();
-        let Some(silence) = names.get_mut(key).filter(|silence| silence.times >= TIMES) else { return Turn::Ask };
+        let Some(silence) = names.get_mut(key).filter(|silence| silence.times >= TIMES) else { return QueryDecision::Ask };
         let age = now.saturating_duration_since(silence.noted);
         if silence.renewed || age < self.hold {
-            return Turn::Spare;
+            return QueryDecision::Spare;
         }
         if age >= FORGET {
             names.remove(key);
-            return Turn::Ask;
+            return QueryDecision::Ask;
         }
         silence.renewed = true;
-        Turn::Renew
+        QueryDecision::Renew
     }
 
     /// Docker answered, whatever the answer.
-    pub(super) fn answered(&self, key: &Key) {
+    pub(super) fn answered(&self, key: &NameQuery) {
         self.names().remove(key);
     }
 
     /// Docker did not answer a query of that time, although it answered others. Queries that waited at the same time count once.
-    pub(super) fn silent(&self, key: Key, asked: Instant, now: Instant) {
+    pub(super) fn silent(&self, key: NameQuery, asked: Instant, now: Instant) {
         let mut names = self.names();
         if names.len() >= NAMES_MAX && !names.contains_key(&key) {
             names.retain(|_, silence| silence.renewed || now.saturating_duration_since(silence.noted) < FORGET);
@@ -97,14 +97,14 @@ impl UnansweredNames {
     }
 
     /// Docker did not answer anything, which says nothing about this name.
-    pub(super) fn unclear(&self, key: &Key) {
+    pub(super) fn unclear(&self, key: &NameQuery) {
         if let Some(silence) = self.names().get_mut(key) {
             silence.renewed = false;
         }
     }
 
     /// Nothing panics while it holds the lock.
-    fn names(&self) -> MutexGuard<'_, HashMap<Key, Silence>> {
+    fn names(&self) -> MutexGuard<'_, HashMap<NameQuery, Silence>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,15 +115,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn key(name: &str) -> Key {
-        Key::new(&Name::from_ascii(name).unwrap(), RecordType::A)
+    fn key(name: &str) -> NameQuery {
+        NameQuery::new(&Name::from_ascii(name).unwrap(), RecordType::A)
     }
 
     /// Silent about `web` at the first and the second second.
-    fn silent_twice() -> (UnansweredNames, Instant) {
-        let (silences, start) = (UnansweredNames::new(HOLD), Instant::now());
+    fn silent_twice() -> (UnresolvedNames, Instant) {
+        let (silences, start) = (UnresolvedNames::new(HOLD), Instant::now());
         for asked in [start, start + SECOND] {
-            assert_eq!(silences.turn(&key("web"), asked), Turn::Ask);
+            assert_eq!(silences.turn(&key("web"), asked), QueryDecision::Ask);
             silences.silent(key("web"), asked, asked + SECOND);
         }
         (silences, start + 2 * SECOND)
@@ -132,40 +132,40 @@ mod tests {
     #[test]
     fn the_second_silence_is_remembered_for_some_seconds_and_each_further_one_renews_it() {
         let (silences, noted) = silent_twice();
-        assert_eq!(silences.turn(&key("web"), noted + HOLD - SECOND), Turn::Spare);
-        assert_eq!(silences.turn(&key("WEB"), noted), Turn::Ask, "Docker compares names with case");
-        assert_eq!(silences.turn(&Key::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), Turn::Ask);
-        assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Renew);
-        assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Spare, "another question is already open");
+        assert_eq!(silences.turn(&key("web"), noted + HOLD - SECOND), QueryDecision::Spare);
+        assert_eq!(silences.turn(&key("WEB"), noted), QueryDecision::Ask, "Docker compares names with case");
+        assert_eq!(silences.turn(&NameQuery::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), QueryDecision::Ask);
+        assert_eq!(silences.turn(&key("web"), noted + HOLD), QueryDecision::Renew);
+        assert_eq!(silences.turn(&key("web"), noted + HOLD), QueryDecision::Spare, "another question is already open");
         silences.silent(key("web"), noted + HOLD, noted + HOLD + SECOND);
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD), Turn::Spare);
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew);
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD), QueryDecision::Spare);
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), QueryDecision::Renew);
         silences.unclear(&key("web"));
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew, "Docker did not answer for a while");
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), QueryDecision::Renew, "Docker did not answer for a while");
     }
 
     #[test]
     fn a_name_with_a_recent_answer_is_asked_for_again() {
         let (silences, noted) = silent_twice();
         silences.answered(&key("web"));
-        assert_eq!(silences.turn(&key("web"), noted), Turn::Ask);
+        assert_eq!(silences.turn(&key("web"), noted), QueryDecision::Ask);
         silences.silent(key("web"), noted, noted + SECOND);
-        assert_eq!(silences.turn(&key("web"), noted + SECOND), Turn::Ask, "one silence is not remembered");
+        assert_eq!(silences.turn(&key("web"), noted + SECOND), QueryDecision::Ask, "one silence is not remembered");
     }
 
     #[test]
     fn simultaneous_questions_are_one_silence() {
-        let (silences, start) = (UnansweredNames::new(HOLD), Instant::now());
+        let (silences, start) = (UnresolvedNames::new(HOLD), Instant::now());
         for ended in [SECOND, 2 * SECOND] {
             silences.silent(key("web"), start, start + ended);
         }
-        assert_eq!(silences.turn(&key("web"), start + 2 * SECOND), Turn::Ask);
+        assert_eq!(silences.turn(&key("web"), start + 2 * SECOND), QueryDecision::Ask);
     }
 
     #[test]
     fn an_old_silence_is_forgotten() {
         let (silences, noted) = silent_twice();
-        assert_eq!(silences.turn(&key("web"), noted + FORGET), Turn::Ask);
+        assert_eq!(silences.turn(&key("web"), noted + FORGET), QueryDecision::Ask);
         for number in 0..=NAMES_MAX {
             silences.silent(key(&format!("n{number}")), noted, noted);
         }

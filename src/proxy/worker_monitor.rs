@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Agent;
-use super::request_body_storage::{self, Spool};
+use super::request_body_storage::{self, BodySpool};
 use super::worker_retirement::{Retirement, RetiringWorkers};
 use crate::protocol::agent_settings::AgentSettings;
 use crate::protocol::messages::EngineLoad;
@@ -29,15 +29,15 @@ struct Monitor {
 }
 
 /// The result of one check.
-struct Check {
+struct WorkerCheck {
     retiring: RetiringWorkers,
-    spool: Spool,
+    spool: BodySpool,
     /// A worker that accepts connections holds request bodies that take too much space.
     wants_reload: bool,
 }
 
 impl Monitor {
-    fn check(&mut self, bounds: AgentSettings) -> Check {
+    fn check(&mut self, bounds: AgentSettings) -> WorkerCheck {
         let process = self.process.as_ref();
         let workers = process.workers();
         let mut retiring = self.retirement.enforce(process, &workers, bounds);
@@ -48,7 +48,7 @@ impl Monitor {
             retiring.ended += holders.map(|worker| u32::from(self.retirement.end(process, *worker, fault))).sum::<u32>();
         }
         let wants_reload = spool.fault.is_some() && spool.holders.iter().any(|worker| !worker.retiring);
-        Check { retiring, spool, wants_reload }
+        WorkerCheck { retiring, spool, wants_reload }
     }
 }
 
@@ -79,8 +79,8 @@ pub(super) async fn monitor(agent: &Agent, process: Arc<dyn EngineProcess>, relo
 
 impl Agent {
     /// Publishes the result of a check if it differs from the previous one.
-    fn record(&self, check: &Check) {
-        let Check { retiring, spool, .. } = check;
+    fn record(&self, check: &WorkerCheck) {
+        let WorkerCheck { retiring, spool, .. } = check;
         self.state.send_if_modified(|state| {
             let load = EngineLoad {
                 retiring_workers: retiring.count,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::protocol::agent_settings::AgentSettings;
-use crate::runtime::{EngineProcess, Retire, Worker};
+use crate::runtime::{EngineProcess, Worker, WorkerStop};
 
 /// The default number: enough for every reload of a busy minute.
 const WORKERS_MAX: usize = 64;
@@ -75,7 +75,7 @@ impl Retirement {
     /// Has a retiring worker close its connections and end. `true`: it was asked for the first time.
     pub(super) fn end(&mut self, process: &dyn EngineProcess, worker: Worker, why: &str) -> bool {
         let checks = self.asked.get(&key_of(worker)).map_or(1, |checks| checks + 1);
-        if !process.retire(worker, if checks > CHECKS_BEFORE_KILL { Retire::Kill } else { Retire::Terminate }) {
+        if !process.retire(worker, if checks > CHECKS_BEFORE_KILL { WorkerStop::Kill } else { WorkerStop::Terminate }) {
             return false;
         }
         self.asked.insert(key_of(worker), checks);
@@ -171,8 +171,8 @@ mod tests {
         process.set_workers(&[worker]);
         let first: Vec<bool> = (0..7).map(|_| retirement.end(&process, worker, "a test")).collect();
         assert_eq!(first, [true, false, false, false, false, false, false]);
-        let mut expected = vec![Retire::Terminate; 5];
-        expected.extend([Retire::Kill; 2]);
+        let mut expected = vec![WorkerStop::Terminate; 5];
+        expected.extend([WorkerStop::Kill; 2]);
         assert_eq!(process.retired(), expected);
     }
 }

@@ -2,22 +2,22 @@
 //! Pure; does not decide how much is too much.
 
 use super::engine::RouteSize;
-use super::{Layout, Materials, Purpose, Rendering, renderer};
+use super::{ConfigPurpose, Layout, Materials, Rendering, renderer};
 use crate::route::{Footprint, RouteTable};
 
 /// The size of a configuration with addresses, minus that of one without any routes. Ignores the administrator's own
 /// template, which may write more or less.
 pub fn footprint(table: &RouteTable) -> Footprint {
-    Measure::of(table).footprint(table)
+    ConfigSizer::of(table).footprint(table)
 }
 
 /// The part that is the same for all tables with the same engine, ports and settings: measured once for many small tables.
-pub struct Measure {
+pub struct ConfigSizer {
     layout: Layout,
     without_routes: RouteSize,
 }
 
-impl Measure {
+impl ConfigSizer {
     /// For tables with the engine, ports and settings of this one.
     pub fn of(table: &RouteTable) -> Self {
         let mut empty = RouteTable::empty(table.cluster.clone(), table.http_port);
@@ -40,5 +40,5 @@ impl Measure {
 }
 
 fn size(table: &RouteTable, layout: &Layout) -> RouteSize {
-    renderer(table.engine).route_size(&Rendering { table, purpose: Purpose::Live, layout, materials: &Materials::assumed(table) })
+    renderer(table.engine).route_size(&Rendering { table, purpose: ConfigPurpose::Live, layout, materials: &Materials::assumed(table) })
 }

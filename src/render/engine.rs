@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Rendering;
-use super::security_advisory::Faults;
+use super::security_advisory::Vulnerabilities;
 use crate::protocol::messages::{Bundle, Material};
 use crate::route::{Backend, ClientAddress, EngineSettings};
 use crate::types::HostPattern;
@@ -14,7 +14,7 @@ use crate::types::HostPattern;
 /// What an engine writes.
 pub(super) trait Renderer: Sync {
     /// The configuration of a table. Total: every table has one, and equal tables give equal bytes.
-    fn write(&self, rendering: &Rendering<'_>) -> Written;
+    fn write(&self, rendering: &Rendering<'_>) -> EngineOutput;
 
     /// Why the administrator's own template produced no configuration, if this bundle reports that.
     fn template_fault<'a>(&self, bundle: &'a Bundle) -> Option<&'a str>;
@@ -30,12 +30,12 @@ pub(super) trait Renderer: Sync {
     fn hosts_per_slot_max(&self) -> usize;
 
     /// The published vulnerabilities of the version that the engine reports.
-    fn faults(&self, version: &str) -> Option<Faults>;
+    fn faults(&self, version: &str) -> Option<Vulnerabilities>;
 }
 
 /// What an engine wrote.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct EngineOutput {
     /// File name to content.
     pub files: BTreeMap<String, String>,
     /// The secret files that the configuration refers to, by file name.
@@ -79,7 +79,7 @@ pub trait Behavior: Sync {
     /// The names of the response headers with information about how the request was proxied.
     fn info_headers(&self, settings: &EngineSettings) -> Vec<&'static str>;
 
-    /// Whether any endpoint of the backend is resolved by name ([`super::Purpose::Boot`]).
+    /// Whether any endpoint of the backend is resolved by name ([`super::ConfigPurpose::Boot`]).
     fn has_named_servers(&self, backend: &Backend) -> bool;
 }
 

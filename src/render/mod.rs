@@ -2,7 +2,7 @@
 //! Must never read files, clocks or the environment.
 //!
 //! This file is the boundary. The rest of the program passes the engine of a table or cluster ([`EngineKind`]) and names no
-//! engine: it renders a table ([`render_in`]), measures what routes take ([`Measure`]), and looks up how requests are
+//! engine: it renders a table ([`render_in`]), measures what routes take ([`ConfigSizer`]), and looks up how requests are
 //! handled ([`behavior`]). Code that is the same for every engine is in the files next to this one.
 //!
 //! # A second engine
@@ -29,12 +29,12 @@ mod security_advisory;
 mod tls_files;
 
 pub use boot_snapshot_view::is_found_by_name;
-pub use config_size::{Measure, footprint};
+pub use config_size::{ConfigSizer, footprint};
 pub use engine::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, RetryRule, StatusCodes};
 pub use layout::Layout;
 pub use nginx::CONFIG_FILE;
 pub use reload_parts::parts;
-pub use security_advisory::Faults;
+pub use security_advisory::Vulnerabilities;
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
 use crate::protocol::agent_settings::{AGENT_SETTINGS_FILE, AgentSettings};
@@ -42,25 +42,25 @@ use crate::protocol::container_contract;
 use crate::protocol::messages::Bundle;
 use crate::route::{Backend, EngineSettings, RouteTable};
 use crate::types::{EngineKind, HostPattern};
-use engine::{Renderer, Written};
+use engine::{EngineOutput, Renderer};
 
 /// The renderer of each engine.
 fn renderer(engine: EngineKind) -> &'static dyn Renderer {
     match engine {
-        EngineKind::Nginx => &nginx::Nginx,
+        EngineKind::Nginx => &nginx::NginxRenderer,
     }
 }
 
 /// How each engine handles requests.
 pub fn behavior(engine: EngineKind) -> &'static dyn Behavior {
     match engine {
-        EngineKind::Nginx => &nginx::Nginx,
+        EngineKind::Nginx => &nginx::NginxRenderer,
     }
 }
 
 /// The purpose of a configuration: who runs it, and whether it may contain addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Purpose {
+pub enum ConfigPurpose {
     /// For our agent, now: with addresses, without root, and everything that the engine writes is below the run directory.
     Live,
     /// For our agent, when it starts and the control plane does not answer: names that the engine resolves by DNS while it
@@ -74,31 +74,31 @@ pub enum Purpose {
 /// The input of every part of a configuration.
 struct Rendering<'a> {
     table: &'a RouteTable,
-    purpose: Purpose,
+    purpose: ConfigPurpose,
     layout: &'a Layout,
     materials: &'a Materials,
 }
 
 /// Renders a table for the containers that Swarmgate starts, as if all its TLS material were valid: for display.
-pub fn render(table: &RouteTable, purpose: Purpose) -> Bundle {
+pub fn render(table: &RouteTable, purpose: ConfigPurpose) -> Bundle {
     render_in(table, purpose, &Layout::default(), &Materials::assumed(table))
 }
 
 /// Renders a table for containers with a given layout (directories, ports, name server), with the TLS material that was
 /// found valid. Hosts whose material is not in `materials` are not published by TLS.
-pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, materials: &Materials) -> Bundle {
+pub fn render_in(table: &RouteTable, purpose: ConfigPurpose, layout: &Layout, materials: &Materials) -> Bundle {
     let named;
-    let table = if purpose == Purpose::Boot {
+    let table = if purpose == ConfigPurpose::Boot {
         named = boot_snapshot_view::without_endpoints(table, |endpoint| endpoint.lasting);
         &named
     } else {
         table
     };
-    let Written { mut files, material } = renderer(table.engine).write(&Rendering { table, purpose, layout, materials });
-    if purpose != Purpose::Stock {
+    let EngineOutput { mut files, material } = renderer(table.engine).write(&Rendering { table, purpose, layout, materials });
+    if purpose != ConfigPurpose::Stock {
         files.extend(agent_bounds(&table.settings).to_file().map(|bounds| (AGENT_SETTINGS_FILE.to_owned(), bounds)));
     }
-    if purpose == Purpose::Live && !table.awaited.is_empty() {
+    if purpose == ConfigPurpose::Live && !table.awaited.is_empty() {
         let places: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
         files.insert(container_contract::AWAITED_FILE.to_owned(), places.join("\n") + "\n");
     }
@@ -123,7 +123,7 @@ pub fn template_fault(bundle: &Bundle) -> Option<&str> {
     renderer(bundle.engine).template_fault(bundle)
 }
 
-/// Whether requests are passed on to this backend when endpoints are resolved by name ([`Purpose::Boot`]).
+/// Whether requests are passed on to this backend when endpoints are resolved by name ([`ConfigPurpose::Boot`]).
 pub fn answers_by_name(engine: EngineKind, backend: &Backend) -> bool {
     behavior(engine).has_named_servers(&boot_snapshot_view::named(backend))
 }
@@ -140,6 +140,6 @@ pub fn hosts_per_slot_max(engine: EngineKind) -> usize {
 }
 
 /// The published vulnerabilities of the version that an engine reports; `None` if it has none that are known here.
-pub fn faults(engine: EngineKind, version: &str) -> Option<Faults> {
+pub fn faults(engine: EngineKind, version: &str) -> Option<Vulnerabilities> {
     renderer(engine).faults(version)
 }

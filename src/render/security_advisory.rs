@@ -2,7 +2,7 @@
 
 /// The vulnerabilities of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults {
+pub struct Vulnerabilities {
     /// Their names, newest first.
     pub cves: Vec<&'static str>,
     /// The first versions without any of them: of the mainline, then of the stable branch.

@@ -15,7 +15,8 @@ pub const BODY_SPOOL_MAX: SizeBytes = SizeBytes(8 << 30);
 /// Limits on the clients of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct EdgeLimits {
+#[schemars(rename = "EdgeLimits")]
+pub struct ClientLimits {
     /// The number of simultaneous requests (and passed-through connections) of one client address; 0 = no limit, for clusters
     /// that do not see the addresses of clients.
     pub client_connections_max: u32,
@@ -39,7 +40,7 @@ pub struct EdgeLimits {
     pub body_spool_max: Option<SizeBytes>,
 }
 
-impl Default for EdgeLimits {
+impl Default for ClientLimits {
     fn default() -> Self {
         Self {
             client_connections_max: 0,

@@ -15,13 +15,13 @@ mod table;
 mod tls;
 mod traffic_split;
 
-pub use client_limits::{BODY_SPOOL_MAX, EdgeLimits, SizeBytes};
+pub use client_limits::{BODY_SPOOL_MAX, ClientLimits, SizeBytes};
 pub use config_size::{Dimension, Footprint};
 pub use nginx::NginxSettings;
-pub use path_precedence::{Answer, Application, Place};
-pub use quarantine_unit::Part;
+pub use path_precedence::{Application, PathAction, PathMatch};
+pub use quarantine_unit::QuarantineUnit;
 pub use raw_lines::LineList;
-pub use scheme_precedence::PlaceByScheme;
+pub use scheme_precedence::PathMatchByScheme;
 pub use settings::{
     AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel,
     TlsProtocol,

@@ -9,16 +9,16 @@ use crate::types::{ContextPath, Scheme};
 /// A path of a host, covering itself and everything below it on segment borders, and the answer there. The longest match
 /// applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct PathMatch<'a> {
     /// The path.
     pub path: ContextPath,
     /// The answer there.
-    pub answer: Answer<'a>,
+    pub answer: PathAction<'a>,
 }
 
 /// The answer at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum PathAction<'a> {
     /// A redirect requested by a service.
     Redirect(&'a Redirect),
     /// A redirect to the same address by HTTPS.
@@ -44,45 +44,45 @@ pub struct Application<'a> {
 
 impl VirtualHost {
     /// Every place, as requests of one scheme see them. Always includes the whole site.
-    pub fn places(&self, scheme: Scheme) -> Vec<Place<'_>> {
+    pub fn places(&self, scheme: Scheme) -> Vec<PathMatch<'_>> {
         let redirects: Vec<&Redirect> = self.redirects.iter().filter(|redirect| redirect.scheme == scheme).collect();
         if let Some(whole) = redirects.iter().find(|redirect| redirect.path.is_root()) {
-            return vec![Place { path: ContextPath::root(), answer: Answer::Redirect(whole) }];
+            return vec![PathMatch { path: ContextPath::root(), answer: PathAction::Redirect(whole) }];
         }
         let redirected = |path: &ContextPath| redirects.iter().any(|redirect| redirect.path == *path);
-        let mut places: Vec<Place<'_>> =
-            redirects.iter().map(|redirect| Place { path: redirect.path.clone(), answer: Answer::Redirect(redirect) }).collect();
+        let mut places: Vec<PathMatch<'_>> =
+            redirects.iter().map(|redirect| PathMatch { path: redirect.path.clone(), answer: PathAction::Redirect(redirect) }).collect();
         // Longest first, the order in which they match.
         let mut paths: Vec<_> = self.paths.iter().filter(|(path, _)| !redirected(path)).collect();
         paths.sort_by_key(|(path, _)| (Reverse(path.as_str().len()), path.as_str()));
         for (path, route) in paths {
             if route.https_only && scheme == Scheme::Http {
-                places.push(Place { path: path.clone(), answer: Answer::Https });
+                places.push(PathMatch { path: path.clone(), answer: PathAction::Https });
             } else {
                 self.add_route(&mut places, path, route, &redirects);
             }
         }
         if !self.paths.contains_key(&ContextPath::root()) {
-            places.push(Place { path: ContextPath::root(), answer: self.elsewhere(scheme) });
+            places.push(PathMatch { path: ContextPath::root(), answer: self.elsewhere(scheme) });
         }
         places
     }
 
     /// The place that a request reaches. `path` is decoded, without `//` and dot segments.
-    pub fn place_of(&self, scheme: Scheme, path: &str) -> Option<Place<'_>> {
+    pub fn place_of(&self, scheme: Scheme, path: &str) -> Option<PathMatch<'_>> {
         let fitting = self.places(scheme).into_iter().filter(|place| place.path.covers_request(path));
         fitting.max_by_key(|place| place.path.as_str().len())
     }
 
-    fn add_route<'a>(&'a self, places: &mut Vec<Place<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
-        let application = |long_lived| Answer::Application(Application { root: path, route, long_lived });
-        places.push(Place { path: path.clone(), answer: application(route.websockets.contains(path)) });
+    fn add_route<'a>(&'a self, places: &mut Vec<PathMatch<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
+        let application = |long_lived| PathAction::Application(Application { root: path, route, long_lived });
+        places.push(PathMatch { path: path.clone(), answer: application(route.websockets.contains(path)) });
         // Stream paths only affect how requests are passed on; they do not override a redirect above them.
         let longer = |redirect: &&&Redirect| redirect.path.as_str().len() > path.as_str().len();
         let redirected = |at: &ContextPath| redirects.iter().filter(longer).any(|redirect| redirect.path.covers(at));
         let free = |at: &&ContextPath| *at != path && !self.paths.contains_key(*at) && !redirected(at) && self.owns(path, at);
         let websockets = route.websockets.iter().filter(free);
-        places.extend(websockets.map(|at| Place { path: at.clone(), answer: application(true) }));
+        places.extend(websockets.map(|at| PathMatch { path: at.clone(), answer: application(true) }));
     }
 
     /// Whether no route longer than `path` covers the path `at`.
@@ -91,11 +91,11 @@ impl VirtualHost {
     }
 
     /// Paths of the host that are not routes.
-    fn elsewhere(&self, scheme: Scheme) -> Answer<'_> {
+    fn elsewhere(&self, scheme: Scheme) -> PathAction<'_> {
         match (self.https_only && scheme == Scheme::Http, self.paths.is_empty()) {
-            (true, _) => Answer::Https,
-            (false, true) => Answer::NoRoute,
-            (false, false) => Answer::NoPath,
+            (true, _) => PathAction::Https,
+            (false, true) => PathAction::NoRoute,
+            (false, false) => PathAction::NoPath,
         }
     }
 }

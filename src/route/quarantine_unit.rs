@@ -11,7 +11,8 @@ use crate::types::{ContextPath, Digest, EngineLine, HostPattern, json_size};
 /// A piece of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
-pub enum Part {
+#[schemars(rename = "Part")]
+pub enum QuarantineUnit {
     /// A raw line written by an administrator.
     Line {
         /// The list that contains it.
@@ -42,7 +43,7 @@ pub enum Part {
     },
 }
 
-impl Part {
+impl QuarantineUnit {
     /// Whether an administrator wrote it, not the author of a service.
     pub fn is_setting(&self) -> bool {
         matches!(self, Self::Line { .. } | Self::Template)
@@ -51,39 +52,42 @@ impl Part {
 
 impl RouteTable {
     /// Every part of the table, sorted.
-    pub fn parts(&self) -> BTreeSet<Part> {
+    pub fn parts(&self) -> BTreeSet<QuarantineUnit> {
         let lines = LineList::ALL
             .into_iter()
-            .flat_map(|list| self.settings.lines(list).iter().map(move |line| Part::Line { list, line: line.clone() }));
-        let single =
-            self.settings.template().map(|_| Part::Template).into_iter().chain(self.default_backend.iter().map(|_| Part::DefaultBackend));
-        let passthrough = self.passthrough.keys().map(|host| Part::Passthrough { host: host.clone() });
+            .flat_map(|list| self.settings.lines(list).iter().map(move |line| QuarantineUnit::Line { list, line: line.clone() }));
+        let single = self
+            .settings
+            .template()
+            .map(|_| QuarantineUnit::Template)
+            .into_iter()
+            .chain(self.default_backend.iter().map(|_| QuarantineUnit::DefaultBackend));
+        let passthrough = self.passthrough.keys().map(|host| QuarantineUnit::Passthrough { host: host.clone() });
         let redirecting = self.hosts.iter().filter(|(_, virtual_host)| !virtual_host.redirects.is_empty());
-        let redirects = redirecting.map(|(host, _)| Part::Redirects { host: host.clone() });
-        let routes = self
-            .hosts
-            .iter()
-            .flat_map(|(host, virtual_host)| virtual_host.paths.keys().map(|path| Part::Route { host: host.clone(), path: path.clone() }));
+        let redirects = redirecting.map(|(host, _)| QuarantineUnit::Redirects { host: host.clone() });
+        let routes = self.hosts.iter().flat_map(|(host, virtual_host)| {
+            virtual_host.paths.keys().map(|path| QuarantineUnit::Route { host: host.clone(), path: path.clone() })
+        });
         lines.chain(single).chain(passthrough).chain(redirects).chain(routes).collect()
     }
 
     /// The content of a part, regardless of its endpoints: if it is unchanged, trying the part again is pointless.
-    pub fn identity_of(&self, part: &Part) -> Option<Digest> {
+    pub fn identity_of(&self, part: &QuarantineUnit) -> Option<Digest> {
         let named = |backend: &Backend| {
             let mut backend = backend.clone();
             backend.services.iter_mut().for_each(|service| service.endpoints.clear());
             backend
         };
         match part {
-            Part::Line { list, line } => self.settings.lines(*list).contains(line).then(|| Digest::of_json(line)),
-            Part::Template => self.settings.template().map(Digest::of_json),
-            Part::DefaultBackend => {
+            QuarantineUnit::Line { list, line } => self.settings.lines(*list).contains(line).then(|| Digest::of_json(line)),
+            QuarantineUnit::Template => self.settings.template().map(Digest::of_json),
+            QuarantineUnit::DefaultBackend => {
                 let default = self.default_backend.as_ref();
                 default.map(|default| Digest::of_json(&(named(&default.backend), &default.tls, default.https_only)))
             }
-            Part::Passthrough { host } => self.passthrough.get(host).map(|backend| Digest::of_json(&named(backend))),
-            Part::Redirects { host } => self.hosts.get(host).map(|host| Digest::of_json(&host.redirects)),
-            Part::Route { host, path } => {
+            QuarantineUnit::Passthrough { host } => self.passthrough.get(host).map(|backend| Digest::of_json(&named(backend))),
+            QuarantineUnit::Redirects { host } => self.hosts.get(host).map(|host| Digest::of_json(&host.redirects)),
+            QuarantineUnit::Route { host, path } => {
                 let route = self.hosts.get(host)?.paths.get(path)?;
                 Some(Digest::of_json(&(named(&route.backend), route.rewrite, route.https_only, &route.websockets)))
             }
@@ -91,65 +95,65 @@ impl RouteTable {
     }
 
     /// The size in bytes of a part, with its endpoints, as it is passed on.
-    pub fn size_of(&self, part: &Part) -> usize {
+    pub fn size_of(&self, part: &QuarantineUnit) -> usize {
         match part {
-            Part::Line { line, .. } => json_size(line),
-            Part::Template => json_size(&self.settings.template()),
-            Part::DefaultBackend => json_size(&self.default_backend),
-            Part::Passthrough { host } => json_size(&self.passthrough.get(host)),
-            Part::Redirects { host } => json_size(&self.hosts.get(host).map(|host| &host.redirects)),
-            Part::Route { host, path } => json_size(&self.hosts.get(host).and_then(|host| host.paths.get(path))),
+            QuarantineUnit::Line { line, .. } => json_size(line),
+            QuarantineUnit::Template => json_size(&self.settings.template()),
+            QuarantineUnit::DefaultBackend => json_size(&self.default_backend),
+            QuarantineUnit::Passthrough { host } => json_size(&self.passthrough.get(host)),
+            QuarantineUnit::Redirects { host } => json_size(&self.hosts.get(host).map(|host| &host.redirects)),
+            QuarantineUnit::Route { host, path } => json_size(&self.hosts.get(host).and_then(|host| host.paths.get(path))),
         }
     }
 
     /// The table without these parts, as if no service or administrator had asked for them.
     #[must_use]
-    pub fn without(&self, parts: &BTreeSet<Part>) -> Self {
+    pub fn without(&self, parts: &BTreeSet<QuarantineUnit>) -> Self {
         self.changed(parts, |table, part| match part {
-            Part::Passthrough { host } => drop(table.passthrough.remove(host)),
-            Part::Route { host, path } => {
+            QuarantineUnit::Passthrough { host } => drop(table.passthrough.remove(host)),
+            QuarantineUnit::Route { host, path } => {
                 if let Some(virtual_host) = table.hosts.get_mut(host) {
                     virtual_host.paths.remove(path);
                 }
             }
-            Part::Line { .. } | Part::Template | Part::DefaultBackend | Part::Redirects { .. } => {}
+            QuarantineUnit::Line { .. } | QuarantineUnit::Template | QuarantineUnit::DefaultBackend | QuarantineUnit::Redirects { .. } => {}
         })
     }
 
     /// The table in which these parts keep their names but nothing answers there (503, or a closed connection), so that
     /// requests for them reach no other route.
     #[must_use]
-    pub fn muted(&self, parts: &BTreeSet<Part>) -> Self {
+    pub fn muted(&self, parts: &BTreeSet<QuarantineUnit>) -> Self {
         self.changed(parts, |table, part| match part {
-            Part::Passthrough { host } => {
+            QuarantineUnit::Passthrough { host } => {
                 if let Some(backend) = table.passthrough.get_mut(host) {
                     *backend = Backend::default();
                 }
             }
-            Part::Route { host, path } => {
+            QuarantineUnit::Route { host, path } => {
                 if let Some(route) = table.hosts.get_mut(host).and_then(|virtual_host| virtual_host.paths.get_mut(path)) {
                     *route = PathRoute::to(Backend::default());
                 }
             }
-            Part::Line { .. } | Part::Template | Part::DefaultBackend | Part::Redirects { .. } => {}
+            QuarantineUnit::Line { .. } | QuarantineUnit::Template | QuarantineUnit::DefaultBackend | QuarantineUnit::Redirects { .. } => {}
         })
     }
 
     /// Leaves out the parts that can only be left out, and passes the others to `change`. A host that becomes empty is
     /// removed, too.
-    fn changed(&self, parts: &BTreeSet<Part>, change: impl Fn(&mut Self, &Part)) -> Self {
+    fn changed(&self, parts: &BTreeSet<QuarantineUnit>, change: impl Fn(&mut Self, &QuarantineUnit)) -> Self {
         let mut table = self.clone();
         for part in parts {
             match part {
-                Part::Line { list, line } => table.settings.lines_mut(*list).retain(|other| other != line),
-                Part::Template => table.settings.remove_template(),
-                Part::DefaultBackend => table.default_backend = None,
-                Part::Redirects { host } => {
+                QuarantineUnit::Line { list, line } => table.settings.lines_mut(*list).retain(|other| other != line),
+                QuarantineUnit::Template => table.settings.remove_template(),
+                QuarantineUnit::DefaultBackend => table.default_backend = None,
+                QuarantineUnit::Redirects { host } => {
                     if let Some(virtual_host) = table.hosts.get_mut(host) {
                         virtual_host.redirects.clear();
                     }
                 }
-                Part::Passthrough { .. } | Part::Route { .. } => change(&mut table, part),
+                QuarantineUnit::Passthrough { .. } | QuarantineUnit::Route { .. } => change(&mut table, part),
             }
         }
         table.hosts.retain(|_, host| !host.paths.is_empty() || !host.redirects.is_empty() || host.https_only);

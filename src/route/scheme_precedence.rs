@@ -4,29 +4,29 @@
 use std::collections::BTreeSet;
 
 use super::VirtualHost;
-use super::path_precedence::{Answer, Place};
+use super::path_precedence::{PathAction, PathMatch};
 use crate::types::{ContextPath, Scheme};
 
 /// A path of a host, and the answer to requests of each scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlaceByScheme<'a> {
+pub struct PathMatchByScheme<'a> {
     /// The path.
     pub path: ContextPath,
     /// The answer by plain HTTP.
-    pub http: Answer<'a>,
+    pub http: PathAction<'a>,
     /// The answer by HTTPS.
-    pub https: Answer<'a>,
+    pub https: PathAction<'a>,
 }
 
 impl VirtualHost {
     /// Every place of either scheme, in the order of [`VirtualHost::places`]. If only one scheme has a place at a path, the
     /// other answers there with its longest path that covers it.
-    pub fn places_by_scheme<'a>(&'a self) -> Vec<PlaceByScheme<'a>> {
+    pub fn places_by_scheme<'a>(&'a self) -> Vec<PathMatchByScheme<'a>> {
         let (http, https) = (self.places(Scheme::Http), self.places(Scheme::Https));
         let mut seen = BTreeSet::new();
         let paths: Vec<&ContextPath> = http.iter().chain(&https).map(|place| &place.path).filter(|path| seen.insert(*path)).collect();
-        let answer = |places: &[Place<'a>], path: &ContextPath| covering(places, path).unwrap_or(Answer::NoRoute);
-        let both = |path: &ContextPath| PlaceByScheme { path: path.clone(), http: answer(&http, path), https: answer(&https, path) };
+        let answer = |places: &[PathMatch<'a>], path: &ContextPath| covering(places, path).unwrap_or(PathAction::NoRoute);
+        let both = |path: &ContextPath| PathMatchByScheme { path: path.clone(), http: answer(&http, path), https: answer(&https, path) };
         let mut places: Vec<_> = paths.into_iter().map(both).collect();
         places.sort_by_key(|place| place.path.is_root());
         places
@@ -39,7 +39,7 @@ impl VirtualHost {
     }
 }
 
-fn covering<'a>(places: &[Place<'a>], path: &ContextPath) -> Option<Answer<'a>> {
+fn covering<'a>(places: &[PathMatch<'a>], path: &ContextPath) -> Option<PathAction<'a>> {
     let fitting = places.iter().filter(|place| place.path.covers(path));
     fitting.max_by_key(|place| place.path.as_str().len()).map(|place| place.answer.clone())
 }

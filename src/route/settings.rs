@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::client_limits::{EdgeLimits, SizeBytes};
+use super::client_limits::{ClientLimits, SizeBytes};
 use super::nginx::NginxSettings;
 use super::raw_lines::LineList;
 use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogTarget, TlsCiphers};
@@ -40,7 +40,7 @@ pub struct EngineSettings {
     /// How long a client may pause while it sends its body, in milliseconds.
     pub client_body_timeout_ms: u64,
     /// Limits on clients, streams, and workers of earlier configurations.
-    pub limits: EdgeLimits,
+    pub limits: ClientLimits,
     /// Whether responses omit the `x-…` information headers.
     pub hide_info_headers: bool,
     /// Whether responses contain the address of the application that answered.
@@ -215,7 +215,7 @@ impl Default for EngineSettings {
             worker_shutdown_timeout_ms: 600_000,
             client_max_body_size: SizeBytes(1 << 20),
             client_body_timeout_ms: 60_000,
-            limits: EdgeLimits::default(),
+            limits: ClientLimits::default(),
             hide_info_headers: false,
             upstream_address_header: false,
             client_address: None,

@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::client_limits::{EdgeLimits, SizeBytes};
+use super::client_limits::{ClientLimits, SizeBytes};
 use super::settings::{AccessLogFormat, BackendHttpVersion, ClientAddress, EngineSettings, LogLevel, TlsProtocol};
 use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
@@ -32,7 +32,7 @@ struct WireForm<'a> {
     large_client_header_buffers_count: &'a u16,
     large_client_header_buffer_size: &'a SizeBytes,
     client_body_timeout_ms: &'a u64,
-    limits: &'a EdgeLimits,
+    limits: &'a ClientLimits,
     underscores_in_headers: &'a bool,
     hide_info_headers: &'a bool,
     upstream_address_header: &'a bool,

@@ -43,7 +43,7 @@ pub type ConfigFiles = BTreeMap<String, String>;
 /// The engine of this kind. `program` is looked up in `PATH` unless it is a path; everything the engine writes goes below `prefix`.
 pub fn engine(kind: EngineKind, program: &Path, prefix: &Path) -> Arc<dyn Engine> {
     match kind {
-        EngineKind::Nginx => Arc::new(nginx::Nginx::new(program, prefix)),
+        EngineKind::Nginx => Arc::new(nginx::NginxEngine::new(program, prefix)),
     }
 }
 
@@ -93,10 +93,10 @@ pub trait Engine: Debug + Send + Sync {
 
     /// A configuration for the change from addresses to names: requests go to the addresses of `live` while the engine resolves the
     /// names of `by_name`, and the engine takes the results over into the next load. `None` if no such step is needed.
-    fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<Resolving>;
+    fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<ResolverWarmup>;
 
     /// A configuration that resolves the names of `by_name` and accepts no requests. `None` if no such step is needed.
-    fn resolving_only(&self, by_name: &ConfigFiles) -> Option<Resolving>;
+    fn resolving_only(&self, by_name: &ConfigFiles) -> Option<ResolverWarmup>;
 
     /// For each name in `by_name`, in lower case: the addresses that `live` has in the same pools.
     fn addresses_by_name(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> BTreeMap<String, BTreeSet<IpAddr>>;
@@ -104,7 +104,7 @@ pub trait Engine: Debug + Send + Sync {
 
 /// A configuration whose purpose is that the engine resolves names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolving {
+pub struct ResolverWarmup {
     /// The files.
     pub files: ConfigFiles,
     /// How many names the engine resolves; at least one.
@@ -123,7 +123,7 @@ pub trait EngineProcess: Send + Sync {
     fn needs_reload(&self, scope: ChangeScope) -> bool;
 
     /// Applies a configuration and returns once it is in effect; on an error, the former one stays in effect.
-    async fn apply(&self, change: Change<'_>) -> Result<Applied, ChangeError>;
+    async fn apply(&self, change: ConfigChange<'_>) -> Result<ApplyMode, ChangeError>;
 
     /// Finish open requests, then exit.
     fn drain(&self);
@@ -147,7 +147,7 @@ pub trait EngineProcess: Send + Sync {
     fn request_bodies_of(&self, worker: Worker) -> u64;
 
     /// Makes a worker of an earlier configuration close its connections and exit. `false` if it is not such a worker, or no longer.
-    fn retire(&self, worker: Worker, how: Retire) -> bool;
+    fn retire(&self, worker: Worker, how: WorkerStop) -> bool;
 }
 
 /// A worker of a running engine.
@@ -163,7 +163,7 @@ pub struct Worker {
 
 /// How to end a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retire {
+pub enum WorkerStop {
     /// It closes its connections and exits.
     Terminate,
     /// It did not react, so the kernel kills it.
@@ -181,7 +181,7 @@ pub enum ChangeScope {
 
 /// A change of a running engine's configuration. The engine's directory already leads to the new one.
 #[derive(Debug, Clone, Copy)]
-pub struct Change<'a> {
+pub struct ConfigChange<'a> {
     /// What differs.
     pub scope: ChangeScope,
     /// The running configuration, if known.
@@ -192,7 +192,7 @@ pub struct Change<'a> {
 
 /// How a change was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Applied {
+pub enum ApplyMode {
     /// The engine loaded its whole configuration; new workers serve.
     Reloaded,
     /// The engine changed while it ran; the same workers serve. What changed, such as `2 servers of app.example.org`.

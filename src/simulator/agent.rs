@@ -3,7 +3,7 @@
 use rand::Rng as _;
 use serde_json::Value;
 
-use super::model::{DesiredTaskState, ImageBehaviour, Millis, NetworkBehaviour, Task, TaskState};
+use super::model::{DesiredTaskState, ImageBehaviour, Millis, NetworkBehaviour, SimTask, TaskState};
 use super::spec::{self, FileKind};
 use super::world::SimState;
 
@@ -131,7 +131,7 @@ impl SimState {
     }
 
     /// The error for something that a task needs and its node cannot get.
-    fn missing(&self, task: &Task) -> Option<String> {
+    fn missing(&self, task: &SimTask) -> Option<String> {
         if self.behaviour(task) == ImageBehaviour::Missing {
             return Some(format!("No such image: {}", image(task)));
         }
@@ -146,11 +146,11 @@ impl SimState {
     }
 
     /// Whether one of the task's networks has this behaviour.
-    fn is_on(&self, task: &Task, behaviour: NetworkBehaviour) -> bool {
+    fn is_on(&self, task: &SimTask, behaviour: NetworkBehaviour) -> bool {
         spec::attached(&task.spec).any(|id| self.networks.get(id).is_some_and(|network| network.behaviour == behaviour))
     }
 
-    fn behaviour(&self, task: &Task) -> ImageBehaviour {
+    fn behaviour(&self, task: &SimTask) -> ImageBehaviour {
         self.images.get(image(task)).copied().unwrap_or(ImageBehaviour::Healthy)
     }
 
@@ -235,6 +235,6 @@ impl SimState {
     }
 }
 
-fn image(task: &Task) -> &str {
+fn image(task: &SimTask) -> &str {
     task.spec.pointer("/ContainerSpec/Image").and_then(Value::as_str).unwrap_or("")
 }

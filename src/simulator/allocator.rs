@@ -5,14 +5,14 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::model::{Network, NetworkBehaviour, Service};
+use super::model::{NetworkBehaviour, SimNetwork, SimService};
 use super::spec;
 use super::world::SimState;
 
 /// The first port that the routing mesh chooses automatically.
 const FIRST_PORT: u64 = 30_000;
 
-impl Network {
+impl SimNetwork {
     /// Allocates the next free address, but never the network's own, the gateway's or the broadcast address.
     pub fn take(&mut self) -> Option<(Ipv4Addr, u8)> {
         let size = self.size();
@@ -78,7 +78,7 @@ impl SimState {
     }
 
     /// Allocates one address on each network of a service in vip mode, and on the routing mesh's network if it publishes ports there.
-    fn allocate_vips(&mut self, service: &mut Service) -> bool {
+    fn allocate_vips(&mut self, service: &mut SimService) -> bool {
         let wanted = if spec::dnsrr(&service.spec) { Vec::new() } else { self.networks_of(service) };
         let before = service.vips.len();
         let (kept, gone) = std::mem::take(&mut service.vips).into_iter().partition(|(network, _)| wanted.contains(network));
@@ -86,7 +86,7 @@ impl SimState {
         self.release_vips(&gone);
         for network in wanted.iter().filter(|n| !service.vips.contains_key(*n)).cloned().collect::<Vec<_>>() {
             // A full network provides none, and reports it nowhere.
-            if let Some(address) = self.networks.get_mut(&network).and_then(Network::take) {
+            if let Some(address) = self.networks.get_mut(&network).and_then(SimNetwork::take) {
                 service.vips.insert(network, address);
             }
         }
@@ -94,7 +94,7 @@ impl SimState {
     }
 
     /// The networks that a service's tasks are attached to, the routing mesh's first.
-    fn networks_of(&self, service: &Service) -> Vec<String> {
+    fn networks_of(&self, service: &SimService) -> Vec<String> {
         let endpoint = service.spec.get("EndpointSpec").unwrap_or(&Value::Null);
         let mesh = self.networks.values().filter(|n| n.mesh && spec::mesh_ports(endpoint)).map(|n| n.id.clone());
         mesh.chain(spec::attached(&service.template).map(str::to_owned)).collect()
@@ -146,7 +146,7 @@ impl SimState {
     /// Removes the load balancer of a node with the node's last task on a network.
     pub fn unbalance(&mut self, node: &str, left: &[(String, Ipv4Addr, u8)]) {
         for (id, _, _) in left {
-            let on_it = |t: &super::model::Task| t.node.as_deref() == Some(node) && t.addresses.iter().any(|(n, _, _)| n == id);
+            let on_it = |t: &super::model::SimTask| t.node.as_deref() == Some(node) && t.addresses.iter().any(|(n, _, _)| n == id);
             if self.tasks.values().any(on_it) {
                 continue;
             }
@@ -158,7 +158,7 @@ impl SimState {
     }
 
     /// The requested ports, with a number where the routing mesh chooses one.
-    fn mesh_ports(&self, service: &Service) -> Vec<Value> {
+    fn mesh_ports(&self, service: &SimService) -> Vec<Value> {
         let mut ports = service.spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).cloned().unwrap_or_default();
         let published = |port: &Value| port.get("PublishedPort").and_then(Value::as_u64).unwrap_or(0);
         for index in 0..ports.len() {

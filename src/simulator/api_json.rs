@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::model::{CachedView, DesiredTaskState, File, Millis, Network, Node, Service, Task, TaskSlot, TaskState};
+use super::model::{CachedView, DesiredTaskState, Millis, SimFile, SimNetwork, SimNode, SimService, SimTask, TaskSlot, TaskState};
 use super::spec;
 use super::store::predefined_name;
 use super::world::SimState;
@@ -16,7 +16,7 @@ impl SimState {
         let release = self.docker_release;
         let services: Vec<Value> = self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect();
         let named = NamedConfigs::in_list(&services);
-        let is_ours = |config: &File| config.labels.contains_key(OWNER_LABEL) && config.name.starts_with(OWN_CONFIG_PREFIX);
+        let is_ours = |config: &SimFile| config.labels.contains_key(OWNER_LABEL) && config.name.starts_with(OWN_CONFIG_PREFIX);
         let configs = self.configs.values_mut().filter(|config| is_ours(config) || named.names().contains(&config.name));
         RawSnapshot {
             taken_at: Self::timestamp(self.now),
@@ -47,7 +47,7 @@ impl SimState {
     }
 
     /// One task, whatever its desired state.
-    pub fn task(&self, one: &Task) -> Value {
+    pub fn task(&self, one: &SimTask) -> Value {
         task(one, &self.networks)
     }
 }
@@ -61,7 +61,7 @@ fn shown<T>(object: &mut T, cache: impl Fn(&mut T) -> (&mut CachedView, u64), wr
     value
 }
 
-fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
+fn task(task: &SimTask, networks: &BTreeMap<String, SimNetwork>) -> Value {
     let mut shown = json!({
         "ID": task.id,
         "Version": {"Index": task.version},
@@ -101,7 +101,7 @@ fn time(at: Millis) -> Value {
     json!(SimState::timestamp(at).to_string())
 }
 
-fn service(service: &Service) -> Value {
+fn service(service: &SimService) -> Value {
     let mut shown = json!({
         "ID": service.id,
         "Version": {"Index": service.version},
@@ -122,7 +122,7 @@ fn service(service: &Service) -> Value {
     shown
 }
 
-fn endpoint(service: &Service) -> Value {
+fn endpoint(service: &SimService) -> Value {
     let mut shown = Map::from_iter([("Spec".to_owned(), service.spec.get("EndpointSpec").cloned().unwrap_or_else(|| json!({})))]);
     if !service.ports.is_empty() {
         shown.insert("Ports".to_owned(), json!(service.ports));
@@ -135,7 +135,7 @@ fn endpoint(service: &Service) -> Value {
     Value::Object(shown)
 }
 
-fn status(task: &Task) -> Value {
+fn status(task: &SimTask) -> Value {
     let mut shown = json!({"Timestamp": time(task.since), "State": task.state.word(), "Message": task.message, "PortStatus": {}});
     if !task.error.is_empty() {
         shown["Err"] = json!(task.error);
@@ -148,7 +148,7 @@ fn status(task: &Task) -> Value {
     shown
 }
 
-fn node(node: &Node, release: u32) -> Value {
+fn node(node: &SimNode, release: u32) -> Value {
     let role = if node.manager { "manager" } else { "worker" };
     let mut shown = json!({
         "ID": node.id,
@@ -167,7 +167,7 @@ fn node(node: &Node, release: u32) -> Value {
     shown
 }
 
-fn network(network: &Network) -> Value {
+fn network(network: &SimNetwork) -> Value {
     json!({
         "Name": network.name,
         "Id": network.id,
@@ -182,7 +182,7 @@ fn network(network: &Network) -> Value {
 }
 
 /// A config or secret, without its content, which the port never returns.
-fn file(file: &File) -> Value {
+fn file(file: &SimFile) -> Value {
     json!({
         "ID": file.id,
         "Version": {"Index": file.version},

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use super::options::Faults;
+use super::options::FaultRates;
 
 /// A call of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Call {
+pub enum SwarmCall {
     /// `observe`
     Observe,
     /// `running_tasks`
@@ -47,21 +47,21 @@ pub enum FaultPoint {
 
 /// The current faults.
 pub struct FaultState {
-    pub rates: Faults,
+    pub rates: FaultRates,
     /// How often each call was made, including failed ones.
-    pub calls: BTreeMap<Call, usize>,
-    planned: Vec<(Call, FaultPoint)>,
+    pub calls: BTreeMap<SwarmCall, usize>,
+    planned: Vec<(SwarmCall, FaultPoint)>,
     /// How many more calls succeed; `None` means all.
     calls_left: Option<u64>,
 }
 
 impl FaultState {
-    pub fn new(rates: Faults) -> Self {
+    pub fn new(rates: FaultRates) -> Self {
         Self { rates, calls: BTreeMap::new(), planned: Vec::new(), calls_left: None }
     }
 
     /// Makes the next call of this kind fail.
-    pub fn plan(&mut self, call: Call, point: FaultPoint) {
+    pub fn plan(&mut self, call: SwarmCall, point: FaultPoint) {
         self.planned.push((call, point));
     }
 
@@ -75,7 +75,7 @@ impl FaultState {
     }
 
     /// Whether and at which point this call fails.
-    pub fn verdict(&mut self, call: Call, rng: &mut StdRng) -> Option<FaultPoint> {
+    pub fn verdict(&mut self, call: SwarmCall, rng: &mut StdRng) -> Option<FaultPoint> {
         *self.calls.entry(call).or_default() += 1;
         match &mut self.calls_left {
             Some(0) => return Some(FaultPoint::Before),

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::SimSwarm;
 use super::api_error::ApiError;
-use super::fault::{Call, FaultPoint};
+use super::fault::{FaultPoint, SwarmCall};
 use super::model::Millis;
-use super::options::Faults;
+use super::options::FaultRates;
 use super::spec;
 use super::world::SimState;
-use super::write_log::Write;
+use super::write_log::RecordedWrite;
 use crate::swarm::RawSnapshot;
 
 impl SimSwarm {
@@ -56,12 +56,12 @@ impl SimSwarm {
     }
 
     /// Changes how unreliable the API is.
-    pub fn set_faults(&self, faults: Faults) {
+    pub fn set_faults(&self, faults: FaultRates) {
         self.world().faults.rates = faults;
     }
 
     /// Makes the next call of this kind fail; can be called several times.
-    pub fn fail_next(&self, call: Call, point: FaultPoint) {
+    pub fn fail_next(&self, call: SwarmCall, point: FaultPoint) {
         self.world().faults.plan(call, point);
     }
 
@@ -88,17 +88,17 @@ impl SimSwarm {
     }
 
     /// How often a call of the port was made.
-    pub fn calls(&self, call: Call) -> usize {
+    pub fn calls(&self, call: SwarmCall) -> usize {
         self.world().faults.calls.get(&call).copied().unwrap_or_default()
     }
 
     /// All writes through the port since the log was last emptied.
-    pub fn writes(&self) -> Vec<Write> {
+    pub fn writes(&self) -> Vec<RecordedWrite> {
         self.world().writes.clone()
     }
 
     /// Returns the log of writes and empties it.
-    pub fn take_writes(&self) -> Vec<Write> {
+    pub fn take_writes(&self) -> Vec<RecordedWrite> {
         std::mem::take(&mut self.world().writes)
     }
 }

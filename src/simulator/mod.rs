@@ -24,10 +24,10 @@ mod write_log;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use fault::{Call, FaultPoint};
+pub use fault::{FaultPoint, SwarmCall};
 pub use model::{Availability, ImageBehaviour, NetworkBehaviour};
-pub use options::{Faults, SimOptions};
-pub use write_log::{Effect, Write};
+pub use options::{FaultRates, SimOptions};
+pub use write_log::{RecordedWrite, WriteResult};
 
 use world::SimState;
 

@@ -25,7 +25,7 @@ impl CachedView {
 
 /// A service.
 #[derive(Debug)]
-pub struct Service {
+pub struct SimService {
     pub shown: CachedView,
     pub id: String,
     pub version: u64,
@@ -43,13 +43,13 @@ pub struct Service {
     pub ports: Vec<Value>,
     /// When the allocator processes it; `None` once it has.
     pub allocate_at: Option<Millis>,
-    pub status: Option<UpdateStatus>,
-    pub rollout: Option<Rollout>,
+    pub status: Option<SimUpdateStatus>,
+    pub rollout: Option<SimRollout>,
 }
 
 /// The state of the last update.
 #[derive(Debug, Clone)]
-pub struct UpdateStatus {
+pub struct SimUpdateStatus {
     pub state: &'static str,
     pub message: String,
     pub started: Millis,
@@ -65,7 +65,7 @@ pub enum TaskSlot {
 
 /// A rolling update in progress.
 #[derive(Debug)]
-pub struct Rollout {
+pub struct SimRollout {
     pub waiting: VecDeque<TaskSlot>,
     pub active: Vec<Replacement>,
     pub total: usize,
@@ -156,7 +156,7 @@ impl DesiredTaskState {
 
 /// A task.
 #[derive(Debug)]
-pub struct Task {
+pub struct SimTask {
     pub shown: CachedView,
     pub id: String,
     pub version: u64,
@@ -184,7 +184,7 @@ pub struct Task {
 
 /// A node.
 #[derive(Debug)]
-pub struct Node {
+pub struct SimNode {
     pub shown: CachedView,
     pub id: String,
     pub version: u64,
@@ -220,7 +220,7 @@ impl Availability {
 
 /// A network and its addresses.
 #[derive(Debug)]
-pub struct Network {
+pub struct SimNetwork {
     pub shown: CachedView,
     pub id: String,
     pub name: String,
@@ -258,7 +258,7 @@ pub enum NetworkBehaviour {
 
 /// A config or a secret.
 #[derive(Debug)]
-pub struct File {
+pub struct SimFile {
     pub shown: CachedView,
     pub id: String,
     pub name: String,

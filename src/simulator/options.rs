@@ -12,18 +12,18 @@ pub struct SimOptions {
     /// The release of the nodes' engines: 20 is the oldest that is supported, 25 the first that keeps `NoNewPrivileges`.
     pub docker_release: u32,
     /// How unreliable the API is initially.
-    pub faults: Faults,
+    pub faults: FaultRates,
 }
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { seed: 0, nodes: 3, managers: 1, docker_release: 20, faults: Faults::NONE }
+        Self { seed: 0, nodes: 3, managers: 1, docker_release: 20, faults: FaultRates::NONE }
     }
 }
 
 /// How often, from 0 (never) to 1 (always), the API or Swarm itself misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Faults {
+pub struct FaultRates {
     /// A call fails and has no effect.
     pub fails_before: f64,
     /// A write takes effect but reports a failure.
@@ -43,7 +43,7 @@ pub struct Faults {
     pub rollback_hangs: f64,
 }
 
-impl Faults {
+impl FaultRates {
     /// A reliable API.
     pub const NONE: Self = Self {
         fails_before: 0.0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::model::{Availability, CachedView, DesiredTaskState, Task, TaskSlot, TaskState};
+use super::model::{Availability, CachedView, DesiredTaskState, SimTask, TaskSlot, TaskState};
 use super::spec;
 use super::world::SimState;
 
@@ -14,9 +14,9 @@ impl SimState {
     pub fn orchestrate(&mut self, id: &str) {
         let Some(service) = self.services.get(id) else { return };
         let (kind, replicas) = (spec::kind(&service.spec), spec::replicas(&service.spec));
-        let global = kind == spec::Kind::Global;
+        let global = kind == spec::ServiceMode::Global;
         self.leave_lost_nodes(id);
-        if matches!(kind, spec::Kind::ReplicatedJob | spec::Kind::GlobalJob) {
+        if matches!(kind, spec::ServiceMode::ReplicatedJob | spec::ServiceMode::GlobalJob) {
             return self.run_job(id, kind);
         }
         self.replace_ended(id);
@@ -100,7 +100,7 @@ impl SimState {
     fn least_useful(&self, service: &str, places: &BTreeSet<TaskSlot>) -> Vec<TaskSlot> {
         let here =
             |p: &TaskSlot| self.tasks.values().filter(|t| t.service == service && t.place == *p && t.desired.wanted()).collect::<Vec<_>>();
-        let mut order: Vec<(&TaskSlot, Vec<&Task>)> = places.iter().map(|place| (place, here(place))).collect();
+        let mut order: Vec<(&TaskSlot, Vec<&SimTask>)> = places.iter().map(|place| (place, here(place))).collect();
         order.sort_by_key(|(_, tasks)| !tasks.iter().any(|task| task.state == TaskState::Running));
         let mut copies = BTreeMap::<&str, usize>::new();
         let mut indexed = Vec::new();
@@ -118,8 +118,8 @@ impl SimState {
     }
 
     /// Keeps tasks of a job until they complete. A task that fails is replaced; changing the spec of a job in progress is not simulated.
-    fn run_job(&mut self, id: &str, kind: spec::Kind) {
-        let failed = |t: &&Task| t.service == id && t.state.ended() && t.state != TaskState::Complete;
+    fn run_job(&mut self, id: &str, kind: spec::ServiceMode) {
+        let failed = |t: &&SimTask| t.service == id && t.state.ended() && t.state != TaskState::Complete;
         for task in self.tasks.values().filter(failed).map(|t| t.id.clone()).collect::<Vec<_>>() {
             self.tasks.remove(&task);
         }
@@ -127,12 +127,12 @@ impl SimState {
         let taken: BTreeSet<TaskSlot> =
             self.tasks.values().filter(|t| t.service == id && t.desired.wanted()).map(|t| t.place.clone()).collect();
         let running = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && !t.state.ended()).count();
-        let places: Vec<TaskSlot> = if kind == spec::Kind::GlobalJob {
+        let places: Vec<TaskSlot> = if kind == spec::ServiceMode::GlobalJob {
             self.nodes.values().filter(|n| self.wants_task_on(id, n)).map(|n| TaskSlot::Node(n.id.clone())).collect()
         } else {
             (1..=total).map(TaskSlot::Slot).collect()
         };
-        let room = if kind == spec::Kind::GlobalJob { places.len() } else { usize::try_from(at_once).unwrap_or(usize::MAX) };
+        let room = if kind == spec::ServiceMode::GlobalJob { places.len() } else { usize::try_from(at_once).unwrap_or(usize::MAX) };
         let free = places.into_iter().filter(|place| !taken.contains(place)).take(room.saturating_sub(running));
         for place in free.collect::<Vec<_>>() {
             self.new_task(id, place, DesiredTaskState::Complete, None);
@@ -161,7 +161,7 @@ impl SimState {
         let (id, version, now) = (self.new_id(), self.bump(), self.now);
         let Some(from) = self.services.get(service) else { return id };
         let endpoint = from.spec.get("EndpointSpec").cloned().unwrap_or(Value::Null);
-        let task = Task {
+        let task = SimTask {
             shown: CachedView::default(),
             id: id.clone(),
             version,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Availability, Node, Task, TaskSlot, TaskState};
+use super::model::{Availability, SimNode, SimTask, TaskSlot, TaskState};
 use super::spec::{self, ConstraintSubject, PlacementConstraint};
 use super::world::SimState;
 
-impl Node {
+impl SimNode {
     fn takes_tasks(&self) -> bool {
         self.up && self.availability == Availability::Active
     }
@@ -21,10 +21,10 @@ impl Node {
 
 impl SimState {
     /// The node for a pending task, or Swarm's explanation.
-    pub fn choose_node(&self, task: &Task) -> Result<String, String> {
+    pub fn choose_node(&self, task: &SimTask) -> Result<String, String> {
         let constraints = spec::constraints(&task.spec);
         let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
-        let mut best: Option<(usize, &Node)> = None;
+        let mut best: Option<(usize, &SimNode)> = None;
         for node in self.nodes.values().filter(|n| may_be_on(&task.place, n)) {
             if let Some(reason) = self.objection(task, node, &constraints) {
                 *reasons.entry(reason).or_default() += 1;
@@ -38,7 +38,7 @@ impl SimState {
         best.map(|(_, node)| node.id.clone()).ok_or_else(|| explanation(&reasons))
     }
 
-    fn objection(&self, task: &Task, node: &Node, constraints: &[PlacementConstraint]) -> Option<&'static str> {
+    fn objection(&self, task: &SimTask, node: &SimNode, constraints: &[PlacementConstraint]) -> Option<&'static str> {
         if !node.takes_tasks() {
             return Some("not available for new tasks");
         }
@@ -62,13 +62,13 @@ impl SimState {
     }
 
     /// Whether a global service wants a task on a node.
-    pub fn wants_task_on(&self, service: &str, node: &Node) -> bool {
+    pub fn wants_task_on(&self, service: &str, node: &SimNode) -> bool {
         let template = self.services.get(service).map(|s| &s.template);
         node.takes_tasks() && template.is_some_and(|t| node.satisfies(&spec::constraints(t)))
     }
 }
 
-fn may_be_on(place: &TaskSlot, node: &Node) -> bool {
+fn may_be_on(place: &TaskSlot, node: &SimNode) -> bool {
     match place {
         TaskSlot::Slot(_) => true,
         TaskSlot::Node(id) => *id == node.id,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::api_error::ApiError;
-use super::model::{CachedView, DesiredTaskState, File, Service};
+use super::model::{CachedView, DesiredTaskState, SimFile, SimService};
 use super::spec::{self, FileKind};
 use super::world::SimState;
 use crate::swarm::SwarmErrorKind;
@@ -34,7 +34,7 @@ impl SimState {
             return Err(ApiError::name_taken("service", &name));
         }
         let (id, version) = (self.new_id(), self.bump());
-        let service = Service {
+        let service = SimService {
             shown: CachedView::default(),
             id: id.clone(),
             version,
@@ -113,7 +113,8 @@ impl SimState {
             return Err(ApiError::name_taken(kind.word(), name));
         }
         let (id, version, created) = (self.new_id(), self.bump(), self.now);
-        let file = File { shown: CachedView::default(), id: id.clone(), name: name.to_owned(), version, labels: labels.clone(), created };
+        let file =
+            SimFile { shown: CachedView::default(), id: id.clone(), name: name.to_owned(), version, labels: labels.clone(), created };
         self.files_mut(kind).insert(id.clone(), file);
         self.hint(kind.word(), &format!("create {name}"));
         Ok(id)
@@ -169,14 +170,14 @@ impl SimState {
         Ok(())
     }
 
-    pub fn files(&self, kind: FileKind) -> &BTreeMap<String, File> {
+    pub fn files(&self, kind: FileKind) -> &BTreeMap<String, SimFile> {
         match kind {
             FileKind::Config => &self.configs,
             FileKind::Secret => &self.secrets,
         }
     }
 
-    fn files_mut(&mut self, kind: FileKind) -> &mut BTreeMap<String, File> {
+    fn files_mut(&mut self, kind: FileKind) -> &mut BTreeMap<String, SimFile> {
         match kind {
             FileKind::Config => &mut self.configs,
             FileKind::Secret => &mut self.secrets,

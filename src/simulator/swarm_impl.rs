@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::SimSwarm;
 use super::api_error::ApiError;
-use super::fault::{Call, FaultPoint};
+use super::fault::{FaultPoint, SwarmCall};
 use super::spec::{self, FileKind};
 use super::world::SimState;
-use super::write_log::{Effect, Write};
+use super::write_log::{RecordedWrite, WriteResult};
 use crate::swarm::{Hint, OWNER_LABEL, RawSnapshot, Swarm, SwarmError};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
@@ -38,7 +38,7 @@ impl SimSwarm {
     /// Executes one write with its faults, and logs it.
     fn write<T>(
         &self,
-        call: Call,
+        call: SwarmCall,
         about: impl FnOnce(&SimState) -> WriteTarget,
         work: impl FnOnce(&mut SimState) -> Result<T, ApiError>,
     ) -> Result<T, SwarmError> {
@@ -47,21 +47,21 @@ impl SimSwarm {
         let doing = format!("{call:?} {}", about.target);
         let verdict = world.verdict(call);
         let (effect, result) = match verdict {
-            Some(FaultPoint::Before) => (Effect::FailedBefore, Err(ApiError::unavailable())),
+            Some(FaultPoint::Before) => (WriteResult::FailedBefore, Err(ApiError::unavailable())),
             point => match work(world) {
-                Err(refusal) => (Effect::Refused(refusal.kind), Err(refusal)),
-                Ok(_) if point.is_some() => (Effect::DoneButFailed, Err(ApiError::unavailable())),
-                Ok(done) => (Effect::Done, Ok(done)),
+                Err(refusal) => (WriteResult::Refused(refusal.kind), Err(refusal)),
+                Ok(_) if point.is_some() => (WriteResult::DoneButFailed, Err(ApiError::unavailable())),
+                Ok(done) => (WriteResult::Done, Ok(done)),
             },
         };
         let (at, WriteTarget { target, owned, still_needed_by }) = (SimState::timestamp(world.now), about);
-        world.writes.push(Write { at, call, target, owned, effect, still_needed_by });
+        world.writes.push(RecordedWrite { at, call, target, owned, effect, still_needed_by });
         result.map_err(|refusal| refusal.while_doing(&doing))
     }
 
     fn create_file(
         &self,
-        call: Call,
+        call: SwarmCall,
         kind: FileKind,
         name: &str,
         labels: &BTreeMap<String, String>,
@@ -70,13 +70,13 @@ impl SimSwarm {
         self.write(call, |_| WriteTarget::new_object(name, labels), |w| w.create_file(kind, name, labels, data))
     }
 
-    fn remove_file(&self, call: Call, kind: FileKind, id: &str) -> Result<(), SwarmError> {
+    fn remove_file(&self, call: SwarmCall, kind: FileKind, id: &str) -> Result<(), SwarmError> {
         self.write(call, |w| w.about_file(kind, id), |w| w.remove_file(kind, id))
     }
 }
 
 impl SimState {
-    fn verdict(&mut self, call: Call) -> Option<FaultPoint> {
+    fn verdict(&mut self, call: SwarmCall) -> Option<FaultPoint> {
         self.faults.verdict(call, &mut self.rng)
     }
 
@@ -139,7 +139,7 @@ impl SimState {
 impl Swarm for SimSwarm {
     async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
         let world = &mut *self.world();
-        match world.verdict(Call::Observe) {
+        match world.verdict(SwarmCall::Observe) {
             Some(_) => Err(ApiError::unavailable().while_doing("list tasks")),
             None => Ok(world.answer()),
         }
@@ -147,7 +147,7 @@ impl Swarm for SimSwarm {
 
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
-        match world.verdict(Call::RunningTasks) {
+        match world.verdict(SwarmCall::RunningTasks) {
             Some(_) => Err(ApiError::unavailable().while_doing("list tasks")),
             None => Ok(world.running_tasks()),
         }
@@ -155,7 +155,7 @@ impl Swarm for SimSwarm {
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
-        match world.verdict(Call::StoppingTasks) {
+        match world.verdict(SwarmCall::StoppingTasks) {
             Some(_) => Err(ApiError::unavailable().while_doing("list stopping tasks")),
             None => Ok(world.stopping_tasks()),
         }
@@ -163,7 +163,7 @@ impl Swarm for SimSwarm {
 
     async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
-        match world.verdict(Call::RunningTasks) {
+        match world.verdict(SwarmCall::RunningTasks) {
             Some(_) => Err(ApiError::unavailable().while_doing("list the tasks of a service")),
             None => Ok(world.all_tasks_of(&service.0)),
         }
@@ -182,39 +182,39 @@ impl Swarm for SimSwarm {
 
     async fn create_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
         let about = |_: &SimState| WriteTarget::new_object(spec::name(body), &spec::labels(body));
-        self.write(Call::CreateNetwork, about, |w| w.create_network(body)).map(NetworkId)
+        self.write(SwarmCall::CreateNetwork, about, |w| w.create_network(body)).map(NetworkId)
     }
 
     async fn create_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
-        self.create_file(Call::CreateConfig, FileKind::Config, name, labels, data).map(ConfigId)
+        self.create_file(SwarmCall::CreateConfig, FileKind::Config, name, labels, data).map(ConfigId)
     }
 
     async fn create_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError> {
-        self.create_file(Call::CreateSecret, FileKind::Secret, name, labels, data).map(SecretId)
+        self.create_file(SwarmCall::CreateSecret, FileKind::Secret, name, labels, data).map(SecretId)
     }
 
     async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
         let about = |_: &SimState| WriteTarget::new_object(spec::name(spec), &spec::labels(spec));
-        self.write(Call::CreateService, about, |w| w.create_service(spec)).map(ServiceId)
+        self.write(SwarmCall::CreateService, about, |w| w.create_service(spec)).map(ServiceId)
     }
 
     async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError> {
-        self.write(Call::UpdateService, |w| w.about_service(&id.0), |w| w.update_service(&id.0, Some(version), spec))
+        self.write(SwarmCall::UpdateService, |w| w.about_service(&id.0), |w| w.update_service(&id.0, Some(version), spec))
     }
 
     async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError> {
-        self.write(Call::RemoveService, |w| w.about_service(&id.0), |w| w.remove_service(&id.0))
+        self.write(SwarmCall::RemoveService, |w| w.about_service(&id.0), |w| w.remove_service(&id.0))
     }
 
     async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
-        self.remove_file(Call::RemoveConfig, FileKind::Config, &id.0)
+        self.remove_file(SwarmCall::RemoveConfig, FileKind::Config, &id.0)
     }
 
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
-        self.remove_file(Call::RemoveSecret, FileKind::Secret, &id.0)
+        self.remove_file(SwarmCall::RemoveSecret, FileKind::Secret, &id.0)
     }
 
     async fn remove_network(&self, id: &NetworkId) -> Result<(), SwarmError> {
-        self.write(Call::RemoveNetwork, |w| w.about_network(&id.0), |w| w.remove_network(&id.0))
+        self.write(SwarmCall::RemoveNetwork, |w| w.about_network(&id.0), |w| w.remove_network(&id.0))
     }
 }

@@ -50,7 +50,7 @@ fn equal_seeds_give_equal_histories_and_different_seeds_do_not() {
 #[test]
 fn an_observation_fails_completely_and_never_partially() {
     let swarm = swarm(1);
-    swarm.fail_next(Call::Observe, FaultPoint::Before);
+    swarm.fail_next(SwarmCall::Observe, FaultPoint::Before);
     assert_eq!(observe(&swarm).unwrap_err().kind, SwarmErrorKind::Unavailable);
     assert_eq!(observe(&swarm), Ok(swarm.truth()));
 }
@@ -58,12 +58,12 @@ fn an_observation_fails_completely_and_never_partially() {
 #[test]
 fn a_write_can_take_effect_although_its_call_fails() {
     let swarm = swarm(1);
-    swarm.fail_next(Call::CreateService, FaultPoint::Before);
-    swarm.fail_next(Call::CreateService, FaultPoint::After);
+    swarm.fail_next(SwarmCall::CreateService, FaultPoint::Before);
+    swarm.fail_next(SwarmCall::CreateService, FaultPoint::After);
     let tries = [(); 3].map(|()| now(swarm.create_service(&spec("web", 1))).map_err(|e| e.kind).map(|_| ()));
     assert_eq!(tries, [Err(SwarmErrorKind::Unavailable), Err(SwarmErrorKind::Unavailable), Err(SwarmErrorKind::NameTaken)]);
-    let effects: Vec<Effect> = swarm.writes().iter().map(|w| w.effect).collect();
-    assert_eq!(effects, [Effect::FailedBefore, Effect::DoneButFailed, Effect::Refused(SwarmErrorKind::NameTaken)]);
+    let effects: Vec<WriteResult> = swarm.writes().iter().map(|w| w.effect).collect();
+    assert_eq!(effects, [WriteResult::FailedBefore, WriteResult::DoneButFailed, WriteResult::Refused(SwarmErrorKind::NameTaken)]);
 }
 
 #[test]
@@ -97,11 +97,11 @@ fn a_cut_off_lets_a_number_of_calls_through_and_blocks_all_later_ones() {
 #[test]
 fn stale_observations_are_older_true_states() {
     let swarm = swarm(3);
-    swarm.set_faults(Faults { stale: 1.0, ..Faults::NONE });
+    swarm.set_faults(FaultRates { stale: 1.0, ..FaultRates::NONE });
     assert_eq!(observe(&swarm).unwrap().services.len(), 0);
     swarm.user_creates_service(&spec("web", 1)).unwrap();
     assert_eq!(observe(&swarm).unwrap().services.len(), 0);
-    swarm.set_faults(Faults::NONE);
+    swarm.set_faults(FaultRates::NONE);
     assert_eq!(observe(&swarm).unwrap().services.len(), 1);
 }
 
@@ -126,8 +126,8 @@ fn a_lost_hint_never_arrives_and_a_duplicated_one_arrives_twice() {
         swarm.break_hints();
         now(hints.collect::<Vec<_>>()).len() - 1
     };
-    assert_eq!(count(Faults { hint_lost: 1.0, ..Faults::NONE }), 0);
-    assert_eq!(count(Faults { hint_doubled: 1.0, ..Faults::NONE }), 2);
+    assert_eq!(count(FaultRates { hint_lost: 1.0, ..FaultRates::NONE }), 0);
+    assert_eq!(count(FaultRates { hint_doubled: 1.0, ..FaultRates::NONE }), 2);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn crashed_tasks_restart_after_the_restart_delay() {
 }
 
 /// A service on a port of each node that was given an image which no node has, and is rolling back.
-fn rolling_back(seed: u64, faults: Faults) -> SimSwarm {
+fn rolling_back(seed: u64, faults: FaultRates) -> SimSwarm {
     let swarm = SimSwarm::new(SimOptions { seed, nodes: 1, managers: 1, faults, ..SimOptions::default() });
     swarm.set_image("none", ImageBehaviour::Missing);
     let mut on_port = spec("web", 1);
@@ -176,12 +176,13 @@ fn rollout(swarm: &SimSwarm) -> String {
 
 #[test]
 fn a_rollback_blocked_by_a_port_is_quick_or_takes_a_minute() {
-    let early: Vec<(String, usize)> = (0..20).map(|seed| rolling_back(seed, Faults::NONE)).map(|s| (rollout(&s), running(&s))).collect();
+    let early: Vec<(String, usize)> =
+        (0..20).map(|seed| rolling_back(seed, FaultRates::NONE)).map(|s| (rollout(&s), running(&s))).collect();
     let times = |state: &str, count| early.iter().filter(|seen| **seen == (state.to_owned(), count)).count();
     assert!(times("rollback_completed", 1) > 0 && times("rollback_started", 0) > 0, "{early:?}");
     assert_eq!(times("rollback_completed", 1) + times("rollback_started", 0), early.len(), "{early:?}");
     for seed in 0..20 {
-        let swarm = rolling_back(seed, Faults::NONE);
+        let swarm = rolling_back(seed, FaultRates::NONE);
         swarm.advance(Duration::from_secs(60));
         assert_eq!((rollout(&swarm), running(&swarm)), ("rollback_completed".to_owned(), 1), "seed {seed}");
     }
@@ -189,7 +190,7 @@ fn a_rollback_blocked_by_a_port_is_quick_or_takes_a_minute() {
 
 #[test]
 fn a_rollback_with_a_duplicated_task_may_not_end_until_the_service_is_updated() {
-    let doubled = Faults { rollback_doubled: 1.0, ..Faults::NONE };
+    let doubled = FaultRates { rollback_doubled: 1.0, ..FaultRates::NONE };
     let mut endless = 0;
     for seed in 0..20 {
         let swarm = rolling_back(seed, doubled);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rand::Rng as _;
 
-use super::model::{DesiredTaskState, Millis, Replacement, Rollout, Service, Task, TaskSlot, TaskState, UpdateStatus};
+use super::model::{DesiredTaskState, Millis, Replacement, SimRollout, SimService, SimTask, SimUpdateStatus, TaskSlot, TaskState};
 use super::spec::{self, Action, UpdateConfig};
 use super::world::SimState;
 
 /// How long a new task waits for the old one in its place to end.
 const PATIENCE: Millis = 60_000;
 
-impl Rollout {
+impl SimRollout {
     /// When it next continues by itself.
     pub fn next_moment(&self, now: Millis) -> Option<Millis> {
         let next = Some(self.next_at).filter(|at| *at > now && !self.waiting.is_empty());
@@ -57,7 +57,7 @@ impl SimState {
     }
 
     /// Starts an update, if something is outdated and the last update was not paused.
-    fn begin(&mut self, id: &str) -> Option<Rollout> {
+    fn begin(&mut self, id: &str) -> Option<SimRollout> {
         let service = self.services.get(id)?;
         let state = service.status.as_ref().map(|s| s.state);
         if matches!(state, Some("paused" | "rollback_paused")) {
@@ -78,12 +78,12 @@ impl SimState {
         let total = places.len();
         let waiting: VecDeque<TaskSlot> = places.into_iter().collect();
         let (next_at, failed) = (self.now, BTreeSet::new());
-        Some(Rollout { waiting, active: Vec::new(), total, watched: Vec::new(), failed, next_at, ends_at: None })
+        Some(SimRollout { waiting, active: Vec::new(), total, watched: Vec::new(), failed, next_at, ends_at: None })
     }
 
     /// Swarm's own rule, including its trap: if only the placement of the template changed and the node still satisfies it,
     /// nothing else is compared, not even ports.
-    fn outdated(&self, service: &Service, task: &Task) -> bool {
+    fn outdated(&self, service: &SimService, task: &SimTask) -> bool {
         if task.spec_version == service.spec_version {
             return false;
         }
@@ -103,7 +103,7 @@ impl SimState {
     }
 
     /// Starts replacements up to the allowed parallelism.
-    fn begin_replacements(&mut self, id: &str, rollout: &mut Rollout, config: UpdateConfig) {
+    fn begin_replacements(&mut self, id: &str, rollout: &mut SimRollout, config: UpdateConfig) {
         while rollout.active.len() < config.parallelism && self.now >= rollout.next_at {
             let Some(place) = rollout.waiting.pop_front() else { return };
             let old = self.wanted_in(id, &place);
@@ -158,7 +158,7 @@ impl SimState {
     }
 
     /// Advances the replacements, and drops those that are done.
-    fn finish_replacements(&mut self, id: &str, rollout: &mut Rollout, config: UpdateConfig) {
+    fn finish_replacements(&mut self, id: &str, rollout: &mut SimRollout, config: UpdateConfig) {
         for replacement in std::mem::take(&mut rollout.active) {
             if self.finished(&replacement, config) {
                 rollout.next_at = self.now + config.delay;
@@ -204,7 +204,7 @@ impl SimState {
     }
 
     /// Handles a task that ended by itself: if it is a new task of an update that still watches it, the update has failed for it.
-    pub fn note_failure(&mut self, task: &Task) {
+    pub fn note_failure(&mut self, task: &SimTask) {
         let now = self.now;
         let Some(service) = self.services.get_mut(&task.service) else { return };
         let monitor = config(service).monitor;
@@ -252,7 +252,7 @@ impl SimState {
         let Some(service) = self.services.get_mut(id) else { return };
         let started = service.status.as_ref().filter(|_| state != "updating").map_or(now, |s| s.started);
         let completed = matches!(state, "completed" | "rollback_completed").then_some(now);
-        service.status = Some(UpdateStatus { state, message, started, completed });
+        service.status = Some(SimUpdateStatus { state, message, started, completed });
         (service.version, service.updated) = (version, now);
         let detail = format!("update {}", spec::name(&service.spec));
         self.hint("service", &detail);
@@ -268,20 +268,20 @@ impl SimState {
 }
 
 /// The applicable settings: a rollback has its own.
-fn config(service: &Service) -> UpdateConfig {
+fn config(service: &SimService) -> UpdateConfig {
     let rolling_back = service.status.as_ref().is_some_and(|s| s.state == "rollback_started");
     spec::update_config(&service.spec, if rolling_back { "RollbackConfig" } else { "UpdateConfig" })
 }
 
 /// A failed task, if too many have failed.
-fn failed_task(rollout: &Rollout, config: UpdateConfig) -> Option<String> {
+fn failed_task(rollout: &SimRollout, config: UpdateConfig) -> Option<String> {
     let first = rollout.failed.first()?;
     #[expect(clippy::cast_precision_loss, reason = "numbers of tasks are small")]
     let ratio = rollout.failed.len() as f64 / rollout.total as f64;
     (config.action != Action::Continue && ratio > config.max_failure_ratio).then(|| first.clone())
 }
 
-fn only_placement_differs(task: &Task, service: &Service) -> bool {
+fn only_placement_differs(task: &SimTask, service: &SimService) -> bool {
     let (Some(old), Some(new)) = (task.spec.as_object(), service.template.as_object()) else { return false };
     let rest = |o: &serde_json::Map<String, serde_json::Value>, p: &serde_json::Map<String, serde_json::Value>| {
         o.iter().all(|(key, value)| key == "Placement" || p.get(key) == Some(value))

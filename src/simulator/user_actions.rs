@@ -124,7 +124,7 @@ impl SimSwarm {
         });
     }
 
-    fn change_node(&self, hostname: &str, change: impl FnOnce(&mut super::model::Node)) {
+    fn change_node(&self, hostname: &str, change: impl FnOnce(&mut super::model::SimNode)) {
         let world = &mut *self.world();
         let Some(node) = world.nodes.values_mut().find(|n| n.hostname == hostname) else { return };
         change(node);

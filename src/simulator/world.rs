@@ -12,9 +12,9 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::fault::FaultState;
-use super::model::{Availability, CachedView, File, ImageBehaviour, Millis, Network, NetworkBehaviour, Node, Service, Task};
+use super::model::{Availability, CachedView, ImageBehaviour, Millis, NetworkBehaviour, SimFile, SimNetwork, SimNode, SimService, SimTask};
 use super::options::SimOptions;
-use super::write_log::Write;
+use super::write_log::RecordedWrite;
 use crate::swarm::{Hint, RawSnapshot, SwarmError};
 
 /// Second 0 of every simulated world: 2026-01-01T00:00:00Z.
@@ -30,12 +30,12 @@ pub struct SimState {
     pub rng: StdRng,
     /// The release of the nodes' engines.
     pub docker_release: u32,
-    pub services: BTreeMap<String, Service>,
-    pub tasks: BTreeMap<String, Task>,
-    pub nodes: BTreeMap<String, Node>,
-    pub networks: BTreeMap<String, Network>,
-    pub configs: BTreeMap<String, File>,
-    pub secrets: BTreeMap<String, File>,
+    pub services: BTreeMap<String, SimService>,
+    pub tasks: BTreeMap<String, SimTask>,
+    pub nodes: BTreeMap<String, SimNode>,
+    pub networks: BTreeMap<String, SimNetwork>,
+    pub configs: BTreeMap<String, SimFile>,
+    pub secrets: BTreeMap<String, SimFile>,
     pub images: BTreeMap<String, ImageBehaviour>,
     /// Services that the orchestrator has yet to reconcile.
     pub dirty: BTreeSet<String>,
@@ -43,7 +43,7 @@ pub struct SimState {
     pub faults: FaultState,
     /// Older observations, for stale answers.
     pub past: Vec<Arc<RawSnapshot>>,
-    pub writes: Vec<Write>,
+    pub writes: Vec<RecordedWrite>,
 }
 
 impl SimState {
@@ -74,7 +74,7 @@ impl SimState {
     fn add_nodes(&mut self, options: SimOptions) {
         for number in 1..=options.nodes {
             let last = u8::try_from(10 + number).unwrap_or(u8::MAX);
-            let node = Node {
+            let node = SimNode {
                 shown: CachedView::default(),
                 id: self.new_id(),
                 version: self.bump(),
@@ -97,7 +97,7 @@ impl SimState {
         let subnet = subnet.unwrap_or(own).trunc();
         let (name, driver) = (name.to_owned(), driver.to_owned());
         let created = self.now;
-        let mut network = Network {
+        let mut network = SimNetwork {
             shown: CachedView::default(),
             id: id.clone(),
             name,

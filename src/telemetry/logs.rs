@@ -8,7 +8,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum LogOutputFormat {
     /// For people.
     Human,
     /// One JSON object per line.
@@ -32,23 +32,23 @@ pub enum LogsError {
 }
 
 /// Sets up logs for the whole process.
-pub fn init(format: Format, filter: &str) -> Result<(), LogsError> {
+pub fn init(format: LogOutputFormat, filter: &str) -> Result<(), LogsError> {
     let parsed = EnvFilter::try_new(filter).map_err(|source| LogsError::Filter { filter: filter.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match format {
-        Format::Human => builder.finish().try_init(),
-        Format::Json => builder.json().flatten_event(true).finish().try_init(),
+        LogOutputFormat::Human => builder.finish().try_init(),
+        LogOutputFormat::Json => builder.json().flatten_event(true).finish().try_init(),
     }
     .map_err(LogsError::Twice)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, LogsError, init};
+    use super::{LogOutputFormat, LogsError, init};
 
     #[test]
     fn a_wrong_filter_is_named_in_the_error() {
-        let error = init(Format::Human, "swarmgate=loud").expect_err("'loud' is not a level");
+        let error = init(LogOutputFormat::Human, "swarmgate=loud").expect_err("'loud' is not a level");
         assert!(matches!(&error, LogsError::Filter { .. }));
         assert!(error.to_string().contains("swarmgate=loud"), "{error}");
     }

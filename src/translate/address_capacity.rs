@@ -15,7 +15,7 @@ use crate::types::{NetworkId, NodeId, ServiceId, TaskState};
 
 /// The usage of a network.
 #[derive(Debug, Default)]
-pub struct Usage<'a> {
+pub struct NetworkUsage<'a> {
     /// The addresses of tasks and virtual IPs.
     held: BTreeSet<IpAddr>,
     /// The subnets of these addresses.
@@ -33,8 +33,8 @@ pub struct Usage<'a> {
 }
 
 /// The usage of each network. Addresses of tasks on the routing mesh are left out.
-pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, Usage<'_>> {
-    let mut all = BTreeMap::<&NetworkId, Usage<'_>>::new();
+pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, NetworkUsage<'_>> {
+    let mut all = BTreeMap::<&NetworkId, NetworkUsage<'_>>::new();
     let mut addressed = BTreeMap::<_, u64>::new();
     let mut tasks = BTreeMap::<_, u64>::new();
     for task in snapshot.tasks.values().chain(snapshot.stopping.values()) {
@@ -65,7 +65,7 @@ pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, Usage<'_>> {
     all
 }
 
-fn hold<'a>(all: &mut BTreeMap<&'a NetworkId, Usage<'a>>, task: &'a Task) {
+fn hold<'a>(all: &mut BTreeMap<&'a NetworkId, NetworkUsage<'a>>, task: &'a Task) {
     for (network, address) in &task.addresses {
         let usage = all.entry(network).or_default();
         usage.held.insert(address.addr());
@@ -91,7 +91,7 @@ pub(super) fn waits_for_virtual_ip(service: &Service, network: &NetworkId) -> bo
 
 /// What the proxies of a cluster need on a network.
 #[derive(Debug, Default)]
-pub struct Needs<'a> {
+pub struct AddressNeeds<'a> {
     /// The number of proxies that run at one time.
     tasks: u64,
     /// How many of them start before others have stopped, under the current update policy.
@@ -102,7 +102,7 @@ pub struct Needs<'a> {
     nodes: BTreeSet<&'a NodeId>,
 }
 
-impl<'a> Needs<'a> {
+impl<'a> AddressNeeds<'a> {
     /// The needs of a cluster's proxies: from their service as it is, or as it will be created.
     pub fn of(cluster: &Cluster, service: Option<&Service>, snapshot: &'a Snapshot) -> Self {
         let proxy = &cluster.proxy;
@@ -124,7 +124,7 @@ impl<'a> Needs<'a> {
     /// The addresses that a network without any proxy must provide for tasks, node load balancers and the virtual IP. A
     /// stopping task keeps its address until it has ended, so with start-first updates there can be twice as many tasks for
     /// a while.
-    fn at_first(&self, usage: &Usage<'_>) -> [u64; 3] {
+    fn at_first(&self, usage: &NetworkUsage<'_>) -> [u64; 3] {
         let tasks = if self.starts_first.is_some() { self.tasks.saturating_mul(2) } else { self.tasks };
         let new_nodes = self.nodes.difference(&usage.nodes).count() as u64;
         [tasks, new_nodes.min(tasks), u64::from(self.virtual_ip)]
@@ -153,7 +153,7 @@ fn starts_first(proxy: &Proxy, service: Option<&Service>) -> bool {
 
 /// Why the proxies cannot get their addresses on a network that they are not attached to. `None` if they can, or if the
 /// network's addresses are unknown.
-pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapshot: &Snapshot) -> Option<String> {
+pub fn shortage(network: &Network, usage: &NetworkUsage<'_>, needs: &AddressNeeds<'_>, snapshot: &Snapshot) -> Option<String> {
     let (size, taken) = (usable_addresses(network)?, taken(network, usage, snapshot));
     let (free, [tasks, balancers, vip]) = (size.saturating_sub(taken), needs.at_first(usage));
     let needed = tasks.saturating_add(balancers).saturating_add(vip);
@@ -167,7 +167,7 @@ pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapsho
 
 /// What an attached network lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shortage {
+pub struct AddressShortage {
     /// Whether tasks wait for more addresses than are free. In that case another task takes the address that a proxy
     /// releases when it is replaced or ends, and the next proxy on its node never starts.
     pub contested: bool,
@@ -184,52 +184,52 @@ pub struct Shortage {
 /// `service` is the proxies' service.
 pub fn shortage_of_attached(
     network: &Network,
-    usage: &Usage<'_>,
-    needs: &Needs<'_>,
+    usage: &NetworkUsage<'_>,
+    needs: &AddressNeeds<'_>,
     service: &Service,
     snapshot: &Snapshot,
-) -> Option<Shortage> {
+) -> Option<AddressShortage> {
     let (size, in_use) = (usable_addresses(network)?, in_use(network, usage));
     let waiting = usage.stuck_tasks.saturating_add(usage.waiting_services);
     let free = size.saturating_sub(in_use);
     if waiting > free {
         let words =
             format!("has {free} of {size} addresses free, and {waiting} tasks or virtual IPs wait for one{}", who_waits(usage, snapshot));
-        return Some(Shortage { contested: true, lacking: waiting - free, by_others: None, words });
+        return Some(AddressShortage { contested: true, lacking: waiting - free, by_others: None, words });
     }
     let free = size.saturating_sub(taken(network, usage, snapshot));
     let needed = needs.starts_first?.saturating_sub(surplus(network, needs, service, snapshot));
     let words = || format!("has {free} of {size} addresses free, and a rollout of the proxies temporarily needs {needed} more");
-    (needed > free).then(|| Shortage { contested: false, lacking: needed - free, by_others: None, words: words() })
+    (needed > free).then(|| AddressShortage { contested: false, lacking: needed - free, by_others: None, words: words() })
 }
 
 /// The service with the most waiting tasks. Both the team that filled the network and anyone looking for the cause need its
 /// name.
-fn who_waits(usage: &Usage<'_>, snapshot: &Snapshot) -> String {
+fn who_waits(usage: &NetworkUsage<'_>, snapshot: &Snapshot) -> String {
     let most = usage.stuck.iter().max_by_key(|(id, count)| (**count, std::cmp::Reverse(*id)));
     let named = most.and_then(|(id, count)| Some((&snapshot.services.get(id)?.name, *count)));
     named.map_or_else(String::new, |(name, count)| format!(" ({count} of the service {name})"))
 }
 
 /// The addresses of surplus proxies: new ones have started and old ones have not stopped yet.
-fn surplus(network: &Network, needs: &Needs<'_>, service: &Service, snapshot: &Snapshot) -> u64 {
+fn surplus(network: &Network, needs: &AddressNeeds<'_>, service: &Service, snapshot: &Snapshot) -> u64 {
     let has = |task: &&Task| task.service == service.id && task.addresses.iter().any(|(id, _)| *id == network.id);
     let held = snapshot.tasks.values().chain(snapshot.stopping.values()).filter(has).count() as u64;
     held.saturating_sub(needs.tasks)
 }
 
 /// The number of addresses of tasks, virtual IPs and load balancers.
-fn in_use(network: &Network, usage: &Usage<'_>) -> u64 {
+fn in_use(network: &Network, usage: &NetworkUsage<'_>) -> u64 {
     [usage.held.len() as u64, nodes(network, usage), network.held_by_others.addresses].into_iter().fold(0, u64::saturating_add)
 }
 
 /// The number of nodes that a network spans: each has a load balancer there.
-fn nodes(network: &Network, usage: &Usage<'_>) -> u64 {
+fn nodes(network: &Network, usage: &NetworkUsage<'_>) -> u64 {
     usage.nodes.iter().copied().chain(&network.held_by_others.nodes).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// The number of addresses that tasks, virtual IPs and load balancers have or wait for.
-fn taken(network: &Network, usage: &Usage<'_>, snapshot: &Snapshot) -> u64 {
+fn taken(network: &Network, usage: &NetworkUsage<'_>, snapshot: &Snapshot) -> u64 {
     // It is not known on which nodes the waiting tasks will run.
     let more_nodes = usage.waiting_tasks.min((snapshot.nodes.len() as u64).saturating_sub(nodes(network, usage)));
     [in_use(network, usage), usage.waiting_tasks, usage.waiting_services, more_nodes].into_iter().fold(0, u64::saturating_add)

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::address_capacity::{unallocated, waits_for_virtual_ip};
-use super::service_team::{ByTeam, Team};
+use super::service_team::{Team, TeamTotals};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{NetworkId, ServiceId};
 
@@ -24,7 +24,7 @@ pub fn by_others(
         .filter(|(id, _)| *id != proxies)
         .filter_map(|(id, count)| Some((snapshot.services.get(id)?, count)))
         .collect();
-    let (mut all, mut of_teams) = (0_u64, ByTeam::default());
+    let (mut all, mut of_teams) = (0_u64, TeamTotals::default());
     for (service, count) in &asked {
         all = all.saturating_add(*count);
         of_teams.add(Team::of(service), *count);

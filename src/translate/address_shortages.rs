@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
-use super::address_capacity::{self, Needs, Shortage};
+use super::TranslationContext;
+use super::address_capacity::{self, AddressNeeds, AddressShortage};
 use super::address_shortage_cause;
-use super::endpoints::Reach;
+use super::endpoints::ServiceEndpoints;
 use super::service_team::Team;
 use crate::types::NetworkId;
 
 /// The attached networks on which replaced or restarted proxies would not get their addresses.
-pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId, Shortage> {
+pub fn shortages(world: &TranslationContext<'_>, reaches: &[ServiceEndpoints<'_>]) -> BTreeMap<NetworkId, AddressShortage> {
     let Some(service) = world.proxies.service() else { return BTreeMap::new() };
-    let needs = Needs::of(world.cluster, Some(service), world.snapshot);
+    let needs = AddressNeeds::of(world.cluster, Some(service), world.snapshot);
     let attached = world.snapshot.networks.values().filter(|n| world.proxies.declare(&n.id) && world.is_application_network(n));
     let short = attached.filter_map(|network| {
         let usage = world.usage.get(&network.id)?;
@@ -20,7 +20,7 @@ pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId
         let over_it = reaches.iter().filter(|reach| reach.networks.contains(&network.id));
         let teams: BTreeSet<Team<'_>> = over_it.map(|reach| Team::of(reach.published.service)).collect();
         let by_others = address_shortage_cause::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
-        Some((network.id.clone(), Shortage { by_others, ..short }))
+        Some((network.id.clone(), AddressShortage { by_others, ..short }))
     });
     short.collect()
 }

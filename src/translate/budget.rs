@@ -16,33 +16,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Add;
 
-use super::World;
-use super::published_service::Published;
-use super::service_team::{ByTeam, Team};
+use super::TranslationContext;
+use super::published_service::PublishedService;
+use super::service_team::{Team, TeamTotals};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
 use crate::types::{ContextPath, HostPattern, RouteKey};
-use cost::{Before, Costs, Price};
-use remaining_budget::Account;
+use cost::{CostMeter, HostState, RouteCost};
+use remaining_budget::RemainingBudget;
 
 /// What the services of a cluster use, and which of them lose something.
 struct Ledger<'w, 'a> {
-    world: &'w World<'a>,
-    costs: Costs<'w>,
+    world: &'w TranslationContext<'a>,
+    costs: CostMeter<'w>,
     /// The total admitted so far.
     spent: Footprint,
     /// The same by team, with each team's losses.
-    shares: ByTeam<'a, Share>,
+    shares: TeamTotals<'a, TeamUsage>,
     teams: BTreeSet<Team<'a>>,
     hosts: BTreeMap<HostPattern, Tenancy>,
     /// How many services lose something because the cluster is full.
     losers: usize,
-    lost: Vec<Lost>,
+    lost: Vec<DroppedRoute>,
 }
 
 /// The usage of one team's services.
 #[derive(Debug, Clone, Copy, Default)]
-struct Share {
+struct TeamUsage {
     spent: Footprint,
     /// How many of them lose something because their team exceeds its limit.
     losers: usize,
@@ -50,7 +50,7 @@ struct Share {
     closed: usize,
 }
 
-impl Add for Share {
+impl Add for TeamUsage {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -60,7 +60,7 @@ impl Add for Share {
 
 /// A route that a service loses. No other service may answer for its host.
 #[derive(Debug)]
-pub struct Lost {
+pub struct DroppedRoute {
     /// The key that the route would have had.
     pub key: RouteKey,
     /// The name of the service.
@@ -82,7 +82,7 @@ struct Tenancy {
 
 /// The limit that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+enum ExceededLimit {
     Service(Dimension),
     Team {
         dimension: Dimension,
@@ -92,7 +92,7 @@ enum Beyond {
     Cluster(Dimension),
 }
 
-impl fmt::Display for Beyond {
+impl fmt::Display for ExceededLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service(dimension) => write!(f, "spec.limits.service.{dimension}"),
@@ -102,7 +102,7 @@ impl fmt::Display for Beyond {
     }
 }
 
-impl Beyond {
+impl ExceededLimit {
     /// What is available to a service, as text that follows "more than". Of a shared limit only what other services leave.
     fn left(self) -> String {
         match self {
@@ -113,8 +113,8 @@ impl Beyond {
 }
 
 /// What a service loses.
-struct Loss {
-    beyond: Beyond,
+struct BudgetLoss {
+    beyond: ExceededLimit,
     /// Everything that it asks for.
     wanted: Footprint,
     /// Whether `wanted` is an estimate.
@@ -130,10 +130,10 @@ struct Loss {
 /// Returns the services with what fits of them, in the given order (oldest first), and what does not fit. Reports losses to
 /// each affected service and to the administrator.
 pub fn keep_within_limits<'a>(
-    world: &World<'a>,
-    services: Vec<Published<'a>>,
+    world: &TranslationContext<'a>,
+    services: Vec<PublishedService<'a>>,
     findings: &mut Vec<Finding>,
-) -> (Vec<Published<'a>>, Vec<Lost>) {
+) -> (Vec<PublishedService<'a>>, Vec<DroppedRoute>) {
     let mut ledger = Ledger::new(world);
     let kept = services.into_iter().filter_map(|service| ledger.admit(service, findings)).collect();
     findings.extend(findings::cluster(world.cluster, &ledger.spent, ledger.losers));
@@ -142,15 +142,15 @@ pub fn keep_within_limits<'a>(
 }
 
 impl<'w, 'a> Ledger<'w, 'a> {
-    fn new(world: &'w World<'a>) -> Self {
-        let (costs, spent, shares) = (Costs::new(world), Footprint::default(), ByTeam::default());
+    fn new(world: &'w TranslationContext<'a>) -> Self {
+        let (costs, spent, shares) = (CostMeter::new(world), Footprint::default(), TeamTotals::default());
         Self { world, costs, spent, shares, teams: BTreeSet::new(), hosts: BTreeMap::new(), losers: 0, lost: Vec::new() }
     }
 
     /// Admits what fits of a service: its first hosts, in the order of its label. `None` if nothing fits.
-    fn admit(&mut self, mut service: Published<'a>, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
+    fn admit(&mut self, mut service: PublishedService<'a>, findings: &mut Vec<Finding>) -> Option<PublishedService<'a>> {
         let team = Team::of(service.service);
-        let mut account = Account::new(&self.world.cluster.limits, self.shares.of(&team).spent, self.spent);
+        let mut account = RemainingBudget::new(&self.world.cluster.limits, self.shares.of(&team).spent, self.spent);
         if service.labels.default_backend {
             let price = self.costs.of_default(&service);
             service.labels.default_backend = account.book(&price);
@@ -175,46 +175,53 @@ impl<'w, 'a> Ledger<'w, 'a> {
             let open = self.close(team, &service, beyond, no_default, &left_out);
             let before = account.before(beyond);
             let (wanted, estimated) = (account.wanted, account.estimated);
-            let loss = Loss { beyond, wanted, estimated, before, hosts: left_out, default_backend: no_default, open };
+            let loss = BudgetLoss { beyond, wanted, estimated, before, hosts: left_out, default_backend: no_default, open };
             findings.push(findings::service(self.world, &service, &loss));
         }
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
     }
 
     /// Charges a service for what it has; what it loses is charged to no team.
-    fn settle(&mut self, team: Team<'a>, account: &Account<'_>) {
-        let is_of_team = matches!(account.beyond, Some(Beyond::Team { .. }));
+    fn settle(&mut self, team: Team<'a>, account: &RemainingBudget<'_>) {
+        let is_of_team = matches!(account.beyond, Some(ExceededLimit::Team { .. }));
         self.spent = self.spent.plus(account.own);
-        self.losers += usize::from(matches!(account.beyond, Some(Beyond::Cluster(_))));
+        self.losers += usize::from(matches!(account.beyond, Some(ExceededLimit::Cluster(_))));
         self.teams.insert(team);
-        self.shares.add(team, Share { spent: account.own, losers: usize::from(is_of_team), closed: 0 });
+        self.shares.add(team, TeamUsage { spent: account.own, losers: usize::from(is_of_team), closed: 0 });
     }
 
     /// Closes what the service loses to other services, within bounds: each closed host is a name that the engine keeps,
     /// and a team, or all together, can have as many of them as routes. Returns how many hosts stay open.
-    fn close(&mut self, team: Team<'a>, service: &Published<'_>, beyond: Beyond, default_backend: bool, hosts: &[HostPattern]) -> usize {
+    fn close(
+        &mut self,
+        team: Team<'a>,
+        service: &PublishedService<'_>,
+        beyond: ExceededLimit,
+        default_backend: bool,
+        hosts: &[HostPattern],
+    ) -> usize {
         let limits = &self.world.cluster.limits;
         let room = |most: u64, closed: usize| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(closed);
         let room = room(limits.cluster.routes, self.lost.len()).min(room(limits.team.routes, self.shares.of(&team).closed));
-        let lost = |key| Lost { key, service: service.service.name.clone(), left: beyond.left() };
+        let lost = |key| DroppedRoute { key, service: service.service.name.clone(), left: beyond.left() };
         let before = self.lost.len();
         self.lost.extend(default_backend.then(|| lost(RouteKey::default_backend())));
         self.lost.extend(hosts.iter().take(room).map(|host| lost(RouteKey::new(host, &service.labels.context_root))));
-        self.shares.add(team, Share { closed: self.lost.len() - before, ..Share::default() });
+        self.shares.add(team, TeamUsage { closed: self.lost.len() - before, ..TeamUsage::default() });
         hosts.len().saturating_sub(room)
     }
 
-    fn price(&mut self, service: &Published<'_>, host: &HostPattern) -> Due {
+    fn price(&mut self, service: &PublishedService<'_>, host: &HostPattern) -> Due {
         let tenancy = self.hosts.get(host);
         let is_open = tenancy.is_some_and(|tenancy| tenancy.open.contains(&service.labels.context_root));
-        let before = Before { has_tls: tenancy.is_some_and(|tenancy| tenancy.tls), is_open };
-        let Price { plain, by_tls, copy, brings_tls } = self.costs.of_host(service, host, before);
+        let before = HostState { has_tls: tenancy.is_some_and(|tenancy| tenancy.tls), is_open };
+        let RouteCost { plain, by_tls, copy, brings_tls } = self.costs.of_host(service, host, before);
         // When TLS comes to a host that others publish in plain HTTP, all their places are written a second time.
         let copies = tenancy.filter(|_| brings_tls && !before.has_tls).map(|tenancy| tenancy.copies);
         Due { total: plain.plus(by_tls).plus(copies.unwrap_or_default()), copy, brings_tls }
     }
 
-    fn settle_in(&mut self, service: &Published<'_>, host: &HostPattern, price: &Due) {
+    fn settle_in(&mut self, service: &PublishedService<'_>, host: &HostPattern, price: &Due) {
         let tenancy = self.hosts.entry(host.clone()).or_default();
         tenancy.copies = tenancy.copies.plus(price.copy);
         tenancy.tls |= price.brings_tls;
@@ -237,10 +244,10 @@ struct Due {
 #[cfg(test)]
 pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprint {
     let most = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
-    let limits = crate::intent::config_quotas::Limits { service: most, team: most, cluster: most, ..cluster.limits };
+    let limits = crate::intent::config_quotas::ConfigQuotas { service: most, team: most, cluster: most, ..cluster.limits };
     let cluster = super::Cluster { limits, ..cluster.clone() };
-    let register = super::Register::default();
-    let world = World::new(&cluster, snapshot, &register);
+    let register = super::HostOwners::default();
+    let world = TranslationContext::new(&cluster, snapshot, &register);
     let (services, ..) = super::service_selection::published_services(&world, &mut Vec::new());
     let mut ledger = Ledger::new(&world);
     for service in services {

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Add;
 
-use super::World;
+use super::TranslationContext;
 use super::host_admission;
 use super::published_service::label_key;
-use super::service_team::{ByTeam, Team};
-use crate::intent::config_quotas::Limits;
+use super::service_team::{Team, TeamTotals};
+use crate::intent::config_quotas::ConfigQuotas;
 use crate::intent::labels::ServiceLabels;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
@@ -34,33 +34,33 @@ const NAMED_MAX: usize = 5;
 const SHOWN_CHARS: usize = 120;
 
 /// The requests of services so far.
-pub struct Asking<'w, 'a> {
-    world: &'w World<'a>,
+pub struct ClaimLimiter<'w, 'a> {
+    world: &'w TranslationContext<'a>,
     /// The factor in use.
     times: u64,
-    of_team: Amount,
-    of_all: Amount,
+    of_team: ClaimCount,
+    of_all: ClaimCount,
     /// Hosts that may be published.
-    open: Heard<'a>,
+    open: ClaimTotals<'a>,
     /// Hosts that `spec.hosts.allow` refuses.
-    refused: Heard<'a>,
+    refused: ClaimTotals<'a>,
 }
 
 /// The requests that are considered.
 #[derive(Default)]
-struct Heard<'a> {
-    by_team: ByTeam<'a, Amount>,
-    all: Amount,
+struct ClaimTotals<'a> {
+    by_team: TeamTotals<'a, ClaimCount>,
+    all: ClaimCount,
 }
 
 /// Both are kept in memory for each service that names them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Amount {
+struct ClaimCount {
     hosts: u64,
     redirects: u64,
 }
 
-impl fmt::Display for Amount {
+impl fmt::Display for ClaimCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts = if self.hosts == 1 { "host" } else { "hosts" };
         let redirects = if self.redirects == 1 { "redirect" } else { "redirects" };
@@ -68,7 +68,7 @@ impl fmt::Display for Amount {
     }
 }
 
-impl Add for Amount {
+impl Add for ClaimCount {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -76,7 +76,7 @@ impl Add for Amount {
     }
 }
 
-impl Amount {
+impl ClaimCount {
     /// What may be asked for under these limits, and never less than with the defaults: a low limit is no reason to
     /// consider fewer requests.
     fn for_limits(limits: &Footprint, default: &Footprint, times: u64) -> Self {
@@ -89,14 +89,14 @@ impl Amount {
     }
 }
 
-impl<'w, 'a> Asking<'w, 'a> {
+impl<'w, 'a> ClaimLimiter<'w, 'a> {
     /// Without any requests.
-    pub fn of(world: &'w World<'a>) -> Self {
-        let (limits, default) = (&world.cluster.limits, Limits::default());
+    pub fn of(world: &'w TranslationContext<'a>) -> Self {
+        let (limits, default) = (&world.cluster.limits, ConfigQuotas::default());
         let times = if world.register.is_complete() { TIMES } else { TIMES_AT_FIRST };
-        let amount = |limits, default| Amount::for_limits(limits, default, times);
+        let amount = |limits, default| ClaimCount::for_limits(limits, default, times);
         let (of_team, of_all) = (amount(&limits.team, &default.team), amount(&limits.cluster, &default.cluster));
-        Self { world, times, of_team, of_all, open: Heard::default(), refused: Heard::default() }
+        Self { world, times, of_team, of_all, open: ClaimTotals::default(), refused: ClaimTotals::default() }
     }
 
     /// Leaves a service the hosts that it already has, and the first of its other hosts as far as older services leave
@@ -112,8 +112,8 @@ impl<'w, 'a> Asking<'w, 'a> {
             let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());
             kept.push(beyond.is_none());
             if let Some(whose) = beyond {
-                let before = if whose == Whose::Team { heard.by_team.of(&team) } else { heard.all };
-                first.get_or_insert(Beyond { whose, team, before });
+                let before = if whose == LimitScope::Team { heard.by_team.of(&team) } else { heard.all };
+                first.get_or_insert(ExceededClaimLimit { whose, team, before });
                 continue;
             }
             let heard = if is_refused { &mut self.refused } else { &mut self.open };
@@ -121,24 +121,30 @@ impl<'w, 'a> Asking<'w, 'a> {
             heard.all = heard.all + *amount;
         }
         first.map(|beyond| {
-            let wanted = amounts.into_iter().fold(Amount::default(), Amount::add);
+            let wanted = amounts.into_iter().fold(ClaimCount::default(), ClaimCount::add);
             let lost = leave(labels, &kept);
             self.finding(service, &beyond, wanted, (labels.hosts.len(), &lost))
         })
     }
 
-    fn beyond(&self, heard: &Heard<'a>, team: &Team<'a>, more: Amount) -> Option<Whose> {
+    fn beyond(&self, heard: &ClaimTotals<'a>, team: &Team<'a>, more: ClaimCount) -> Option<LimitScope> {
         let of_team = heard.by_team.of(team) + more;
         let is_of_team = !of_team.is_within(self.of_team);
         let is_of_all = of_team.hosts > OF_EACH_TEAM && !(heard.all + more).is_within(self.of_all);
-        is_of_team.then_some(Whose::Team).or(is_of_all.then_some(Whose::Cluster))
+        is_of_team.then_some(LimitScope::Team).or(is_of_all.then_some(LimitScope::Cluster))
     }
 
-    fn finding(&self, service: &Service, beyond: &Beyond<'_>, wanted: Amount, (kept, lost): (usize, &[HostPattern])) -> Finding {
-        let Beyond { whose, team, before } = beyond;
+    fn finding(
+        &self,
+        service: &Service,
+        beyond: &ExceededClaimLimit<'_>,
+        wanted: ClaimCount,
+        (kept, lost): (usize, &[HostPattern]),
+    ) -> Finding {
+        let ExceededClaimLimit { whose, team, before } = beyond;
         let (who, of, limit, most) = match whose {
-            Whose::Team => (format!("its team ({team}) already requests"), "per team", "spec.limits.team", self.of_team),
-            Whose::Cluster => ("all services together already request".to_owned(), "in total", "spec.limits.cluster", self.of_all),
+            LimitScope::Team => (format!("its team ({team}) already requests"), "per team", "spec.limits.team", self.of_team),
+            LimitScope::Cluster => ("all services together already request".to_owned(), "in total", "spec.limits.cluster", self.of_all),
         };
         let message = format!(
             "the service requests {wanted}; {who} {before}, published or not, and the cluster {} considers at most {most} {of} ({} times \
@@ -151,7 +157,7 @@ impl<'w, 'a> Asking<'w, 'a> {
         let remedy = format!(
             "Remove hosts that services do not get (HostTaken, HostNotAllowed, LimitExceeded) from the labels of {}, or have an \
              administrator raise {limit}.{}.",
-            if *whose == Whose::Team { "this team's services" } else { "those services" },
+            if *whose == LimitScope::Team { "this team's services" } else { "those services" },
             if wanted.hosts + before.hosts > most.hosts { Dimension::Routes } else { Dimension::Locations }
         );
         let finding = Finding::new(FindingCode::LimitExceeded, Subject::Service(service.name.clone()), message).with_remedy(remedy);
@@ -161,26 +167,26 @@ impl<'w, 'a> Asking<'w, 'a> {
 
 /// Whose services together ask for too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
+enum LimitScope {
     Team,
     Cluster,
 }
 
 /// The bound that a service exceeds.
-struct Beyond<'a> {
-    whose: Whose,
+struct ExceededClaimLimit<'a> {
+    whose: LimitScope,
     team: Team<'a>,
     /// What older services ask for.
-    before: Amount,
+    before: ClaimCount,
 }
 
 /// Each host of a service, with the redirects there.
-fn amounts(labels: &ServiceLabels) -> Vec<Amount> {
+fn amounts(labels: &ServiceLabels) -> Vec<ClaimCount> {
     let mut redirects = BTreeMap::<&HostPattern, u64>::new();
     for redirect in &labels.redirects {
         *redirects.entry(&redirect.source.host).or_default() += 1;
     }
-    let of = |host| Amount { hosts: 1, redirects: redirects.get(host).copied().unwrap_or(0) };
+    let of = |host| ClaimCount { hosts: 1, redirects: redirects.get(host).copied().unwrap_or(0) };
     labels.hosts.iter().map(of).collect()
 }
 

@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::World;
+use super::TranslationContext;
 use super::network_eligibility::runs_on;
-use super::network_selection::{self, Way, choose, is_usable};
+use super::network_selection::{self, Reachability, choose, is_usable};
 use super::node_ports;
-use super::published_service::{Published, label_key};
+use super::published_service::{PublishedService, label_key};
 use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode};
 use crate::route::Endpoint;
@@ -21,9 +21,9 @@ use crate::types::{NetworkId, NetworkName, NodeAvailability, TaskState};
 
 /// How a service can be reached.
 #[derive(Debug)]
-pub struct Reach<'a> {
+pub struct ServiceEndpoints<'a> {
     /// The service.
-    pub published: &'a Published<'a>,
+    pub published: &'a PublishedService<'a>,
     /// Whether its only endpoint is a virtual IP.
     pub vip: bool,
     /// Whether it is reached at ports of its tasks' nodes.
@@ -31,7 +31,7 @@ pub struct Reach<'a> {
     /// The network over which proxies resolve its tasks by name.
     pub network: Option<NetworkName>,
     /// The addresses that can get requests.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<CandidateEndpoint>,
     /// The addresses that cannot, with reasons.
     pub excluded: Vec<EndpointReport>,
     /// The addresses that could if every proxy had their network.
@@ -46,7 +46,7 @@ pub struct Reach<'a> {
 
 /// An address that can get requests.
 #[derive(Debug)]
-pub struct Candidate {
+pub struct CandidateEndpoint {
     /// The endpoint.
     pub endpoint: Endpoint,
     /// The network of its address, or of its intended address; `None` for a port of a node.
@@ -60,13 +60,13 @@ pub struct Candidate {
 /// How a running task can be used.
 enum Prospect {
     /// It can get requests now.
-    Now(Candidate),
+    Now(CandidateEndpoint),
     /// It can get requests once every proxy has its network.
-    Later(Candidate),
+    Later(CandidateEndpoint),
 }
 
 /// An address on a network.
-struct Found {
+struct TaskAddress {
     network: NetworkId,
     address: IpAddr,
     /// Whether every proxy has the network.
@@ -74,11 +74,11 @@ struct Found {
 }
 
 /// Finds the endpoints of a service.
-pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut Vec<Finding>) -> Reach<'a> {
+pub fn reach<'a>(world: &TranslationContext<'_>, published: &'a PublishedService<'a>, findings: &mut Vec<Finding>) -> ServiceEndpoints<'a> {
     let way = choose(world, published, findings);
-    let on_nodes = way == Way::Nodes;
+    let on_nodes = way == Reachability::Nodes;
     let awaited = awaited(world, published, &way);
-    let mut reach = Reach {
+    let mut reach = ServiceEndpoints {
         published,
         vip: false,
         on_nodes,
@@ -90,7 +90,7 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
         networks: BTreeSet::new(),
         hindrance: hindrance(world, published, &way, awaited),
     };
-    if wants_virtual_ip(world, published) && way != Way::Nowhere && awaited.is_none() {
+    if wants_virtual_ip(world, published) && way != Reachability::Nowhere && awaited.is_none() {
         if let Some(found) = virtual_ip(world, published, &way) {
             reach.vip = true;
             add_virtual_ip(world, &mut reach, found);
@@ -115,13 +115,13 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
 
 /// Whether the service asks for its virtual IP and a task stands behind it. Swarm restarts a missing task of a service, but
 /// not of a completed job: the job keeps its virtual IP, and nothing answers there.
-fn wants_virtual_ip(world: &World<'_>, published: &Published<'_>) -> bool {
+fn wants_virtual_ip(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
     let runs = || world.tasks_of(&published.service.id).iter().any(|task| task.state == TaskState::Running);
     published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && (!published.service.is_job() || runs())
 }
 
 /// The network over which the service is reached now. During an exchange of networks this is not the intended one.
-fn network_of_names(world: &World<'_>, reach: &Reach<'_>, way: &Way) -> Option<NetworkName> {
+fn network_of_names(world: &TranslationContext<'_>, reach: &ServiceEndpoints<'_>, way: &Reachability) -> Option<NetworkName> {
     let now = reach.candidates.iter().filter(|candidate| candidate.reachable).find_map(|candidate| candidate.network.as_ref());
     NetworkName::parse(&world.network_name(now.or_else(|| way.network())?)).ok()
 }
@@ -129,14 +129,19 @@ fn network_of_names(world: &World<'_>, reach: &Reach<'_>, way: &Way) -> Option<N
 /// The chosen network, if the proxies are not attached to it and no task of the service runs there with an address yet.
 /// They are attached only then: an earlier replacement of the proxies would serve no request, and a network on which
 /// nothing starts could force it.
-fn awaited<'a>(world: &World<'_>, published: &Published<'_>, way: &'a Way) -> Option<&'a NetworkId> {
+fn awaited<'a>(world: &TranslationContext<'_>, published: &PublishedService<'_>, way: &'a Reachability) -> Option<&'a NetworkId> {
     let network = way.network()?;
     let attached = world.closed_list.is_some() || world.proxies.declare(network);
     (!attached && !runs_on(world, published, network)).then_some(network)
 }
 
-fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: Option<&NetworkId>) -> Option<(String, &'static str)> {
-    if *way == Way::Nowhere {
+fn hindrance(
+    world: &TranslationContext<'_>,
+    published: &PublishedService<'_>,
+    way: &Reachability,
+    awaited: Option<&NetworkId>,
+) -> Option<(String, &'static str)> {
+    if *way == Reachability::Nowhere {
         return network_selection::hindrance(world, published.service).map(|why| (why, "See the other findings about the service."));
     }
     let name = world.network_name(awaited?);
@@ -146,14 +151,14 @@ fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: O
 }
 
 /// Sends no request to a service that asks for access control which does not exist here.
-fn close(reach: &mut Reach<'_>) {
+fn close(reach: &mut ServiceEndpoints<'_>) {
     let why = "a label of the service looks like access control but is unknown";
     reach.excluded.extend(reach.candidates.drain(..).map(|candidate| not_used(candidate, why.to_owned())));
     reach.awaited.clear();
     reach.waits = None;
 }
 
-fn not_used(candidate: Candidate, why: String) -> EndpointReport {
+fn not_used(candidate: CandidateEndpoint, why: String) -> EndpointReport {
     EndpointReport {
         address: SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()).to_string(),
         task: candidate.endpoint.task.map_or_else(|| "vip".to_owned(), |task| task.0),
@@ -163,23 +168,27 @@ fn not_used(candidate: Candidate, why: String) -> EndpointReport {
     }
 }
 
-fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Found> {
-    if !published.service.vip_mode || *way == Way::Nodes {
+fn virtual_ip(world: &TranslationContext<'_>, published: &PublishedService<'_>, way: &Reachability) -> Option<TaskAddress> {
+    if !published.service.vip_mode || *way == Reachability::Nodes {
         return None;
     }
     let addresses: Vec<_> = published.service.virtual_ips.iter().map(|vip| (&vip.network, vip.address)).collect();
     pick(world, way.network(), &addresses)
 }
 
-fn add_virtual_ip(world: &World<'_>, reach: &mut Reach<'_>, Found { network, address, reached }: Found) {
+fn add_virtual_ip(
+    world: &TranslationContext<'_>,
+    reach: &mut ServiceEndpoints<'_>,
+    TaskAddress { network, address, reached }: TaskAddress,
+) {
     let endpoint = Endpoint { address, port: reach.published.labels.port, task: None, lasting: false };
-    let candidate = Candidate { endpoint, reachable: reached, network: Some(network), node: None };
+    let candidate = CandidateEndpoint { endpoint, reachable: reached, network: Some(network), node: None };
     if reached { reach.candidates.push(candidate) } else { reach.wait(world, candidate) }
 }
 
-impl Reach<'_> {
+impl ServiceEndpoints<'_> {
     /// Not every proxy has the candidate's network, and there is no other way to reach it.
-    fn wait(&mut self, world: &World<'_>, candidate: Candidate) {
+    fn wait(&mut self, world: &TranslationContext<'_>, candidate: CandidateEndpoint) {
         let Some(network) = &candidate.network else { return };
         let why = world.proxies.lacking(network, &world.network_name(network), world.snapshot);
         self.awaited.insert(SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()));
@@ -189,7 +198,7 @@ impl Reach<'_> {
     }
 }
 
-fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut Vec<Finding>) {
+fn add_tasks(world: &TranslationContext<'_>, reach: &mut ServiceEndpoints<'_>, way: &Reachability, findings: &mut Vec<Finding>) {
     let ports = node_ports::NodePorts::of(world, reach.published);
     for task in world.tasks_of(&reach.published.service.id) {
         match task_candidate(world, reach.published, &ports, task, way) {
@@ -199,13 +208,13 @@ fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut
         }
     }
     reach.excluded.extend(stopping(world, reach.published));
-    if *way == Way::Nodes {
+    if *way == Reachability::Nodes {
         findings.extend(ports.unknown_nodes());
     }
 }
 
 /// The tasks that Swarm is stopping. They get no new requests, and users usually want to know why.
-fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport> {
+fn stopping(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> Vec<EndpointReport> {
     let drained = |task: &Task| {
         let node = task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id));
         if node.is_some_and(|node| node.availability == NodeAvailability::Drain) { ", because its node is drained" } else { "" }
@@ -217,27 +226,27 @@ fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport>
 
 /// Swarm reports a task as running after its first successful health check, if the service has one.
 fn task_candidate(
-    world: &World<'_>,
-    published: &Published<'_>,
+    world: &TranslationContext<'_>,
+    published: &PublishedService<'_>,
     ports: &node_ports::NodePorts<'_>,
     task: &Task,
-    way: &Way,
+    way: &Reachability,
 ) -> Result<Prospect, String> {
     if task.state != TaskState::Running {
         return Err(not_running(task));
     }
     let node = node_name(world, task);
-    if *way == Way::Nodes {
-        return ports.endpoint(task).map(|endpoint| Prospect::Now(Candidate { endpoint, network: None, reachable: true, node }));
+    if *way == Reachability::Nodes {
+        return ports.endpoint(task).map(|endpoint| Prospect::Now(CandidateEndpoint { endpoint, network: None, reachable: true, node }));
     }
     let addresses: Vec<_> = task.addresses.iter().map(|(network, address)| (network, address.addr())).collect();
-    let Some(Found { network, address, reached }) = pick(world, way.network(), &addresses) else {
+    let Some(TaskAddress { network, address, reached }) = pick(world, way.network(), &addresses) else {
         return Err(way.network().map_or_else(
             || "the service shares no network with the proxies".to_owned(),
             |id| format!("the task has no address on the network {}", world.network_name(id)),
         ));
     };
-    let candidate = |endpoint| Candidate { endpoint, reachable: reached, network: Some(network), node };
+    let candidate = |endpoint| CandidateEndpoint { endpoint, reachable: reached, network: Some(network), node };
     // Better than an address that not all proxies reach, but worse than one that they do: no label asked for the port, and
     // a firewall may block it.
     let on_node = ports.endpoint(task).ok().filter(|_| !reached).map(|endpoint| Endpoint { lasting: false, ..endpoint });
@@ -250,7 +259,7 @@ fn task_candidate(
 
 /// Picks the address to use: on the chosen network if every proxy has it, otherwise on another network that all of them
 /// certainly have, otherwise on the chosen network for later.
-fn pick(world: &World<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<Found> {
+fn pick(world: &TranslationContext<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<TaskAddress> {
     let on_chosen = addresses.iter().filter(|(network, _)| Some(*network) == chosen).min_by_key(|(_, address)| *address);
     let reached = on_chosen.filter(|(network, _)| world.proxies.all_reach(network));
     let shared = || {
@@ -258,7 +267,7 @@ fn pick(world: &World<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId,
         usable.min_by_key(|(network, address)| (world.network_name(network), *address))
     };
     let found =
-        |reached| move |(network, address): &(&NetworkId, IpAddr)| Found { network: (*network).clone(), address: *address, reached };
+        |reached| move |(network, address): &(&NetworkId, IpAddr)| TaskAddress { network: (*network).clone(), address: *address, reached };
     reached.or_else(shared).map(found(true)).or_else(|| on_chosen.map(found(false)))
 }
 
@@ -271,11 +280,11 @@ fn not_running(task: &Task) -> String {
     }
 }
 
-fn node_name(world: &World<'_>, task: &Task) -> Option<String> {
+fn node_name(world: &TranslationContext<'_>, task: &Task) -> Option<String> {
     task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id)).map(|node| node.hostname.clone())
 }
 
-fn excluded(world: &World<'_>, task: &Task, reason: String) -> EndpointReport {
+fn excluded(world: &TranslationContext<'_>, task: &Task, reason: String) -> EndpointReport {
     EndpointReport {
         address: String::new(),
         task: task.id.0.clone(),
@@ -286,7 +295,7 @@ fn excluded(world: &World<'_>, task: &Task, reason: String) -> EndpointReport {
 }
 
 /// Behind a virtual IP, Swarm itself distributes connections.
-fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
+fn affinity_without_effect(published: &PublishedService<'_>) -> Option<Finding> {
     let (label, value) = match &published.labels.affinity {
         Affinity::None => return None,
         Affinity::Cookie(name) => ("sticky_session_cookie", name.as_str()),
@@ -298,9 +307,9 @@ fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
     Some(finding.at(label_key(label), value))
 }
 
-fn no_virtual_ip(published: &Published<'_>, way: &Way) -> Finding {
+fn no_virtual_ip(published: &PublishedService<'_>, way: &Reachability) -> Finding {
     let message = "the service has no virtual IP on the network that is used; the addresses of its tasks are used instead";
-    let remedy = if *way == Way::Nodes {
+    let remedy = if *way == Reachability::Nodes {
         "Set backend_mode=task: a service that is reached at ports of its nodes has no virtual IP there."
     } else if published.service.vip_mode {
         "No action is needed if the service was just created; otherwise check that its network has free addresses, or set \

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::World;
-use super::host_ownership::Holder;
+use super::TranslationContext;
+use super::host_ownership::HostOwner;
 use super::published_service::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
@@ -17,7 +17,7 @@ use crate::types::{HostPattern, ServiceId};
 
 /// Why a service may not publish a host. Displays as the reason, in terms of `spec.hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum HostDenied {
     /// No entry of `allow` matches the host.
     NotListed,
     /// Entries match the host, but not this service.
@@ -25,13 +25,13 @@ pub enum Refusal {
     /// The service may not be the default backend.
     NotDefault,
     /// A service of another stack owns the host, or the wildcard that covers it, and the host is not shared.
-    Taken(Holder),
+    Taken(HostOwner),
 }
 
 /// The hosts that services ask for but may not publish, with the reasons.
-pub type NotAdmitted = BTreeMap<ServiceId, Vec<(HostPattern, Refusal)>>;
+pub type NotAdmitted = BTreeMap<ServiceId, Vec<(HostPattern, HostDenied)>>;
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HostDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotListed => f.write_str("no entry of spec.hosts.allow matches"),
@@ -49,16 +49,16 @@ pub fn admits(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, servic
 }
 
 /// Like [`admits`], with the reason for a refusal.
-fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), Refusal> {
+fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), HostDenied> {
     if admits(cluster, snapshot, host, service) {
         return Ok(());
     }
     let fitting: Vec<HostRule> = cluster.hosts.allow.iter().flatten().filter(|rule| rule.host.admits(host)).cloned().collect();
-    Err(if fitting.is_empty() { Refusal::NotListed } else { Refusal::ForOthers(fitting) })
+    Err(if fitting.is_empty() { HostDenied::NotListed } else { HostDenied::ForOthers(fitting) })
 }
 
 /// Whether `cluster` lets `service` answer for hosts that no service publishes.
-pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Service) -> Result<(), Refusal> {
+pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Service) -> Result<(), HostDenied> {
     let rules = &cluster.hosts;
     let admitted = match (&rules.default_backend, &rules.allow) {
         (Some(patterns), _) => patterns.iter().any(|pattern| pattern.fits(&service.name)),
@@ -66,7 +66,7 @@ pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Ser
         // The default backend answers for any host, so a closed list also applies to it.
         (None, Some(allow)) => allow.iter().any(|rule| rule.host.is_every_host() && is_for(rule, snapshot, service)),
     };
-    if admitted { Ok(()) } else { Err(Refusal::NotDefault) }
+    if admitted { Ok(()) } else { Err(HostDenied::NotDefault) }
 }
 
 /// Whether an entry applies to the service, regardless of the host.
@@ -79,14 +79,14 @@ pub fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
 
 /// Removes what the service may not have from its labels and reports it. Returns whether anything is left to publish.
 pub fn keep_admitted(
-    world: &World<'_>,
+    world: &TranslationContext<'_>,
     service: &Service,
     labels: &mut ServiceLabels,
     not_admitted: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
 ) -> bool {
     let (cluster, snapshot) = (world.cluster, world.snapshot);
-    let mut refused: Vec<(Refusal, Vec<HostPattern>)> = Vec::new();
+    let mut refused: Vec<(HostDenied, Vec<HostPattern>)> = Vec::new();
     labels.hosts.retain(|host| {
         let Err(refusal) = admitted(cluster, snapshot, host, service) else { return true };
         match refused.iter_mut().find(|(known, _)| *known == refusal) {
@@ -116,13 +116,13 @@ pub fn keep_admitted(
 }
 
 /// One finding for all hosts with the same reason: a service can have a thousand hosts.
-fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &Refusal) -> Finding {
+fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &HostDenied) -> Finding {
     let message = format!("the cluster {} does not publish this for the service: {refusal}", cluster.name);
     let remedy = "Publish another host, or have an administrator add this one to spec.hosts.allow of the cluster.";
     finding(service, message, remedy).at(label_key("hosts"), &listed(hosts))
 }
 
-fn default_refused(cluster: &Cluster, service: &Service, refusal: &Refusal) -> Finding {
+fn default_refused(cluster: &Cluster, service: &Service, refusal: &HostDenied) -> Finding {
     let message = format!("the service may not be the default backend of the cluster {}: {refusal}", cluster.name);
     let remedy = "Remove the label, or have an administrator name the service in spec.hosts.defaultBackend of the cluster.";
     finding(service, message, remedy).at(label_key("default_backend"), "true")

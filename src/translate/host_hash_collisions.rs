@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::World;
-use super::published_service::{Published, label_key};
+use super::TranslationContext;
+use super::published_service::{PublishedService, label_key};
 use super::service_team::Team;
 use crate::intent::hosts::listed;
 use crate::render;
@@ -22,7 +22,11 @@ type Buckets<'a> = BTreeMap<u64, Vec<(HostPattern, Team<'a>)>>;
 
 /// Returns the services with those of their hosts for which there is room. Reports a finding for each service that loses
 /// any.
-pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
+pub fn keep_apart<'a>(
+    world: &TranslationContext<'a>,
+    mut services: Vec<PublishedService<'a>>,
+    findings: &mut Vec<Finding>,
+) -> Vec<PublishedService<'a>> {
     let mut buckets = Buckets::new();
     for service in &mut services {
         let team = Team::of(service.service);
@@ -54,7 +58,7 @@ fn has_room<'a>(buckets: &mut Buckets<'a>, engine: EngineKind, host: &HostPatter
     has_room
 }
 
-fn finding_of(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) -> Finding {
+fn finding_of(world: &TranslationContext<'_>, service: &PublishedService<'_>, lost: &[HostPattern]) -> Finding {
     let lost: Vec<&HostPattern> = lost.iter().collect();
     let engine = world.cluster.engine;
     let most = render::hosts_per_slot_max(engine);

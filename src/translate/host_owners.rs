@@ -26,7 +26,7 @@ const AROUND_BYTES: usize = 3;
 
 /// The owners of each host. The default knows nothing, so ages decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Register {
+pub struct HostOwners {
     holders: BTreeMap<HostKey, Arc<[ServiceId]>>,
     /// Who comes first at a name that its team owns only through the wildcard.
     ahead: BTreeMap<HostPattern, ServiceId>,
@@ -55,7 +55,7 @@ impl Guests {
     }
 }
 
-impl Register {
+impl HostOwners {
     /// An empty register that will hold everything that services ask for.
     pub fn complete() -> Self {
         Self { complete: true, ..Self::default() }
@@ -130,8 +130,8 @@ impl Register {
         if entries.is_empty() && self.late.is_empty() {
             return None;
         }
-        let holders = entries.into_iter().map(|((services, guests), hosts)| Entry::of(services, guests, &hosts)).collect();
-        let written = Written { late: texts(&self.late), holders };
+        let holders = entries.into_iter().map(|((services, guests), hosts)| OwnersEntry::of(services, guests, &hosts)).collect();
+        let written = OwnersLabel { late: texts(&self.late), holders };
         serde_json::to_string(&written).ok()
     }
 
@@ -150,7 +150,7 @@ impl Register {
         for host in first {
             let Some((key, holders)) = all.get_key_value(&HostKey::from(host)) else { continue };
             let entry = (holders.as_ref(), self.guests.get(host));
-            let of_entry = if entries.contains(&entry) { 0 } else { Entry::of(entry.0, entry.1, &[]).bytes() };
+            let of_entry = if entries.contains(&entry) { 0 } else { OwnersEntry::of(entry.0, entry.1, &[]).bytes() };
             let needed = of_entry + host.as_str().len() + AROUND_BYTES;
             if needed <= left {
                 left -= needed;
@@ -168,9 +168,9 @@ impl Register {
         if label.len() > LABEL_BYTES_MAX {
             return None;
         }
-        let Written { late, holders } = serde_json::from_str(label).ok()?;
+        let OwnersLabel { late, holders } = serde_json::from_str(label).ok()?;
         let mut register = Self { late: late.into_iter().map(ServiceId).collect(), ..Self::default() };
-        for Entry { services, guests, guests_better_than: better_than, guests_above: above, hosts } in holders {
+        for OwnersEntry { services, guests, guests_better_than: better_than, guests_above: above, hosts } in holders {
             let services: Arc<[ServiceId]> = services.into_iter().map(ServiceId).collect();
             let guests = Guests { asking: guests.into_iter().map(ServiceId).collect(), better_than, above };
             for host in hosts {
@@ -188,17 +188,17 @@ impl Register {
 /// The label as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct OwnersLabel {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     late: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    holders: Vec<Entry>,
+    holders: Vec<OwnersEntry>,
 }
 
 /// The hosts of the same services.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Entry {
+struct OwnersEntry {
     services: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     guests: Vec<String>,
@@ -209,7 +209,7 @@ struct Entry {
     hosts: Vec<String>,
 }
 
-impl Entry {
+impl OwnersEntry {
     fn of(services: &[ServiceId], guests: Option<&Guests>, hosts: &[&str]) -> Self {
         Self {
             services: texts(services),

@@ -14,14 +14,14 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use host_owner::Claim;
-pub use host_owner::Holder;
+pub use host_owner::HostOwner;
+use host_owner::OwnershipClaim;
 
-use super::World;
-use super::host_admission::{NotAdmitted, Refusal, is_for};
-use super::host_owners::{self, Register};
-use super::published_service::Published;
-use super::service_team::{ByTeam, Team};
+use super::TranslationContext;
+use super::host_admission::{HostDenied, NotAdmitted, is_for};
+use super::host_owners::{self, HostOwners};
+use super::published_service::PublishedService;
+use super::service_team::{Team, TeamTotals};
 use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::Finding;
@@ -29,9 +29,9 @@ use crate::types::{HostKey, HostPattern, ServiceId};
 
 /// The outcome: who owns which host from now on.
 #[derive(Debug)]
-pub struct Ownership {
+pub struct OwnershipResult {
     /// The owners of each host, for the next pass.
-    pub register: Register,
+    pub register: HostOwners,
     /// The part of it that must survive a restart.
     pub label: Option<String>,
 }
@@ -39,23 +39,23 @@ pub struct Ownership {
 /// Leaves each service the hosts that it may have, and removes services that have none left. `services` is ordered by age
 /// and stays so.
 pub fn keep_owned<'a>(
-    world: &World<'_>,
-    mut services: Vec<Published<'a>>,
+    world: &TranslationContext<'_>,
+    mut services: Vec<PublishedService<'a>>,
     refused: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
-) -> (Vec<Published<'a>>, Ownership) {
-    let judged = Court::new(world, &services).judge(world, findings);
+) -> (Vec<PublishedService<'a>>, OwnershipResult) {
+    let judged = OwnershipContext::new(world, &services).judge(world, findings);
     findings.extend(findings::later(world, &services, &judged.meetings));
     findings.extend(findings::first(world, &services, &judged.meetings));
     let mut lost = BTreeMap::<usize, BTreeSet<&HostPattern>>::new();
     for meeting in &judged.meetings {
-        let Meeting { host, later, admitted, .. } = meeting;
+        let HostConflict { host, later, admitted, .. } = meeting;
         if *admitted {
             services[*later].guest_at.insert(host.clone());
             continue;
         }
         let of_service = refused.entry(services[*later].service.id.clone()).or_default();
-        of_service.push((host.clone(), Refusal::Taken(Holder::of(meeting, &services))));
+        of_service.push((host.clone(), HostDenied::Taken(HostOwner::of(meeting, &services))));
         lost.entry(*later).or_default().insert(host);
     }
     for (later, hosts) in lost {
@@ -72,38 +72,38 @@ pub fn keep_owned<'a>(
 
 /// The result of judging all hosts.
 struct Judged {
-    meetings: Vec<Meeting>,
+    meetings: Vec<HostConflict>,
     /// The default backend, as an index in the list of services.
     default_backend: Option<usize>,
-    ownership: Ownership,
+    ownership: OwnershipResult,
 }
 
 /// A host for which two teams ask.
-struct Meeting {
+struct HostConflict {
     host: HostPattern,
     /// The wildcard through which the first one has the host, if it does not ask for the host itself.
     wildcard: Option<HostPattern>,
     /// The owner, and the service that asks later, as indexes in the list of services.
     first: usize,
     later: usize,
-    claim: Claim,
+    claim: OwnershipClaim,
     admitted: bool,
 }
 
 /// The input of every decision about a host.
-struct Court<'w, 'a> {
+struct OwnershipContext<'w, 'a> {
     sharing: Sharing,
-    services: &'w [Published<'a>],
+    services: &'w [PublishedService<'a>],
     teams: Vec<Team<'a>>,
     /// The entries of `allow` that name services, each with whether it names the service at each index.
     naming: Vec<(&'w HostRule, Vec<bool>)>,
-    register: &'w Register,
+    register: &'w HostOwners,
     places: BTreeMap<&'a ServiceId, usize>,
     late: Arc<BTreeSet<usize>>,
 }
 
 /// The services that ask for a host, as ascending indexes in the list of services.
-struct Case<'c> {
+struct HostClaims<'c> {
     host: HostKey,
     asking: Vec<usize>,
     /// The wildcard that covers the host, and its owners.
@@ -112,24 +112,24 @@ struct Case<'c> {
 
 /// The owners of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Verdict {
+struct OwningTeam {
     first: usize,
     by_wildcard: bool,
     /// The members of the first one's team who ask for the host itself.
     team: Vec<usize>,
 }
 
-impl Verdict {
+impl OwningTeam {
     /// Who comes first through the wildcard, if an entry of `allow` puts it before the wildcard's oldest service. Without
     /// this the next pass would name the oldest one, although a register read from the label names this one.
-    fn ahead(&self, case: &Case<'_>) -> Option<usize> {
+    fn ahead(&self, case: &HostClaims<'_>) -> Option<usize> {
         let is_oldest = || case.above.as_ref().is_some_and(|(_, team)| team.first() == Some(&self.first));
         (self.by_wildcard && self.team.is_empty() && !is_oldest()).then_some(self.first)
     }
 }
 
 /// Which services take precedence because of earlier passes.
-enum Before {
+enum Precedence {
     /// None: ages decide.
     Nobody,
     /// These, in the order of the list.
@@ -140,7 +140,7 @@ enum Before {
     AllBut(Arc<BTreeSet<usize>>),
 }
 
-impl Before {
+impl Precedence {
     /// Whether a service comes after those with precedence. `above`: the owners of the wildcard.
     fn puts_back(&self, at: usize, above: &[usize]) -> bool {
         match self {
@@ -152,8 +152,8 @@ impl Before {
     }
 }
 
-impl<'w, 'a> Court<'w, 'a> {
-    fn new(world: &'w World<'_>, services: &'w [Published<'a>]) -> Self {
+impl<'w, 'a> OwnershipContext<'w, 'a> {
+    fn new(world: &'w TranslationContext<'_>, services: &'w [PublishedService<'a>]) -> Self {
         let rules = world.cluster.hosts.allow.iter().flatten().filter(|rule| rule.names_services());
         let named = |rule| services.iter().map(|one| is_for(rule, world.snapshot, one.service)).collect();
         Self {
@@ -169,9 +169,9 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// Judges everything that services of several teams ask for, in order of host and age. Wildcards come first: the owner
     /// of a wildcard matters for the names below it.
-    fn judge(&self, world: &World<'_>, findings: &mut Vec<Finding>) -> Judged {
-        let (mut register, mut meetings, mut open) = (Register::complete(), Vec::new(), Vec::new());
-        let mut decide = |case: Case<'w>, meetings: &mut Vec<Meeting>| {
+    fn judge(&self, world: &TranslationContext<'_>, findings: &mut Vec<Finding>) -> Judged {
+        let (mut register, mut meetings, mut open) = (HostOwners::complete(), Vec::new(), Vec::new());
+        let mut decide = |case: HostClaims<'w>, meetings: &mut Vec<HostConflict>| {
             let verdict = self.decide(&case);
             register.note(case.host.clone(), verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
             if let Some(host) = case.host.pattern() {
@@ -189,19 +189,20 @@ impl<'w, 'a> Court<'w, 'a> {
         let (wildcards, exact): (Vec<_>, Vec<_>) = self.asking().into_iter().partition(|(host, _)| host.is_wildcard());
         let mut above = BTreeMap::<&HostPattern, Arc<[usize]>>::new();
         for (host, asking) in wildcards {
-            let verdict = decide(Case { host: host.into(), asking, above: None }, &mut meetings);
+            let verdict = decide(HostClaims { host: host.into(), asking, above: None }, &mut meetings);
             above.insert(host, verdict.team.into());
         }
         for (host, asking) in exact {
             let wildcard = HostPattern::fitting(host.as_str()).find(HostPattern::is_wildcard);
             let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, team)| (*wildcard, Arc::clone(team))));
-            decide(Case { host: host.into(), asking, above }, &mut meetings);
+            decide(HostClaims { host: host.into(), asking, above }, &mut meetings);
         }
-        let default =
-            self.wanting_default().map(|asking| decide(Case { host: HostKey::DefaultBackend, asking, above: None }, &mut meetings).first);
+        let default = self
+            .wanting_default()
+            .map(|asking| decide(HostClaims { host: HostKey::DefaultBackend, asking, above: None }, &mut meetings).first);
         findings.extend(default.map(|first| self.report_default(first)).into_iter().flatten());
         let label = persisted_owners::label(self, world, &open, findings);
-        Judged { meetings, default_backend: default, ownership: Ownership { register, label } }
+        Judged { meetings, default_backend: default, ownership: OwnershipResult { register, label } }
     }
 
     fn asking(&self) -> BTreeMap<&'w HostPattern, Vec<usize>> {
@@ -225,35 +226,35 @@ impl<'w, 'a> Court<'w, 'a> {
     }
 
     /// Decides who owns a host, based on earlier passes.
-    fn decide(&self, case: &Case<'_>) -> Verdict {
+    fn decide(&self, case: &HostClaims<'_>) -> OwningTeam {
         if let (&[only], None) = (&case.asking[..], &case.above) {
-            return Verdict { first: only, by_wildcard: false, team: case.asking.clone() };
+            return OwningTeam { first: only, by_wildcard: false, team: case.asking.clone() };
         }
         self.settle(case, self.before(case), &self.ranks(case))
     }
 
-    fn before(&self, case: &Case<'_>) -> Before {
+    fn before(&self, case: &HostClaims<'_>) -> Precedence {
         let named = self.register.holders(&case.host).map(|holders| self.places_of(holders));
         // A service that had the host and no longer asks for it has no precedence, even if it has the wildcard now.
         let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.asking.binary_search(at).is_ok()).collect();
         if !still.is_empty() {
-            return Before::These(still);
+            return Precedence::These(still);
         }
         if !self.register.is_complete() {
-            let by_age = || if self.late.is_empty() { Before::Nobody } else { Before::AllBut(Arc::clone(&self.late)) };
+            let by_age = || if self.late.is_empty() { Precedence::Nobody } else { Precedence::AllBut(Arc::clone(&self.late)) };
             // If the recorded owners no longer ask for the name itself, they own it through the wildcard.
-            return named.map_or_else(by_age, Before::These);
+            return named.map_or_else(by_age, Precedence::These);
         }
         if let Some(ahead) = self.ahead(case) {
-            return Before::These(vec![ahead]);
+            return Precedence::These(vec![ahead]);
         }
         let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.register.holders(&(*wildcard).into())?, team)));
         let was_above = above.is_some_and(|(holders, team)| self.places_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
-        if was_above { Before::Above } else { Before::Nobody }
+        if was_above { Precedence::Above } else { Precedence::Nobody }
     }
 
     /// Who came first through the wildcard at the last pass, if it still owns the wildcard.
-    fn ahead(&self, case: &Case<'_>) -> Option<usize> {
+    fn ahead(&self, case: &HostClaims<'_>) -> Option<usize> {
         let (_, team) = case.above.as_ref()?;
         let ahead = self.places.get(self.register.ahead(case.host.pattern()?)?)?;
         team.binary_search(ahead).is_ok().then_some(*ahead)
@@ -268,30 +269,30 @@ impl<'w, 'a> Court<'w, 'a> {
     /// Determines the owners of a host. All members of the first one's team own it from now on, and the oldest of them may
     /// belong to yet another team as well. So this repeats until nothing changes; otherwise the next pass would decide
     /// differently. It terminates: from the second round on, some service's team includes everyone from the round before.
-    fn settle(&self, case: &Case<'_>, mut before: Before, ranks: &Ranks<'_>) -> Verdict {
+    fn settle(&self, case: &HostClaims<'_>, mut before: Precedence, ranks: &Ranks<'_>) -> OwningTeam {
         loop {
             let (first, by_wildcard) = first_of(case, ranks, &before);
             let first = match &before {
-                Before::These(these) if !by_wildcard => self.holding_together(case, ranks, these, first),
+                Precedence::These(these) if !by_wildcard => self.holding_together(case, ranks, these, first),
                 _ => first,
             };
             let is_of_team = |at: &usize| self.teams[*at].is_that_of(&self.teams[first]);
             let team: Vec<usize> = case.asking.iter().copied().filter(is_of_team).collect();
-            if team.is_empty() || matches!(&before, Before::These(these) if *these == team) {
-                return Verdict { first, by_wildcard, team };
+            if team.is_empty() || matches!(&before, Precedence::These(these) if *these == team) {
+                return OwningTeam { first, by_wildcard, team };
             }
-            before = Before::These(team);
+            before = Precedence::These(team);
         }
     }
 
     /// Of several joint owners, the first one whose team includes all of them. Members of a stack with different access
     /// labels share a team only through a member without one, and a service must not lose a host because it is not of the
     /// oldest one's team.
-    fn holding_together(&self, case: &Case<'_>, ranks: &Ranks<'_>, these: &[usize], first: usize) -> usize {
+    fn holding_together(&self, case: &HostClaims<'_>, ranks: &Ranks<'_>, these: &[usize], first: usize) -> usize {
         if these.iter().all(|at| self.teams[*at].is_that_of(&self.teams[first])) {
             return first;
         }
-        let mut counted = ByTeam::<usize>::default();
+        let mut counted = TeamTotals::<usize>::default();
         for at in these {
             counted.add(self.teams[*at], 1);
         }
@@ -303,7 +304,7 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// The services that entries of `allow` name for a host. Where hosts can be shared, an entry only admits services and
     /// displaces none.
-    fn ranks<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
+    fn ranks<'c>(&'c self, case: &HostClaims<'_>) -> Ranks<'c> {
         match self.sharing {
             Sharing::SameStack => Ranks { guests: self.guests_before(case), ..self.named(case) },
             Sharing::Allowed | Sharing::Anyone => Ranks::default(),
@@ -311,28 +312,28 @@ impl<'w, 'a> Court<'w, 'a> {
     }
 
     /// The same as if nothing were shared and no guest had been admitted before.
-    fn named<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
+    fn named<'c>(&'c self, case: &HostClaims<'_>) -> Ranks<'c> {
         let Some(host) = case.host.pattern() else { return Ranks::default() };
         let fitting = self.naming.iter().filter(|(rule, _)| rule.host.admits(host));
         let fitting = fitting.map(|(rule, named)| (u8::from(rule.host.as_str() != host.as_str()), named.as_slice())).collect();
-        Ranks { fitting, guests: Guests::default() }
+        Ranks { fitting, guests: GuestIndexes::default() }
     }
 
     /// The guests admitted beside the owners, while these, or the owners of the wildcard above, still ask for the host.
-    fn guests_before(&self, case: &Case<'_>) -> Guests {
-        let Some(guests) = case.host.pattern().and_then(|host| self.register.guests(host)) else { return Guests::default() };
+    fn guests_before(&self, case: &HostClaims<'_>) -> GuestIndexes {
+        let Some(guests) = case.host.pattern().and_then(|host| self.register.guests(host)) else { return GuestIndexes::default() };
         let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.register.holders(&(*wildcard).into()));
         let holders = self.places_of(self.register.holders(&case.host).or(wildcard).unwrap_or_default());
         let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
         let is_there = |at: &usize| case.asking.binary_search(at).is_ok() || above.binary_search(at).is_ok();
         if !holders.iter().any(is_there) {
-            return Guests::default();
+            return GuestIndexes::default();
         }
         let above = case.above.as_ref().filter(|_| guests.above).map(|(_, team)| Arc::clone(team));
-        Guests { asking: self.guests_asking(case, guests), above }
+        GuestIndexes { asking: self.guests_asking(case, guests), above }
     }
 
-    fn guests_asking(&self, case: &Case<'_>, guests: &host_owners::Guests) -> Vec<usize> {
+    fn guests_asking(&self, case: &HostClaims<'_>, guests: &host_owners::Guests) -> Vec<usize> {
         let mut asking = self.places_of(&guests.asking);
         if let Some(rank) = guests.better_than {
             let named = self.named(case);
@@ -344,7 +345,7 @@ impl<'w, 'a> Court<'w, 'a> {
 
     /// The services that entries name more exactly than the owners, and that were only admitted beside them. They stay
     /// guests, whatever is shared.
-    fn guests(&self, case: &Case<'_>, verdict: &Verdict) -> host_owners::Guests {
+    fn guests(&self, case: &HostClaims<'_>, verdict: &OwningTeam) -> host_owners::Guests {
         let named = self.named(case);
         if named.are_alike() {
             return host_owners::Guests::default();
@@ -359,14 +360,14 @@ impl<'w, 'a> Court<'w, 'a> {
     }
 
     /// The services that ask for a host and are not of its owner's team.
-    fn meetings(&self, case: &Case<'_>, verdict: &Verdict) -> Vec<Meeting> {
+    fn meetings(&self, case: &HostClaims<'_>, verdict: &OwningTeam) -> Vec<HostConflict> {
         let Some(host) = case.host.pattern() else { return Vec::new() };
         let others: Vec<usize> = case.asking.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
         if others.is_empty() {
             return Vec::new();
         }
         let (ranks, named) = (self.ranks(case), self.named(case));
-        let meeting = |later| Meeting {
+        let meeting = |later| HostConflict {
             host: host.clone(),
             wildcard: case.above.as_ref().filter(|_| verdict.by_wildcard).map(|(wildcard, _)| (*wildcard).clone()),
             first: verdict.first,
@@ -383,14 +384,14 @@ impl<'w, 'a> Court<'w, 'a> {
 }
 
 /// Who comes first, and whether only through the wildcard above.
-fn first_of(case: &Case<'_>, ranks: &Ranks<'_>, before: &Before) -> (usize, bool) {
+fn first_of(case: &HostClaims<'_>, ranks: &Ranks<'_>, before: &Precedence) -> (usize, bool) {
     let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
     let rank = |at: usize| (ranks.of(at), before.puts_back(at, above), at);
     let own = case.asking.iter().copied().min_by_key(|at| rank(*at));
     let by_wildcard = match before {
         // A wildcard can have thousands of services, and thousands of names below it.
-        Before::Nobody | Before::Above if ranks.are_alike() => above.first().copied(),
-        Before::These(these) if ranks.are_alike() => {
+        Precedence::Nobody | Precedence::Above if ranks.are_alike() => above.first().copied(),
+        Precedence::These(these) if ranks.are_alike() => {
             these.iter().copied().find(|at| above.binary_search(at).is_ok()).or(above.first().copied())
         }
         _ => above.iter().copied().min_by_key(|at| rank(*at)),
@@ -412,19 +413,19 @@ const UNNAMED: u8 = 2;
 struct Ranks<'c> {
     /// For each matching entry: how exactly it matches the host, and which services it names.
     fitting: Vec<(u8, &'c [bool])>,
-    guests: Guests,
+    guests: GuestIndexes,
 }
 
 /// The services admitted to a host that others own.
 #[derive(Default)]
-struct Guests {
+struct GuestIndexes {
     /// Those that ask for the host, ordered.
     asking: Vec<usize>,
     /// The owners of the wildcard above, if entries name them for its names but others own these.
     above: Option<Arc<[usize]>>,
 }
 
-impl Guests {
+impl GuestIndexes {
     fn include(&self, at: usize) -> bool {
         self.asking.binary_search(&at).is_ok() || self.above.as_ref().is_some_and(|above| above.binary_search(&at).is_ok())
     }
@@ -445,14 +446,14 @@ impl Ranks<'_> {
 
     /// Why the first one has the host and the later one does not. A service that is named more exactly and comes later was
     /// admitted as a guest.
-    fn claim(&self, first: usize, later: usize) -> Claim {
+    fn claim(&self, first: usize, later: usize) -> OwnershipClaim {
         let named = self.named(first);
         let exactly = named == 0;
         match named.cmp(&self.named(later)) {
-            Ordering::Greater => Claim::BesideGuest,
-            Ordering::Less => Claim::Named { exactly },
-            Ordering::Equal if named < UNNAMED => Claim::FirstOfNamed { exactly },
-            Ordering::Equal => Claim::First,
+            Ordering::Greater => OwnershipClaim::BesideGuest,
+            Ordering::Less => OwnershipClaim::Named { exactly },
+            Ordering::Equal if named < UNNAMED => OwnershipClaim::FirstOfNamed { exactly },
+            Ordering::Equal => OwnershipClaim::First,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Settings of a host as a whole, regardless of the path: its certificate, and whether its TLS is passed through. If
 //! services disagree, the oldest one with a setting decides; the others get a finding.
 
-use super::World;
-use super::endpoints::Reach;
+use super::TranslationContext;
+use super::endpoints::ServiceEndpoints;
 use super::published_service::label_key;
 use super::tls_references;
 use crate::report::{Finding, FindingCode};
@@ -10,11 +10,11 @@ use crate::route::TlsBinding;
 use crate::types::HostPattern;
 
 /// The services of one host, oldest first.
-pub type Members<'a> = Vec<&'a Reach<'a>>;
+pub type Members<'a> = Vec<&'a ServiceEndpoints<'a>>;
 
 /// The settings of one host.
 #[derive(Debug, Default)]
-pub struct HostWide<'a> {
+pub struct HostSettings<'a> {
     /// Its certificate.
     pub tls: Option<TlsBinding>,
     /// The services to which its TLS is passed through.
@@ -24,8 +24,13 @@ pub struct HostWide<'a> {
 }
 
 /// Decides the settings of `host`. `members` is ordered by age.
-pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, findings: &mut Vec<Finding>) -> HostWide<'a> {
-    let mut wide = HostWide::default();
+pub fn settle<'a>(
+    world: &TranslationContext<'_>,
+    host: &HostPattern,
+    members: &Members<'a>,
+    findings: &mut Vec<Finding>,
+) -> HostSettings<'a> {
+    let mut wide = HostSettings::default();
     settle_tls(world, host, members, &mut wide, findings);
     let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty() || world.cluster.has_front();
     wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
@@ -36,8 +41,14 @@ pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, 
 }
 
 /// A host's TLS is terminated or passed through, never both: the oldest service that asks for either decides.
-fn settle_tls<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, wide: &mut HostWide<'a>, findings: &mut Vec<Finding>) {
-    let mut first: Option<&Reach<'_>> = None;
+fn settle_tls<'a>(
+    world: &TranslationContext<'_>,
+    host: &HostPattern,
+    members: &Members<'a>,
+    wide: &mut HostSettings<'a>,
+    findings: &mut Vec<Finding>,
+) {
+    let mut first: Option<&ServiceEndpoints<'_>> = None;
     for member in members.iter().copied() {
         let passthrough = member.published.labels.tls.passthrough;
         let binding = tls_references::binding(world, member.published, findings);
@@ -61,7 +72,7 @@ fn settle_tls<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, 
     }
 }
 
-fn not_published(world: &World<'_>, member: &Reach<'_>) -> Finding {
+fn not_published(world: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Finding {
     let labels = &member.published.labels.tls;
     let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
     let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
@@ -70,7 +81,7 @@ fn not_published(world: &World<'_>, member: &Reach<'_>) -> Finding {
     finding.at(label_key(label), value)
 }
 
-fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Finding {
+fn tls_conflict(host: &HostPattern, oldest: &ServiceEndpoints<'_>, later: &ServiceEndpoints<'_>) -> Finding {
     let tls = &later.published.labels.tls;
     let (label, value) = match &tls.certificate {
         Some(certificate) if !tls.passthrough => ("ssl_cert", certificate.as_str()),
@@ -85,9 +96,9 @@ fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Fi
 
 /// Whether this service decides about the redirect to HTTPS at its path, and asks for it: the oldest service of a path
 /// decides.
-fn decides_at_its_path(members: &Members<'_>, member: &Reach<'_>) -> bool {
+fn decides_at_its_path(members: &Members<'_>, member: &ServiceEndpoints<'_>) -> bool {
     let labels = &member.published.labels;
-    let shares = |other: &&&Reach<'_>| {
+    let shares = |other: &&&ServiceEndpoints<'_>| {
         let other = &other.published.labels;
         !other.tls.passthrough && other.context_root == labels.context_root
     };
@@ -95,7 +106,12 @@ fn decides_at_its_path(members: &Members<'_>, member: &Reach<'_>) -> bool {
 }
 
 /// A redirect to HTTPS on a host without TLS here leads nowhere, unless something else terminates its TLS.
-fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'_>, has_tls: bool) -> Option<Finding> {
+fn redirects_without_tls(
+    world: &TranslationContext<'_>,
+    host: &HostPattern,
+    member: &ServiceEndpoints<'_>,
+    has_tls: bool,
+) -> Option<Finding> {
     let tls = &member.published.labels.tls;
     if !tls.only || has_tls {
         return None;

@@ -49,7 +49,7 @@ fn on_container(service: &Service) -> Option<Finding> {
 const HOSTS_MAX: usize = 10;
 
 /// A widely used proxy, and what its labels correspond to here. Keys are lower case.
-struct Proxy {
+struct ForeignProxy {
     name: &'static str,
     /// Whether a label asks the proxy to publish something.
     asks: fn(&str, &str) -> bool,
@@ -61,8 +61,8 @@ struct Proxy {
     says_more: fn(&str, &str) -> bool,
 }
 
-const PROXIES: [Proxy; 3] = [
-    Proxy {
+const PROXIES: [ForeignProxy; 3] = [
+    ForeignProxy {
         name: "Traefik",
         // Without a rule Traefik publishes a service by its default rule; its other labels request nothing
         // (`traefik.docker.network`).
@@ -91,7 +91,7 @@ const PROXIES: [Proxy; 3] = [
                 || key.ends_with(".middlewares")
         },
     },
-    Proxy {
+    ForeignProxy {
         name: "caddy-docker-proxy",
         asks: |key, _| is_caddy_site(key),
         hosts: |key, value| {
@@ -108,7 +108,7 @@ const PROXIES: [Proxy; 3] = [
                 || (key.starts_with("caddy") && key.contains('.') && !key.ends_with(".reverse_proxy"))
         },
     },
-    Proxy {
+    ForeignProxy {
         name: "Docker Flow Proxy",
         asks: |key, value| key == "com.df.notify" && value.eq_ignore_ascii_case("true"),
         hosts: |key, value| if key == "com.df.servicedomain" { value.split(',').map(str::to_owned).collect() } else { Vec::new() },

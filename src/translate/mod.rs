@@ -32,17 +32,17 @@ mod unpublished_services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use address_capacity::Shortage;
-pub use host_admission::{NotAdmitted, Refusal, admitted_as_default};
-pub use host_owners::Register;
-pub use host_ownership::Holder;
+pub use address_capacity::AddressShortage;
+pub use host_admission::{HostDenied, NotAdmitted, admitted_as_default};
+pub use host_owners::HostOwners;
+pub use host_ownership::HostOwner;
 pub use node_ports::node_addresses;
 pub use published_service::{is_application, is_claimed_by, label_key};
 pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use route_reports::{backend_of, is_closed};
 pub use service_team::Team;
-pub use tls_references::References;
-pub use unpublished_services::{NotInForce, unclaimed};
+pub use tls_references::TlsReferences;
+pub use unpublished_services::{InactiveCluster, unclaimed};
 
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, RouteReport};
@@ -65,18 +65,18 @@ pub struct Translation {
     /// follows its name.
     pub left_out: BTreeMap<NetworkId, String>,
     /// Attached networks on which replaced or restarted proxies would not get their addresses.
-    pub short: BTreeMap<NetworkId, Shortage>,
+    pub short: BTreeMap<NetworkId, AddressShortage>,
     /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served`,
     /// `NoEndpoints` or `OverLimit`: whether all proxies have the route is not known here.
     pub routes: Vec<RouteReport>,
     /// The secrets and configs that labels of services name, including services that lose their routes to a limit.
-    pub references: BTreeMap<ServiceId, References>,
+    pub references: BTreeMap<ServiceId, TlsReferences>,
     /// The networks over which each published service is reached.
     pub reached_over: BTreeMap<ServiceId, BTreeSet<NetworkId>>,
     /// The hosts that services ask for but may not publish here, and why.
     pub not_admitted: NotAdmitted,
     /// The owners of each host, for the next pass.
-    pub register: Register,
+    pub register: HostOwners,
     /// The part of `register` that a pass without memory needs, as the value of a label; `None` if there is nothing to
     /// record.
     pub remembered_hosts: Option<String>,
@@ -84,27 +84,27 @@ pub struct Translation {
 
 impl Translation {
     /// Why a service may not publish a host that it asks for.
-    pub fn refusal(&self, service: &ServiceId, host: &HostPattern) -> Option<&Refusal> {
+    pub fn refusal(&self, service: &ServiceId, host: &HostPattern) -> Option<&HostDenied> {
         self.not_admitted.get(service)?.iter().find(|(refused, _)| refused == host).map(|(_, refusal)| refusal)
     }
 }
 
 /// Translates the services that `cluster` publishes, without knowledge of an earlier pass.
 pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
-    translate_after(cluster, snapshot, &Register::recalled(cluster, snapshot))
+    translate_after(cluster, snapshot, &HostOwners::recalled(cluster, snapshot))
 }
 
 /// Translates the services that `cluster` publishes. `register`: the owners of each host at the last pass.
-pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Translation {
+pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &HostOwners) -> Translation {
     let mut findings = Vec::new();
-    let mut world = World::new(cluster, snapshot, register);
-    let (services, not_admitted, host_ownership::Ownership { register, label }) =
+    let mut world = TranslationContext::new(cluster, snapshot, register);
+    let (services, not_admitted, host_ownership::OwnershipResult { register, label }) =
         service_selection::published_services(&world, &mut findings);
     let references = services.iter().map(|one| (one.service.id.clone(), tls_references::references(&world, one))).collect();
     let services = host_hash_collisions::keep_apart(&world, services, &mut findings);
     let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
-    world.taken = node_ports::Taken::of(snapshot, &services);
-    world.attachable = network_eligibility::Attachable::of(&world, &services);
+    world.taken = node_ports::TakenPorts::of(snapshot, &services);
+    world.attachable = network_eligibility::NetworkEligibility::of(&world, &services);
     findings.extend(network_eligibility::findings_of_cluster(&world));
     let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
     let (table, routes) = route_merge::assemble(&world, &reaches, &lost, &mut findings);
@@ -130,37 +130,37 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
 }
 
 /// The shared input of all parts of a translation.
-struct World<'a> {
+struct TranslationContext<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
-    register: &'a Register,
-    proxies: proxy_networks::Proxies<'a>,
-    attachable: network_eligibility::Attachable,
-    usage: BTreeMap<&'a NetworkId, address_capacity::Usage<'a>>,
+    register: &'a HostOwners,
+    proxies: proxy_networks::ProxyNetworks<'a>,
+    attachable: network_eligibility::NetworkEligibility,
+    usage: BTreeMap<&'a NetworkId, address_capacity::NetworkUsage<'a>>,
     control: BTreeSet<&'a NetworkId>,
     networks_by_name: NetworksByName<'a>,
-    objects: reference_grants::Objects<'a>,
+    objects: reference_grants::SwarmObjects<'a>,
     named_configs: NamedConfigs,
     closed_list: Option<BTreeSet<NetworkId>>,
     tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
-    taken: node_ports::Taken<'a>,
+    taken: node_ports::TakenPorts<'a>,
 }
 
-impl<'a> World<'a> {
-    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot, register: &'a Register) -> Self {
+impl<'a> TranslationContext<'a> {
+    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot, register: &'a HostOwners) -> Self {
         let mut tasks = BTreeMap::<_, Vec<_>>::new();
         for task in snapshot.tasks.values() {
             tasks.entry(&task.service).or_default().push(task);
         }
-        let proxies = proxy_networks::Proxies::of(cluster, snapshot);
-        let (objects, closed_list) = (reference_grants::Objects::of(snapshot), network_selection::closed_list(cluster, snapshot));
+        let proxies = proxy_networks::ProxyNetworks::of(cluster, snapshot);
+        let (objects, closed_list) = (reference_grants::SwarmObjects::of(snapshot), network_selection::closed_list(cluster, snapshot));
         let (usage, control) = (address_capacity::usage(snapshot), network_selection::control_networks(cluster, snapshot));
         Self {
             cluster,
             snapshot,
             register,
             proxies,
-            attachable: network_eligibility::Attachable::default(),
+            attachable: network_eligibility::NetworkEligibility::default(),
             usage,
             control,
             networks_by_name: NetworksByName::of(snapshot),
@@ -168,7 +168,7 @@ impl<'a> World<'a> {
             named_configs: NamedConfigs::of(snapshot),
             closed_list,
             tasks,
-            taken: node_ports::Taken::default(),
+            taken: node_ports::TakenPorts::default(),
         }
     }
 
@@ -186,7 +186,7 @@ impl<'a> World<'a> {
         self.control.contains(&network.id)
     }
 
-    /// Whether the network is meant for applications at all. If it is, its `Fault` tells what else may be wrong.
+    /// Whether the network is meant for applications at all. If it is, its `NetworkFault` tells what else may be wrong.
     fn is_application_network(&self, network: &Network) -> bool {
         !network.routing_mesh && !network_selection::is_predefined(network) && !self.is_control(network)
     }
@@ -202,7 +202,11 @@ impl<'a> World<'a> {
     }
 }
 
-fn needed_networks(world: &World<'_>, services: &[published_service::Published<'_>], reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
+fn needed_networks(
+    world: &TranslationContext<'_>,
+    services: &[published_service::PublishedService<'_>],
+    reaches: &[endpoints::ServiceEndpoints<'_>],
+) -> Vec<NetworkId> {
     let needed: BTreeSet<_> = world.closed_list.clone().unwrap_or_else(|| {
         let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
         used.chain(networks_of_refused(world, services)).collect()
@@ -213,7 +217,7 @@ fn needed_networks(world: &World<'_>, services: &[published_service::Published<'
 /// A label that becomes invalid costs its own service its routes, but must not replace proxies and so disturb other routes.
 /// A network that the proxies already have is kept while a service with labels of this cluster is on it, unless the proxies
 /// must not have it. Correcting the label needs no new proxies either.
-fn networks_of_refused(world: &World<'_>, services: &[published_service::Published<'_>]) -> Vec<NetworkId> {
+fn networks_of_refused(world: &TranslationContext<'_>, services: &[published_service::PublishedService<'_>]) -> Vec<NetworkId> {
     let networks = network_eligibility::refused(world, services).flat_map(|service| service.networks.iter());
     networks.filter(|id| world.proxies.declare(id)).cloned().collect()
 }

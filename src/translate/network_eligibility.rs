@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
-use super::address_capacity::{self, Needs};
-use super::network_safety::{self, Surroundings, Unsuitable};
-use super::published_service::{self, Published, label_key};
+use super::TranslationContext;
+use super::address_capacity::{self, AddressNeeds};
+use super::network_safety::{self, ReservedRanges, UnsafeNetwork};
+use super::published_service::{self, PublishedService, label_key};
 use crate::intent::labels::PREFIX;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Network, Service};
@@ -14,14 +14,14 @@ use crate::types::{NetworkId, TaskState};
 
 /// Why a network is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum NetworkFault {
     /// It could cut the proxies off from their clients.
-    Unsuitable(Unsuitable),
+    Unsuitable(UnsafeNetwork),
     /// It has too few free addresses.
     Full(String),
 }
 
-impl Fault {
+impl NetworkFault {
     /// The code of its finding.
     pub fn code(&self) -> FindingCode {
         match self {
@@ -49,21 +49,21 @@ impl Fault {
 
 /// The networks that services ask for and that the proxies must not have.
 #[derive(Debug, Default)]
-pub struct Attachable {
-    faults: BTreeMap<NetworkId, Fault>,
+pub struct NetworkEligibility {
+    faults: BTreeMap<NetworkId, NetworkFault>,
 }
 
-impl Attachable {
+impl NetworkEligibility {
     /// Checks every network that a service of the cluster is on, and those of the closed list.
-    pub fn of(world: &World<'_>, services: &[Published<'_>]) -> Self {
-        let surroundings = Surroundings::of(world);
-        let needs = Needs::of(world.cluster, world.proxies.service(), world.snapshot);
+    pub fn of(world: &TranslationContext<'_>, services: &[PublishedService<'_>]) -> Self {
+        let surroundings = ReservedRanges::of(world);
+        let needs = AddressNeeds::of(world.cluster, world.proxies.service(), world.snapshot);
         let mut wanted = wanted(world, services);
         wanted.sort_by_key(|network| network_safety::seniority(world, network));
         let mut faults = BTreeMap::new();
         let mut kept: Vec<&Network> = Vec::new();
         for network in wanted {
-            let own = network_safety::fault(world, &surroundings, network).map(Fault::Unsuitable);
+            let own = network_safety::fault(world, &surroundings, network).map(NetworkFault::Unsuitable);
             let fault = own.or_else(|| full(world, network, &needs)).or_else(|| beside(world, &kept, network));
             match fault {
                 Some(fault) => {
@@ -78,7 +78,7 @@ impl Attachable {
     }
 
     /// Why the network is left out; `None` if it is not.
-    pub fn fault(&self, network: &NetworkId) -> Option<&Fault> {
+    pub fn fault(&self, network: &NetworkId) -> Option<&NetworkFault> {
         self.faults.get(network)
     }
 
@@ -89,7 +89,7 @@ impl Attachable {
 }
 
 /// Every network that could be attached for a service, without duplicates.
-fn wanted<'a>(world: &World<'a>, services: &[Published<'_>]) -> Vec<&'a Network> {
+fn wanted<'a>(world: &TranslationContext<'a>, services: &[PublishedService<'_>]) -> Vec<&'a Network> {
     let published = services.iter().flat_map(|published| &published.service.networks);
     let refused = refused(world, services).flat_map(|service| &service.networks).filter(|id| world.proxies.declare(id));
     let listed = world.closed_list.iter().flatten();
@@ -99,7 +99,7 @@ fn wanted<'a>(world: &World<'a>, services: &[Published<'_>]) -> Vec<&'a Network>
 }
 
 /// The services with labels for this cluster that cannot be published as they are.
-pub fn refused<'a>(world: &World<'a>, services: &[Published<'_>]) -> impl Iterator<Item = &'a Service> {
+pub fn refused<'a>(world: &TranslationContext<'a>, services: &[PublishedService<'_>]) -> impl Iterator<Item = &'a Service> {
     let published: BTreeSet<_> = services.iter().map(|published| published.service.id.clone()).collect();
     let cluster = world.cluster;
     let claimed = world.snapshot.services.values().filter(move |service| published_service::is_claimed_by(cluster, service));
@@ -108,17 +108,17 @@ pub fn refused<'a>(world: &World<'a>, services: &[Published<'_>]) -> impl Iterat
 }
 
 /// An attached network is not dropped for being full: the proxies' addresses are among those that are taken.
-fn full(world: &World<'_>, network: &Network, needs: &Needs<'_>) -> Option<Fault> {
+fn full(world: &TranslationContext<'_>, network: &Network, needs: &AddressNeeds<'_>) -> Option<NetworkFault> {
     if world.proxies.declare(&network.id) {
         return None;
     }
-    let nobody = address_capacity::Usage::default();
+    let nobody = address_capacity::NetworkUsage::default();
     let usage = world.usage.get(&network.id).unwrap_or(&nobody);
-    address_capacity::shortage(network, usage, needs, world.snapshot).map(Fault::Full)
+    address_capacity::shortage(network, usage, needs, world.snapshot).map(NetworkFault::Full)
 }
 
 /// Two networks with overlapping addresses would receive each other's packets. First come, first served.
-fn beside(world: &World<'_>, kept: &[&Network], network: &Network) -> Option<Fault> {
+fn beside(world: &TranslationContext<'_>, kept: &[&Network], network: &Network) -> Option<NetworkFault> {
     let subnets = network_safety::subnets(world, network);
     let common = |other: &&&Network| {
         let others = network_safety::subnets(world, other);
@@ -127,39 +127,45 @@ fn beside(world: &World<'_>, kept: &[&Network], network: &Network) -> Option<Fau
     let other = kept.iter().find(common)?;
     let why = if world.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
     let words = format!("its addresses overlap with those of the network {}, {why}", other.name);
-    Some(Fault::Unsuitable(Unsuitable::in_the_way(words)))
+    Some(NetworkFault::Unsuitable(UnsafeNetwork::in_the_way(words)))
 }
 
-fn is_taken_into_use(world: &World<'_>, services: &[Published<'_>], network: &Network) -> bool {
+fn is_taken_into_use(world: &TranslationContext<'_>, services: &[PublishedService<'_>], network: &Network) -> bool {
     let listed = world.closed_list.as_ref().is_some_and(|list| list.contains(&network.id));
     let on_it = || services.iter().filter(|published| published.service.networks.contains(&network.id));
     listed || world.proxies.declare(&network.id) || on_it().any(|published| runs_on(world, published, &network.id))
 }
 
 /// Whether a task of the service runs with an address on the network.
-pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId) -> bool {
+pub fn runs_on(world: &TranslationContext<'_>, published: &PublishedService<'_>, network: &NetworkId) -> bool {
     let has = |task: &&crate::swarm::Task| task.state == TaskState::Running && task.addresses.iter().any(|(id, _)| id == network);
     world.tasks_of(&published.service.id).iter().any(has)
 }
 
 /// Findings for the administrator: networks of the closed list that are left out.
-pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
+pub fn findings_of_cluster(world: &TranslationContext<'_>) -> Vec<Finding> {
     let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
     listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?))).collect()
 }
 
-fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding {
+fn not_attached(world: &TranslationContext<'_>, network: &Network, fault: &NetworkFault) -> Finding {
     let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
     let remedy = match fault {
-        Fault::Unsuitable(_) => "Recreate it with its own subnet in private address space, or remove it from the list.",
-        Fault::Full(_) => "Recreate it with a larger subnet, or remove it from the list.",
+        NetworkFault::Unsuitable(_) => "Recreate it with its own subnet in private address space, or remove it from the list.",
+        NetworkFault::Full(_) => "Recreate it with a larger subnet, or remove it from the list.",
     };
     let subject = Subject::Cluster(world.cluster.name.to_string());
     Finding::new(fault.code(), subject, message).with_remedy(remedy).at("spec.networks", &network.name)
 }
 
 /// A finding for the author of labels about a network that is left out. It quotes the label if that names the network.
-pub fn finding_of_service(published: &Published<'_>, network: &Network, fault: &Fault, severity: Severity, instead: &str) -> Finding {
+pub fn finding_of_service(
+    published: &PublishedService<'_>,
+    network: &Network,
+    fault: &NetworkFault,
+    severity: Severity,
+    instead: &str,
+) -> Finding {
     let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.words());
     let finding = Finding::new(fault.code(), published.subject(), message).with_severity(severity).with_remedy(fault.remedy());
     match published.labels.network.as_deref() {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::SignedDuration;
 
-use super::World;
+use super::TranslationContext;
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::networks::NetworkRules;
 use crate::swarm::{GATEWAY_BRIDGE, Network, Snapshot};
@@ -30,16 +30,16 @@ const PRIVATE_V6: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfc00, 
 
 /// Addresses that no attached network may contain, each with a description.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub struct ReservedRanges {
     /// No network may overlap these.
     taken: Vec<(IpNet, String)>,
     /// No network may contain one of these as a whole, unless the administrator says that it does.
     enclosed: Vec<(IpNet, String)>,
 }
 
-impl Surroundings {
+impl ReservedRanges {
     /// Nodes, the gateway bridge, the networks that are never for applications, and the administrator's reserved ranges.
-    pub fn of(world: &World<'_>) -> Self {
+    pub fn of(world: &TranslationContext<'_>) -> Self {
         let (snapshot, rules) = (world.snapshot, &world.cluster.networks);
         let ours = snapshot.networks.values().filter(|network| network.routing_mesh || world.is_control(network));
         let ours = ours.flat_map(|network| network.subnets.iter().map(|subnet| (subnet.net, format!("the network {}", network.name))));
@@ -69,7 +69,7 @@ impl Surroundings {
 /// The peers that the proxies answer or send logs to, as far as the settings name them. A trusted range that is wider than
 /// a network says nothing about the network: `10.0.0.0/8` contains most overlays, and only the administrator knows where in
 /// it the load balancers are (`reserved`).
-fn correspondents<'a>(world: &World<'a>) -> impl Iterator<Item = (IpNet, String)> + use<'a> {
+fn correspondents<'a>(world: &TranslationContext<'a>) -> impl Iterator<Item = (IpNet, String)> + use<'a> {
     let settings = &world.cluster.settings;
     let trusted = settings.client_address.iter().flat_map(|client| &client.trusted);
     let balancers = trusted.map(|range| (range.net(), "a load balancer in settings.clientAddress.trusted".to_owned()));
@@ -109,7 +109,7 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 
 /// Why the proxies must not be attached to a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsuitable {
+pub struct UnsafeNetwork {
     /// What is wrong, as text that follows the network's name.
     pub words: String,
     /// The remedy.
@@ -126,7 +126,7 @@ const PRIVATE: &str = "Attach the service to an overlay network with its own sub
 const NOT_INTERNAL: &str = "Also attach the service to an overlay network that is not internal, or have an administrator publish the \
                             proxies through the routing mesh (spec.proxy.publish.mode: ingress).";
 
-impl Unsuitable {
+impl UnsafeNetwork {
     /// Addresses that are in use elsewhere.
     pub fn in_the_way(words: String) -> Self {
         Self { words, remedy: OTHER_ADDRESSES }
@@ -134,15 +134,15 @@ impl Unsuitable {
 }
 
 /// Adds the remedy to a problem.
-fn with(remedy: &'static str) -> impl Fn(String) -> Unsuitable {
-    move |words| Unsuitable { words, remedy }
+fn with(remedy: &'static str) -> impl Fn(String) -> UnsafeNetwork {
+    move |words| UnsafeNetwork { words, remedy }
 }
 
 /// Why the proxies must not be attached to the network, regardless of other networks; `None` if they may be.
-pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) -> Option<Unsuitable> {
+pub fn fault(world: &TranslationContext<'_>, surroundings: &ReservedRanges, network: &Network) -> Option<UnsafeNetwork> {
     // Docker does not name the driver either until the network has its addresses.
     if network.driver.is_empty() && subnets(world, network).is_empty() {
-        return without_addresses(world.snapshot, network).map(Unsuitable::in_the_way);
+        return without_addresses(world.snapshot, network).map(UnsafeNetwork::in_the_way);
     }
     if network.driver != "overlay" {
         return Some(with(ANOTHER_KIND)(no_overlay(network)));
@@ -152,18 +152,18 @@ pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) 
     }
     let subnets = subnets(world, network);
     if subnets.is_empty() {
-        return without_addresses(world.snapshot, network).map(Unsuitable::in_the_way);
+        return without_addresses(world.snapshot, network).map(UnsafeNetwork::in_the_way);
     }
     let unnamed = || (!world.cluster.networks.list(&network.name)).then(|| surroundings.enclosed_by(&subnets)).flatten();
     let public = || public(&world.cluster.networks, network, &subnets);
-    let overlaps = surroundings.overlapped_by(&subnets).map(Unsuitable::in_the_way);
+    let overlaps = surroundings.overlapped_by(&subnets).map(UnsafeNetwork::in_the_way);
     let open = overlaps.or_else(|| unnamed().map(with(OTHER_OR_LISTED))).or_else(|| public().map(with(PRIVATE)));
     open.or_else(|| without_way_out(world, network).map(with(NOT_INTERNAL)))
 }
 
 /// Ports on a node are bound only where the container has a way out, which any network that is not internal provides. Our
 /// own network is attached besides all others; without it only the networks of a closed list are certain to exist.
-fn without_way_out(world: &World<'_>, network: &Network) -> Option<String> {
+fn without_way_out(world: &TranslationContext<'_>, network: &Network) -> Option<String> {
     let leads_out = |id: &NetworkId| world.network(id).is_some_and(|network| !network.internal && network.driver == "overlay");
     let ours = || world.control.iter().any(|id| world.proxies.declare(id) && leads_out(id));
     let listed = || world.closed_list.iter().flatten().any(leads_out);
@@ -204,7 +204,7 @@ fn is_private(net: &IpNet) -> bool {
 
 /// The subnets of a network. If the snapshot does not contain them, those of the addresses that tasks and services have on
 /// it.
-pub fn subnets(world: &World<'_>, network: &Network) -> Vec<IpNet> {
+pub fn subnets(world: &TranslationContext<'_>, network: &Network) -> Vec<IpNet> {
     if !network.subnets.is_empty() {
         return network.subnets.iter().map(|subnet| subnet.net).collect();
     }
@@ -212,6 +212,6 @@ pub fn subnets(world: &World<'_>, network: &Network) -> Vec<IpNet> {
 }
 
 /// Which of two overlapping networks is kept: an attached one, otherwise the older one.
-pub fn seniority<'a>(world: &World<'_>, network: &'a Network) -> (bool, jiff::Timestamp, &'a NetworkId) {
+pub fn seniority<'a>(world: &TranslationContext<'_>, network: &'a Network) -> (bool, jiff::Timestamp, &'a NetworkId) {
     (!world.proxies.declare(&network.id), network.created_at, &network.id)
 }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use super::World;
+use super::TranslationContext;
 use super::network_eligibility::finding_of_service;
 use super::node_ports::{self, asks_for_bridge, asks_for_host};
-use super::published_service::{Published, label_key, stack_of};
+use super::published_service::{PublishedService, label_key, stack_of};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::protocol::container_contract::{CONTROL_NETWORK, LABEL_OWNER};
@@ -23,7 +23,7 @@ pub fn closed_list(cluster: &Cluster, snapshot: &Snapshot) -> Option<BTreeSet<Ne
 }
 
 /// Whether traffic to applications may use the network at all.
-pub fn is_usable(world: &World<'_>, id: &NetworkId) -> bool {
+pub fn is_usable(world: &TranslationContext<'_>, id: &NetworkId) -> bool {
     let fits = |network| world.is_application_network(network) && world.attachable.fault(id).is_none();
     world.network(id).is_some_and(fits) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
 }
@@ -45,7 +45,7 @@ pub fn is_predefined(network: &Network) -> bool {
 
 /// How the proxies reach a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum Reachability {
     /// Over this network.
     Network(NetworkId),
     /// At ports that its tasks publish on their nodes.
@@ -54,7 +54,7 @@ pub enum Way {
     Nowhere,
 }
 
-impl Way {
+impl Reachability {
     /// The network, if the service is reached over one.
     pub fn network(&self) -> Option<&NetworkId> {
         if let Self::Network(id) = self { Some(id) } else { None }
@@ -64,7 +64,7 @@ impl Way {
 /// Chooses the way to a service. Adds a finding if there is none, or if it differs from the label. A service uses ports of
 /// nodes if it has no usable network or if its label says so. Docker lets a service on the host network have no other
 /// network, so there a label that names another one changes nothing.
-pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Way {
+pub fn choose(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Reachability {
     let attached = attached_networks(world, published.service);
     let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
     let label = published.labels.network.as_deref();
@@ -73,9 +73,9 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
     let on_host = named.is_none() && !(is_bridged && asks_for_bridge(label)) && node_ports::are_on_host_network(world, published);
     let network = named.or_else(|| first_choice(world, &usable)).filter(|_| !(is_bridged && asks_for_bridge(label)));
     let way = match network {
-        Some(network) => Way::Network(network.id.clone()),
-        None if on_host || is_bridged => Way::Nodes,
-        None => Way::Nowhere,
+        Some(network) => Reachability::Network(network.id.clone()),
+        None if on_host || is_bridged => Reachability::Nodes,
+        None => Reachability::Nowhere,
     };
     Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.report(&way, findings);
     way
@@ -83,8 +83,8 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
 
 /// What was chosen from what, for the findings.
 struct Choice<'a> {
-    world: &'a World<'a>,
-    published: &'a Published<'a>,
+    world: &'a TranslationContext<'a>,
+    published: &'a PublishedService<'a>,
     attached: &'a [&'a Network],
     usable: &'a [&'a Network],
     /// The usable network that the label names.
@@ -96,27 +96,27 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    fn report(&self, way: &Way, findings: &mut Vec<Finding>) {
+    fn report(&self, way: &Reachability, findings: &mut Vec<Finding>) {
         let label = self.published.labels.network.as_deref();
         let left_out = self.left_out(way);
         let has_left_out = !left_out.is_empty();
         findings.extend(left_out);
         match (way, label) {
-            (Way::Nowhere, _) if !has_left_out || self.has_unlisted() => {
+            (Reachability::Nowhere, _) if !has_left_out || self.has_unlisted() => {
                 findings.push(unreachable(self.world, self.published, self.attached));
             }
-            (Way::Nodes, Some(label)) if self.on_host && self.concerns_host_network(label) => {
+            (Reachability::Nodes, Some(label)) if self.on_host && self.concerns_host_network(label) => {
                 findings.extend(on_host(self.published, label));
             }
-            (Way::Network(_), Some(_)) if asks_for_bridge(label) => {
+            (Reachability::Network(_), Some(_)) if asks_for_bridge(label) => {
                 findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
             }
-            (Way::Network(_) | Way::Nodes, Some(name))
+            (Reachability::Network(_) | Reachability::Nodes, Some(name))
                 if (self.on_host || !asks_for_bridge(label)) && self.named.is_none() && !has_left_out =>
             {
                 findings.push(not_found(self.published, name, self.attached, &self.instead(way)));
             }
-            (Way::Network(_), None) => findings.extend(self.ambiguous()),
+            (Reachability::Network(_), None) => findings.extend(self.ambiguous()),
             _ => {}
         }
     }
@@ -128,24 +128,24 @@ impl Choice<'_> {
     }
 
     /// The networks that would be possible without their faults: the one that the label names, otherwise all of them.
-    fn left_out(&self, way: &Way) -> Vec<Finding> {
+    fn left_out(&self, way: &Reachability) -> Vec<Finding> {
         let (world, published) = (self.world, self.published);
         let label = published.labels.network.as_deref();
-        if self.named.is_some() || (asks_for_bridge(label) && *way != Way::Nowhere) {
+        if self.named.is_some() || (asks_for_bridge(label) && *way != Reachability::Nowhere) {
             return Vec::new();
         }
-        let severity = if *way == Way::Nowhere { Severity::Error } else { Severity::Warning };
+        let severity = if *way == Reachability::Nowhere { Severity::Error } else { Severity::Warning };
         let meant = label.and_then(|label| labelled(published.service, label, self.attached));
         let is_meant = |network: &Network| meant.is_some_and(|meant| meant.id == network.id);
-        let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Way::Nowhere || is_meant(network));
+        let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Reachability::Nowhere || is_meant(network));
         let faulty = concerned.filter_map(|network| Some((*network, world.attachable.fault(&network.id)?)));
         faulty.map(|(network, fault)| finding_of_service(published, network, fault, severity, &self.instead(way))).collect()
     }
 
     /// What is used instead of what was asked for.
-    fn instead(&self, way: &Way) -> String {
+    fn instead(&self, way: &Reachability) -> String {
         match (way, self.network) {
-            (Way::Nodes, _) => "its ports on the nodes are used".to_owned(),
+            (Reachability::Nodes, _) => "its ports on the nodes are used".to_owned(),
             (_, Some(network)) => format!("the network {} is used", network.name),
             (_, None) => "its hosts answer 503".to_owned(),
         }
@@ -164,7 +164,7 @@ impl Choice<'_> {
 }
 
 /// For a service that cannot be reached: why the first of its networks is left out.
-pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
+pub fn hindrance(world: &TranslationContext<'_>, service: &Service) -> Option<String> {
     let attached = attached_networks(world, service);
     attached
         .iter()
@@ -172,7 +172,7 @@ pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
 }
 
 /// The networks of a service that applications use; very old services refer to them by name instead of by id.
-fn attached_networks<'a>(world: &World<'a>, service: &Service) -> Vec<&'a Network> {
+fn attached_networks<'a>(world: &TranslationContext<'a>, service: &Service) -> Vec<&'a Network> {
     let mut found: Vec<_> =
         service.networks.iter().filter_map(|id| world.network_named(id)).filter(|network| world.is_application_network(network)).collect();
     found.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
@@ -189,7 +189,7 @@ fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Optio
 
 /// The administrator's most preferred network, otherwise one that the proxies already have, otherwise the first by name:
 /// the same in every pass, and no needless replacement.
-fn first_choice<'a>(world: &World<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
+fn first_choice<'a>(world: &TranslationContext<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
     let place = |network: &Network| world.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
     usable.iter().copied().min_by_key(|network| (place(network), !world.proxies.declare(&network.id)))
 }
@@ -198,7 +198,7 @@ fn names(networks: &[&Network]) -> String {
     networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Network]) -> Finding {
+fn unreachable(world: &TranslationContext<'_>, published: &PublishedService<'_>, attached: &[&Network]) -> Finding {
     if world.closed_list.is_some() && !attached.is_empty() {
         let message = format!(
             "the service is attached only to the networks {}, none of which is in the cluster's closed list; its hosts answer 503",
@@ -220,7 +220,7 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
     Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy)
 }
 
-fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
+fn not_found(published: &PublishedService<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
     let has = if attached.is_empty() { "none".to_owned() } else { names(attached) };
     if labelled(published.service, label, attached).is_some() {
         let message = format!("the network is not in the cluster's closed list (spec.networks.only); {instead}");
@@ -240,7 +240,7 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
 
 /// A service on the host network names another one in its label. No other network can be attached to it, so the usual
 /// advice would not help.
-fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
+fn on_host(published: &PublishedService<'_>, label: &str) -> Option<Finding> {
     let message = "the service is on the host network and has no other; the addresses of its nodes and the port of its label are used";
     let remedy = "Remove the label, or set it to host.";
     let finding = Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy);
@@ -254,7 +254,7 @@ fn suggestion<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
     names().find(|name| name.strip_suffix(label).is_some_and(|stack| stack.ends_with('_'))).or_else(|| nearest(label, names()))
 }
 
-fn ambiguous(published: &Published<'_>, usable: &[&Network], used: &Network) -> Finding {
+fn ambiguous(published: &PublishedService<'_>, usable: &[&Network], used: &Network) -> Finding {
     let message = format!("the service has several networks ({}) and no setting chooses one; {} is used", names(usable), used.name);
     Finding::new(FindingCode::AmbiguousNetwork, published.subject(), message)
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
-use super::published_service::{Published, label_key};
+use super::TranslationContext;
+use super::published_service::{PublishedService, label_key};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::Endpoint;
 use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};
@@ -29,19 +29,19 @@ pub fn asks_for_host(label: Option<&str>) -> bool {
 
 /// Whether the service's tasks use the host network. Only tasks show that, so a service without tasks and on an unlisted
 /// network may use it.
-pub fn are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
+pub fn are_on_host_network(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
     let unlisted = || published.service.networks.iter().any(|id| world.network_named(id).is_none());
     tasks_are_on_host_network(world, published) || (world.tasks_of(&published.service.id).is_empty() && unlisted())
 }
 
 /// Whether a task of the service is known to be on the host network.
-pub fn tasks_are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
+pub fn tasks_are_on_host_network(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
     world.tasks_of(&published.service.id).iter().any(|task| task.on_host_network)
 }
 
 /// Ports of nodes and their owners: a task on the host network cannot have these, although its service's label says so.
 #[derive(Debug, Default)]
-pub struct Taken<'a> {
+pub struct TakenPorts<'a> {
     /// Published through the routing mesh: on every node.
     everywhere: BTreeMap<u16, BTreeSet<&'a ServiceId>>,
     /// Bound by tasks in host mode.
@@ -50,9 +50,9 @@ pub struct Taken<'a> {
     by_label: BTreeMap<(&'a NodeId, u16), &'a ServiceId>,
 }
 
-impl<'a> Taken<'a> {
+impl<'a> TakenPorts<'a> {
     /// Searches the Swarm, if any task is on the host network at all. `services` is ordered by age.
-    pub fn of(snapshot: &'a Snapshot, services: &[Published<'a>]) -> Self {
+    pub fn of(snapshot: &'a Snapshot, services: &[PublishedService<'a>]) -> Self {
         let mut taken = Self::default();
         if !snapshot.tasks.values().any(|task| task.on_host_network) {
             return taken;
@@ -88,7 +88,7 @@ impl<'a> Taken<'a> {
 }
 
 /// Whether the service publishes the port of its label in host mode.
-pub fn are_published(published: &Published<'_>) -> bool {
+pub fn are_published(published: &PublishedService<'_>) -> bool {
     published.service.ports.iter().any(|port| fits(port, published.labels.port))
 }
 
@@ -98,15 +98,15 @@ fn fits(port: &PublishedPort, target: Port) -> bool {
 
 /// The published ports of one service's tasks.
 pub struct NodePorts<'a> {
-    world: &'a World<'a>,
-    published: &'a Published<'a>,
+    world: &'a TranslationContext<'a>,
+    published: &'a PublishedService<'a>,
     /// Fixed ports of the service that no other service publishes.
     own: BTreeSet<u16>,
 }
 
 impl<'a> NodePorts<'a> {
     /// Those of a service.
-    pub fn of(world: &'a World<'a>, published: &'a Published<'a>) -> Self {
+    pub fn of(world: &'a TranslationContext<'a>, published: &'a PublishedService<'a>) -> Self {
         let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
         let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
         // Most services specify none, and there can be thousands of other services.
@@ -159,7 +159,7 @@ impl<'a> NodePorts<'a> {
 }
 
 /// A finding for a service that must be reached on its nodes and does not publish the port of its label there.
-pub fn none_published(published: &Published<'_>, severity: Severity, instead: &str) -> Finding {
+pub fn none_published(published: &PublishedService<'_>, severity: Severity, instead: &str) -> Finding {
     let target = published.labels.port;
     let others: BTreeSet<_> =
         published.service.ports.iter().filter(|port| port.host_mode).map(|port| (port.target, port.protocol.as_str())).collect();

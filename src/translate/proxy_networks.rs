@@ -9,7 +9,7 @@ use crate::types::{NetworkId, TaskState};
 
 /// The networks of a cluster's proxies.
 #[derive(Debug, Default)]
-pub struct Proxies<'a> {
+pub struct ProxyNetworks<'a> {
     /// Their service.
     service: Option<&'a Service>,
     /// The networks that the proxy service declares.
@@ -25,7 +25,7 @@ struct Present<'a> {
     networks: BTreeSet<&'a NetworkId>,
 }
 
-impl<'a> Proxies<'a> {
+impl<'a> ProxyNetworks<'a> {
     /// Finds the cluster's proxy service; without one nothing is attached and nothing is known.
     pub fn of(cluster: &Cluster, snapshot: &'a Snapshot) -> Self {
         let named = |service: &&Service| service.name == cluster.proxy.workload.service_name.as_str();

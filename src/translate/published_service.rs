@@ -11,7 +11,7 @@ use crate::types::{HostPattern, ServiceName};
 
 /// A service with usable labels.
 #[derive(Debug)]
-pub struct Published<'a> {
+pub struct PublishedService<'a> {
     /// The service.
     pub service: &'a Service,
     /// Its validated name.
@@ -22,7 +22,7 @@ pub struct Published<'a> {
     pub guest_at: BTreeSet<HostPattern>,
 }
 
-impl Published<'_> {
+impl PublishedService<'_> {
     /// The subject of findings about it.
     pub fn subject(&self) -> Subject {
         Subject::Service(self.service.name.clone())

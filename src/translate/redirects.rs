@@ -4,19 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use super::World;
-use super::endpoints::Reach;
+use super::TranslationContext;
+use super::endpoints::ServiceEndpoints;
 use super::published_service::label_key;
-use crate::intent::labels::Redirect as Asked;
+use crate::intent::labels::RedirectLabel as Asked;
 use crate::report::{Finding, FindingCode, Severity};
-use crate::route::{Answer, Backend, Redirect, VirtualHost};
+use crate::route::{Backend, PathAction, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
 
 /// Browsers give up after 20 redirects; no useful chain is longer than this.
 const HOPS_MAX: usize = 10;
 
 /// What a redirected request can reach.
-pub struct Sites<'a> {
+pub struct RedirectTargets<'a> {
     /// The hosts, to which redirects are added.
     pub hosts: &'a mut BTreeMap<HostPattern, VirtualHost>,
     /// The hosts whose TLS is passed through.
@@ -24,8 +24,13 @@ pub struct Sites<'a> {
 }
 
 /// Adds the redirects of services. `reaches` is ordered by age.
-pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, findings: &mut Vec<Finding>) {
-    let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &Reach<'_>>::new();
+pub fn settle(
+    world: &TranslationContext<'_>,
+    reaches: &[ServiceEndpoints<'_>],
+    sites: &mut RedirectTargets<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &ServiceEndpoints<'_>>::new();
     for (member, asked) in all(reaches) {
         let source = &asked.source;
         if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !world.cluster.has_front() {
@@ -51,8 +56,10 @@ pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, f
 }
 
 /// Every requested redirect by age; those on hosts of another team last.
-fn all<'r>(reaches: &'r [Reach<'r>]) -> impl Iterator<Item = (&'r Reach<'r>, &'r Asked)> {
-    let of = |guest: bool| move |(member, asked): &(&Reach<'_>, &Asked)| member.published.guest_at.contains(&asked.source.host) == guest;
+fn all<'r>(reaches: &'r [ServiceEndpoints<'r>]) -> impl Iterator<Item = (&'r ServiceEndpoints<'r>, &'r Asked)> {
+    let of = |guest: bool| {
+        move |(member, asked): &(&ServiceEndpoints<'_>, &Asked)| member.published.guest_at.contains(&asked.source.host) == guest
+    };
     let each = || {
         reaches.iter().flat_map(|member| {
             let labels = &member.published.labels;
@@ -62,7 +69,7 @@ fn all<'r>(reaches: &'r [Reach<'r>]) -> impl Iterator<Item = (&'r Reach<'r>, &'r
     each().filter(of(false)).chain(each().filter(of(true)))
 }
 
-impl Sites<'_> {
+impl RedirectTargets<'_> {
     fn add(&mut self, asked: &Asked) {
         let redirects = &mut self.hosts.entry(asked.source.host.clone()).or_default().redirects;
         if let Err(at) = redirects.binary_search(&redirect(asked)) {
@@ -99,7 +106,7 @@ impl Sites<'_> {
     /// The path of a client that this redirect sends in circles, if it does. Without this redirect there was no circle, so
     /// a new circle passes through it again. A path that only grows passes through it as well, or becomes longer than any
     /// useful chain.
-    fn circle(&self, world: &World<'_>, asked: &Asked) -> Option<Vec<String>> {
+    fn circle(&self, world: &TranslationContext<'_>, asked: &Asked) -> Option<Vec<String>> {
         let own = redirect(asked);
         let mut at = sent(world, &own.target, own.path.as_str())?;
         let mut way = Vec::new();
@@ -108,7 +115,7 @@ impl Sites<'_> {
                 at = self.next(world, &at)?;
             }
             way.push(at.to_string());
-            if matches!(self.place(world, &at), Some(Answer::Redirect(redirect)) if *redirect == own) {
+            if matches!(self.place(world, &at), Some(PathAction::Redirect(redirect)) if *redirect == own) {
                 break;
             }
         }
@@ -116,15 +123,15 @@ impl Sites<'_> {
     }
 
     /// Where a client at this stop is sent next. `None` if it gets an answer or leaves these hosts.
-    fn next(&self, world: &World<'_>, at: &Stop) -> Option<Stop> {
+    fn next(&self, world: &TranslationContext<'_>, at: &Stop) -> Option<Stop> {
         match self.place(world, at)? {
-            Answer::Redirect(redirect) => sent(world, &redirect.target, &at.path),
-            Answer::Https => Some(Stop { scheme: Scheme::Https, ..at.clone() }),
-            Answer::Application(_) | Answer::NoPath | Answer::NoRoute => None,
+            PathAction::Redirect(redirect) => sent(world, &redirect.target, &at.path),
+            PathAction::Https => Some(Stop { scheme: Scheme::Https, ..at.clone() }),
+            PathAction::Application(_) | PathAction::NoPath | PathAction::NoRoute => None,
         }
     }
 
-    fn place(&self, world: &World<'_>, at: &Stop) -> Option<Answer<'_>> {
+    fn place(&self, world: &TranslationContext<'_>, at: &Stop) -> Option<PathAction<'_>> {
         let known = |pattern: &HostPattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern);
         let pattern = HostPattern::fitting(&at.host).find(known)?;
         let asked = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || world.cluster.has_front();
@@ -148,7 +155,7 @@ impl std::fmt::Display for Stop {
 }
 
 /// Where a redirect sends a request for this path. `None` for another port, about which nothing is known here.
-fn sent(world: &World<'_>, target: &SiteUrl, path: &str) -> Option<Stop> {
+fn sent(world: &TranslationContext<'_>, target: &SiteUrl, path: &str) -> Option<Stop> {
     let publish = &world.cluster.proxy.publish;
     let published = if target.scheme == Scheme::Http { Some(publish.http.published) } else { publish.https.map(|https| https.published) };
     let before = if target.path.is_root() { "" } else { target.path.as_str() };
@@ -160,12 +167,12 @@ fn redirect(asked: &Asked) -> Redirect {
     Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }
 }
 
-fn finding_at(code: FindingCode, member: &Reach<'_>, asked: &Asked, message: &str) -> Finding {
+fn finding_at(code: FindingCode, member: &ServiceEndpoints<'_>, asked: &Asked, message: &str) -> Finding {
     let finding = Finding::new(code, member.published.subject(), message);
     finding.at(label_key("redirects"), &format!("{},{}", asked.source, asked.target))
 }
 
-fn circle(member: &Reach<'_>, asked: &Asked, way: &[String]) -> Finding {
+fn circle(member: &ServiceEndpoints<'_>, asked: &Asked, way: &[String]) -> Finding {
     const SHOWN: usize = 3;
     let more = if way.len() > SHOWN { ", …" } else { "" };
     let shown: Vec<&str> = way.iter().take(SHOWN).map(String::as_str).collect();
@@ -173,13 +180,13 @@ fn circle(member: &Reach<'_>, asked: &Asked, way: &[String]) -> Finding {
     finding_at(FindingCode::RedirectLoop, member, asked, &message)
 }
 
-fn conflict(oldest: &Reach<'_>, member: &Reach<'_>, asked: &Asked) -> Finding {
+fn conflict(oldest: &ServiceEndpoints<'_>, member: &ServiceEndpoints<'_>, asked: &Asked) -> Finding {
     let message =
         format!("service {} already redirects {} to another target, so its redirect is used", oldest.published.service.name, asked.source);
     finding_at(FindingCode::ConflictingSetting, member, asked, &message).with_remedy("Redirect each source to one target only.")
 }
 
-fn never_asked(member: &Reach<'_>, asked: &Asked) -> Finding {
+fn never_asked(member: &ServiceEndpoints<'_>, asked: &Asked) -> Finding {
     let message = format!(
         "TLS of {} is not terminated here, so requests for {} never arrive; the redirect is ignored",
         asked.source.host, asked.source
@@ -188,7 +195,7 @@ fn never_asked(member: &Reach<'_>, asked: &Asked) -> Finding {
     finding_at(FindingCode::LabelWithoutEffect, member, asked, &message).with_remedy(remedy)
 }
 
-fn target_without_tls(member: &Reach<'_>, asked: &Asked) -> Finding {
+fn target_without_tls(member: &ServiceEndpoints<'_>, asked: &Asked) -> Finding {
     let message = format!("{} is not published over TLS: clients are redirected to where nothing answers", asked.target.host);
     let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) for that host, unless a load balancer in front of the proxies terminates \
                   its TLS.";

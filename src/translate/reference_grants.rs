@@ -34,12 +34,12 @@ type Group<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// The owner of a service or object, as far as its labels show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Belonging<'a> {
+struct OwnerLabels<'a> {
     access: Option<&'a str>,
     stack: Option<&'a str>,
 }
 
-impl<'a> Belonging<'a> {
+impl<'a> OwnerLabels<'a> {
     fn of(labels: &'a Labels) -> Self {
         Self { access: text(labels, LABEL_ACCESS), stack: stack_in(labels) }
     }
@@ -57,15 +57,15 @@ pub fn text<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
 
 /// The service that names an object.
 #[derive(Debug, Clone, Copy)]
-pub struct User<'a> {
+pub struct ReferencingService<'a> {
     name: &'a str,
-    belonging: Belonging<'a>,
+    belonging: OwnerLabels<'a>,
 }
 
-impl<'a> User<'a> {
+impl<'a> ReferencingService<'a> {
     /// From a service.
     pub fn of(service: &'a Service) -> Self {
-        Self { name: &service.name, belonging: Belonging::of(&service.labels) }
+        Self { name: &service.name, belonging: OwnerLabels::of(&service.labels) }
     }
 
     /// Its access label.
@@ -111,7 +111,7 @@ impl<'a> UseBy<'a> {
 
 /// A secret or config, with the input of grant decisions.
 #[derive(Debug)]
-pub struct Object<'a> {
+pub struct SwarmObject<'a> {
     /// Secret or config.
     pub kind: MaterialKind,
     /// Its full name.
@@ -122,13 +122,13 @@ pub struct Object<'a> {
     pub unreadable: Vec<&'a str>,
     /// A label that is probably a typo of [`LABEL_USE_BY`], if that is absent; it grants nothing.
     pub misspelt: Option<&'a str>,
-    belonging: Belonging<'a>,
+    belonging: OwnerLabels<'a>,
     ours: bool,
     use_by: BTreeSet<UseBy<'a>>,
     created_at: Timestamp,
 }
 
-impl<'a> Object<'a> {
+impl<'a> SwarmObject<'a> {
     fn new(kind: MaterialKind, name: &'a str, id: &'a str, labels: &'a Labels, created_at: Timestamp) -> Self {
         let (mut use_by, mut unreadable) = (BTreeSet::new(), Vec::new());
         let entries = text(labels, LABEL_USE_BY).into_iter().flat_map(|value| value.split(','));
@@ -142,7 +142,7 @@ impl<'a> Object<'a> {
         let is_absent = !labels.contains_key(LABEL_USE_BY);
         let is_typo = |key: &&str| nearest(key, std::iter::once(LABEL_USE_BY)).is_some();
         let misspelt = labels.keys().map(String::as_str).find(is_typo).filter(|_| is_absent);
-        Self { kind, name, id, unreadable, misspelt, belonging: Belonging::of(labels), ours, use_by, created_at }
+        Self { kind, name, id, unreadable, misspelt, belonging: OwnerLabels::of(labels), ours, use_by, created_at }
     }
 
     /// Whether it has valid entries that list its users.
@@ -152,14 +152,14 @@ impl<'a> Object<'a> {
 
     /// Whether its label allows this service to use it. Anyone who may create stacks and services can choose their names,
     /// so names apply only if no access label separates the two.
-    fn allows(&self, user: &User<'_>) -> bool {
+    fn allows(&self, user: &ReferencingService<'_>) -> bool {
         let lists = |who: UseBy<'_>| self.use_by.contains(&who);
         let named = || lists(UseBy::Service(user.name)) || user.stack().is_some_and(|stack| lists(UseBy::Stack(stack)));
         lists(UseBy::Anyone) || user.access().is_some_and(|access| lists(UseBy::Access(access))) || (!self.is_apart(user) && named())
     }
 
     /// Whether access control separates the two.
-    fn is_apart(&self, user: &User<'_>) -> bool {
+    fn is_apart(&self, user: &ReferencingService<'_>) -> bool {
         self.belonging.access != user.access()
     }
 }
@@ -167,7 +167,7 @@ impl<'a> Object<'a> {
 /// How near an object is to a service that may use it. The nearest one wins, so no other team can put its own object in its
 /// place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grant {
+pub enum GrantReason {
     /// It belongs to the service's own stack.
     OwnStack,
     /// It has the same access label, or both have neither access label nor stack.
@@ -178,7 +178,7 @@ pub enum Grant {
 
 /// Why a service may not use an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal<'a> {
+pub enum GrantDenied<'a> {
     /// It is one of Swarmgate's own objects, which are not available to any service.
     Ours,
     /// They have different access labels: the author of the service may not even know that the object exists.
@@ -193,31 +193,31 @@ pub enum Refusal<'a> {
 }
 
 /// Whether a service may use an object.
-pub fn grant<'a>(rules: &MaterialRules, user: &User<'a>, object: &Object<'a>) -> Result<Grant, Refusal<'a>> {
+pub fn grant<'a>(rules: &MaterialRules, user: &ReferencingService<'a>, object: &SwarmObject<'a>) -> Result<GrantReason, GrantDenied<'a>> {
     let (apart, its) = (object.is_apart(user), object.belonging);
     if object.ours {
-        Err(Refusal::Ours)
+        Err(GrantDenied::Ours)
     } else if !apart && its.stack.is_some() && its.stack == user.stack() {
-        Ok(Grant::OwnStack)
+        Ok(GrantReason::OwnStack)
     } else if !apart && (its.access.is_some() || its.stack == user.stack()) {
-        Ok(Grant::Own)
+        Ok(GrantReason::Own)
     } else if object.allows(user) || is_opened(rules, user, object) {
-        Ok(Grant::Opened)
+        Ok(GrantReason::Opened)
     } else if apart {
-        Err(Refusal::Apart)
+        Err(GrantDenied::Apart)
     } else {
-        Err(Refusal::OtherStack { service: user.stack(), object: its.stack })
+        Err(GrantDenied::OtherStack { service: user.stack(), object: its.stack })
     }
 }
 
-fn is_opened(rules: &MaterialRules, user: &User<'_>, object: &Object<'_>) -> bool {
+fn is_opened(rules: &MaterialRules, user: &ReferencingService<'_>, object: &SwarmObject<'_>) -> bool {
     match rules {
         MaterialRules::Anyone => true,
         MaterialRules::Rules(rules) => rules.iter().any(|rule| rule.name.fits(object.name) && is_for(rule, user)),
     }
 }
 
-fn is_for(rule: &MaterialRule, user: &User<'_>) -> bool {
+fn is_for(rule: &MaterialRule, user: &ReferencingService<'_>) -> bool {
     let fits = |patterns: &Option<Vec<ServiceGlob>>, name: Option<&str>| {
         patterns.as_ref().is_none_or(|patterns| name.is_some_and(|name| patterns.iter().any(|pattern| pattern.fits(name))))
     };
@@ -229,17 +229,17 @@ fn is_for(rule: &MaterialRule, user: &User<'_>) -> bool {
 
 /// An object that a service names and may not use, and that its author may know about.
 #[derive(Debug)]
-pub struct Refused<'w, 'a> {
+pub struct DeniedReference<'w, 'a> {
     /// The object.
-    pub object: &'w Object<'a>,
+    pub object: &'w SwarmObject<'a>,
     /// The reason.
-    pub why: Refusal<'a>,
+    pub why: GrantDenied<'a>,
 }
 
 /// All secrets and configs of a snapshot.
 #[derive(Debug)]
-pub struct Objects<'a> {
-    by_name: BTreeMap<&'a str, Vec<Object<'a>>>,
+pub struct SwarmObjects<'a> {
+    by_name: BTreeMap<&'a str, Vec<SwarmObject<'a>>>,
     /// The names of objects by owner, and of those with valid `use-by` entries: the candidates for typos.
     by_group: BTreeMap<Group<'a>, BTreeSet<&'a str>>,
     opened: BTreeSet<&'a str>,
@@ -247,11 +247,11 @@ pub struct Objects<'a> {
     pub are_kept_apart: bool,
 }
 
-impl<'a> Objects<'a> {
+impl<'a> SwarmObjects<'a> {
     /// The objects of a snapshot.
     pub fn of(snapshot: &'a Snapshot) -> Self {
-        let secrets = snapshot.secrets.values().map(|s| Object::new(MaterialKind::Secret, &s.name, &s.id.0, &s.labels, s.created_at));
-        let configs = snapshot.configs.values().map(|c| Object::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
+        let secrets = snapshot.secrets.values().map(|s| SwarmObject::new(MaterialKind::Secret, &s.name, &s.id.0, &s.labels, s.created_at));
+        let configs = snapshot.configs.values().map(|c| SwarmObject::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
         let mut objects = Self { by_name: BTreeMap::new(), by_group: BTreeMap::new(), opened: BTreeSet::new(), are_kept_apart: false };
         for object in secrets.chain(configs) {
             objects.are_kept_apart |= object.belonging.access.is_some();
@@ -266,7 +266,7 @@ impl<'a> Objects<'a> {
 
     /// The name of the object that a label probably means, if the service may use it: one that ends in the given name (as
     /// in another stack's file), or a similar one. Never reveals an object that is not granted to the service.
-    pub fn suggestion(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
+    pub fn suggestion(&self, rules: &MaterialRules, user: &ReferencingService<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
         let granted = |candidate: &str| self.granted(rules, user, candidate, kinds);
         let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
         let is_near = |(spelt, _): &(&str, &str)| spelt.len().abs_diff(name.len()) <= NEAR_BYTES;
@@ -280,14 +280,14 @@ impl<'a> Objects<'a> {
         // The short name from the stack file applies only to objects of the service's own stack.
         let full = candidates.iter().map(|full| (*full, *full)).filter(is_near).filter(|(_, full)| granted(full).is_some());
         let short = candidates.iter().filter_map(|full| Some((user.in_stack_file(full)?, *full))).filter(is_near);
-        let own_short = short.filter(|(_, full)| granted(full) == Some(Grant::OwnStack));
+        let own_short = short.filter(|(_, full)| granted(full) == Some(GrantReason::OwnStack));
         let spelt: Vec<(&'a str, &'a str)> = own_short.chain(full).collect();
         let found = nearest(name, spelt.iter().map(|(spelt, _)| *spelt))?;
         spelt.into_iter().find(|(spelt, _)| *spelt == found).map(|(_, full)| full)
     }
 
     /// How near the nearest object of this full name is to a service, if it may use one.
-    fn granted(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<Grant> {
+    fn granted(&self, rules: &MaterialRules, user: &ReferencingService<'a>, name: &str, kinds: &[MaterialKind]) -> Option<GrantReason> {
         let objects = self.by_name.get(name).into_iter().flatten().filter(|object| kinds.contains(&object.kind));
         objects.filter_map(|object| grant(rules, user, object).ok()).min()
     }
@@ -297,10 +297,10 @@ impl<'a> Objects<'a> {
     pub fn named<'w>(
         &'w self,
         rules: &MaterialRules,
-        user: &User<'a>,
+        user: &ReferencingService<'a>,
         name: &str,
         kinds: &[MaterialKind],
-    ) -> Result<&'w Object<'a>, Option<Refused<'w, 'a>>> {
+    ) -> Result<&'w SwarmObject<'a>, Option<DeniedReference<'w, 'a>>> {
         let all = |name: &str| self.by_name.get(name).into_iter().flatten().filter(|object| kinds.contains(&object.kind));
         let full = all(name).map(|object| (object, false));
         let short = user.stack().map(|stack| format!("{stack}_{name}"));
@@ -308,9 +308,9 @@ impl<'a> Objects<'a> {
         let (mut granted, mut refused) = (Vec::new(), None);
         for (object, is_short) in candidates {
             match grant(rules, user, object) {
-                Ok(grant) if !is_short || grant == Grant::OwnStack => granted.push((grant, is_short, object)),
-                Ok(_) | Err(Refusal::Apart) => {}
-                Err(why) => drop(refused.get_or_insert(Refused { object, why })),
+                Ok(grant) if !is_short || grant == GrantReason::OwnStack => granted.push((grant, is_short, object)),
+                Ok(_) | Err(GrantDenied::Apart) => {}
+                Err(why) => drop(refused.get_or_insert(DeniedReference { object, why })),
             }
         }
         granted
@@ -323,18 +323,18 @@ impl<'a> Objects<'a> {
 
 /// The order in which objects win. Among objects of others the oldest wins; otherwise a younger one of the other kind could
 /// replace it.
-fn order(grant: Grant, is_short: bool, object: &Object<'_>) -> (Grant, bool, Option<Timestamp>, MaterialKind) {
-    (grant, !is_short, (grant == Grant::Opened).then_some(object.created_at), object.kind)
+fn order(grant: GrantReason, is_short: bool, object: &SwarmObject<'_>) -> (GrantReason, bool, Option<Timestamp>, MaterialKind) {
+    (grant, !is_short, (grant == GrantReason::Opened).then_some(object.created_at), object.kind)
 }
 
 /// Worded from the perspective of the service's author.
-impl fmt::Display for Refused<'_, '_> {
+impl fmt::Display for DeniedReference<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = kind_word(self.object.kind);
         match self.why {
-            Refusal::Ours => write!(f, "the {kind} belongs to Swarmgate"),
-            Refusal::Apart => write!(f, "the {kind} has another access label"),
-            Refusal::OtherStack { service, object } => match (service.map(known), object.map(known)) {
+            GrantDenied::Ours => write!(f, "the {kind} belongs to Swarmgate"),
+            GrantDenied::Apart => write!(f, "the {kind} has another access label"),
+            GrantDenied::OtherStack { service, object } => match (service.map(known), object.map(known)) {
                 (service, None) => write!(f, "the service belongs to {}, the {kind} to no stack", service.unwrap_or_default()),
                 (None, Some(object)) => write!(f, "the {kind} belongs to {object}, the service to no stack"),
                 (Some(service), Some(object)) => write!(f, "the service belongs to {service}, the {kind} to {object}"),

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
-use super::budget::Lost;
-use super::endpoints::{Candidate, Reach};
-use super::host_settings::{self, HostWide, Members};
+use super::TranslationContext;
+use super::budget::DroppedRoute;
+use super::endpoints::{CandidateEndpoint, ServiceEndpoints};
+use super::host_settings::{self, HostSettings, Members};
 use super::pool::Pool;
 use super::published_service::label_key;
 use super::redirects;
@@ -26,7 +26,12 @@ struct Assembly {
 }
 
 /// Builds the table and a report for each of its routes. `reaches` is ordered by age.
-pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], findings: &mut Vec<Finding>) -> (RouteTable, Vec<RouteReport>) {
+pub fn assemble(
+    world: &TranslationContext<'_>,
+    reaches: &[ServiceEndpoints<'_>],
+    lost: &[DroppedRoute],
+    findings: &mut Vec<Finding>,
+) -> (RouteTable, Vec<RouteReport>) {
     let mut assembly = Assembly::default();
     for (host, members) in by_host(reaches) {
         assembly.add_host(world, host, &members, findings);
@@ -58,7 +63,7 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], finding
 }
 
 /// The services of each host: first its owners, then those admitted to it, each ordered by age.
-fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a>> {
+fn by_host<'a>(reaches: &'a [ServiceEndpoints<'a>]) -> BTreeMap<&'a HostPattern, Members<'a>> {
     let mut hosts = BTreeMap::<_, Members<'_>>::new();
     for reach in reaches {
         for host in &reach.published.labels.hosts {
@@ -74,7 +79,7 @@ fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a
 }
 
 impl Assembly {
-    fn add_host(&mut self, world: &World<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
+    fn add_host(&mut self, world: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
         let wide = host_settings::settle(world, host, members, findings);
         let mut reports = Vec::new();
         let mut paths = BTreeMap::new();
@@ -87,15 +92,15 @@ impl Assembly {
         }
         reports.extend(self.add_passthrough(world, host, &wide, findings));
         self.reports.insert(host.clone(), reports);
-        let HostWide { tls, https_only, .. } = wide;
+        let HostSettings { tls, https_only, .. } = wide;
         if !paths.is_empty() || https_only {
             self.hosts.insert(host.clone(), VirtualHost { paths, tls, https_only, redirects: Vec::new() });
         }
     }
 
     /// Redirects come before the other routes of their host: they take precedence.
-    fn add_redirects(&mut self, world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Finding>) {
-        let mut sites = redirects::Sites { hosts: &mut self.hosts, passthrough: &self.passthrough };
+    fn add_redirects(&mut self, world: &TranslationContext<'_>, reaches: &[ServiceEndpoints<'_>], findings: &mut Vec<Finding>) {
+        let mut sites = redirects::RedirectTargets { hosts: &mut self.hosts, passthrough: &self.passthrough };
         redirects::settle(world, reaches, &mut sites, findings);
         for (host, virtual_host) in &self.hosts {
             let redirects = virtual_host.redirects.iter().map(|redirect| route_reports::redirect(host, redirect));
@@ -105,7 +110,7 @@ impl Assembly {
 
     /// Routes that services lose to a limit are in the list as well, unless another service publishes exactly the same
     /// route.
-    fn report_lost(&mut self, lost: &[Lost]) {
+    fn report_lost(&mut self, lost: &[DroppedRoute]) {
         for lost in lost {
             let Some(host) = lost.key.host.pattern() else { continue };
             let reports = self.reports.entry(host.clone()).or_default();
@@ -117,7 +122,7 @@ impl Assembly {
 
     /// The hosts for which no service may answer: those that services lose and no other service publishes, if a wildcard or
     /// the default backend would answer instead.
-    fn closed(&self, lost: &[Lost], has_default: bool) -> BTreeSet<HostPattern> {
+    fn closed(&self, lost: &[DroppedRoute], has_default: bool) -> BTreeSet<HostPattern> {
         let is_published = |host: &HostPattern| self.hosts.contains_key(host) || self.passthrough.contains_key(host);
         let is_caught = |host: &HostPattern| has_default || HostPattern::fitting(host.as_str()).any(|pattern| is_published(&pattern));
         let hosts = lost.iter().filter_map(|lost| lost.key.host.pattern());
@@ -126,9 +131,9 @@ impl Assembly {
 
     fn add_passthrough(
         &mut self,
-        world: &World<'_>,
+        world: &TranslationContext<'_>,
         host: &HostPattern,
-        wide: &HostWide<'_>,
+        wide: &HostSettings<'_>,
         findings: &mut Vec<Finding>,
     ) -> Option<RouteReport> {
         if wide.passthrough.is_empty() {
@@ -151,7 +156,13 @@ fn by_path<'a>(members: &Members<'a>) -> BTreeMap<&'a ContextPath, Members<'a>> 
     paths
 }
 
-fn path_route(world: &World<'_>, key: &RouteKey, members: &Members<'_>, backend: Backend, findings: &mut Vec<Finding>) -> PathRoute {
+fn path_route(
+    world: &TranslationContext<'_>,
+    key: &RouteKey,
+    members: &Members<'_>,
+    backend: Backend,
+    findings: &mut Vec<Finding>,
+) -> PathRoute {
     let rewrite = agreed(key, members, &["context_root_rewrite"], |member| member.published.labels.context_root_rewrite, findings);
     let https_only = agreed(key, members, &["ssl_only"], |member| member.published.labels.tls.only, findings);
     let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
@@ -170,7 +181,7 @@ fn agreed<T: PartialEq + Default>(
     key: &RouteKey,
     members: &Members<'_>,
     labels: &[&'static str],
-    setting: impl Fn(&Reach<'_>) -> T,
+    setting: impl Fn(&ServiceEndpoints<'_>) -> T,
     findings: &mut Vec<Finding>,
 ) -> T {
     let Some((oldest, later)) = members.split_first() else { return T::default() };
@@ -191,12 +202,17 @@ fn agreed<T: PartialEq + Default>(
 }
 
 /// The first of the labels that the service has.
-fn written<'a>(member: &'a Reach<'_>, labels: &[&'static str]) -> Option<(&'static str, &'a str)> {
+fn written<'a>(member: &'a ServiceEndpoints<'_>, labels: &[&'static str]) -> Option<(&'static str, &'a str)> {
     let of_service = &member.published.service.labels;
     labels.iter().find_map(|label| Some((*label, of_service.get(&label_key(label)).filter(|value| !value.is_empty())?.as_str())))
 }
 
-fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<RouteReport>, findings: &mut Vec<Finding>) -> DefaultBackend {
+fn default_backend(
+    world: &TranslationContext<'_>,
+    member: &ServiceEndpoints<'_>,
+    reports: &mut Vec<RouteReport>,
+    findings: &mut Vec<Finding>,
+) -> DefaultBackend {
     let members = vec![member];
     let published = world.cluster.proxy.publish.https.is_some();
     let tls = tls_references::binding(world, member.published, findings).filter(|_| published);
@@ -210,7 +226,7 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
 
 /// The pool of a route. An endpoint that uses a port of its node, because not all proxies have its network yet, waits while
 /// another endpoint of the pool is at its intended address: no label asked for the port.
-fn pool(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
+fn pool(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
     let affinity = agreed(key, members, &["sticky_session_cookie", "ip_hash"], |member| affinity(world, member), findings);
@@ -222,9 +238,9 @@ fn pool(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut
 }
 
 /// The protocol between the proxies and the pool's applications. Verification is a separate setting, which needs TLS.
-fn protocol(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
-    let asked = |member: &Reach<'_>| tls_references::protocol(world, member.published, &mut Vec::new());
-    let version = |member: &Reach<'_>| (asked(member).http2, asked(member).tls.is_some());
+fn protocol(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+    let asked = |member: &ServiceEndpoints<'_>| tls_references::protocol(world, member.published, &mut Vec::new());
+    let version = |member: &ServiceEndpoints<'_>| (asked(member).http2, asked(member).tls.is_some());
     agreed(key, members, &["backend_protocol", "ssl_backend"], version, findings);
     let Some((oldest, later)) = members.split_first() else { return BackendProtocol::default() };
     let by_tls = later.iter().filter(|member| asked(member).tls.is_some());
@@ -236,7 +252,7 @@ fn protocol(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: 
     asked(oldest)
 }
 
-fn affinity(world: &World<'_>, member: &Reach<'_>) -> Affinity {
+fn affinity(world: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Affinity {
     match &member.published.labels.affinity {
         AskedAffinity::None if world.cluster.settings.ip_hash => Affinity::ClientAddress,
         AskedAffinity::None => Affinity::None,
@@ -245,9 +261,9 @@ fn affinity(world: &World<'_>, member: &Reach<'_>) -> Affinity {
     }
 }
 
-fn backend_service(member: &Reach<'_>, only_reachable: bool) -> BackendService {
+fn backend_service(member: &ServiceEndpoints<'_>, only_reachable: bool) -> BackendService {
     let labels = &member.published.labels;
-    let candidates = member.candidates.iter().filter(|candidate: &&Candidate| candidate.reachable || !only_reachable);
+    let candidates = member.candidates.iter().filter(|candidate: &&CandidateEndpoint| candidate.reachable || !only_reachable);
     BackendService {
         id: member.published.service.id.clone(),
         name: member.published.name.clone(),

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::World;
-use super::budget::Lost;
-use super::endpoints::{Candidate, Reach};
+use super::TranslationContext;
+use super::budget::DroppedRoute;
+use super::endpoints::{CandidateEndpoint, ServiceEndpoints};
 use super::host_settings::Members;
 use super::pool::Pool;
 use crate::report::{
@@ -24,7 +24,7 @@ pub fn is_closed(route: &RouteReport) -> bool {
 }
 
 /// One route to applications.
-pub fn route(world: &World<'_>, key: &RouteKey, members: &Members<'_>, pool: &Pool) -> RouteReport {
+pub fn route(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, pool: &Pool) -> RouteReport {
     let served = pool.backend.services.iter().any(|service| !service.endpoints.is_empty());
     let waits = waits(members).filter(|_| !served);
     let shares = pool.backend.shares_permille();
@@ -46,7 +46,7 @@ pub fn route(world: &World<'_>, key: &RouteKey, members: &Members<'_>, pool: &Po
 }
 
 /// A host whose TLS is passed through.
-pub fn passthrough(world: &World<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
+pub fn passthrough(world: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
     RouteReport { kind: RouteKind::Passthrough, ..route(world, &RouteKey::site(host), members, pool) }
 }
 
@@ -66,7 +66,7 @@ pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
 }
 
 /// A route that a service loses to a limit.
-pub fn lost(lost: &Lost) -> RouteReport {
+pub fn lost(lost: &DroppedRoute) -> RouteReport {
     RouteReport {
         host: lost.key.host.clone(),
         path: lost.key.path.clone(),
@@ -104,7 +104,13 @@ pub fn waits<'a>(members: &Members<'a>) -> Option<&'a str> {
     members.iter().find_map(|member| member.waits.as_deref())
 }
 
-fn service_report(world: &World<'_>, member: &Reach<'_>, service: &BackendService, share: u16, only_reachable: bool) -> ServiceReport {
+fn service_report(
+    world: &TranslationContext<'_>,
+    member: &ServiceEndpoints<'_>,
+    service: &BackendService,
+    share: u16,
+    only_reachable: bool,
+) -> ServiceReport {
     let weightless = service.endpoints.is_empty();
     let candidates = member.candidates.iter().map(|candidate| {
         let waits = !candidate.reachable && only_reachable;
@@ -118,7 +124,7 @@ fn service_report(world: &World<'_>, member: &Reach<'_>, service: &BackendServic
     }
 }
 
-fn waiting(world: &World<'_>, candidate: &Candidate) -> String {
+fn waiting(world: &TranslationContext<'_>, candidate: &CandidateEndpoint) -> String {
     let network = candidate.network.as_ref().map(|id| world.network_name(id)).unwrap_or_default();
     format!("not every proxy is attached to the network {network} yet")
 }
@@ -130,7 +136,7 @@ fn weightless_words(service: &BackendService) -> String {
     }
 }
 
-fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointReport {
+fn endpoint_report(candidate: &CandidateEndpoint, why_not: Option<String>) -> EndpointReport {
     let endpoint = &candidate.endpoint;
     EndpointReport {
         address: SocketAddr::new(endpoint.address, endpoint.port.get()).to_string(),
@@ -142,12 +148,12 @@ fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointRe
 }
 
 /// Why no endpoint of a service answers, and how to fix it.
-fn why_not(member: &Reach<'_>) -> (String, &'static str) {
+fn why_not(member: &ServiceEndpoints<'_>) -> (String, &'static str) {
     let (why, remedy) = reason(member);
     (why.to_owned(), remedy)
 }
 
-fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
+fn reason<'a>(member: &'a ServiceEndpoints<'_>) -> (&'a str, &'static str) {
     if member.published.labels.closed {
         (CLOSED, "Remove that label if everyone may have access; the finding UnknownAccessLabel names it.")
     } else if !member.published.wants_tasks() {
@@ -177,7 +183,7 @@ fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
 
 /// Findings about routes that answer 503: one for each service that is the oldest of such routes, because it can have a
 /// thousand of them.
-pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Finding> {
+pub fn no_endpoints(routes: &[RouteReport], reaches: &[ServiceEndpoints<'_>]) -> Vec<Finding> {
     let mut silent = BTreeMap::<&str, Vec<String>>::new();
     for route in routes.iter().filter(|route| route.state == RouteState::NoEndpoints) {
         let oldest = route.services.first().map_or("", |oldest| &oldest.service);
@@ -187,7 +193,7 @@ pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Findin
     affected.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()
 }
 
-fn no_endpoints_at(places: &[String], oldest: &Reach<'_>) -> Finding {
+fn no_endpoints_at(places: &[String], oldest: &ServiceEndpoints<'_>) -> Finding {
     let (why, remedy) = why_not(oldest);
     let message = match places {
         [only] => format!("{only} answers 503: {why}"),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::claim_limits::Asking;
+use super::claim_limits::ClaimLimiter;
 use super::host_admission::NotAdmitted;
-use super::host_ownership::Ownership;
-use super::published_service::{Published, is_claimed_by, stack_of};
-use super::{World, host_admission, host_ownership, misplaced_labels};
+use super::host_ownership::OwnershipResult;
+use super::published_service::{PublishedService, is_claimed_by, stack_of};
+use super::{TranslationContext, host_admission, host_ownership, misplaced_labels};
 
 use crate::intent::labels::{LabelReading, read_labels};
 
@@ -16,25 +16,28 @@ use crate::types::ServiceName;
 
 /// The services of the cluster, oldest first, and the hosts that they ask for but may not have. Services with unusable
 /// labels are left out and get findings.
-pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> (Vec<Published<'a>>, NotAdmitted, Ownership) {
+pub fn published_services<'a>(
+    world: &TranslationContext<'a>,
+    findings: &mut Vec<Finding>,
+) -> (Vec<PublishedService<'a>>, NotAdmitted, OwnershipResult) {
     let mut not_admitted = NotAdmitted::new();
     let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
     let mut ours: Vec<&Service> = ours.collect();
     ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     // Requests that will not be granted are dropped as they are read: their total has no bound.
-    let mut asking = Asking::of(world);
+    let mut asking = ClaimLimiter::of(world);
     let services = ours.into_iter().filter_map(|service| read(world, service, &mut asking, &mut not_admitted, findings)).collect();
     let (services, ownership) = host_ownership::keep_owned(world, services, &mut not_admitted, findings);
     (services, not_admitted, ownership)
 }
 
 fn read<'a>(
-    world: &World<'a>,
+    world: &TranslationContext<'a>,
     service: &'a Service,
-    asking: &mut Asking<'_, 'a>,
+    asking: &mut ClaimLimiter<'_, 'a>,
     not_admitted: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
-) -> Option<Published<'a>> {
+) -> Option<PublishedService<'a>> {
     let read = read_labels(&service.name, &service.labels);
     findings.extend(read.findings.into_iter().chain(misplaced_labels::slips(service)));
     let LabelReading::Published(mut labels) = read.reading else { return None };
@@ -48,7 +51,7 @@ fn read<'a>(
     match ServiceName::parse(&service.name) {
         Ok(name) => {
             findings.extend(update_gap(world, service));
-            Some(Published { service, name, labels: *labels, guest_at: BTreeSet::new() })
+            Some(PublishedService { service, name, labels: *labels, guest_at: BTreeSet::new() })
         }
         Err(rule) => {
             findings.push(unusable_name(service, &rule.0));
@@ -66,7 +69,7 @@ fn unusable_name(service: &Service, rule: &str) -> Finding {
         .at("name", &service.name)
 }
 
-fn update_gap(world: &World<'_>, service: &Service) -> Option<Finding> {
+fn update_gap(world: &TranslationContext<'_>, service: &Service) -> Option<Finding> {
     let order = service.spec.pointer("/UpdateConfig/Order").and_then(serde_json::Value::as_str).unwrap_or_default();
     if service.replicas != Some(1) || order == "start-first" {
         return None;
@@ -78,7 +81,7 @@ fn update_gap(world: &World<'_>, service: &Service) -> Option<Finding> {
 
 /// A remedy that actually works: a port of a node cannot be bound twice, and without a stack file the update order is set
 /// elsewhere.
-fn gap_remedy(world: &World<'_>, service: &Service) -> String {
+fn gap_remedy(world: &TranslationContext<'_>, service: &Service) -> String {
     let on_host_network = world.tasks_of(&service.id).iter().any(|task| task.on_host_network);
     let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);
     match stack_of(service) {

@@ -45,8 +45,8 @@ impl<'a> Team<'a> {
 
     /// How a service of another team differs from one of this team, as text that follows a name. Services of one stack, or
     /// of none, can only differ by their access labels.
-    pub fn apart(&self, other: &Self) -> Apart {
-        if self.stack == other.stack { Apart::ByAccess } else { Apart::ByStack }
+    pub fn apart(&self, other: &Self) -> TeamDifference {
+        if self.stack == other.stack { TeamDifference::ByAccess } else { TeamDifference::ByStack }
     }
 
     /// Whether the two may share hosts: access control lets the same people change both, or they belong to one stack and no
@@ -63,14 +63,14 @@ impl<'a> Team<'a> {
 
 /// Why two services belong to two teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Apart {
+pub enum TeamDifference {
     /// They belong to different stacks.
     ByStack,
     /// They belong to one stack and have different access labels.
     ByAccess,
 }
 
-impl fmt::Display for Apart {
+impl fmt::Display for TeamDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ByStack => "of another stack",
@@ -93,14 +93,14 @@ impl fmt::Display for Team<'_> {
 /// share a team with a third one need not share one with each other. So sums are kept by the labels that services can have
 /// in common. A sum costs one or two look-ups, however many teams there are.
 #[derive(Debug, Default)]
-pub struct ByTeam<'a, T> {
+pub struct TeamTotals<'a, T> {
     by_access: BTreeMap<&'a str, T>,
     /// Those with an access label a second time, by stack.
     by_stack: BTreeMap<&'a str, T>,
     without_access: BTreeMap<Option<&'a str>, T>,
 }
 
-impl<'a, T: Copy + Default + Add<Output = T>> ByTeam<'a, T> {
+impl<'a, T: Copy + Default + Add<Output = T>> TeamTotals<'a, T> {
     /// Adds the amount of a service.
     pub fn add(&mut self, team: Team<'a>, amount: T) {
         let Some(access) = team.access else { return add(&mut self.without_access, team.stack, amount) };
@@ -144,7 +144,7 @@ mod tests {
     /// Each team adds a number of its own, so every sum shows which teams it contains.
     #[test]
     fn the_sum_of_a_team_covers_all_services_that_share_a_team_with_it() {
-        let mut counted = ByTeam::default();
+        let mut counted = TeamTotals::default();
         for (at, team) in teams().enumerate() {
             counted.add(team, 1_u32 << at);
         }

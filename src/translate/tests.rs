@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::intent::cluster::{Proxy, UpdatePolicy, Workload};
-use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, Rollout};
+use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, RolloutStrategy};
 use crate::report::FindingCode;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, HostPattern, NetworkName, Port, ServiceName};
@@ -65,13 +65,13 @@ fn cluster() -> Cluster {
             stop_signal: None,
             stop_grace_period: None,
             update: UpdatePolicy::default(),
-            rollout: Rollout::Live,
+            rollout: RolloutStrategy::Live,
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
         material: crate::intent::reference_grants::MaterialRules::default(),
         settings: EngineSettings::default(),
-        limits: crate::intent::config_quotas::Limits::default(),
+        limits: crate::intent::config_quotas::ConfigQuotas::default(),
     }
 }
 

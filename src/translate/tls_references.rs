@@ -2,9 +2,9 @@
 //! contents. A name without such an object stays a name without an id, so that nothing is mounted in its place; only the
 //! host that needs it goes without.
 
-use super::World;
-use super::published_service::{Published, label_key};
-use super::reference_grants::{LABEL_USE_BY, Object, Refusal, Refused, User, is_plain, kind_word};
+use super::TranslationContext;
+use super::published_service::{PublishedService, label_key};
+use super::reference_grants::{DeniedReference, GrantDenied, LABEL_USE_BY, ReferencingService, SwarmObject, is_plain, kind_word};
 use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
@@ -19,7 +19,7 @@ const LABEL_CHARS_MAX: usize = 100;
 /// The objects that the labels of one service name, resolved, so that no later step has to choose among objects with
 /// similar names. An object that does not exist, or that the service may not use, stays a name without an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct References {
+pub struct TlsReferences {
     /// From `ssl_cert`.
     pub certificate: Option<MaterialRef>,
     /// From `ssl_key`.
@@ -29,10 +29,10 @@ pub struct References {
 }
 
 /// The objects that the labels of a service name. Findings about them are reported where they are used.
-pub fn references(world: &World<'_>, published: &Published<'_>) -> References {
+pub fn references(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> TlsReferences {
     let labels = &published.labels;
     let untold = &mut Vec::new();
-    References {
+    TlsReferences {
         certificate: labels.tls.certificate.as_ref().map(|name| secret(world, published, "ssl_cert", name, untold)),
         key: labels.tls.key.as_ref().map(|name| secret(world, published, "ssl_key", name, untold)),
         authority: match &labels.backend_verification {
@@ -43,7 +43,7 @@ pub fn references(world: &World<'_>, published: &Published<'_>) -> References {
 }
 
 /// The TLS setup that a service wants for its hosts, if any.
-pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
+pub fn binding(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
     let tls = &published.labels.tls;
     let certificate = tls.certificate.as_ref().filter(|_| !tls.passthrough)?;
     let certificate = secret(world, published, "ssl_cert", certificate, findings);
@@ -52,14 +52,14 @@ pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<
 }
 
 /// The protocol of a service's tasks.
-pub fn protocol(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+pub fn protocol(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
     let asked = published.labels.backend_protocol;
     let http2 = matches!(asked, Asked::Grpc | Asked::Grpcs);
     let tls = matches!(asked, Asked::Https | Asked::Grpcs).then(|| verification(world, published, findings));
     BackendProtocol { http2, tls }
 }
 
-fn verification(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Verification {
+fn verification(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Verification {
     match &published.labels.backend_verification {
         AskedVerification::Off => Verification::Off,
         AskedVerification::System => Verification::System,
@@ -68,8 +68,8 @@ fn verification(world: &World<'_>, published: &Published<'_>, findings: &mut Vec
 }
 
 fn secret(
-    world: &World<'_>,
-    published: &Published<'_>,
+    world: &TranslationContext<'_>,
+    published: &PublishedService<'_>,
     label: &'static str,
     name: &ObjectName,
     findings: &mut Vec<Finding>,
@@ -79,7 +79,12 @@ fn secret(
 }
 
 /// A CA is not secret, so a config works as well.
-fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
+fn authority(
+    world: &TranslationContext<'_>,
+    published: &PublishedService<'_>,
+    name: &ObjectName,
+    findings: &mut Vec<Finding>,
+) -> MaterialRef {
     let follows = "the application's certificate cannot be verified, so its routes answer 503";
     let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
     reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
@@ -87,14 +92,14 @@ fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, fi
 
 /// A name in a label, and the consequence if there is no object for it.
 struct Naming<'n> {
-    published: &'n Published<'n>,
+    published: &'n PublishedService<'n>,
     label: &'static str,
     name: &'n ObjectName,
     follows: &'static str,
 }
 
-fn reference<'a>(world: &World<'a>, naming: &Naming<'a>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
-    let user = User::of(naming.published.service);
+fn reference<'a>(world: &TranslationContext<'a>, naming: &Naming<'a>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
+    let user = ReferencingService::of(naming.published.service);
     let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
     let about = found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object));
     findings.extend(about.and_then(unreadable).into_iter().chain(about.and_then(misspelt)));
@@ -120,7 +125,7 @@ impl Naming<'_> {
 }
 
 /// Whether configs of this name were not searched for.
-fn is_beyond(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, kinds: &[MaterialKind]) -> bool {
+fn is_beyond(world: &TranslationContext<'_>, naming: &Naming<'_>, user: &ReferencingService<'_>, kinds: &[MaterialKind]) -> bool {
     kinds.contains(&MaterialKind::Config) && !world.named_configs.hold(naming.name.as_str(), user.stack())
 }
 
@@ -137,7 +142,7 @@ fn beyond(naming: &Naming<'_>) -> Finding {
 
 /// The words are the same whether there is no such object or access control hides it from the author of the label, so that
 /// findings do not reveal what other teams have.
-fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds: &[MaterialKind]) -> Finding {
+fn not_found<'a>(world: &TranslationContext<'a>, naming: &Naming<'_>, user: &ReferencingService<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
     let create = "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`";
     let remedy = match user.access() {
@@ -156,11 +161,16 @@ fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds:
     naming.finding(FindingCode::SecretNotFound, message, remedy)
 }
 
-fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refused: &Refused<'_, '_>) -> Finding {
+fn not_permitted(
+    world: &TranslationContext<'_>,
+    naming: &Naming<'_>,
+    user: &ReferencingService<'_>,
+    refused: &DeniedReference<'_, '_>,
+) -> Finding {
     let (object, kind) = (refused.object, kind_word(refused.object.kind));
     let others = if object.lists_users() { format!(", and its label {LABEL_USE_BY} lists only other users") } else { String::new() };
     let message = format!("the service may not use the {kind} {}: {refused}{others}; {}", object.name, naming.follows);
-    let remedy = if refused.why == Refusal::Ours {
+    let remedy = if refused.why == GrantDenied::Ours {
         format!("Use a {kind} of your own.")
     } else {
         let (entry, rule) = grants_for(naming.published, user);
@@ -176,7 +186,7 @@ fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refuse
 
 /// The `use-by` entry and the document rule that let this service use an object, as text that is safe to paste: anyone can
 /// choose the name of a stack.
-fn grants_for(published: &Published<'_>, user: &User<'_>) -> (String, String) {
+fn grants_for(published: &PublishedService<'_>, user: &ReferencingService<'_>) -> (String, String) {
     match user.stack().filter(|stack| is_plain(stack)) {
         Some(stack) => (format!("stack:{stack}"), format!("stacks: [{stack}]")),
         None => (format!("service:{}", published.name), format!("services: [{}]", published.name)),
@@ -188,7 +198,7 @@ fn is_plain_path(label: &str) -> bool {
 }
 
 /// A label that was probably meant to list who may use an object.
-fn misspelt(object: &Object<'_>) -> Option<Finding> {
+fn misspelt(object: &SwarmObject<'_>) -> Option<Finding> {
     let label = object.misspelt?;
     let remedy = format!("Recreate the {} with the label {LABEL_USE_BY}.", kind_word(object.kind));
     let message = format!("there is no such label, so it grants nothing; did you mean {LABEL_USE_BY}?");
@@ -200,7 +210,7 @@ fn misspelt(object: &Object<'_>) -> Option<Finding> {
 }
 
 /// Invalid entries in an object's `use-by` label.
-fn unreadable(object: &Object<'_>) -> Option<Finding> {
+fn unreadable(object: &SwarmObject<'_>) -> Option<Finding> {
     if object.unreadable.is_empty() {
         return None;
     }

@@ -11,7 +11,7 @@ use crate::types::{ClusterName, unseen};
 
 /// A declared cluster without any valid version of its document so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotInForce<'a> {
+pub struct InactiveCluster<'a> {
     /// Its name.
     pub name: &'a ClusterName,
     /// The label value of the services it is for, empty for services without the label; `None` if it cannot be read.
@@ -19,7 +19,7 @@ pub struct NotInForce<'a> {
 }
 
 /// A finding for each of these services, sorted. `incomplete`: there may be documents whose names could not be read.
-pub fn unclaimed(clusters: &[Cluster], not_in_force: &[NotInForce<'_>], incomplete: bool, snapshot: &Snapshot) -> Vec<Finding> {
+pub fn unclaimed(clusters: &[Cluster], not_in_force: &[InactiveCluster<'_>], incomplete: bool, snapshot: &Snapshot) -> Vec<Finding> {
     let claimed = |service: &&Service| clusters.iter().any(|cluster| is_claimed_by(cluster, service));
     let strays = snapshot.services.values().filter(|service| is_application(service) && !claimed(service));
     let unread = incomplete || not_in_force.iter().any(|cluster| cluster.label.is_none());

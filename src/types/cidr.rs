@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Refused;
+use super::InvalidValue;
 
 /// IPv4 addresses in the form of IPv6 ones (`::ffff:0:0/96`), from which no connection ever comes.
 const MAPPED_PREFIX: u8 = 96;
@@ -21,13 +21,14 @@ pub struct AddressRange(IpNet);
 
 impl AddressRange {
     /// Parses a range, or a single address as a range of its own.
-    pub fn parse(text: &str) -> Result<Self, Refused> {
-        let rule =
-            || Refused("a range must be an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned());
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let rule = || {
+            InvalidValue("a range must be an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned())
+        };
         if let Some(address) = text.parse::<IpAddr>().ok().filter(is_a_network) {
             // A mistake that would exclude every intended address.
             let (usual, whole) = if address.is_ipv4() { (24, 32) } else { (64, 128) };
-            return Err(Refused(format!(
+            return Err(InvalidValue(format!(
                 "{address} looks like a range without its prefix length: write {address}/{usual}, for example, or {address}/{whole} for \
                  this address only"
             )));
@@ -36,9 +37,9 @@ impl AddressRange {
         match range {
             // Engines reject it as a mistake, and no connection comes from there.
             IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
-            IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 ranges must be written in IPv4 notation: {}", four(six)))),
+            IpNet::V6(six) if is_mapped(six) => Err(InvalidValue(format!("IPv4 ranges must be written in IPv4 notation: {}", four(six)))),
             // A mistake, which would make it a different range than intended.
-            range if range != range.trunc() => Err(Refused(format!("the range with this prefix length is {}", range.trunc()))),
+            range if range != range.trunc() => Err(InvalidValue(format!("the range with this prefix length is {}", range.trunc()))),
             range => Ok(Self(range)),
         }
     }
@@ -88,7 +89,7 @@ impl fmt::Display for AddressRange {
 }
 
 impl TryFrom<String> for AddressRange {
-    type Error = Refused;
+    type Error = InvalidValue;
     fn try_from(value: String) -> Result<Self, Self::Error> {
         Self::parse(&value)
     }
@@ -141,7 +142,7 @@ mod tests {
         }
         assert_eq!(
             AddressRange::parse("::ffff:10.0.0.0/104"),
-            Err(Refused("IPv4 ranges must be written in IPv4 notation: 10.0.0.0/8".to_owned()))
+            Err(InvalidValue("IPv4 ranges must be written in IPv4 notation: 10.0.0.0/8".to_owned()))
         );
     }
 }

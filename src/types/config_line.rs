@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, checked_string};
+use super::{InvalidValue, checked_string};
 
 /// One or more complete directives: `gzip on;`, `map $a $b { default 1; }`. Quotes are closed, braces balanced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -15,29 +15,31 @@ checked_string!(EngineLine);
 
 impl EngineLine {
     /// Accepts what an engine would parse as whole directives.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let line = value.trim();
         if line.contains('\0') {
-            return Err(Refused("a line must not contain a NUL character".to_owned()));
+            return Err(InvalidValue("a line must not contain a NUL character".to_owned()));
         }
         let (mut depth, mut open, mut directives) = (0_usize, false, 0_usize);
         for part in parts(line)? {
             match part {
-                Part::Word { .. } => open = true,
-                Part::End | Part::Open if !open => return Err(Refused("a directive must begin with its name".to_owned())),
-                Part::Close if open => return Err(Refused("the directive before } must end with a semicolon".to_owned())),
-                Part::Close if depth == 0 => return Err(Refused("a } closes a block that the line does not open".to_owned())),
-                Part::Close => depth -= 1,
-                Part::End => (open, directives) = (false, directives + 1),
-                Part::Open => (open, directives, depth) = (false, directives + 1, depth + 1),
+                ConfigToken::Word { .. } => open = true,
+                ConfigToken::End | ConfigToken::Open if !open => {
+                    return Err(InvalidValue("a directive must begin with its name".to_owned()));
+                }
+                ConfigToken::Close if open => return Err(InvalidValue("the directive before } must end with a semicolon".to_owned())),
+                ConfigToken::Close if depth == 0 => return Err(InvalidValue("a } closes a block that the line does not open".to_owned())),
+                ConfigToken::Close => depth -= 1,
+                ConfigToken::End => (open, directives) = (false, directives + 1),
+                ConfigToken::Open => (open, directives, depth) = (false, directives + 1, depth + 1),
             }
         }
         if open {
-            Err(Refused("a line must be a complete directive and end with a semicolon".to_owned()))
+            Err(InvalidValue("a line must be a complete directive and end with a semicolon".to_owned()))
         } else if depth > 0 {
-            Err(Refused("a block that the line opens must be closed with }".to_owned()))
+            Err(InvalidValue("a block that the line opens must be closed with }".to_owned()))
         } else if directives == 0 {
-            Err(Refused("the line contains no directive".to_owned()))
+            Err(InvalidValue("the line contains no directive".to_owned()))
         } else {
             Ok(Self(line.to_owned()))
         }
@@ -54,16 +56,16 @@ impl EngineLine {
         // A value of this type has been parsed before, so there is no error to report.
         for part in parts(&self.0).unwrap_or_default() {
             match part {
-                Part::Word { text, .. } if depth == 0 => {
+                ConfigToken::Word { text, .. } if depth == 0 => {
                     if std::mem::take(&mut first) {
                         directives.push(Vec::new());
                     }
                     directives.last_mut().into_iter().for_each(|words| words.push(text.clone()));
                 }
-                Part::Word { .. } => {}
-                Part::End => first = true,
-                Part::Open => (first, depth) = (true, depth + 1),
-                Part::Close => (first, depth) = (true, depth.saturating_sub(1)),
+                ConfigToken::Word { .. } => {}
+                ConfigToken::End => first = true,
+                ConfigToken::Open => (first, depth) = (true, depth + 1),
+                ConfigToken::Close => (first, depth) = (true, depth.saturating_sub(1)),
             }
         }
         directives
@@ -72,7 +74,7 @@ impl EngineLine {
 
 /// The tokens of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ConfigToken {
     /// A name or an argument, without its quotes; `quote` is the kind of quotes.
     Word { text: String, quote: Option<char> },
     /// `;`
@@ -84,43 +86,43 @@ pub(super) enum Part {
 }
 
 /// Splits a text as the engine does; comments are left out.
-pub(super) fn parts(text: &str) -> Result<Vec<Part>, Refused> {
+pub(super) fn parts(text: &str) -> Result<Vec<ConfigToken>, InvalidValue> {
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(first) = rest.chars().next() {
         let after = &rest[first.len_utf8()..];
         rest = match first {
             ' ' | '\t' | '\r' | '\n' => after,
             '#' => after.find('\n').map_or("", |end| &after[end..]),
-            ';' => noted(&mut parts, Part::End, after),
-            '{' => noted(&mut parts, Part::Open, after),
-            '}' => noted(&mut parts, Part::Close, after),
+            ';' => noted(&mut parts, ConfigToken::End, after),
+            '{' => noted(&mut parts, ConfigToken::Open, after),
+            '}' => noted(&mut parts, ConfigToken::Close, after),
             '"' | '\'' => {
                 let (text, after) = quoted(after, first)?;
-                noted(&mut parts, Part::Word { text, quote: Some(first) }, after)
+                noted(&mut parts, ConfigToken::Word { text, quote: Some(first) }, after)
             }
             _ => {
                 let (text, after) = bare(rest)?;
-                noted(&mut parts, Part::Word { text, quote: None }, after)
+                noted(&mut parts, ConfigToken::Word { text, quote: None }, after)
             }
         };
     }
     Ok(parts)
 }
 
-fn noted<'a>(parts: &mut Vec<Part>, part: Part, after: &'a str) -> &'a str {
+fn noted<'a>(parts: &mut Vec<ConfigToken>, part: ConfigToken, after: &'a str) -> &'a str {
     parts.push(part);
     after
 }
 
 /// A quoted word from after its opening quote, and the rest of the text.
-fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
+fn quoted(text: &str, quote: char) -> Result<(String, &str), InvalidValue> {
     let mut word = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         if c == quote {
             let after = &text[at + 1..];
             let separated = after.chars().next().is_none_or(|next| " \t\r\n;{)".contains(next));
-            return if separated { Ok((word, after)) } else { Err(Refused("a space or ; must follow a closing quote".to_owned())) };
+            return if separated { Ok((word, after)) } else { Err(InvalidValue("a space or ; must follow a closing quote".to_owned())) };
         }
         if c == '\\' {
             word.push_str(&unescaped(chars.next().map(|(_, escaped)| escaped)));
@@ -128,11 +130,11 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
             word.push(c);
         }
     }
-    Err(Refused(format!("a quote {quote} must be closed on its line")))
+    Err(InvalidValue(format!("a quote {quote} must be closed on its line")))
 }
 
 /// A word without quotes, and the rest of the text. `${name}` is part of a word.
-fn bare(text: &str) -> Result<(String, &str), Refused> {
+fn bare(text: &str) -> Result<(String, &str), InvalidValue> {
     let (mut word, mut variable) = (String::new(), false);
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -141,7 +143,7 @@ fn bare(text: &str) -> Result<(String, &str), Refused> {
             ' ' | '\t' | '\r' | '\n' | ';' | '{' => return Ok((word, &text[at..])),
             '\\' => match chars.next() {
                 Some((_, escaped)) => word.push_str(&unescaped(Some(escaped))),
-                None => return Err(Refused("a line must not end with a backslash".to_owned())),
+                None => return Err(InvalidValue("a line must not end with a backslash".to_owned())),
             },
             _ => word.push(c),
         }

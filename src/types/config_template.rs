@@ -7,7 +7,7 @@ use minijinja::Environment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, checked_string};
+use super::{InvalidValue, checked_string};
 
 /// The text of a template whose syntax is right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -18,13 +18,13 @@ checked_string!(ConfigTemplate);
 
 impl ConfigTemplate {
     /// Accepts what the template engine can parse.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         if value.trim().is_empty() {
-            return Err(Refused("a template must not be empty".to_owned()));
+            return Err(InvalidValue("a template must not be empty".to_owned()));
         }
         match Environment::new().template_from_str(value) {
             Ok(_) => Ok(Self(value.to_owned())),
-            Err(error) => Err(Refused(fault(&error))),
+            Err(error) => Err(InvalidValue(fault(&error))),
         }
     }
 }

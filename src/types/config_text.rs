@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config_line::{Part, parts};
-use super::{Refused, checked_string};
+use super::config_line::{ConfigToken, parts};
+use super::{InvalidValue, checked_string};
 
 /// Engines limit the length of an argument to 4 KiB, and every character may need an escape character.
 const ARGUMENT_BYTES_MAX: usize = 2000;
@@ -21,7 +21,7 @@ checked_string!(LogTarget);
 
 impl LogTarget {
     /// Accepts plain paths and syslog servers.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
         let of_syslog = |b: u8| allowed(b) || b":=,[]".contains(&b);
         let fine = match value.strip_prefix("syslog:") {
@@ -31,7 +31,7 @@ impl LogTarget {
         if fine && value.len() <= ARGUMENT_BYTES_MAX {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a log target must be the absolute path of a file, or syslog:server=ADDRESS".to_owned()))
+            Err(InvalidValue("a log target must be the absolute path of a file, or syslog:server=ADDRESS".to_owned()))
         }
     }
 
@@ -53,33 +53,33 @@ checked_string!(LogFormat);
 impl LogFormat {
     /// Parses the text as it is, or as several strings in single quotes, with or without a `;` after them, as in the files
     /// of engines (and of Interlock).
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let value = value.trim();
         let format = if value.starts_with('\'') { of_strings(value)? } else { on_one_line(value) };
         if format.is_empty() || format.len() > ARGUMENT_BYTES_MAX {
-            return Err(Refused(format!("a log format must have 1 to {ARGUMENT_BYTES_MAX} bytes")));
+            return Err(InvalidValue(format!("a log format must have 1 to {ARGUMENT_BYTES_MAX} bytes")));
         }
         if format.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(Refused("a log format must not contain control characters".to_owned()));
+            return Err(InvalidValue("a log format must not contain control characters".to_owned()));
         }
         let names = |next: Option<char>| next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '{');
         if format.match_indices('$').all(|(at, _)| names(format[at + 1..].chars().next())) {
             Ok(Self(format))
         } else {
-            Err(Refused("a $ in a log format must begin the name of a variable".to_owned()))
+            Err(InvalidValue("a $ in a log format must begin the name of a variable".to_owned()))
         }
     }
 }
 
 /// `'a ' 'b';` becomes `a b`.
-fn of_strings(value: &str) -> Result<String, Refused> {
+fn of_strings(value: &str) -> Result<String, InvalidValue> {
     let mut parts = parts(value)?;
-    if parts.last() == Some(&Part::End) {
+    if parts.last() == Some(&ConfigToken::End) {
         parts.pop();
     }
-    let rule = || Refused("a log format in single quotes must contain only strings in single quotes".to_owned());
+    let rule = || InvalidValue("a log format in single quotes must contain only strings in single quotes".to_owned());
     let text = |part| match part {
-        Part::Word { text, quote: Some('\'') } => Ok(text),
+        ConfigToken::Word { text, quote: Some('\'') } => Ok(text),
         _ => Err(rule()),
     };
     parts.into_iter().map(text).collect()
@@ -99,12 +99,12 @@ checked_string!(TlsCiphers);
 
 impl TlsCiphers {
     /// Accepts the characters of such lists; only the engine knows whether the names exist.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-!@=:_., ".contains(&b);
         if !value.trim().is_empty() && value.len() <= ARGUMENT_BYTES_MAX && value.bytes().all(allowed) {
             Ok(Self(value.trim().to_owned()))
         } else {
-            Err(Refused("ciphers must be names that OpenSSL knows, separated by colons".to_owned()))
+            Err(InvalidValue("ciphers must be names that OpenSSL knows, separated by colons".to_owned()))
         }
     }
 }

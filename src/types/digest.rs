@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Refused, checked_string};
+use super::{InvalidValue, checked_string};
 
 /// A SHA-256 digest as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -15,12 +15,12 @@ checked_string!(Digest);
 
 impl Digest {
     /// Accepts exactly 64 lower-case hexadecimal digits.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let hexadecimal = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if value.len() == 64 && hexadecimal {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a digest must be 64 lower-case hexadecimal digits".to_owned()))
+            Err(InvalidValue("a digest must be 64 lower-case hexadecimal digits".to_owned()))
         }
     }
 

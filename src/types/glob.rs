@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HostPattern, Refused, checked_string};
+use super::{HostPattern, InvalidValue, checked_string};
 
 /// A pattern of hosts. `*` in front matches one label or more (`*.example.org` admits `a.example.org` and `a.b.example.org`,
 /// not `example.org`), alone every host, elsewhere any characters within one label (`app-*.example.org`).
@@ -15,13 +15,14 @@ checked_string!(HostGlob);
 
 impl HostGlob {
     /// Parses a pattern in any case.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let pattern = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         if pattern.contains("**") {
-            return Err(Refused("a pattern must not contain two * in a row; *. in front matches any number of labels".to_owned()));
+            return Err(InvalidValue("a pattern must not contain two * in a row; *. in front matches any number of labels".to_owned()));
         }
-        let rule =
-            || Refused("a host pattern must be a host name in which * matches any characters, without scheme, port and path".to_owned());
+        let rule = || {
+            InvalidValue("a host pattern must be a host name in which * matches any characters, without scheme, port and path".to_owned())
+        };
         // A name may omit the root's dot, but this is more likely half of a pattern.
         if value == "*." {
             return Err(rule());
@@ -58,12 +59,12 @@ checked_string!(ServiceGlob);
 
 impl ServiceGlob {
     /// Accepts the characters of service names, and `*`.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-*".contains(&b);
         if (1..=128).contains(&value.len()) && value.bytes().all(allowed) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a service pattern may contain only letters, digits, '-', '_' and '*'".to_owned()))
+            Err(InvalidValue("a service pattern may contain only letters, digits, '-', '_' and '*'".to_owned()))
         }
     }
 
@@ -82,12 +83,12 @@ checked_string!(ObjectGlob);
 
 impl ObjectGlob {
     /// Accepts the characters of such names, and `*`.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.*".contains(&b);
         if (1..=128).contains(&value.len()) && value.bytes().all(allowed) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a pattern of secrets and configs may contain only letters, digits, '-', '_', '.' and '*'".to_owned()))
+            Err(InvalidValue("a pattern of secrets and configs may contain only letters, digits, '-', '_', '.' and '*'".to_owned()))
         }
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, checked_string};
+use super::{InvalidValue, checked_string};
 
 /// The host name of a route: `app.example.org` or `*.example.org`. Always lower case, at most 253 bytes; each label has
 /// 1 to 63 letters, digits, `-` and `_` (Docker service names contain underscores), and does not begin or end with `-`.
@@ -15,13 +15,13 @@ checked_string!(HostPattern);
 
 impl HostPattern {
     /// Parses a host name in any case; a trailing dot (the root) is dropped.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let name = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         if name.is_empty() {
-            return Err(Refused("a host name must not be empty".to_owned()));
+            return Err(InvalidValue("a host name must not be empty".to_owned()));
         }
         if name.len() > 253 {
-            return Err(Refused(format!("a host name must have at most 253 bytes, this one has {}", name.len())));
+            return Err(InvalidValue(format!("a host name must have at most 253 bytes, this one has {}", name.len())));
         }
         let labels = name.strip_prefix("*.").unwrap_or(&name);
         labels.split('.').try_for_each(check_label)?;
@@ -43,22 +43,22 @@ impl HostPattern {
     }
 }
 
-fn check_label(label: &str) -> Result<(), Refused> {
+fn check_label(label: &str) -> Result<(), InvalidValue> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     if label.is_empty() {
-        return Err(Refused("a host name must not have an empty part between its dots".to_owned()));
+        return Err(InvalidValue("a host name must not have an empty part between its dots".to_owned()));
     }
     if label.len() > 63 {
-        return Err(Refused(format!("a part of a host name must have at most 63 bytes, this one has {}", label.len())));
+        return Err(InvalidValue(format!("a part of a host name must have at most 63 bytes, this one has {}", label.len())));
     }
     if !label.bytes().all(allowed) {
-        return Err(Refused(
+        return Err(InvalidValue(
             "a host name may contain only letters, digits, '-', '_' and dots, without scheme, port or path; a wildcard begins with '*.'"
                 .to_owned(),
         ));
     }
     if label.starts_with('-') || label.ends_with('-') {
-        return Err(Refused("a part of a host name must not begin or end with '-'".to_owned()));
+        return Err(InvalidValue("a part of a host name must not begin or end with '-'".to_owned()));
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub use url::{Scheme, SiteUrl};
 /// Why a value was rejected: the required form. The caller adds the location and the value found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub String);
+pub struct InvalidValue(pub String);
 
 /// Implements serde, schema, display and ordering for a validated string type, all through its one constructor `parse`.
 macro_rules! checked_string {
@@ -64,13 +64,13 @@ macro_rules! checked_string {
             }
         }
         impl std::str::FromStr for $name {
-            type Err = $crate::types::Refused;
+            type Err = $crate::types::InvalidValue;
             fn from_str(value: &str) -> Result<Self, Self::Err> {
                 Self::parse(value)
             }
         }
         impl TryFrom<String> for $name {
-            type Error = $crate::types::Refused;
+            type Error = $crate::types::InvalidValue;
             fn try_from(value: String) -> Result<Self, Self::Error> {
                 Self::parse(&value)
             }

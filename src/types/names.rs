@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, checked_string};
+use super::{InvalidValue, checked_string};
 
 /// Defines an opaque id from Swarm: never interpreted, only compared.
 macro_rules! swarm_id {
@@ -55,13 +55,13 @@ checked_string!(ClusterName);
 
 impl ClusterName {
     /// Accepts lower-case letters, digits and `-` inside, 1 to 40 of them.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let edge_ok = !value.starts_with('-') && !value.ends_with('-');
         if (1..=40).contains(&value.len()) && edge_ok && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a cluster name must be 1 to 40 lower-case letters, digits and '-', without '-' at either end".to_owned()))
+            Err(InvalidValue("a cluster name must be 1 to 40 lower-case letters, digits and '-', without '-' at either end".to_owned()))
         }
     }
 }
@@ -75,14 +75,14 @@ checked_string!(ServiceName);
 
 impl ServiceName {
     /// Accepts what Swarm accepts.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
         let ends_ok = edge(value.bytes().next()) && edge(value.bytes().last());
         if value.len() <= 63 && ends_ok && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a service name must be 1 to 63 letters, digits, '-' and '_', with a letter or digit at both ends".to_owned()))
+            Err(InvalidValue("a service name must be 1 to 63 letters, digits, '-' and '_', with a letter or digit at both ends".to_owned()))
         }
     }
 }
@@ -96,13 +96,13 @@ checked_string!(NetworkName);
 
 impl NetworkName {
     /// Accepts what Docker accepts: a letter or digit, then letters, digits, `_`, `.` and `-`.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
         let first_ok = value.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
         if first_ok && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused(
+            Err(InvalidValue(
                 "a network name must begin with a letter or digit and may contain only letters, digits, '_', '.' and '-'".to_owned(),
             ))
         }
@@ -118,13 +118,13 @@ checked_string!(ObjectName);
 
 impl ObjectName {
     /// Accepts what Docker accepts.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
         if value.len() <= 64 && edge(value.bytes().next()) && edge(value.bytes().last()) && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused(
+            Err(InvalidValue(
                 "the name of a secret or config must be 1 to 64 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
                     .to_owned(),
             ))
@@ -142,12 +142,12 @@ checked_string!(CookieName);
 
 impl CookieName {
     /// Accepts the names that applications use.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if (1..=128).contains(&value.len()) && value.bytes().all(inner) {
             Ok(Self(value.to_owned()))
         } else {
-            Err(Refused("a cookie name must be 1 to 128 letters, digits, '-', '_' and '.'".to_owned()))
+            Err(InvalidValue("a cookie name must be 1 to 128 letters, digits, '-', '_' and '.'".to_owned()))
         }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Refused, checked_string};
+use super::{InvalidValue, checked_string};
 
 /// A context root: `/` or `/a/b` without a trailing slash. Segments contain unreserved characters, sub-delimiters that no
 /// engine reads as syntax, and percent escapes; no `.` or `..` segments. At most 1,024 bytes.
@@ -20,12 +20,12 @@ impl ContextPath {
     }
 
     /// Parses a path; slashes at the end are dropped, a missing one in front is rejected.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         if !value.starts_with('/') {
-            return Err(Refused("a path must begin with '/'".to_owned()));
+            return Err(InvalidValue("a path must begin with '/'".to_owned()));
         }
         if value.len() > 1024 {
-            return Err(Refused(format!("a path must have at most 1024 bytes, this one has {}", value.len())));
+            return Err(InvalidValue(format!("a path must have at most 1024 bytes, this one has {}", value.len())));
         }
         let path = value.trim_end_matches('/');
         if path.is_empty() {
@@ -51,15 +51,15 @@ impl ContextPath {
     }
 }
 
-fn check_segment(segment: &str) -> Result<(), Refused> {
+fn check_segment(segment: &str) -> Result<(), InvalidValue> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!&+,=:@".contains(&b);
     match segment {
-        "" => return Err(Refused("a path must not contain an empty segment ('//')".to_owned())),
-        "." | ".." => return Err(Refused("a path must not contain a '.' or '..' segment".to_owned())),
+        "" => return Err(InvalidValue("a path must not contain an empty segment ('//')".to_owned())),
+        "." | ".." => return Err(InvalidValue("a path must not contain a '.' or '..' segment".to_owned())),
         _ => {}
     }
     if !segment.bytes().all(allowed) {
-        return Err(Refused(
+        return Err(InvalidValue(
             "a path may contain only letters, digits and -._~!&+,=:@ between its slashes (in decoded form, without '%')".to_owned(),
         ));
     }

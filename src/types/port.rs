@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Refused;
+use super::InvalidValue;
 
 /// A TCP port, 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -13,13 +13,13 @@ pub struct Port(u16);
 
 impl Port {
     /// Accepts 1 to 65535.
-    pub fn new(value: u16) -> Result<Self, Refused> {
-        if value == 0 { Err(Refused("a port must be a number from 1 to 65535".to_owned())) } else { Ok(Self(value)) }
+    pub fn new(value: u16) -> Result<Self, InvalidValue> {
+        if value == 0 { Err(InvalidValue("a port must be a number from 1 to 65535".to_owned())) } else { Ok(Self(value)) }
     }
 
     /// Parses a decimal number, as used in label values.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
-        let refused = || Refused("a port must be a number from 1 to 65535".to_owned());
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
+        let refused = || InvalidValue("a port must be a number from 1 to 65535".to_owned());
         if !value.bytes().all(|b| b.is_ascii_digit()) {
             return Err(refused());
         }
@@ -33,8 +33,8 @@ impl Port {
 }
 
 impl TryFrom<u16> for Port {
-    type Error = Refused;
-    fn try_from(value: u16) -> Result<Self, Refused> {
+    type Error = InvalidValue;
+    fn try_from(value: u16) -> Result<Self, InvalidValue> {
         Self::new(value)
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ContextPath, HostPattern, Refused};
+use super::{ContextPath, HostPattern, InvalidValue};
 
 /// The name of the default backend where a host is expected. No host name has parentheses.
 const DEFAULT_BACKEND: &str = "(default)";
@@ -27,7 +27,7 @@ pub enum HostKey {
 
 impl HostKey {
     /// Parses what [`HostKey::as_str`] returns.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
         if value == DEFAULT_BACKEND { Ok(Self::DefaultBackend) } else { HostPattern::parse(value).map(Self::Host) }
     }
 
@@ -63,7 +63,7 @@ impl From<&HostPattern> for HostKey {
 }
 
 impl TryFrom<String> for HostKey {
-    type Error = Refused;
+    type Error = InvalidValue;
 
     fn try_from(value: String) -> Result<Self, Self::Error> {
         Self::parse(&value)

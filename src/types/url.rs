@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ContextPath, HostPattern, Port, Refused};
+use super::{ContextPath, HostPattern, InvalidValue, Port};
 
 /// Plain or TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +52,8 @@ impl fmt::Display for SiteUrl {
 
 impl SiteUrl {
     /// Parses a URL of that form.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
-        let scheme_refused = || Refused("a URL must begin with http:// or https://".to_owned());
+    pub fn parse(value: &str) -> Result<Self, InvalidValue> {
+        let scheme_refused = || InvalidValue("a URL must begin with http:// or https://".to_owned());
         let (scheme, rest) = value.split_once("://").ok_or_else(scheme_refused)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,

@@ -14,7 +14,7 @@ use crate::expected_response::is_good;
 
 /// The material that a table needs, as the extension would have found it.
 #[derive(Default)]
-pub struct Made {
+pub struct GeneratedMaterial {
     pub materials: Materials,
     /// By file name.
     pub contents: BTreeMap<String, String>,
@@ -28,8 +28,8 @@ static CERTIFICATE: LazyLock<(String, Vec<u8>)> = LazyLock::new(|| {
 });
 
 /// Makes all material that the table names.
-pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
-    let mut made = Made::default();
+pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> GeneratedMaterial {
+    let mut made = GeneratedMaterial::default();
     for (_, binding) in table.bindings().filter(|(_, binding)| is_good(binding)) {
         let file = |id: &Option<String>| SecretFile::new(&CERTIFICATE.0, id.as_deref().unwrap());
         let files = PairFiles { certificate: file(&binding.certificate.id), key: file(&binding.key_object().id) };

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{RouteTable, VirtualHost};
 use swarmgate::types::Scheme;
 
-use crate::expected_response::{Answer, Kind, default_answer, default_has_tls, host_answer, host_name, is_terminated, probes, servers};
+use crate::expected_response::{
+    ExpectedResponse, RequestKind, default_answer, default_has_tls, host_answer, host_name, is_terminated, probes, servers,
+};
 use crate::parser::Directive;
 
 /// Pools by name.
@@ -16,21 +18,21 @@ type Pools = BTreeMap<String, BTreeSet<String>>;
 type Servers<'a> = BTreeMap<String, &'a Directive>;
 
 /// Panics if the configuration says something other than the table.
-pub fn check(config: &[Directive], table: &RouteTable, purpose: Purpose) {
+pub fn check(config: &[Directive], table: &RouteTable, purpose: ConfigPurpose) {
     let http = config.iter().find(|directive| directive.name == "http").expect("there is http");
     let pools = pools(http);
     let mut used = BTreeSet::new();
     for scheme in [Scheme::Http, Scheme::Https] {
         let servers = servers_of(http, scheme, table);
         assert_eq!(servers.keys().cloned().collect::<BTreeSet<_>>(), expected_names(table, scheme, purpose), "{purpose:?} {scheme:?}");
-        check_requests(&servers, &pools, table, Kind { purpose, scheme }, &mut used);
+        check_requests(&servers, &pools, table, RequestKind { purpose, scheme }, &mut used);
     }
     check_pools(&pools, &used, table, purpose);
     check_passthrough(config, table, purpose);
 }
 
 /// Each pool is one of the table's. A pool may exist although no request reaches it, because all its requests are redirected.
-fn check_pools(pools: &Pools, used: &BTreeSet<String>, table: &RouteTable, purpose: Purpose) {
+fn check_pools(pools: &Pools, used: &BTreeSet<String>, table: &RouteTable, purpose: ConfigPurpose) {
     assert!(used.iter().all(|name| pools.contains_key(name)), "{used:?}");
     let routes = table.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
     let backends = routes.chain(table.default_backend.iter().map(|default| &default.backend));
@@ -86,7 +88,7 @@ fn pattern(name: &str) -> String {
     name.strip_prefix("~^[^.]+[.]").map_or_else(|| name.to_owned(), |rest| format!("*.{}", rest.trim_end_matches('$').replace("[.]", ".")))
 }
 
-fn expected_names(table: &RouteTable, scheme: Scheme, purpose: Purpose) -> BTreeSet<String> {
+fn expected_names(table: &RouteTable, scheme: Scheme, purpose: ConfigPurpose) -> BTreeSet<String> {
     if scheme == Scheme::Https && table.https_port.is_none() {
         return BTreeSet::new();
     }
@@ -113,7 +115,7 @@ fn is_below_wildcard(table: &RouteTable, name: &str, counts: impl Fn(&VirtualHos
     wildcards.filter_map(|(host, _)| host.as_str().strip_prefix("*.")).any(|suffix| Some(suffix) == parent)
 }
 
-fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind: Kind, used: &mut BTreeSet<String>) {
+fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind: RequestKind, used: &mut BTreeSet<String>) {
     for (name, server) in servers {
         used.extend(server.all("location").filter_map(|location| passes(location).map(|(pool, _)| pool)));
         let host = table.hosts.iter().find(|(host, _)| host.as_str() == name);
@@ -123,7 +125,7 @@ fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind
             let expected = match host {
                 Some((_, host)) => host_answer(host, &path, kind),
                 None if name.is_empty() => default_answer(table, &path, kind),
-                None => Answer::Status(if kind.scheme == Scheme::Http { 503 } else { 421 }),
+                None => ExpectedResponse::Status(if kind.scheme == Scheme::Http { 503 } else { 421 }),
             };
             assert_eq!(answer(server, &path, pools), expected, "{kind:?} {:?} {path}\n{server:#?}", host_name(host.map(|(host, _)| host)));
         }
@@ -131,16 +133,16 @@ fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind
 }
 
 /// nginx's choice: the exact location, otherwise the longest prefix.
-fn answer(server: &Directive, path: &str, pools: &Pools) -> Answer {
+fn answer(server: &Directive, path: &str, pools: &Pools) -> ExpectedResponse {
     let exact = server.all("location").find(|location| location.args == ["=", path]);
     let prefix = server.all("location").filter(|location| location.args.len() == 1 && path.starts_with(&location.args[0]));
     let location = exact.or_else(|| prefix.max_by_key(|location| location.args[0].len())).expect("a location for every path");
     if let Some((pool, uri)) = passes(location) {
-        return Answer::Passed { servers: pools[&pool].clone(), path: passed_path(location, path, &uri) };
+        return ExpectedResponse::Passed { servers: pools[&pool].clone(), path: passed_path(location, path, &uri) };
     }
     let words = &location.all("return").next().unwrap_or_else(|| panic!("{location:?} does nothing")).args;
     let status = words[0].parse().unwrap();
-    words.get(1).map_or(Answer::Status(status), |target| Answer::Redirect { status, target: target.clone() })
+    words.get(1).map_or(ExpectedResponse::Status(status), |target| ExpectedResponse::Redirect { status, target: target.clone() })
 }
 
 /// The pool of a location, and the URI part after its name.
@@ -163,7 +165,7 @@ fn passed_path(location: &Directive, path: &str, uri: &str) -> String {
 }
 
 /// Passed-through server names each reach exactly their servers; all others end at the proxy.
-fn check_passthrough(config: &[Directive], table: &RouteTable, purpose: Purpose) {
+fn check_passthrough(config: &[Directive], table: &RouteTable, purpose: ConfigPurpose) {
     let mut found = BTreeMap::new();
     if let Some(stream) = config.iter().find(|directive| directive.name == "stream") {
         let pools = pools(stream);

@@ -33,7 +33,7 @@ impl Directive {
 }
 
 #[derive(Deserialize)]
-struct Parsed {
+struct CrossplaneOutput {
     status: String,
     errors: Vec<String>,
     #[serde(rename = "parsed")]
@@ -72,7 +72,7 @@ impl Parser {
         writeln!(self.asks, "{}", config.display()).unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let parsed: Parsed = serde_json::from_str(&line).unwrap();
+        let parsed: CrossplaneOutput = serde_json::from_str(&line).unwrap();
         assert_eq!((parsed.status.as_str(), parsed.errors), ("ok", Vec::new()));
         parsed.directives
     }

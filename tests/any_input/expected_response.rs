@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Backend, BackendService, MaterialRef, RouteTable, TlsBinding, Verification, VirtualHost};
 use swarmgate::types::{ContextPath, HostPattern, Scheme};
 
 /// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ExpectedResponse {
     /// The proxy passes the request to one of these servers, under this path.
     Passed { servers: BTreeSet<String>, path: String },
     /// The proxy redirects the request.
@@ -20,8 +20,8 @@ pub enum Answer {
 
 /// A kind of request: its purpose and scheme.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
-    pub purpose: Purpose,
+pub struct RequestKind {
+    pub purpose: ConfigPurpose,
     pub scheme: Scheme,
 }
 
@@ -36,7 +36,7 @@ pub fn is_terminated(table: &RouteTable, host: &VirtualHost) -> bool {
 }
 
 /// The addresses that may receive a pool's requests, or the names while no addresses are known.
-pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
+pub fn servers(backend: &Backend, purpose: ConfigPurpose) -> BTreeSet<String> {
     let verifiable = match &backend.protocol.tls {
         Some(Verification::Authority(MaterialRef { id, .. })) => id.is_some(),
         _ => true,
@@ -44,7 +44,7 @@ pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
     if !verifiable {
         return BTreeSet::new();
     }
-    if purpose != Purpose::Boot {
+    if purpose != ConfigPurpose::Boot {
         let endpoints = backend.services.iter().flat_map(|service| &service.endpoints);
         return endpoints.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
     }
@@ -57,7 +57,7 @@ pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
 }
 
 /// The outcome of a request for `path` of a published host.
-pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
+pub fn host_answer(host: &VirtualHost, path: &str, kind: RequestKind) -> ExpectedResponse {
     let is_below = |covering: &ContextPath| covering.is_root() || path == covering.as_str() || path.starts_with(&format!("{covering}/"));
     let redirects = host.redirects.iter().filter(|redirect| redirect.scheme == kind.scheme && is_below(&redirect.path));
     let redirect = redirects.max_by_key(|redirect| redirect.path.as_str().len());
@@ -68,49 +68,49 @@ pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
             // A redirect of the whole site leaves nothing for the host's other redirects and routes.
             let whole_site = host.redirects.iter().find(|redirect| whole && redirect.scheme == kind.scheme && redirect.path.is_root());
             let target = &whole_site.unwrap_or(redirect).target;
-            Answer::Redirect { status: 302, target: format!("{target}$request_uri") }
+            ExpectedResponse::Redirect { status: 302, target: format!("{target}$request_uri") }
         }
         (_, Some((_, route))) if route.https_only && kind.scheme == Scheme::Http => to_https(),
         (_, Some((covering, route))) if route.rewrite && !covering.is_root() && path == covering.as_str() => {
-            Answer::Redirect { status: 301, target: format!("{covering}/$is_args$args") }
+            ExpectedResponse::Redirect { status: 301, target: format!("{covering}/$is_args$args") }
         }
         (_, Some((covering, route))) => {
             let cut = if route.rewrite && !covering.is_root() { path.strip_prefix(covering.as_str()).unwrap_or(path) } else { path };
             pool_answer(&route.backend, cut, kind)
         }
         (_, None) if host.https_only && kind.scheme == Scheme::Http => to_https(),
-        (_, None) => Answer::Status(if host.paths.is_empty() { 503 } else { 404 }),
+        (_, None) => ExpectedResponse::Status(if host.paths.is_empty() { 503 } else { 404 }),
     }
 }
 
 /// The outcome of a request that no host of the table answers.
-pub fn default_answer(table: &RouteTable, path: &str, kind: Kind) -> Answer {
+pub fn default_answer(table: &RouteTable, path: &str, kind: RequestKind) -> ExpectedResponse {
     match &table.default_backend {
         Some(default) if kind.scheme == Scheme::Https && !default_has_tls(table, kind.purpose) => {
             let _ = default;
-            Answer::Status(421)
+            ExpectedResponse::Status(421)
         }
-        None if kind.scheme == Scheme::Https => Answer::Status(421),
+        None if kind.scheme == Scheme::Https => ExpectedResponse::Status(421),
         Some(default) if default.https_only && kind.scheme == Scheme::Http => to_https(),
         Some(default) => pool_answer(&default.backend, path, kind),
-        None => Answer::Status(503),
+        None => ExpectedResponse::Status(503),
     }
 }
 
 /// Whether unpublished names are answered over TLS: never when a proxy starts without a control plane to ask.
-pub fn default_has_tls(table: &RouteTable, purpose: Purpose) -> bool {
+pub fn default_has_tls(table: &RouteTable, purpose: ConfigPurpose) -> bool {
     let binding = table.default_backend.as_ref().and_then(|default| default.tls.as_ref());
-    purpose != Purpose::Boot && table.https_port.is_some() && binding.is_some_and(is_good)
+    purpose != ConfigPurpose::Boot && table.https_port.is_some() && binding.is_some_and(is_good)
 }
 
-fn pool_answer(backend: &Backend, path: &str, kind: Kind) -> Answer {
+fn pool_answer(backend: &Backend, path: &str, kind: RequestKind) -> ExpectedResponse {
     let servers = servers(backend, kind.purpose);
-    if servers.is_empty() { Answer::Status(503) } else { Answer::Passed { servers, path: path.to_owned() } }
+    if servers.is_empty() { ExpectedResponse::Status(503) } else { ExpectedResponse::Passed { servers, path: path.to_owned() } }
 }
 
 /// The redirect of a GET to the same address over TLS.
-fn to_https() -> Answer {
-    Answer::Redirect { status: 301, target: "https://$host$https_port_suffix$request_uri".to_owned() }
+fn to_https() -> ExpectedResponse {
+    ExpectedResponse::Redirect { status: 301, target: "https://$host$https_port_suffix$request_uri".to_owned() }
 }
 
 /// Requests worth making to this host: at, below and beside each of its paths, and some at its root.

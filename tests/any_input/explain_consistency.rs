@@ -1,6 +1,6 @@
 //! What `explain --service` says about a label never contradicts the finding reported for it.
 
-use swarmgate::explain::{LabelFate, Sources, explain_service};
+use swarmgate::explain::{LabelEffect, Sources, explain_service};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::report::{Finding, FindingCode, Severity};
 use swarmgate::swarm::Snapshot;
@@ -19,7 +19,7 @@ pub fn check(cluster: &Cluster, snapshot: &Snapshot) {
     }
 }
 
-fn agrees(fate: &LabelFate, finding: &Finding) -> bool {
+fn agrees(fate: &LabelEffect, finding: &Finding) -> bool {
     let says = |words: &[&str]| words.iter().any(|words| fate.effect.contains(words));
     let nothing =
         ["no effect: ", "the label is ignored: ", "empty: the label is ignored"].iter().any(|words| fate.effect.starts_with(words));

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use crate::hash_collisions::lookalike;
 use crate::label_generator::{HOST_LENGTHS, host_of_length};
-use crate::swarm_generator::Service;
+use crate::swarm_generator::GeneratedService;
 
 /// Many services, most of them plain, with hosts of one length, to crowd a table.
-pub fn crowds() -> impl Strategy<Value = Vec<Service>> {
+pub fn crowds() -> impl Strategy<Value = Vec<GeneratedService>> {
     let service = |(hosts, passed): (Vec<String>, bool)| {
         let labels = [("hosts", hosts.join(",")), ("port", "80".to_owned()), ("network", "net".to_owned())];
         let passed = passed.then(|| ("ssl_passthrough", "true".to_owned()));
@@ -21,7 +21,7 @@ pub fn crowds() -> impl Strategy<Value = Vec<Service>> {
 
 /// Services of several teams that ask for hosts with the same nginx hash, up to and beyond the number they may have.
 #[allow(dead_code, reason = "any_input.rs draws none")]
-pub fn lookalikes() -> impl Strategy<Value = Vec<Service>> {
+pub fn lookalikes() -> impl Strategy<Value = Vec<GeneratedService>> {
     (prop::sample::select(vec![40_usize, 120, 240]), 1_usize..20).prop_map(|(length, teams)| {
         let service = |team: usize| {
             let hosts: Vec<String> = (0..300).map(|number| lookalike(team * 300 + number, length)).collect();

@@ -9,16 +9,16 @@ use std::time::Instant;
 use swarmgate::fleet::OBJECT_BYTES_MAX;
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::protocol::boot_snapshot;
-use swarmgate::render::{Purpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::report::FindingCode;
 use swarmgate::route::RouteTable;
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::{Translation, translate};
 
-use crate::Bench;
-use crate::swarm_generator::{self, Service};
+use crate::EngineFixture;
+use crate::swarm_generator::{self, GeneratedService};
 
-fn service(labels: &[(&str, &str)], tasks: u8) -> Service {
+fn service(labels: &[(&str, &str)], tasks: u8) -> GeneratedService {
     let labels = labels.iter().map(|(name, value)| (format!("com.docker.lb.{name}"), (*value).to_owned()));
     (labels.collect(), tasks, false)
 }
@@ -35,7 +35,7 @@ fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "    {line}");
 }
 
-impl Bench {
+impl EngineFixture {
     /// Translates, renders, and has the engine test the result for every purpose.
     fn measure(&self, about: &str, cluster: &Cluster, snapshot: &Snapshot) -> Translation {
         tell(about);
@@ -45,16 +45,16 @@ impl Bench {
     }
 
     fn measure_table(&self, table: &RouteTable) {
-        let bundle = timed("render", || render(table, Purpose::Live));
+        let bundle = timed("render", || render(table, ConfigPurpose::Live));
         tell(&format!("configuration: {} KiB", bundle.files.values().map(String::len).sum::<usize>() >> 10));
-        let packed = boot_snapshot::encode(&render(table, Purpose::Boot)).unwrap().len();
+        let packed = boot_snapshot::encode(&render(table, ConfigPurpose::Boot)).unwrap().len();
         tell(&format!("boot snapshot: {} KiB", packed >> 10));
         assert!(packed < OBJECT_BYTES_MAX, "the boot snapshot fits a Swarm config object");
-        for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+        for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
             let said = timed(&format!("nginx -t ({purpose:?})"), || self.place.test(&self.nginx, table, purpose));
             assert_eq!(said.map_err(|words| words.chars().take(600).collect::<String>()), Ok(String::new()), "{purpose:?}");
         }
-        let config = self.place.write(table, Purpose::Live);
+        let config = self.place.write(table, ConfigPurpose::Live);
         tell(&format!("memory of nginx: {} MiB", memory_kib(&self.nginx, &config) >> 10));
     }
 }
@@ -83,7 +83,7 @@ fn hosts(count: usize) -> String {
 
 #[test]
 fn limits_a_thousand_hosts_on_one_service_work_and_the_next_one_is_told() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let snapshot = |count| swarm_generator::swarm(&[service(&[("hosts", &hosts(count)), ("port", "80"), ("network", "net")], 2)]);
     let all = bench.measure("1,000 hosts on one service", &bench.cluster(true), &snapshot(1000));
     assert_eq!((all.table.hosts.len(), codes(&all)), (1000, BTreeMap::new()));
@@ -93,9 +93,9 @@ fn limits_a_thousand_hosts_on_one_service_work_and_the_next_one_is_told() {
 
 #[test]
 fn limits_five_thousand_routes_work() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let app = |number: usize| service(&[("hosts", &format!("h{number}.example.org")), ("port", "80"), ("network", "net")], 2);
-    let services: Vec<Service> = (0..5000).map(app).collect();
+    let services: Vec<GeneratedService> = (0..5000).map(app).collect();
     let translation =
         bench.measure("5,000 services with a host and two tasks each", &bench.cluster(true), &swarm_generator::swarm(&services));
     assert_eq!(translation.table.hosts.len(), 5000);
@@ -103,7 +103,7 @@ fn limits_five_thousand_routes_work() {
 
 #[test]
 fn limits_names_of_every_permitted_length_work() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let label = "l".repeat(63);
     let host = format!("{label}.{label}.{label}.{}", "l".repeat(61));
     assert_eq!(host.len(), 253);
@@ -136,12 +136,12 @@ fn limits_names_of_every_permitted_length_work() {
 
 #[test]
 fn limits_a_thousand_cookies_and_a_thousand_paths_work() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let app = |number: usize| {
         let (path, cookie) = (format!("/p{number}"), format!("c{number}"));
         service(&[("hosts", "h"), ("port", "80"), ("network", "net"), ("context_root", &path), ("sticky_session_cookie", &cookie)], 2)
     };
-    let services: Vec<Service> = (0..1000).map(app).collect();
+    let services: Vec<GeneratedService> = (0..1000).map(app).collect();
     let translation =
         bench.measure("1,000 paths of one host, each with a cookie of its own", &bench.cluster(true), &swarm_generator::swarm(&services));
     assert_eq!(translation.table.hosts.values().map(|host| host.paths.len()).collect::<Vec<_>>(), [1000]);
@@ -149,7 +149,7 @@ fn limits_a_thousand_cookies_and_a_thousand_paths_work() {
 
 #[test]
 fn limits_a_thousand_hosts_passed_through_and_a_thousand_redirects_work() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let passed = service(&[("hosts", &hosts(1000)), ("port", "443"), ("network", "net"), ("ssl_passthrough", "true")], 2);
     let redirects = (0..1000).map(|number| format!("http://r.example.org/p{number},https://t.example.org/q{number}")).collect::<Vec<_>>();
     let redirected = service(&[("hosts", "r.example.org"), ("port", "80"), ("network", "net"), ("redirects", &redirects.join(";"))], 2);
@@ -160,7 +160,7 @@ fn limits_a_thousand_hosts_passed_through_and_a_thousand_redirects_work() {
 
 #[test]
 fn limits_a_hundred_networks_work() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let names: Vec<String> = (0..100).map(|number| format!("net-{number}")).collect();
     let app = |(number, network): (usize, &String)| {
         serde_json::json!({
@@ -176,7 +176,7 @@ fn limits_a_hundred_networks_work() {
 
 #[test]
 fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     // Two teams, so that neither reaches its share.
     let app = |number: usize| {
         let hosts = (0..1000).map(|host| format!("h{host}.s{number:02}.example.org")).collect::<Vec<_>>().join(",");
@@ -184,7 +184,7 @@ fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose(
         labels.insert("com.docker.stack.namespace".to_owned(), format!("team-{}", number % 2));
         (labels, tasks, older)
     };
-    let services: Vec<Service> = (0..20).map(app).collect();
+    let services: Vec<GeneratedService> = (0..20).map(app).collect();
     let translation =
         bench.measure("20 services of 1,000 hosts, of which 10 fit", &bench.cluster(false), &swarm_generator::swarm(&services));
     assert_eq!(translation.table.hosts.len(), 10_000);
@@ -194,7 +194,7 @@ fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose(
 
 #[test]
 fn limits_a_hundred_thousand_websocket_endpoints_in_one_label_cost_nobody_anything() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = EngineFixture::new() else { return };
     let endpoints = (0..95_000).map(|number| format!("/socket/{number}")).collect::<Vec<_>>().join(",");
     let heavy = service(&[("hosts", &hosts(1000)), ("port", "80"), ("network", "net"), ("websocket_endpoints", &endpoints)], 2);
     let calm = service(&[("hosts", "calm.example.org"), ("port", "80"), ("network", "net")], 2);

@@ -10,10 +10,10 @@ use swarmgate::swarm::Snapshot;
 use crate::golden_compact::expand;
 
 /// One service: its labels, how many tasks run, and whether it is as old as the previous one.
-pub type Service = (BTreeMap<String, String>, u8, bool);
+pub type GeneratedService = (BTreeMap<String, String>, u8, bool);
 
 /// The Swarm that runs these services, with two networks, two secrets with certificates and one with a CA.
-pub fn swarm(services: &[Service]) -> Snapshot {
+pub fn swarm(services: &[GeneratedService]) -> Snapshot {
     let listed: Vec<Value> = services.iter().enumerate().map(|(at, service)| body(at, service)).collect();
     let mut raw = expand(&json!({"nodes": ["n1"], "networks": ["net", "qz1zq_net"], "services": listed}));
     let secret =
@@ -22,7 +22,7 @@ pub fn swarm(services: &[Service]) -> Snapshot {
     Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap()
 }
 
-fn body(at: usize, (labels, tasks, older): &Service) -> Value {
+fn body(at: usize, (labels, tasks, older): &GeneratedService) -> Value {
     let networks = if at.is_multiple_of(3) { json!(["net", "qz1zq_net"]) } else { json!(["net"]) };
     let created = if *older { at / 2 } else { at };
     json!({"name": format!("app-{at}_qz1zq"), "labels": labels, "networks": networks, "tasks": tasks, "created": created})

@@ -8,14 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rules::Source;
+use super::rules::RustSource;
 
 /// A module path below the crate: `["plan", "draft"]`.
 type Module = Vec<String>;
 
 /// The imports and the code of a file.
-struct File<'a> {
-    source: &'a Source,
+struct ModuleFile<'a> {
+    source: &'a RustSource,
     code: String,
     /// Each imported path, and whether it is re-exported.
     uses: Vec<(Module, bool)>,
@@ -23,13 +23,13 @@ struct File<'a> {
 
 /// All files of the crate with the paths that they name.
 struct Graph<'a> {
-    files: BTreeMap<Module, File<'a>>,
+    files: BTreeMap<Module, ModuleFile<'a>>,
     /// The origin of each item that a module re-exports.
     exports: BTreeMap<(Module, String), (Module, String)>,
 }
 
 /// Returns one complaint for each import that is part of a cycle.
-pub fn circles(sources: &[Source]) -> Vec<String> {
+pub fn circles(sources: &[RustSource]) -> Vec<String> {
     let graph = Graph::new(sources);
     let edges: BTreeMap<&Module, BTreeSet<Module>> =
         graph.files.iter().map(|(module, file)| (module, graph.imports(module, file))).collect();
@@ -57,11 +57,11 @@ fn leads_to(edges: &BTreeMap<&Module, BTreeSet<Module>>, from: &Module, to: &Mod
 }
 
 impl<'a> Graph<'a> {
-    fn new(sources: &'a [Source]) -> Self {
+    fn new(sources: &'a [RustSource]) -> Self {
         let of_rooms = sources.iter().filter(|source| source.name.contains('/') && !source.is_test());
         let files = of_rooms.map(|source| {
             let code = source.code_text();
-            (module_of(&source.name), File { source, uses: uses(&code), code: without_uses(&code) })
+            (module_of(&source.name), ModuleFile { source, uses: uses(&code), code: without_uses(&code) })
         });
         let mut graph = Self { files: files.collect(), exports: BTreeMap::new() };
         let mut exports = BTreeMap::new();
@@ -77,7 +77,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The files of the same room that a file imports, as the rule defines it.
-    fn imports(&self, module: &Module, file: &File<'_>) -> BTreeSet<Module> {
+    fn imports(&self, module: &Module, file: &ModuleFile<'_>) -> BTreeSet<Module> {
         let used = file.uses.iter().filter(|(_, exported)| !exported).map(|(path, _)| path.clone());
         let items = used.chain(paths(&file.code)).filter_map(|path| self.item(module, file, &path));
         items
@@ -91,7 +91,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Where an item that a file names is defined; `None` for a module itself, or for an item outside the crate.
-    fn item(&self, module: &Module, file: &File<'_>, path: &Module) -> Option<(Module, String)> {
+    fn item(&self, module: &Module, file: &ModuleFile<'_>, path: &Module) -> Option<(Module, String)> {
         let first = path.first()?;
         let imported = file.uses.iter().find(|(used, _)| used.last() == Some(first) && used.len() > 1);
         let whole = match imported {

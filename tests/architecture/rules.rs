@@ -2,7 +2,7 @@
 
 /// One file of `src`, split for the rules.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct RustSource {
     /// The path below `src`, with slashes.
     pub name: String,
     /// The unmodified text.
@@ -123,7 +123,7 @@ const ENGINE_FILES: &[(&str, &str)] = &[
 /// The maximum length of a file.
 const LINES_MAX: usize = 500;
 
-impl Source {
+impl RustSource {
     /// Splits a file.
     pub fn new(name: &str, text: &str) -> Self {
         let code = if is_test_file(name) { Vec::new() } else { code_lines(text) };
@@ -163,7 +163,7 @@ fn code_lines(text: &str) -> Vec<(usize, String)> {
 }
 
 /// Checks which rooms a file imports.
-pub fn imports(source: &Source) -> Vec<String> {
+pub fn imports(source: &RustSource) -> Vec<String> {
     if UNBOUND.contains(&source.room()) {
         return Vec::new();
     }
@@ -191,7 +191,7 @@ fn rooms_named(line: &str) -> Vec<String> {
 }
 
 /// Checks that pure rooms stay pure.
-pub fn purity(source: &Source) -> Vec<String> {
+pub fn purity(source: &RustSource) -> Vec<String> {
     if !PURE.contains(&source.room()) {
         return Vec::new();
     }
@@ -211,7 +211,7 @@ fn names(line: &str, what: &str) -> bool {
 }
 
 /// Checks where a dependency is named.
-pub fn fences(source: &Source) -> Vec<String> {
+pub fn fences(source: &RustSource) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in &source.code {
         for (dependency, place) in FENCES.iter().filter(|(_, place)| !source.name.starts_with(place)) {
@@ -224,7 +224,7 @@ pub fn fences(source: &Source) -> Vec<String> {
 }
 
 /// Checks where an engine is named: all other code uses the seam in `render/mod.rs` (or `runtime/mod.rs`).
-pub fn engine_words(source: &Source) -> Vec<String> {
+pub fn engine_words(source: &RustSource) -> Vec<String> {
     if ENGINE_FILES.iter().any(|(place, _)| source.name.starts_with(place)) {
         return Vec::new();
     }
@@ -238,20 +238,20 @@ pub fn engine_words(source: &Source) -> Vec<String> {
 }
 
 /// Checks that every file states its purpose.
-pub fn opens_with_purpose(source: &Source) -> Vec<String> {
+pub fn opens_with_purpose(source: &RustSource) -> Vec<String> {
     let purpose = source.text.lines().next().and_then(|line| line.strip_prefix("//!")).unwrap_or_default();
     if purpose.trim().is_empty() { vec![source.complain(1, "a file opens with `//!` and its purpose")] } else { Vec::new() }
 }
 
 /// Checks that no file is too long.
-pub fn size(source: &Source) -> Vec<String> {
+pub fn size(source: &RustSource) -> Vec<String> {
     let lines = source.text.lines().count();
     if lines > LINES_MAX { vec![source.complain(lines, &format!("{lines} lines; the limit is {LINES_MAX}"))] } else { Vec::new() }
 }
 
 /// Checks that every metric is named and described in one file. Names that are neither a constant nor a literal (`*name`) come
 /// from there anyway.
-pub fn metrics_described(source: &Source, described: &Source) -> Vec<String> {
+pub fn metrics_described(source: &RustSource, described: &RustSource) -> Vec<String> {
     let code = source.code.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
     let used = ["counter!(", "gauge!(", "histogram!("].iter().flat_map(|macro_name| arguments(&code, macro_name));
     let unknown = used.filter(|name| !is_described(name, &described.text));

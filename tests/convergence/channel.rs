@@ -8,37 +8,37 @@ use jiff::Timestamp;
 use swarmgate::channel::{Moment, Received};
 use swarmgate::controller::context::ExtensionChannel;
 use swarmgate::pki::ChannelRole;
-use swarmgate::protocol::Admission;
+use swarmgate::protocol::AdmittedTasks;
 use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use swarmgate::protocol::messages::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
-use swarmgate::render::{Purpose, render};
+use swarmgate::protocol::messages::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, PeerAddresses, ProxyReport, WIRE_VERSION};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::swarm::{Snapshot, Task};
 use swarmgate::types::{ClusterName, SecretId};
 
 /// The operator's end of the channel. It dies with the operator.
 #[derive(Default)]
 pub struct TestChannel {
-    inner: Mutex<BTreeMap<ClusterName, Entry>>,
+    inner: Mutex<BTreeMap<ClusterName, ChannelEntry>>,
 }
 
 #[derive(Default)]
-struct Entry {
+struct ChannelEntry {
     desired: Option<Desired>,
-    admission: Admission,
+    admission: AdmittedTasks,
     report: Option<Received>,
 }
 
 impl ExtensionChannel for TestChannel {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, _: Moment) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, _: Moment) {
         let mut inner = self.lock();
         let entry = inner.entry(cluster.clone()).or_default();
         entry.desired = Some(desired);
         entry.admission = admission;
     }
-    fn admit(&self, cluster: &ClusterName, admission: Admission) {
+    fn admit(&self, cluster: &ClusterName, admission: AdmittedTasks) {
         self.lock().entry(cluster.clone()).or_default().admission = admission;
     }
-    fn introduce(&self, _: &ClusterName, _: Peers) {}
+    fn introduce(&self, _: &ClusterName, _: PeerAddresses) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         self.lock().get(cluster).and_then(|entry| entry.report.clone())
     }
@@ -64,13 +64,13 @@ impl TestChannel {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, ChannelEntry>> {
         self.inner.lock().unwrap()
     }
 }
 
 fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, now: Timestamp) -> ExtensionReport {
-    let live = render(&desired.table, if desired.delivery == Delivery::Replace { Purpose::Stock } else { Purpose::Live });
+    let live = render(&desired.table, if desired.delivery == Delivery::Replace { ConfigPurpose::Stock } else { ConfigPurpose::Live });
     let running_digest = (desired.delivery == Delivery::Live).then(|| live.digest.clone());
     let proxy = |task: &Task| ProxyReport {
         version: WIRE_VERSION,
@@ -96,7 +96,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         engine_version: "nginx/1.31.3".to_owned(),
         accepted: Some(Accepted { desired_digest: desired.digest.clone(), config_digest: live.digest.clone() }),
         refused: None,
-        boot: Some(render(&desired.table, Purpose::Boot)),
+        boot: Some(render(&desired.table, ConfigPurpose::Boot)),
         live: (desired.delivery == Delivery::Replace).then_some(live),
         proxies: running(truth, name, "proxy").map(proxy).collect(),
         material: Vec::new(),
@@ -114,7 +114,7 @@ fn running<'a>(truth: &'a Snapshot, cluster: &ClusterName, role: &str) -> impl I
 }
 
 /// Whether the task mounts a secret whose token the operator accepts.
-fn has_token(truth: &Snapshot, task: &Task, accepted: &Admission) -> bool {
+fn has_token(truth: &Snapshot, task: &Task, accepted: &AdmittedTasks) -> bool {
     let mounted = task.spec.pointer("/ContainerSpec/Secrets").and_then(|secrets| secrets.as_array()).into_iter().flatten();
     let ids = mounted.filter_map(|secret| secret.get("SecretID")?.as_str());
     let digests = ids.filter_map(|id| truth.secrets.get(&SecretId(id.to_owned()))?.labels.get(LABEL_TOKEN_DIGEST));

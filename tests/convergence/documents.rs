@@ -12,7 +12,7 @@ use super::user_actions::BAD_IMAGE;
 /// A document, and the ways in which it may vary.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is something that its author changes by itself")]
-pub struct Document {
+pub struct TestDocument {
     pub name: &'static str,
     /// Host ports must differ between clusters; otherwise two documents contradict each other.
     port: u16,
@@ -32,7 +32,7 @@ pub struct Document {
 /// The names of clusters in this world. Each cluster publishes services whose label value is its own name.
 pub const NAMES: [&str; 3] = ["default", "dev", "shop"];
 
-impl Document {
+impl TestDocument {
     /// A plain document.
     pub fn new(at: usize) -> Self {
         Self {
@@ -101,6 +101,6 @@ impl Document {
 }
 
 /// The files that the operator reads.
-pub fn files(documents: &[Document]) -> Vec<SourceFile> {
+pub fn files(documents: &[TestDocument]) -> Vec<SourceFile> {
     documents.iter().map(|document| SourceFile::new(format!("{}.yaml", document.name), document.text())).collect()
 }

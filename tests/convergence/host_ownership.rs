@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 use swarmgate::protocol::container_contract::LABEL_HOST_HOLDERS;
 
-use crate::scenario::Story;
+use crate::scenario::Scenario;
 
 const EXTENSION: &str = "swarmgate-extension-default";
 
-fn deploy(story: &Story, stack: &str, name: &str, hosts: &str) {
+fn deploy(story: &Scenario, stack: &str, name: &str, hosts: &str) {
     // The services get different ages.
     story.swarm().advance(Duration::from_secs(60));
     let network = story.truth().networks.values().find(|network| network.name == "app1").map(|network| network.id.0.clone());
@@ -29,20 +29,20 @@ fn labels(stack: &str, hosts: &str) -> serde_json::Value {
 }
 
 /// The services that serve `shop.test`.
-fn holders_of(story: &Story) -> Vec<String> {
+fn holders_of(story: &Scenario) -> Vec<String> {
     let table = story.published().table;
     let sites = table.hosts.iter().filter(|(host, _)| host.as_str() == "shop.test");
     let services = sites.flat_map(|(_, site)| site.paths.values()).flat_map(|route| &route.backend.services);
     services.map(|service| service.name.to_string()).collect()
 }
 
-fn label(story: &Story) -> Option<String> {
+fn label(story: &Scenario) -> Option<String> {
     let truth = story.truth();
     let extension = truth.services.values().find(|service| service.name == EXTENSION)?;
     extension.labels.get(LABEL_HOST_HOLDERS).cloned()
 }
 
-fn extension_tasks(story: &Story) -> BTreeSet<String> {
+fn extension_tasks(story: &Scenario) -> BTreeSet<String> {
     let truth = story.truth();
     let extension = truth.services.values().find(|service| service.name == EXTENSION).unwrap();
     truth.tasks.values().filter(|task| task.service == extension.id).map(|task| task.id.0.clone()).collect()
@@ -50,7 +50,7 @@ fn extension_tasks(story: &Story) -> BTreeSet<String> {
 
 #[test]
 fn an_older_service_of_another_stack_never_gets_a_host_that_is_published() {
-    let mut story = Story::plain();
+    let mut story = Scenario::plain();
     deploy(&story, "old", "old_web", "other.test");
     deploy(&story, "shop", "shop_web", "shop.test");
     story.converge();
@@ -83,7 +83,7 @@ fn an_older_service_of_another_stack_never_gets_a_host_that_is_published() {
 /// holds which hosts.
 #[test]
 fn what_somebody_else_wrote_down_is_not_believed() {
-    let mut story = Story::plain();
+    let mut story = Scenario::plain();
     deploy(&story, "shop", "shop_web", "shop.test");
     deploy(&story, "evil", "evil_web", "shop.test");
     let id = story.truth().services.values().find(|service| service.name == "evil_web").map(|service| service.id.0.clone()).unwrap();

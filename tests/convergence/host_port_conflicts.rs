@@ -7,12 +7,12 @@ use serde_json::json;
 use swarmgate::report::{FindingCode, Severity};
 use swarmgate::swarm::Task;
 
-use crate::scenario::Story;
+use crate::scenario::Scenario;
 
 const PROXY: &str = "swarmgate-proxy-default";
 const STRANGER: &str = "stray_web";
 
-fn deploy(story: &Story, network: &str) {
+fn deploy(story: &Scenario, network: &str) {
     let network = story.truth().networks.values().find(|found| found.name == network).map(|found| found.id.0.clone());
     let spec = json!({
         "Name": "web",
@@ -24,7 +24,7 @@ fn deploy(story: &Story, network: &str) {
     story.swarm().user_creates_service(&spec).unwrap();
 }
 
-fn stranger(story: &Story) {
+fn stranger(story: &Scenario) {
     let spec = json!({
         "Name": STRANGER,
         "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}},
@@ -35,7 +35,7 @@ fn stranger(story: &Story) {
 }
 
 /// The running tasks of a service.
-fn running(story: &Story, name: &str) -> Vec<Task> {
+fn running(story: &Scenario, name: &str) -> Vec<Task> {
     let truth = story.truth();
     let service = truth.services.values().find(|service| service.name == name).map(|service| service.id.clone());
     truth.tasks.values().filter(|task| Some(&task.service) == service.as_ref() && task.state.as_str() == "running").cloned().collect()
@@ -45,17 +45,17 @@ fn ids(tasks: &[Task]) -> BTreeSet<String> {
     tasks.iter().map(|task| task.id.0.clone()).collect()
 }
 
-fn networks(story: &Story) -> usize {
+fn networks(story: &Scenario) -> usize {
     story.truth().services.values().find(|service| service.name == PROXY).unwrap().networks.len()
 }
 
-fn is_found(story: &Story, code: FindingCode) -> bool {
+fn is_found(story: &Scenario, code: FindingCode) -> bool {
     story.findings().iter().any(|finding| finding.code == code && finding.severity == Severity::Error)
 }
 
 #[test]
 fn a_network_waits_for_the_end_of_a_stranger_that_would_get_the_port_of_a_proxy() {
-    let mut story = Story::on_nodes();
+    let mut story = Scenario::on_nodes();
     story.converge();
     let (before, few) = (running(&story, PROXY), networks(&story));
     stranger(&story);
@@ -71,7 +71,7 @@ fn a_network_waits_for_the_end_of_a_stranger_that_would_get_the_port_of_a_proxy(
 
 #[test]
 fn a_proxy_that_ends_by_itself_costs_one_node_at_most_and_blames_no_network() {
-    let mut story = Story::on_nodes();
+    let mut story = Scenario::on_nodes();
     story.converge();
     let before = running(&story, PROXY);
     stranger(&story);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use swarmgate::protocol::messages::Desired;
 use swarmgate::route::Endpoint;
-use swarmgate::simulator::{Call, Write};
+use swarmgate::simulator::{RecordedWrite, SwarmCall};
 use swarmgate::swarm::{Service, Snapshot, Task};
 use swarmgate::types::ClusterName;
 
@@ -70,10 +70,10 @@ fn asked(cluster: &ClusterName, service: &Service) -> Option<(String, String)> {
 }
 
 /// Checks the writes: they touch only our objects, and remove nothing that a rollback or a task needs.
-pub fn check_writes(writes: &[Write]) {
+pub fn check_writes(writes: &[RecordedWrite]) {
     for write in writes.iter().filter(|write| write.took_effect()) {
         assert!(write.owned, "a foreign object was touched: {write:?}");
-        let removal = matches!(write.call, Call::RemoveConfig | Call::RemoveSecret);
+        let removal = matches!(write.call, SwarmCall::RemoveConfig | SwarmCall::RemoveSecret);
         assert!(!removal || write.still_needed_by.is_empty(), "something in use was removed: {write:?}");
     }
 }

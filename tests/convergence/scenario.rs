@@ -11,7 +11,7 @@ use swarmgate::channel::Moment;
 use swarmgate::controller::context::{Context, Tokens};
 use swarmgate::controller::instance_overview;
 use swarmgate::controller::label_damping::LabelDamping;
-use swarmgate::controller::reconcile_pass::{ClusterMemory, PassRequest, PassResult, pass};
+use swarmgate::controller::reconcile_pass::{ClusterState, PassRequest, PassResult, pass};
 use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
 use swarmgate::intent::documents::read_documents;
@@ -19,12 +19,12 @@ use swarmgate::pki::Authority;
 use swarmgate::protocol::ChannelMode;
 use swarmgate::protocol::messages::Desired;
 use swarmgate::report::Finding;
-use swarmgate::simulator::{Faults, SimOptions, SimSwarm};
+use swarmgate::simulator::{FaultRates, SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::types::{ClusterName, Port};
 
 use crate::channel::TestChannel;
-use crate::documents::{Document, NAMES, files};
+use crate::documents::{NAMES, TestDocument, files};
 use crate::{oracle, user_actions};
 
 /// The maximum number of steps of trouble in a history: many short histories cover more than a few long ones.
@@ -43,19 +43,19 @@ fn authority() -> Arc<Authority> {
 }
 
 /// A history and everyone in it.
-pub struct Story {
+pub struct Scenario {
     seed: u64,
     loud: bool,
     rng: StdRng,
     swarm: SimSwarm,
-    documents: Vec<Document>,
-    operator: Operator,
-    kind: Kind,
+    documents: Vec<TestDocument>,
+    operator: OperatorProcess,
+    kind: ScenarioKind,
 }
 
 /// The focus of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ScenarioKind {
     /// All kinds of events.
     Mixed,
     /// Routes that keep changing, with proxies that are replaced for each change: generations of configs come and go.
@@ -63,16 +63,16 @@ enum Kind {
 }
 
 /// The operator's own state, which is lost when it dies.
-struct Operator {
+struct OperatorProcess {
     context: Context,
     extensions: Arc<TestChannel>,
     declared: Declared,
-    memories: BTreeMap<ClusterName, ClusterMemory>,
+    memories: BTreeMap<ClusterName, ClusterState>,
     damping: LabelDamping,
 }
 
-impl Operator {
-    fn start(swarm: &SimSwarm, documents: &[Document], channel: ChannelMode) -> Self {
+impl OperatorProcess {
+    fn start(swarm: &SimSwarm, documents: &[TestDocument], channel: ChannelMode) -> Self {
         let extensions = Arc::new(TestChannel::default());
         let authority = authority();
         let seals = authority.seals();
@@ -110,44 +110,44 @@ fn channel_of(seed: u64) -> ChannelMode {
     ChannelMode::Overlay { network, encrypted: false, operator_url }
 }
 
-impl Story {
+impl Scenario {
     /// Creates the world from a seed.
     pub fn new(seed: u64, loud: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let swarm =
             SimSwarm::new(SimOptions { seed, docker_release: if seed.is_multiple_of(2) { 20 } else { 28 }, ..SimOptions::default() });
         user_actions::found(&swarm);
-        let kind = if rng.random_bool(0.2) { Kind::Generations } else { Kind::Mixed };
-        let count = if kind == Kind::Generations { 1 } else { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] };
-        let mut documents: Vec<Document> = (0..count).map(Document::new).collect();
+        let kind = if rng.random_bool(0.2) { ScenarioKind::Generations } else { ScenarioKind::Mixed };
+        let count = if kind == ScenarioKind::Generations { 1 } else { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] };
+        let mut documents: Vec<TestDocument> = (0..count).map(TestDocument::new).collect();
         for document in &mut documents {
-            document.replace = kind == Kind::Generations;
+            document.replace = kind == ScenarioKind::Generations;
             // One proxy on a port of each node, as in the first steps of the README.
             document.global = rng.random_bool(0.3);
             document.host_mode = document.global;
         }
-        let operator = Operator::start(&swarm, &documents, channel_of(seed));
+        let operator = OperatorProcess::start(&swarm, &documents, channel_of(seed));
         Self { seed, loud, rng, swarm, documents, operator, kind }
     }
 
     /// One cluster on a Swarm without faults, for tests that script their own events.
     pub fn plain() -> Self {
-        Self::of(Document::new(0))
+        Self::of(TestDocument::new(0))
     }
 
     /// The same as [`Self::plain`], with a proxy on each node, on the nodes' own ports.
     pub fn on_nodes() -> Self {
-        let mut document = Document::new(0);
+        let mut document = TestDocument::new(0);
         (document.global, document.host_mode) = (true, true);
         Self::of(document)
     }
 
-    fn of(document: Document) -> Self {
+    fn of(document: TestDocument) -> Self {
         let swarm = SimSwarm::new(SimOptions::default());
         user_actions::found(&swarm);
         let documents = vec![document];
-        let operator = Operator::start(&swarm, &documents, channel_of(0));
-        Self { seed: 0, loud: false, rng: StdRng::seed_from_u64(0), swarm, documents, operator, kind: Kind::Mixed }
+        let operator = OperatorProcess::start(&swarm, &documents, channel_of(0));
+        Self { seed: 0, loud: false, rng: StdRng::seed_from_u64(0), swarm, documents, operator, kind: ScenarioKind::Mixed }
     }
 
     /// The Swarm.
@@ -162,7 +162,7 @@ impl Story {
 
     /// Restarts the operator, which then knows only what the Swarm shows. The restart must leave nothing to do.
     pub fn restart(&mut self) {
-        self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed));
+        self.operator = OperatorProcess::start(&self.swarm, &self.documents, channel_of(self.seed));
         self.converge();
         self.swarm.take_writes();
         self.still_round(Duration::from_secs(1));
@@ -179,11 +179,11 @@ impl Story {
             self.converge();
         }
         let rough = self.rng.random_bool(0.8);
-        self.swarm.set_faults(if rough { Faults::ROUGH } else { Faults::NONE });
+        self.swarm.set_faults(if rough { FaultRates::ROUGH } else { FaultRates::NONE });
         for _ in 0..self.rng.random_range(1..=TROUBLE_STEPS_MAX) {
             match self.kind {
-                Kind::Mixed => self.trouble(),
-                Kind::Generations => self.next_generation(),
+                ScenarioKind::Mixed => self.trouble(),
+                ScenarioKind::Generations => self.next_generation(),
             }
         }
         self.peace();
@@ -226,7 +226,7 @@ impl Story {
         self.round(0.9);
         if dies {
             self.swarm.reconnect();
-            self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed));
+            self.operator = OperatorProcess::start(&self.swarm, &self.documents, channel_of(self.seed));
             self.say(|| "the operator died and is back".to_owned());
         }
     }
@@ -237,7 +237,7 @@ impl Story {
             0 if self.documents.len() > 1 => {
                 self.documents.pop();
             }
-            1 if self.documents.len() < NAMES.len() => self.documents.push(Document::new(self.documents.len())),
+            1 if self.documents.len() < NAMES.len() => self.documents.push(TestDocument::new(self.documents.len())),
             _ => {
                 let at = self.rng.random_range(0..self.documents.len());
                 self.documents[at].change(&mut self.rng);
@@ -277,7 +277,7 @@ impl Story {
     fn look(&mut self) -> Result<ObservedSnapshot, String> {
         let raw = self.swarm.observe().now_or_never().unwrap().map_err(|error| error.to_string())?;
         let snapshot = Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())?;
-        let Operator { damping, declared, .. } = &mut self.operator;
+        let OperatorProcess { damping, declared, .. } = &mut self.operator;
         Ok(ObservedSnapshot::after(damping, declared, snapshot, self.swarm.now(), Moment::now()))
     }
 
@@ -318,7 +318,7 @@ impl Story {
     /// Faults and people stop. Everything becomes as declared within a bound, and nothing is written after that.
     fn peace(&mut self) {
         self.say(|| "peace".to_owned());
-        self.swarm.set_faults(Faults::NONE);
+        self.swarm.set_faults(FaultRates::NONE);
         user_actions::rest(&self.swarm);
         self.documents.iter_mut().for_each(|document| document.broken = false);
         self.operator.declared = self.operator.declared.after(read_documents(&files(&self.documents)));

@@ -15,7 +15,7 @@ use swarmgate::types::{ContextPath, HostPattern};
 use crate::compact_swarm::expand;
 
 /// The result for one Swarm.
-pub struct Outcome {
+pub struct CorpusResult {
     /// The number of wanted routes that are served.
     pub served: usize,
     /// The number of findings that say why something is not as written.
@@ -25,10 +25,10 @@ pub struct Outcome {
 }
 
 /// Compares a Swarm in the short form.
-pub fn compare(swarm: &Value) -> Outcome {
+pub fn compare(swarm: &Value) -> CorpusResult {
     let snapshot = Snapshot::from_raw(&serde_json::from_value(expand(swarm)).unwrap()).unwrap();
     let clusters = clusters(&snapshot);
-    let mut outcome = Outcome { served: 0, told: 0, complaints: Vec::new() };
+    let mut outcome = CorpusResult { served: 0, told: 0, complaints: Vec::new() };
     for cluster in &clusters {
         let translation = translate(cluster, &snapshot);
         let findings = [translation.findings, unclaimed(&clusters, &[], false, &snapshot)].concat();
@@ -85,7 +85,7 @@ impl<'a> Wanted<'a> {
         (!hosts.is_empty() || is_true(service, "default_backend")).then_some(Self { service, hosts, path })
     }
 
-    fn compare(&self, table: &RouteTable, findings: &[Finding], outcome: &mut Outcome) {
+    fn compare(&self, table: &RouteTable, findings: &[Finding], outcome: &mut CorpusResult) {
         let told = findings
             .iter()
             .any(|finding| finding.severity != Severity::Info && finding.subject == Subject::Service(self.service.name.clone()));

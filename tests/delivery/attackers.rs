@@ -27,13 +27,13 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::eventually_healthy;
 use crate::route_tables::routes;
 use crate::stage::{Stage, cluster, eventually};
-use crate::test_application::App;
+use crate::test_application::TestApplication;
 
 const HOST: &str = "app.example.org";
 
 /// A client with a certificate for this role, cluster and task, or without a certificate, that trusts any peer that answers as
 /// `server`.
-fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> Client {
+fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> AttackerClient {
     let credentials = Credentials::new(stage.authority().root().clone());
     if let Some((role, cluster, task)) = certificate {
         credentials.replace(ChannelIdentity::issued_by(stage.authority(), role, cluster, task, Timestamp::now()).unwrap());
@@ -43,21 +43,21 @@ fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &Clus
     hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)
 }
 
-type Client = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type AttackerClient = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// The answer, or the reason why the server did not speak to the client.
-async fn send(client: &Client, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), String> {
+async fn send(client: &AttackerClient, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), String> {
     let answer = client.request(request).await.map_err(|error| error.to_string())?;
     let status = answer.status();
     let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-async fn get(client: &Client, url: &str) -> Result<(StatusCode, String), String> {
+async fn get(client: &AttackerClient, url: &str) -> Result<(StatusCode, String), String> {
     send(client, Request::get(url).body(Full::default()).unwrap()).await
 }
 
-async fn asked(client: &Client, url: String) -> (StatusCode, String) {
+async fn asked(client: &AttackerClient, url: String) -> (StatusCode, String) {
     get(client, &url).await.unwrap()
 }
 
@@ -65,7 +65,7 @@ fn message(url: &str) -> http::request::Builder {
     Request::post(url).header("content-type", "application/json")
 }
 
-async fn told(client: &Client, url: String, body: &Value) -> StatusCode {
+async fn told(client: &AttackerClient, url: String, body: &Value) -> StatusCode {
     send(client, message(&url).body(Full::from(body.to_string())).unwrap()).await.unwrap().0
 }
 
@@ -74,7 +74,7 @@ fn other_cluster() -> ClusterName {
 }
 
 /// A stage with a running extension that has accepted a table.
-async fn running(stage: &Stage, app: &App) -> crate::stage::Extension {
+async fn running(stage: &Stage, app: &TestApplication) -> crate::stage::Extension {
     let extension = stage.extension();
     stage.publish(routes(stage, &[(HOST, &[app])]));
     eventually("the first report", || stage.report()?.accepted).await;
@@ -143,7 +143,7 @@ async fn silent() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_take_our_name_and_stay_silent_keep_nobody_waiting() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let mut places = Vec::new();
     for _ in 0..20 {
@@ -160,7 +160,7 @@ async fn many_who_take_our_name_and_stay_silent_keep_nobody_waiting() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_speaks_for_itself_only() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let name = role_name(ChannelRole::Extension, &cluster());
     let proxy = somebody(&stage, &name, Some((ChannelRole::Proxy, &cluster(), "t1")));
@@ -175,7 +175,7 @@ async fn a_proxy_speaks_for_itself_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_answers_to_our_names_is_told_nothing_and_is_passed_over() {
     let stage = crate::stage_or_skip!();
-    let (app, impostor) = (App::start("one").await, Impostor::start().await);
+    let (app, impostor) = (TestApplication::start("one").await, Impostor::start().await);
     // A service with the operator's alias, or one on the operator's port on another manager, that answers first.
     let everywhere = format!("{},{}", impostor.url(), stage.operator_url());
     let extension = running(&stage, &app).await;
@@ -189,7 +189,7 @@ async fn whoever_answers_to_our_names_is_told_nothing_and_is_passed_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_certificate_there_is_nothing_to_be_had() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let nobody = somebody(&stage, OPERATOR_NAME, None);
     for path in ["desired", "peers"] {
@@ -211,7 +211,7 @@ async fn without_a_certificate_there_is_nothing_to_be_had() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_good_for_its_own_role_cluster_and_task_only() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let (dev, prod) = (cluster(), other_cluster());
     let desired = format!("{}/v1/clusters/dev/desired", stage.operator_url());
@@ -241,7 +241,7 @@ async fn a_certificate_is_good_for_its_own_role_cluster_and_task_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_good_for_certificates_of_its_own_role_and_nothing_else() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let nobody = somebody(&stage, OPERATOR_NAME, None);
     let ask = |token: &'static str, role: ChannelRole, task: &'static str| {
@@ -266,7 +266,7 @@ async fn a_token_is_good_for_certificates_of_its_own_role_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_report_is_not_taken() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let genuine = stage.report().unwrap();
     let url = format!("{}/v1/clusters/dev/report", stage.operator_url());
@@ -323,7 +323,7 @@ async fn recorder(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recorded_message_says_nothing_and_does_nothing_when_it_is_played_back() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let report = stage.report().unwrap();
     let operator: SocketAddr = stage.operator_url().trim_start_matches("https://").parse().unwrap();
@@ -354,7 +354,7 @@ async fn a_recorded_message_says_nothing_and_does_nothing_when_it_is_played_back
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_proxy_runs_an_old_bundle_or_one_that_its_extension_has_not_signed() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let old = eventually("the boot snapshot", || stage.report()?.boot).await;
     let proxy = stage.proxy();
@@ -391,7 +391,7 @@ async fn no_proxy_runs_an_old_bundle_or_one_that_its_extension_has_not_signed() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_extension_whose_numbers_are_behind_catches_up_and_is_followed() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = running(&stage, &app).await;
     let ahead = eventually("the boot snapshot", || stage.report()?.boot).await;
     // Signed by an extension on a node whose clock was an hour ahead.

@@ -14,11 +14,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::name_server::{Names, name_server, task_id};
+use crate::name_server::{NameTable, name_server, task_id};
 use crate::ports;
 use crate::stage::{Stage, cluster, eventually};
-use crate::test_application::App;
-use crate::traffic::{SteadyLoad, Told, get};
+use crate::test_application::TestApplication;
+use crate::traffic::{LoadResult, SteadyLoad, get};
 
 const HOST: &str = "app.example.org";
 /// How long the control plane may be silent on these stages. Longer than the interval between two confirmations.
@@ -40,14 +40,14 @@ const SLOW_HOST: &str = "slow.example.org";
 const SLOW_ANSWER: Duration = Duration::from_millis(800);
 
 /// A stage with a proxy that the first task serves, and a name server that knows this task.
-struct Scene {
+struct SilenceFixture {
     stage: Stage,
-    names: Names,
+    names: NameTable,
     port: u16,
-    first: App,
+    first: TestApplication,
 }
 
-impl Scene {
+impl SilenceFixture {
     async fn new(stage: Stage) -> Self {
         Self::with_answers_after(stage, Duration::ZERO).await
     }
@@ -56,7 +56,7 @@ impl Scene {
     async fn with_answers_after(stage: Stage, time: Duration) -> Self {
         let (resolver, names) = name_server(time).await;
         let port = ports::free_port();
-        let first = App::start_at("own", SocketAddr::from((FIRST, port))).await;
+        let first = TestApplication::start_at("own", SocketAddr::from((FIRST, port))).await;
         let scene = Self { stage: stage.with_names(resolver, "own-name"), names, port, first };
         scene.set_name("own-name", &[Ipv4Addr::new(127, 0, 0, 250)]);
         scene.set_name(TASKS, &[FIRST]);
@@ -134,8 +134,8 @@ impl Scene {
     }
 
     /// The task ends, another task of the service starts elsewhere, and a stranger gets the old address.
-    async fn replace_task_by_stranger(&self) -> (App, App) {
-        let second = App::start_at("own", SocketAddr::from((SECOND, self.port))).await;
+    async fn replace_task_by_stranger(&self) -> (TestApplication, TestApplication) {
+        let second = TestApplication::start_at("own", SocketAddr::from((SECOND, self.port))).await;
         self.set_name(TASKS, &[SECOND]);
         self.set_holder("app", SECOND);
         self.set_holder("evil", FIRST);
@@ -143,7 +143,7 @@ impl Scene {
     }
 
     /// The first task ends, and a stranger listens at its address.
-    async fn take_first_address(&self) -> App {
+    async fn take_first_address(&self) -> TestApplication {
         self.first.stop();
         let freed = async {
             loop {
@@ -155,7 +155,7 @@ impl Scene {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the old address becomes free");
-        App::start_at("a stranger", SocketAddr::from((FIRST, self.port))).await
+        TestApplication::start_at("a stranger", SocketAddr::from((FIRST, self.port))).await
     }
 
     /// While a slow table is tested and until it runs, the proxy keeps using addresses, and only the service's tasks answer.
@@ -203,14 +203,14 @@ impl Scene {
     }
 }
 
-fn check_answers(told: &Told) {
+fn check_answers(told: &LoadResult) {
     assert!(told.answered > 100, "the load was no load: {told:?}");
     assert_eq!((told.failed.len(), told.bodies.keys().map(String::as_str).collect::<Vec<_>>()), (0, vec!["own"]), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_operator_names_take_the_place_of_addresses_and_addresses_return_with_it() {
-    let mut scene = Scene::new(stage_or_skip!()).await;
+    let mut scene = SilenceFixture::new(stage_or_skip!()).await;
     let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
     scene.stage.publish(scene.table(LIMIT));
     scene.stage.until_answer(HOST, "own").await;
@@ -234,7 +234,7 @@ async fn without_an_operator_names_take_the_place_of_addresses_and_addresses_ret
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_answers_and_cannot_look_confirms_nothing() {
-    let scene = Scene::new(stage_or_skip!()).await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await;
     let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
     scene.stage.publish(scene.table(LIMIT));
     scene.stage.until_answer(HOST, "own").await;
@@ -248,7 +248,7 @@ async fn an_operator_that_answers_and_cannot_look_confirms_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_extension_names_take_the_place_of_addresses() {
-    let scene = Scene::new(stage_or_skip!()).await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await;
     let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
     scene.stage.publish(scene.table(LIMIT));
     scene.stage.until_answer(HOST, "own").await;
@@ -283,7 +283,7 @@ async fn pass_on(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::t
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_cut_cable_names_take_the_place_of_addresses() {
-    let scene = Scene::new(stage_or_skip!()).await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await;
     let extension = scene.stage.extension();
     let cut = Arc::new(AtomicBool::new(false));
     let url = scene.stage.extension_url();
@@ -299,7 +299,7 @@ async fn behind_a_cut_cable_names_take_the_place_of_addresses() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_of_the_control_plane_reloads_nothing_and_neither_does_silence_without_a_limit() {
-    let mut scene = Scene::new(stage_or_skip!()).await;
+    let mut scene = SilenceFixture::new(stage_or_skip!()).await;
     let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
     // As long as an operator takes to restart, with the usual limit.
     scene.stage.publish(scene.table(Duration::from_secs(30)));
@@ -323,7 +323,7 @@ async fn a_pause_of_the_control_plane_reloads_nothing_and_neither_does_silence_w
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_starts_while_only_the_extension_answers_starts_with_names() {
-    let mut scene = Scene::new(stage_or_skip!()).await;
+    let mut scene = SilenceFixture::new(stage_or_skip!()).await;
     let extension = scene.stage.extension();
     let proxy = scene.stage.proxy();
     scene.stage.publish(scene.table(LIMIT));
@@ -342,11 +342,11 @@ async fn a_proxy_that_starts_while_only_the_extension_answers_starts_with_names(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_the_name_of_a_service_for_an_alias_never_answers_for_it() {
-    let scene = Scene::new(stage_or_skip!()).await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await;
     let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
     scene.stage.publish(scene.table(LIMIT));
     scene.stage.until_answer(HOST, "own").await;
-    let _stranger = App::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
+    let _stranger = TestApplication::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
     scene.set_holder("evil", THIRD);
     scene.set_name(TASKS, &[FIRST, THIRD]);
     scene.set_name("tasks.app", &[THIRD]);
@@ -378,7 +378,7 @@ async fn who_takes_the_name_of_a_service_for_an_alias_never_answers_for_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_starts_by_name_takes_requests_once_it_knows_whom_to_ask() {
-    let scene = Scene::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
+    let scene = SilenceFixture::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
     scene.stage.age_saved_state(LIMIT * 2);
     let proxy = scene.stage.proxy();
     let began = Instant::now();
@@ -401,7 +401,7 @@ async fn a_proxy_that_starts_by_name_takes_requests_once_it_knows_whom_to_ask() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_name_server_holds_a_start_up_for_a_while_only() {
-    let scene = Scene::new(stage_or_skip!()).await.left_alone().await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await.left_alone().await;
     scene.stage.age_saved_state(LIMIT * 2);
     let known = std::mem::take(&mut *scene.names.lock().unwrap());
     let proxy = scene.stage.proxy();
@@ -413,7 +413,7 @@ async fn a_silent_name_server_holds_a_start_up_for_a_while_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_has_just_started_alone_goes_over_to_names_without_a_loss() {
-    let scene = Scene::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
+    let scene = SilenceFixture::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
     let proxy = scene.stage.proxy();
     scene.until_source("volume", LIMIT).await;
     let load = SteadyLoad::start(scene.stage.http(), HOST, 4);
@@ -426,7 +426,7 @@ async fn a_proxy_that_has_just_started_alone_goes_over_to_names_without_a_loss()
 /// Uses a table that takes longer to test than addresses may stay unconfirmed; either the extension or the proxy tests it
 /// slowly.
 async fn check_that_slow_is_not_silent(extension_is_slow: bool) {
-    let scene = Scene::new(stage_or_skip!()).await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await;
     let (extension, proxy) = if extension_is_slow {
         (scene.stage.extension_that_is_slow(SLOW_HOST, SLOW), scene.stage.proxy())
     } else {
@@ -453,10 +453,10 @@ async fn a_table_that_a_proxy_tests_for_longer_than_the_limit_does_not_take_it_t
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_a_task_leaves_while_a_table_is_tested_is_not_kept_until_the_test_ends() {
-    let scene = Scene::new(stage_or_skip!()).await;
+    let scene = SilenceFixture::new(stage_or_skip!()).await;
     let extension = scene.stage.extension_that_is_slow(SLOW_HOST, 2);
     let proxy = scene.stage.proxy_that_is_slow(SLOW_HOST, 2 * SLOW);
-    let _second = App::start_at("own", SocketAddr::from((SECOND, scene.port))).await;
+    let _second = TestApplication::start_at("own", SocketAddr::from((SECOND, scene.port))).await;
     scene.stage.publish(scene.table_with(LIMIT, &[FIRST, SECOND]));
     scene.stage.until_answer(HOST, "own").await;
     scene.stage.publish(scene.slow_table(&[FIRST, SECOND]));

@@ -10,12 +10,12 @@ use serde_json::json;
 use swarmgate::channel::{Hub, Moment, Received};
 use swarmgate::controller::context::{Context, ExtensionChannel};
 use swarmgate::controller::label_damping::LabelDamping;
-use swarmgate::controller::reconcile_pass::{ClusterMemory, PassRequest, pass};
+use swarmgate::controller::reconcile_pass::{ClusterState, PassRequest, pass};
 use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::protocol::messages::{Desired, Peers};
-use swarmgate::protocol::{Admission, ChannelMode};
+use swarmgate::protocol::messages::{Desired, PeerAddresses};
+use swarmgate::protocol::{AdmittedTasks, ChannelMode};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::types::ClusterName;
@@ -36,17 +36,17 @@ const CHANGES: usize = 6;
 /// The operator's end of a stage's channel: publishes the results of passes to the tasks of the stage.
 struct StageLine {
     hub: Hub,
-    admission: Admission,
+    admission: AdmittedTasks,
 }
 
 impl ExtensionChannel for StageLine {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, _: Admission, observed_at: Moment) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, _: AdmittedTasks, observed_at: Moment) {
         self.hub.publish(cluster, desired, self.admission.clone(), observed_at);
     }
-    fn admit(&self, cluster: &ClusterName, _: Admission) {
+    fn admit(&self, cluster: &ClusterName, _: AdmittedTasks) {
         self.hub.admit(cluster, self.admission.clone());
     }
-    fn introduce(&self, _: &ClusterName, _: Peers) {}
+    fn introduce(&self, _: &ClusterName, _: PeerAddresses) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         self.hub.report(cluster)
     }
@@ -55,14 +55,14 @@ impl ExtensionChannel for StageLine {
 
 /// The results of a phase.
 #[derive(Debug)]
-struct Told {
+struct PhaseResult {
     /// The time from a label's change to the first answer that shows it.
     served_after: Vec<Duration>,
     reloads: u64,
     took: Duration,
 }
 
-impl Told {
+impl PhaseResult {
     fn median(&self) -> Duration {
         let mut times = self.served_after.clone();
         times.sort();
@@ -101,7 +101,7 @@ fn publish(swarm: &SimSwarm, name: &str, target: &str) {
 
 /// Runs pass after pass, like an operator whose Swarm keeps sending events.
 async fn operate(context: Context, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
-    let (name, mut memory, mut damping) = (cluster(), ClusterMemory::default(), LabelDamping::default());
+    let (name, mut memory, mut damping) = (cluster(), ClusterState::default(), LabelDamping::default());
     while !stop.is_cancelled() {
         let observed_at = Moment::now();
         let snapshot = Snapshot::from_raw(&swarm.observe().await.unwrap()).map(Arc::new).map_err(|error| error.to_string());
@@ -144,7 +144,7 @@ async fn until_redirected(stage: &Stage, name: &str, target: &str) -> Duration {
 }
 
 /// Changes a calm service's label now and then, and measures how soon each change is served.
-async fn changes(stage: &Stage, swarm: &SimSwarm, round: &str) -> Told {
+async fn changes(stage: &Stage, swarm: &SimSwarm, round: &str) -> PhaseResult {
     let (since, reloads) = (Instant::now(), stage.reloads());
     let mut served_after = Vec::new();
     for number in 0..CHANGES {
@@ -153,11 +153,11 @@ async fn changes(stage: &Stage, swarm: &SimSwarm, round: &str) -> Told {
         served_after.push(until_redirected(stage, "calm", &target).await);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Told { served_after, reloads: stage.reloads() - reloads, took: since.elapsed() }
+    PhaseResult { served_after, reloads: stage.reloads() - reloads, took: since.elapsed() }
 }
 
 /// The times and reloads of a calm service, alone and beside a flapping neighbour with this allowance of changes.
-async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
+async fn beside_a_flapping_neighbour(burst: u32) -> Option<(PhaseResult, PhaseResult)> {
     let stage = Stage::new(crate::stage::nginx()?).await;
     let swarm = SimSwarm::new(SimOptions::default());
     swarm.user_creates_network(&json!({"Name": "net", "Driver": "overlay"})).unwrap();

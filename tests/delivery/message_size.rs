@@ -13,7 +13,7 @@ use swarmgate::channel::serve;
 use swarmgate::pki::{ChannelIdentity, ChannelRole, ClientAuthentication, Credentials, server_config};
 use swarmgate::protocol::messages::{ActivityKind, ProxyReport};
 use swarmgate::protocol::size_limits::MESSAGE_BYTES_MAX;
-use swarmgate::route::Part;
+use swarmgate::route::QuarantineUnit;
 use swarmgate::types::{ContextPath, HostPattern};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::route_tables::routes;
 use crate::stage::{Stage, cluster, eventually};
-use crate::test_application::App;
+use crate::test_application::TestApplication;
 
 /// The time within which the status must show it.
 const SOON: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const RENDERING: Duration = Duration::from_secs(180);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     stage.until_answer("app.example.org", "one").await;
@@ -50,7 +50,7 @@ async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
     assert!(stage.answer("heavy.example.org").await.unwrap_err().contains("503"));
     let report = stage.report().unwrap();
     let held: Vec<_> = report.quarantined.iter().map(|held| (&held.part, held.too_large)).collect();
-    assert_eq!(held, [(&Part::Route { host: heavy, path: ContextPath::root() }, true)]);
+    assert_eq!(held, [(&QuarantineUnit::Route { host: heavy, path: ContextPath::root() }, true)]);
     let words = &report.quarantined[0].words;
     assert!(words.contains("for proxies") && words.contains(&format!("more than the maximum of {MESSAGE_BYTES_MAX}")), "{words}");
     proxy.drained().await.unwrap();
@@ -60,7 +60,7 @@ async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_says_nothing_any_more_is_missed_within_ten_seconds() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     stage.until_running(&desired).await;
@@ -96,7 +96,7 @@ async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_cannot_read_what_is_offered_says_so_and_goes_on() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     stage.until_running(&desired).await;

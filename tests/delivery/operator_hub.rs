@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use swarmgate::channel::{Hub, Moment, Received, serve};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, server_config};
 use swarmgate::protocol::messages::{Desired, ExtensionReport};
-use swarmgate::protocol::{Admission, AdmittedToken, Token};
+use swarmgate::protocol::{AdmittedTasks, AdmittedToken, SharedSecret};
 use swarmgate::types::{ClusterName, Digest};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,23 +28,23 @@ pub fn token_text(role: ChannelRole) -> String {
 }
 
 /// The parsed token of a role on every stage.
-pub fn token(role: ChannelRole) -> Token {
-    Token::new(&token_text(role)).unwrap()
+pub fn token(role: ChannelRole) -> SharedSecret {
+    SharedSecret::new(&token_text(role)).unwrap()
 }
 
 /// The tasks that get certificates on every stage.
-pub fn admission() -> Admission {
+pub fn admission() -> AdmittedTasks {
     let roles = [ChannelRole::Extension, ChannelRole::Proxy];
     let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
     let extensions = ["extension", "replayed", "t1"].map(|task| (ChannelRole::Extension, task.to_owned()));
     let proxies = ["proxy-task", "local", "t1"].map(|task| (ChannelRole::Proxy, task.to_owned()));
-    Admission { tokens: tokens.to_vec(), tasks: extensions.into_iter().chain(proxies).collect() }
+    AdmittedTasks { tokens: tokens.to_vec(), tasks: extensions.into_iter().chain(proxies).collect() }
 }
 
 /// Looks at its Swarm again and again and sees the same until the test publishes something else.
 pub struct OperatorEnd {
     hub: Hub,
-    seen: Arc<Mutex<Option<(Desired, Admission)>>>,
+    seen: Arc<Mutex<Option<(Desired, AdmittedTasks)>>>,
     looks: JoinHandle<()>,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -109,7 +109,7 @@ impl OperatorEnd {
     }
 }
 
-async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, Admission)>>>) {
+async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, AdmittedTasks)>>>) {
     loop {
         let sight = seen.lock().unwrap().clone();
         if let Some((desired, admission)) = sight {

@@ -14,14 +14,15 @@ use swarmgate::types::Digest;
 use tokio::process::{Child, Command};
 
 use crate::stage::{Stage, cluster, nginx};
-use crate::{eventually_healthy, route_tables::routes, test_application::App, traffic};
+use crate::{eventually_healthy, route_tables::routes, test_application::TestApplication, traffic};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
 
 /// A boot snapshot with the current addresses, enough for a proxy that starts alone.
 fn snapshot(stage: &Stage, table: &RouteTable) -> Bundle {
     let layout = stage.layout();
-    let bundle = swarmgate::render::render_in(table, swarmgate::render::Purpose::Live, &layout, &swarmgate::render::Materials::default());
+    let bundle =
+        swarmgate::render::render_in(table, swarmgate::render::ConfigPurpose::Live, &layout, &swarmgate::render::Materials::default());
     stage.signed(Bundle::new(cluster(), Digest::of_bytes(b""), bundle.files), 1)
 }
 
@@ -68,7 +69,7 @@ async fn exit_code(mut child: Child) -> Option<i32> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxy_program_checks_itself_drains_on_sigterm_and_exits_with_0() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     stage.write_boot_file(&snapshot(&stage, &routes(&stage, &[("app.example.org", &[&app])])));
     assert_eq!(check_exit_code(&stage).await, Some(1), "nobody is there");
     let child = proxy_command(&stage).spawn().unwrap();
@@ -84,7 +85,7 @@ async fn the_proxy_program_checks_itself_drains_on_sigterm_and_exits_with_0() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxy_program_fails_when_its_engine_is_killed() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     stage.write_boot_file(&snapshot(&stage, &routes(&stage, &[("app.example.org", &[&app])])));
     let child = proxy_command(&stage).spawn().unwrap();
     eventually_healthy(&stage, "boot").await;
@@ -95,7 +96,7 @@ async fn the_proxy_program_fails_when_its_engine_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_pid_1_the_proxy_program_collects_orphans() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     stage.write_boot_file(&snapshot(&stage, &routes(&stage, &[("app.example.org", &[&app])])));
     let inner = proxy_command(&stage);
     let mut command = Command::new("unshare");

@@ -2,17 +2,17 @@
 //! engine's words, and the configuration is retried. Traffic continues with what was accepted before.
 
 use swarmgate::protocol::messages::ExtensionReport;
-use swarmgate::route::{LineList, Part};
+use swarmgate::route::{LineList, QuarantineUnit};
 use swarmgate::types::EngineLine;
 
 use crate::route_tables::routes;
 use crate::stage::eventually;
-use crate::test_application::App;
+use crate::test_application::TestApplication;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_words() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension_that_spoils("worker_connections 1234");
     let proxy = stage.proxy();
     let good = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
@@ -41,7 +41,7 @@ async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_wor
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_cannot_be_asked_is_no_refusal_and_is_asked_again() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension_with_an_engine_of_its_own();
     let good = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
     let accepted =
@@ -60,7 +60,7 @@ async fn an_engine_that_cannot_be_asked_is_no_refusal_and_is_asked_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_that_the_engine_refuses_are_left_out_alone_and_tried_again_when_they_change() {
     let stage = stage_or_skip!();
-    let apps = [App::start("one").await, App::start("two").await, App::start("bad").await];
+    let apps = [TestApplication::start("one").await, TestApplication::start("two").await, TestApplication::start("bad").await];
     let [one, two, bad] = &apps;
     // Matches every endpoint of the third application and every mention of the fourth host.
     let extension = stage.extension_that_spoils(&format!("server {}\\|spoilt", bad.address));
@@ -68,7 +68,7 @@ async fn routes_that_the_engine_refuses_are_left_out_alone_and_tried_again_when_
     stage.publish(routes(&stage, &[("a.example.org", &[one])]));
     stage.until_answer("a.example.org", "one").await;
 
-    let hosts: &[(&str, &[&App])] =
+    let hosts: &[(&str, &[&TestApplication])] =
         &[("a.example.org", &[one]), ("b.example.org", &[bad]), ("c.example.org", &[two]), ("spoilt.org", &[two])];
     let desired = stage.publish(routes(&stage, hosts));
     stage.until_answer("c.example.org", "two").await;
@@ -85,7 +85,7 @@ async fn routes_that_the_engine_refuses_are_left_out_alone_and_tried_again_when_
     );
     assert_eq!(report.refused, None);
 
-    let hosts: &[(&str, &[&App])] = &[("a.example.org", &[two]), ("b.example.org", &[one]), ("spoilt.org", &[two])];
+    let hosts: &[(&str, &[&TestApplication])] = &[("a.example.org", &[two]), ("b.example.org", &[one]), ("spoilt.org", &[two])];
     stage.publish(routes(&stage, hosts));
     stage.until_answer("a.example.org", "two").await;
     let mut table = routes(&stage, hosts);
@@ -98,9 +98,9 @@ async fn routes_that_the_engine_refuses_are_left_out_alone_and_tried_again_when_
     extension.stopped().await;
 }
 
-fn host_of(part: &Part) -> String {
+fn host_of(part: &QuarantineUnit) -> String {
     match part {
-        Part::Route { host, .. } => host.to_string(),
+        QuarantineUnit::Route { host, .. } => host.to_string(),
         other => format!("{other:?}"),
     }
 }
@@ -108,21 +108,21 @@ fn host_of(part: &Part) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_raw_line_that_the_engine_refuses_leaves_the_settings_of_before_and_new_routes_are_served() {
     let stage = stage_or_skip!();
-    let apps = [App::start("one").await, App::start("two").await];
+    let apps = [TestApplication::start("one").await, TestApplication::start("two").await];
     let (extension, proxy) = (stage.extension(), stage.proxy());
-    let with_lines = |hosts: &[(&str, &[&App])], lines: &[&str]| {
+    let with_lines = |hosts: &[(&str, &[&TestApplication])], lines: &[&str]| {
         let mut table = routes(&stage, hosts);
         table.settings.nginx.http_options = lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect();
         table
     };
     stage.publish(with_lines(&[("a.example.org", &[&apps[0]])], &["add_header x-before 1;"]));
     stage.until_answer("a.example.org", "one").await;
-    let hosts: &[(&str, &[&App])] = &[("a.example.org", &[&apps[0]]), ("b.example.org", &[&apps[1]])];
+    let hosts: &[(&str, &[&TestApplication])] = &[("a.example.org", &[&apps[0]]), ("b.example.org", &[&apps[1]])];
     stage.publish(with_lines(hosts, &["add_header x-after 1;", "gzpi on;"]));
     stage.until_answer("b.example.org", "two").await;
     let report = eventually("the report", || stage.report().filter(|report| !report.quarantined.is_empty())).await;
     let held = &report.quarantined[0];
-    assert_eq!(held.part, Part::Line { list: LineList::Http, line: EngineLine::parse("gzpi on;").unwrap() });
+    assert_eq!(held.part, QuarantineUnit::Line { list: LineList::Http, line: EngineLine::parse("gzpi on;").unwrap() });
     assert!(held.words.contains("unknown directive \"gzpi\""), "{held:?}");
     let config = report.boot.unwrap().files["nginx.conf"].clone();
     assert!(config.contains("x-before") && !config.contains("x-after"), "{config}");

@@ -6,11 +6,11 @@ use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, NginxS
 use swarmgate::types::{ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
 use crate::stage::{Stage, cluster};
-use crate::test_application::App;
+use crate::test_application::TestApplication;
 
 /// A table with these hosts, each served by these applications.
-pub fn routes(stage: &Stage, hosts: &[(&str, &[&App])]) -> RouteTable {
-    let host = |(name, apps): &(&str, &[&App])| (HostPattern::parse(name).unwrap(), virtual_host(apps));
+pub fn routes(stage: &Stage, hosts: &[(&str, &[&TestApplication])]) -> RouteTable {
+    let host = |(name, apps): &(&str, &[&TestApplication])| (HostPattern::parse(name).unwrap(), virtual_host(apps));
     RouteTable {
         settings: EngineSettings {
             nginx: NginxSettings { keepalive_min_timeout_ms: 2_000, ..NginxSettings::default() },
@@ -22,8 +22,8 @@ pub fn routes(stage: &Stage, hosts: &[(&str, &[&App])]) -> RouteTable {
     }
 }
 
-fn virtual_host(apps: &[&App]) -> VirtualHost {
-    let endpoint = |app: &&App| Endpoint {
+fn virtual_host(apps: &[&TestApplication]) -> VirtualHost {
+    let endpoint = |app: &&TestApplication| Endpoint {
         address: app.address.ip(),
         port: Port::new(app.address.port()).unwrap(),
         task: Some(TaskId(format!("task-{}", app.address.port()))),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use swarmgate::channel::Hub;
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelIdentity, ChannelRole};
-use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, Peers};
+use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, PeerAddresses};
 use swarmgate::protocol::{Bootstrap, bootstrap};
 use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
@@ -247,7 +247,7 @@ impl Stage {
     }
 
     /// A proxy whose engine takes this many seconds to test each configuration that contains the pattern.
-    pub fn proxy_that_is_slow(&self, pattern: &str, seconds: u64) -> Proxy {
+    pub fn proxy_that_is_slow(&self, pattern: &str, seconds: u64) -> RunningProxy {
         let engine = self.slow_engine("slow-proxy-nginx", pattern, seconds);
         self.proxy_with(engine, Follow::Extension(self.extension_url()), &self.operator_url())
     }
@@ -321,29 +321,29 @@ impl Stage {
     /// Announces the extension at its usual address, or at the other one.
     pub fn introduce(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
-        let peers = Peers::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
+        let peers = PeerAddresses::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
         self.operator.hub().introduce(&cluster(), peers);
     }
 
-    pub fn proxy(&self) -> Proxy {
+    pub fn proxy(&self) -> RunningProxy {
         self.proxy_that_follows(Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
     /// A proxy that knows only these managers.
-    pub fn proxy_that_asks(&self, operators: &str) -> Proxy {
+    pub fn proxy_that_asks(&self, operators: &str) -> RunningProxy {
         self.proxy_that_follows(Follow::Operator, operators)
     }
 
     /// A proxy that knows these operators, and this address as that of its extension.
-    pub fn proxy_told_of(&self, extension: &str, operators: &str) -> Proxy {
+    pub fn proxy_told_of(&self, extension: &str, operators: &str) -> RunningProxy {
         self.proxy_that_follows(Follow::Extension(extension.to_owned()), operators)
     }
 
-    fn proxy_that_follows(&self, follow: Follow, operators: &str) -> Proxy {
+    fn proxy_that_follows(&self, follow: Follow, operators: &str) -> RunningProxy {
         self.proxy_with(self.nginx.clone(), follow, operators)
     }
 
-    fn proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> Proxy {
+    fn proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> RunningProxy {
         let options = ProxyOptions {
             engine_kind: EngineKind::Nginx,
             cluster: cluster(),
@@ -370,7 +370,7 @@ impl Stage {
             }
             ended
         });
-        Proxy { signals, task }
+        RunningProxy { signals, task }
     }
 
     pub fn write_boot_file(&self, bundle: &Bundle) {
@@ -453,12 +453,12 @@ impl Extension {
     }
 }
 
-pub struct Proxy {
+pub struct RunningProxy {
     signals: mpsc::Sender<ProxySignal>,
     task: JoinHandle<Result<(), ProxyError>>,
 }
 
-impl Proxy {
+impl RunningProxy {
     pub async fn signal(&self, signal: ProxySignal) {
         self.signals.send(signal).await.unwrap();
     }

@@ -11,14 +11,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A running application, which ends with the test's runtime.
-pub struct App {
+pub struct TestApplication {
     /// Where it listens.
     pub address: SocketAddr,
     slow_requests: watch::Receiver<u32>,
     stop: CancellationToken,
 }
 
-impl App {
+impl TestApplication {
     /// Starts an application that answers with its name everywhere, and with `slow NAME` after 1.5 seconds on `/slow`.
     pub async fn start(name: &'static str) -> Self {
         Self::start_at(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await

@@ -12,7 +12,7 @@ use swarmgate::types::{HostPattern, ObjectName, Port};
 use crate::eventually_healthy;
 use crate::route_tables::routes;
 use crate::stage::{Stage, eventually};
-use crate::test_application::App;
+use crate::test_application::TestApplication;
 use client::{Certificate, TlsLoad, certificate, certificate_after, certificate_for, shown};
 
 const APP: &str = "app.example.org";
@@ -28,7 +28,7 @@ fn secured(stage: &Stage, mut table: RouteTable, hosts: &[(&str, &str)]) -> Rout
     table
 }
 
-fn one_host(stage: &Stage, app: &App, id: &str) -> RouteTable {
+fn one_host(stage: &Stage, app: &TestApplication, id: &str) -> RouteTable {
     secured(stage, routes(stage, &[(APP, &[app])]), &[(APP, id)])
 }
 
@@ -60,7 +60,7 @@ async fn is_refused(stage: &Stage, host: Option<&str>) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_is_terminated_with_its_certificate_and_nobody_else_is_shown_it() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let good = certificate(APP);
     mount(&stage, "good", &good);
@@ -82,7 +82,7 @@ async fn a_host_is_terminated_with_its_certificate_and_nobody_else_is_shown_it()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_certificate_fails_no_request_and_waits_for_its_mount() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (mut extension, proxy) = (stage.extension(), stage.proxy());
     let mut old = certificate(APP);
     mount(&stage, "c0", &old);
@@ -113,7 +113,7 @@ async fn a_renewed_certificate_fails_no_request_and_waits_for_its_mount() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_object_costs_one_host_tls() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let good = certificate(APP);
     mount(&stage, "good", &good);
@@ -125,7 +125,7 @@ async fn a_bad_object_costs_one_host_tls() {
     );
     std::fs::write(stage.path("extension-mounts").join("strange"), unknown_key).unwrap();
     let hosts = [(APP, "good"), ("a.example.org", "nonsense"), ("b.example.org", "strange")];
-    let apps: &[&App] = &[&app];
+    let apps: &[&TestApplication] = &[&app];
     let plain = routes(&stage, &hosts.map(|(host, _)| (host, apps)));
     let desired = stage.publish(secured(&stage, plain, &hosts));
     stage.until_running(&desired).await;
@@ -144,7 +144,7 @@ async fn a_bad_object_costs_one_host_tls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_expires_is_noticed_although_nothing_else_changes() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let short = certificate_for(APP, Duration::from_secs(6));
     mount(&stage, "short", &short);
@@ -164,7 +164,7 @@ async fn a_certificate_that_expires_is_noticed_although_nothing_else_changes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_not_valid_yet_is_used_as_soon_as_it_is() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let (extension, proxy) = (stage.extension(), stage.proxy());
     let (old, new) = (certificate(APP), certificate_after(APP, Duration::from_secs(15)));
     mount(&stage, "old", &old);
@@ -188,7 +188,7 @@ async fn a_certificate_that_is_not_valid_yet_is_used_as_soon_as_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_extension_that_lacks_a_certificate_says_nothing_to_proxies_for_a_while() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     stage.publish(one_host(&stage, &app, "late"));
     eventually("it is awaited", || (state(&stage, "late")? == MaterialState::Awaited).then_some(())).await;
@@ -201,7 +201,7 @@ async fn a_new_extension_that_lacks_a_certificate_says_nothing_to_proxies_for_a_
 }
 
 /// The boot snapshot of one host with a certificate and one plain host.
-async fn boot_snapshot(stage: &Stage, app: &App, id: &str) -> Bundle {
+async fn boot_snapshot(stage: &Stage, app: &TestApplication, id: &str) -> Bundle {
     let extension = stage.extension();
     stage.publish(secured(stage, routes(stage, &[(APP, &[app]), ("plain.example.org", &[app])]), &[(APP, id)]));
     let boot = eventually("the boot snapshot", || stage.report()?.boot).await;
@@ -212,7 +212,7 @@ async fn boot_snapshot(stage: &Stage, app: &App, id: &str) -> Bundle {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_starts_alone_terminates_with_the_mounted_secrets() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let good = certificate(APP);
     mount(&stage, "good", &good);
     stage.write_boot_file(&boot_snapshot(&stage, &app, "good").await);
@@ -227,7 +227,7 @@ async fn a_proxy_that_starts_alone_terminates_with_the_mounted_secrets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_starts_alone_without_its_secrets_serves_the_rest_and_completes_itself_later() {
     let stage = crate::stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let good = certificate(APP);
     mount(&stage, "good", &good);
     stage.write_boot_file(&boot_snapshot(&stage, &app, "good").await);

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_util::sync::CancellationToken;
 
-use crate::traffic::{Told, exchange};
+use crate::traffic::{LoadResult, exchange};
 
 /// A certificate with its key.
 pub struct Certificate {
@@ -78,7 +78,7 @@ async fn connect(proxy: SocketAddr, host: Option<&str>) -> Result<TlsStream<TcpS
 
 fn config() -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth();
+    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate)).with_no_client_auth();
     // Without resumption, each handshake shows the certificate.
     config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
     Arc::new(config)
@@ -86,7 +86,7 @@ fn config() -> Arc<ClientConfig> {
 
 /// Several clients over TLS that send requests one after another on kept connections.
 pub struct TlsLoad {
-    clients: JoinSet<Told>,
+    clients: JoinSet<LoadResult>,
     stop: CancellationToken,
 }
 
@@ -97,9 +97,9 @@ impl TlsLoad {
         Self { clients, stop }
     }
 
-    pub async fn finish(self) -> Told {
+    pub async fn finish(self) -> LoadResult {
         self.stop.cancel();
-        let mut sum = Told::default();
+        let mut sum = LoadResult::default();
         for told in self.clients.join_all().await {
             sum.answered += told.answered;
             sum.failed.extend(told.failed);
@@ -109,8 +109,8 @@ impl TlsLoad {
 }
 
 /// A client that never repeats a request.
-async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> Told {
-    let mut told = Told::default();
+async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> LoadResult {
+    let mut told = LoadResult::default();
     let mut kept: Option<TlsStream<TcpStream>> = None;
     while !stop.is_cancelled() {
         let asked = async {
@@ -135,9 +135,9 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
 
 /// Accepts every certificate: the tests compare the certificates themselves.
 #[derive(Debug)]
-struct Anything;
+struct AcceptAnyCertificate;
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -29,7 +29,7 @@ async fn request(client: &Client, proxy: SocketAddr, host: &str, path: &str) -> 
 
 /// The results of a load.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
+pub struct LoadResult {
     /// The number of requests that were answered with 200.
     pub answered: usize,
     /// Descriptions of all other results.
@@ -40,7 +40,7 @@ pub struct Told {
 
 /// Several clients that send requests one after another on kept connections.
 pub struct SteadyLoad {
-    clients: JoinSet<Told>,
+    clients: JoinSet<LoadResult>,
     stop: CancellationToken,
 }
 
@@ -53,9 +53,9 @@ impl SteadyLoad {
     }
 
     /// Ends the load and returns its results.
-    pub async fn finish(self) -> Told {
+    pub async fn finish(self) -> LoadResult {
         self.stop.cancel();
-        let mut sum = Told::default();
+        let mut sum = LoadResult::default();
         for told in self.clients.join_all().await {
             sum.answered += told.answered;
             sum.failed.extend(told.failed);
@@ -67,8 +67,8 @@ impl SteadyLoad {
 
 /// A client that never repeats a request: a request without an answer has failed. It only follows HTTP: it opens another
 /// connection after an answer with `Connection: close`.
-async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> Told {
-    let mut told = Told::default();
+async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> LoadResult {
+    let mut told = LoadResult::default();
     let mut connection = None;
     // Some 100 requests per second and client, so that the load does not starve what is tested; at most one minute.
     for _ in 0..6000 {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use swarmgate::protocol::messages::EngineLoad;
 use swarmgate::proxy::check;
-use swarmgate::route::{EdgeLimits, RouteTable, SizeBytes};
+use swarmgate::route::{ClientLimits, RouteTable, SizeBytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::route_tables::routes;
 use crate::stage::{Stage, eventually};
-use crate::test_application::App;
+use crate::test_application::TestApplication;
 
 /// Sends a request whose body does not end, so that its worker has something to finish.
 async fn open_upload(stage: &Stage, bytes: usize) -> TcpStream {
@@ -29,7 +29,7 @@ async fn is_cut(connection: &mut TcpStream, patience: Duration) -> bool {
 }
 
 /// Adds one more host each round, so that the configuration changes.
-fn table(stage: &Stage, app: &App, round: usize, limits: &EdgeLimits) -> RouteTable {
+fn table(stage: &Stage, app: &TestApplication, round: usize, limits: &ClientLimits) -> RouteTable {
     let more = format!("h{round}.example.org");
     let mut table = routes(stage, &[("app.example.org", &[app]), (&more, &[app])]);
     table.settings.limits = limits.clone();
@@ -42,8 +42,8 @@ fn load(stage: &Stage) -> Option<EngineLoad> {
 }
 
 /// Holds a connection open over each of `rounds` reloads; returns whether each was cut, oldest first.
-async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: EdgeLimits) -> Vec<bool> {
-    let app = App::start("one").await;
+async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: ClientLimits) -> Vec<bool> {
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
     stage.publish(table(stage, &app, 0, &limits));
@@ -76,7 +76,7 @@ async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: EdgeL
 async fn beyond_their_number_the_oldest_of_the_retiring_workers_ends_first() {
     let stage = stage_or_skip!();
     // Workers that are ended release their connections, so the only address of this test is never refused.
-    let limits = EdgeLimits { retiring_workers_max: Some(2), client_connections_max: 3, ..EdgeLimits::default() };
+    let limits = ClientLimits { retiring_workers_max: Some(2), client_connections_max: 3, ..ClientLimits::default() };
     let cut = cut_over_reloads(&stage, 5, 2, limits).await;
     assert_eq!(cut, [true, true, true, false, false, false]);
 }
@@ -84,7 +84,7 @@ async fn beyond_their_number_the_oldest_of_the_retiring_workers_ends_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_their_memory_all_but_the_last_of_the_retiring_workers_end() {
     let stage = stage_or_skip!();
-    let limits = EdgeLimits { retiring_memory_max: Some(SizeBytes(1)), ..EdgeLimits::default() };
+    let limits = ClientLimits { retiring_memory_max: Some(SizeBytes(1)), ..ClientLimits::default() };
     let cut = cut_over_reloads(&stage, 3, 1, limits).await;
     assert_eq!(cut, [true, true, false, false]);
 }
@@ -93,7 +93,7 @@ async fn beyond_their_memory_all_but_the_last_of_the_retiring_workers_end() {
 async fn without_bounds_every_connection_is_finished() {
     let stage = stage_or_skip!();
     let none = Some(SizeBytes(0));
-    let limits = EdgeLimits { retiring_workers_max: Some(0), retiring_memory_max: none, ..EdgeLimits::default() };
+    let limits = ClientLimits { retiring_workers_max: Some(0), retiring_memory_max: none, ..ClientLimits::default() };
     let cut = cut_over_reloads(&stage, 3, 3, limits).await;
     assert_eq!(cut, [false; 4]);
 }
@@ -101,10 +101,10 @@ async fn without_bounds_every_connection_is_finished() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_take_more_than_their_space_fail_the_health_check_until_they_are_cut() {
     let stage = stage_or_skip!();
-    let app = App::start("one").await;
+    let app = TestApplication::start("one").await;
     let extension = stage.extension();
     let proxy = stage.proxy();
-    let limits = EdgeLimits { body_spool_max: Some(SizeBytes(4 << 20)), ..EdgeLimits::default() };
+    let limits = ClientLimits { body_spool_max: Some(SizeBytes(4 << 20)), ..ClientLimits::default() };
     stage.publish(table(&stage, &app, 0, &limits));
     stage.until_answer("app.example.org", "one").await;
 

@@ -28,7 +28,7 @@ pub const COMMON: &str = "no-services";
 const DEFAULT_SPEC: &str = "default-spec.yaml";
 
 /// One case: a folder below `tests/golden`.
-pub struct Case {
+pub struct GoldenCase {
     /// The folder's name.
     pub name: String,
     /// The folder.
@@ -36,19 +36,19 @@ pub struct Case {
 }
 
 /// All cases, sorted by name.
-pub fn all_cases() -> Vec<Case> {
+pub fn all_cases() -> Vec<GoldenCase> {
     let entries = fs::read_dir(golden_folder()).expect("tests/golden exists").map(|entry| entry.expect("an entry can be read").path());
     let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     let name = |folder: &Path| folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
-    folders.into_iter().map(|folder| Case { name: name(&folder), folder }).collect()
+    folders.into_iter().map(|folder| GoldenCase { name: name(&folder), folder }).collect()
 }
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-impl Case {
+impl GoldenCase {
     /// The case with this name.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), folder: golden_folder().join(name) }

@@ -49,12 +49,15 @@ pub fn expand(compact: &Value) -> Value {
     let networks: Vec<_> = list(compact, "networks").iter().map(named).collect();
     let bridge = compact["gatewayBridge"].as_str().map(gateway_bridge);
     let nodes: Vec<_> = list(compact, "nodes").iter().map(named).collect();
-    let services: Vec<_> =
-        list(compact, "services").iter().enumerate().map(|(at, service)| Service { at, given: service, networks: &networks }).collect();
+    let services: Vec<_> = list(compact, "services")
+        .iter()
+        .enumerate()
+        .map(|(at, service)| CompactService { at, given: service, networks: &networks })
+        .collect();
     json!({
         "takenAt": "2026-01-01T12:00:00Z",
-        "services": services.iter().map(Service::body).collect::<Vec<_>>(),
-        "tasks": services.iter().flat_map(Service::tasks).collect::<Vec<_>>(),
+        "services": services.iter().map(CompactService::body).collect::<Vec<_>>(),
+        "tasks": services.iter().flat_map(CompactService::tasks).collect::<Vec<_>>(),
         "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
         "networks": networks.iter().enumerate().map(network).chain(bridge).collect::<Vec<_>>(),
         "configs": list(compact, "configs").iter().map(object).collect::<Vec<_>>(),
@@ -117,13 +120,13 @@ fn gateway_bridge(subnet: &str) -> Value {
     json!({"Id": "id-gwbridge", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": {"Config": [{"Subnet": subnet}]}})
 }
 
-struct Service<'a> {
+struct CompactService<'a> {
     at: usize,
     given: &'a Value,
     networks: &'a [Value],
 }
 
-impl Service<'_> {
+impl CompactService<'_> {
     fn body(&self) -> Value {
         let service = self.given;
         let minute = service["created"].as_u64().unwrap_or(self.at as u64);

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use swarmgate::fleet::{ShapeInput, shape};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::pki::Seals;
-use swarmgate::plan::{Plan, PlanMemory, Step, lint, pending_name, plan};
+use swarmgate::plan::{Plan, PlanStep, PlannerState, lint, pending_name, plan};
 use swarmgate::protocol::ChannelMode;
 use swarmgate::protocol::container_contract::{LABEL_OWNER, LABEL_SEAL, LABEL_TOKEN_DIGEST};
-use swarmgate::render::{Purpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
 use swarmgate::types::Digest;
@@ -25,7 +25,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
     let translation = translate(cluster, snapshot);
     let material: Vec<_> = translation.table.material().into_iter().cloned().collect();
     let ours = without_stand_ins(snapshot);
-    let (boot, live) = (render(&translation.table, Purpose::Boot), render(&translation.table, Purpose::Stock));
+    let (boot, live) = (render(&translation.table, ConfigPurpose::Boot), render(&translation.table, ConfigPurpose::Stock));
     let (network, operator_url) = ("swarmgate-control".to_owned(), "https://swarmgate-operator:8081".to_owned());
     let channel = ChannelMode::Overlay { network, encrypted: false, operator_url };
     let fleet = shape(&ShapeInput {
@@ -42,7 +42,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         seals: &Seals::believing(Digest::of_bytes(b"the authority of all cases")),
         now: snapshot.taken_at,
     });
-    let plan = plan(&fleet, &ours, &PlanMemory::default());
+    let plan = plan(&fleet, &ours, &PlannerState::default());
     assert_eq!(lint(&plan, &ours), [], "{plan}");
     plan
 }
@@ -107,25 +107,25 @@ fn sealed(mut spec: Value) -> Value {
 }
 
 /// Applies a step. Ids are `id-NAME`, as everywhere in the cases.
-fn take(world: &mut Value, step: &Step) {
+fn take(world: &mut Value, step: &PlanStep) {
     let id = format!("id-{}", step.name());
     let stamped = |spec: Value| json!({"ID": id, "Version": {"Index": 1}, "CreatedAt": "2026-01-01T10:00:00Z", "Spec": spec});
     let (kind, object) = match step {
-        Step::CreateNetwork { name, body } => {
+        PlanStep::CreateNetwork { name, body } => {
             let mut network = body.clone();
             network["Id"] = id.clone().into();
             network["Name"] = name.as_str().into();
             ("networks", network)
         }
-        Step::CreateSecret { name, labels, .. } => {
+        PlanStep::CreateSecret { name, labels, .. } => {
             let mut labels = labels.clone();
             labels.insert(LABEL_TOKEN_DIGEST.to_owned(), "0".repeat(64));
             ("secrets", stamped(sealed(json!({"Name": name, "Labels": labels}))))
         }
-        Step::CreateConfig { name, labels, .. } => ("configs", stamped(sealed(json!({"Name": name, "Labels": labels})))),
-        Step::CreateService { spec, .. } => ("services", stamped(sealed(with_ids(spec)))),
+        PlanStep::CreateConfig { name, labels, .. } => ("configs", stamped(sealed(json!({"Name": name, "Labels": labels})))),
+        PlanStep::CreateService { spec, .. } => ("services", stamped(sealed(with_ids(spec)))),
         // This update stores the seal, whose value cannot be known here beforehand.
-        Step::UpdateService { name, spec, changes, .. } if changes.is_empty() => {
+        PlanStep::UpdateService { name, spec, changes, .. } if changes.is_empty() => {
             let services = list_of(world, "services");
             services
                 .iter_mut()

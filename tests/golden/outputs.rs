@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::plan::Plan;
-use swarmgate::render::{CONFIG_FILE, Purpose, render};
+use swarmgate::render::{CONFIG_FILE, ConfigPurpose, render};
 use swarmgate::report::{Finding, Subject};
 use swarmgate::route::{EngineSettings, RouteTable};
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::{Translation, node_addresses, translate, unclaimed};
 
-use crate::golden_cases::{COMMON, Case, INPUTS, read_snapshot};
+use crate::golden_cases::{COMMON, GoldenCase, INPUTS, read_snapshot};
 use crate::golden_elided::elided;
 use crate::golden_fleet::{add_standing_fleet, plan_for};
 use crate::golden_json::json as written;
@@ -25,14 +25,14 @@ use crate::golden_json::json as written;
 const BOOT_CONFIG: &str = "boot.nginx.conf";
 
 /// The names of the outputs in the folder.
-pub fn files(case: &Case) -> Vec<String> {
+pub fn files(case: &GoldenCase) -> Vec<String> {
     let entries = fs::read_dir(&case.folder).expect("a case can be read").map(|entry| entry.expect("an entry can be read"));
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| !INPUTS.contains(&name.as_str())).collect()
 }
 
 /// Every output by file name. If there are several clusters, each name includes its cluster.
-pub fn outputs(case: &Case) -> BTreeMap<String, String> {
+pub fn outputs(case: &GoldenCase) -> BTreeMap<String, String> {
     let (clusters, findings) = case.clusters();
     let snapshot = snapshot_with_fleet(case);
     let common = &*COMMON_OUTPUTS;
@@ -48,7 +48,8 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
         outputs.insert(name("routes.json"), written(&routes(&translation.table)));
         outputs.insert(name("status.json"), written(&status(&translation, &plan, &snapshot)));
         let (shown, whole) = (|text: &str, common: &str, sign| elided(text, common, sign), case.name == COMMON);
-        for (file, purpose, common) in [("nginx.conf", Purpose::Live, &common.live), (BOOT_CONFIG, Purpose::Boot, &common.boot)] {
+        for (file, purpose, common) in [("nginx.conf", ConfigPurpose::Live, &common.live), (BOOT_CONFIG, ConfigPurpose::Boot, &common.boot)]
+        {
             let text = config(&translation.table, purpose);
             if file != BOOT_CONFIG || wanted.contains(&name(file)) {
                 outputs.insert(name(file), if whole { text } else { shown(&text, common, "#") });
@@ -66,7 +67,7 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
 }
 
 /// The case's Swarm. In a case about a change, it includes the existing fleet.
-fn snapshot_with_fleet(case: &Case) -> Snapshot {
+fn snapshot_with_fleet(case: &GoldenCase) -> Snapshot {
     let mut raw = case.raw();
     if let Some((clusters, before)) = case.before() {
         add_standing_fleet(&mut raw, &clusters, &before);
@@ -87,12 +88,12 @@ struct Common {
 
 impl Common {
     fn new() -> Self {
-        let case = Case::named(COMMON);
+        let case = GoldenCase::named(COMMON);
         let (clusters, snapshot) = (case.clusters().0, case.snapshot());
         let cluster: &Cluster = clusters.first().expect("the common case has a cluster");
         let table = translate(cluster, &snapshot).table;
         let plan = told_plan(&plan_for(cluster, &snapshot), &snapshot);
-        Self { live: config(&table, Purpose::Live), boot: config(&table, Purpose::Boot), plan }
+        Self { live: config(&table, ConfigPurpose::Live), boot: config(&table, ConfigPurpose::Boot), plan }
     }
 }
 
@@ -113,7 +114,7 @@ fn status(translation: &Translation, plan: &Plan, snapshot: &Snapshot) -> Value 
 }
 
 /// The configuration without the version, which changes with every release.
-fn config(table: &RouteTable, purpose: Purpose) -> String {
+fn config(table: &RouteTable, purpose: ConfigPurpose) -> String {
     let ours = concat!("swarmgate/", env!("CARGO_PKG_VERSION"));
     let bundle = render(table, purpose);
     let others = bundle.files.iter().filter(|(name, _)| *name != CONFIG_FILE);

@@ -1,23 +1,23 @@
 //! The engine does what the administrator chose.
 
 use serde_json::{Value, json};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{AccessLogFormat, BackendHttpVersion, EngineSettings};
 use swarmgate::types::{EngineLine, LogFormat};
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, empty, route};
 use super::test_application;
 
 /// An engine with one application for the host `h`; the first line of the log belongs to the connection test.
-async fn engine(change: impl FnOnce(&mut EngineSettings)) -> Option<Engine> {
+async fn engine(change: impl FnOnce(&mut EngineSettings)) -> Option<NginxProcess> {
     let nginx = nginx()?;
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
     change(&mut table.settings);
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
 fn lines(lines: &[&str]) -> Vec<EngineLine> {
@@ -25,7 +25,7 @@ fn lines(lines: &[&str]) -> Vec<EngineLine> {
 }
 
 /// The last log line about a request, as JSON.
-async fn logged(engine: &Engine, count: usize) -> Value {
+async fn logged(engine: &NginxProcess, count: usize) -> Value {
     let line = engine.log(count).await.pop().unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
@@ -86,7 +86,7 @@ async fn applications_are_spoken_to_in_the_version_that_was_chosen() {
 #[test]
 fn what_cannot_be_a_line_is_just_what_the_engine_refuses() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     for (line, works) in [
         ("gzip on;", true),
         ("gzip on; # }", true),

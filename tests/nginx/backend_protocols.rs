@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use super::curl::ask;
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::get;
 use super::route_tables::{Path, empty, route};
 use super::{certificates, tls_application};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{BackendProtocol, MaterialKind, MaterialRef, Verification};
 use swarmgate::types::ObjectName;
 
@@ -18,11 +18,11 @@ fn authority() -> Verification {
 
 /// The response that a client of `host` gets from an application over this protocol.
 async fn answer(host: &str, path: (&str, Path), protocol: BackendProtocol, application: SocketAddr, target: &str) -> Option<(u16, String)> {
-    let (nginx, place) = (nginx()?, Place::new());
+    let (nginx, place) = (nginx()?, EngineSandbox::new());
     let mut table = empty(place.http);
     route(&mut table, host, path.0, path.1, &[application]);
     table.backends_mut().for_each(|backend| backend.protocol = protocol.clone());
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     let answer = get(engine.http(), host, target).await;
     Some((answer.status, answer.body))
 }
@@ -71,11 +71,11 @@ async fn http2_goes_to_applications_in_plain_text_with_paths_cut_off_as_asked() 
 #[tokio::test]
 async fn clients_speak_http2_in_plain_text_when_they_know_it_beforehand() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     route(&mut table, "h.test", "/", Path::Kept, &[tls_application::start_h2c().await]);
     table.backends_mut().for_each(|backend| backend.protocol = BackendProtocol { http2: true, tls: None });
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("ca.pem"), certificates::ca()).unwrap();
     let url = format!("http://h.test:{}/x", engine.http().port());

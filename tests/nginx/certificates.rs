@@ -12,7 +12,7 @@ use swarmgate::route::{RouteTable, TlsBinding};
 
 /// The material that a table needs, as the extension would have found it.
 #[derive(Default)]
-pub struct Made {
+pub struct GeneratedMaterial {
     pub materials: Materials,
     /// By file name.
     pub contents: BTreeMap<String, String>,
@@ -45,8 +45,8 @@ fn make_leaf(names: &[String]) -> (String, String) {
 }
 
 /// Makes all material that the table names. The system's roots are the CA of the test run.
-pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
-    let mut made = Made::default();
+pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> GeneratedMaterial {
+    let mut made = GeneratedMaterial::default();
     let exists = |binding: &TlsBinding| binding.objects().all(|object| object.id.is_some());
     for (host, binding) in table.bindings().filter(|(_, binding)| exists(binding)) {
         let (certificate, key) = leaf(&[host.pattern().map_or_else(|| "default.test".to_owned(), ToString::to_string)]);

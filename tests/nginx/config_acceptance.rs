@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{
     AccessLogFormat, BackendHttpVersion, ClientAddress, ClientAddressSource, DefaultBackend, EngineSettings, LogLevel, NginxSettings,
     RouteTable, SizeBytes, TlsProtocol,
@@ -11,7 +11,7 @@ use swarmgate::route::{
 use swarmgate::translate::translate;
 use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFormat, LogTarget, Port, TlsCiphers};
 
-use super::engine::{Place, nginx};
+use super::engine::{EngineSandbox, nginx};
 use super::golden_cases::all_cases;
 use super::hash_collisions::lookalike;
 use super::route_tables::{Path, backend, empty, route};
@@ -19,10 +19,10 @@ use super::route_tables::{Path, backend, empty, route};
 /// Tests a table for every purpose.
 fn check(about: &str, table: &RouteTable) {
     let Some(recent) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     // The test must not bind well-known ports.
     let table = RouteTable { http_port: Port::new(place.http).unwrap(), https_port: table.https_port.map(|_| port(1443)), ..table.clone() };
-    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+    for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
         assert_eq!(place.test(&recent, &table, purpose), Ok(String::new()), "{about}, {purpose:?}");
     }
 }

@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::name_server::name_server;
 use super::raw_client::get;
 use super::route_tables::{empty, route_by_name};
@@ -14,7 +14,7 @@ use super::test_application;
 /// The maximum time until the engine learns a name.
 const LEARN_MAX: Duration = Duration::from_secs(15);
 
-async fn wait_for(engine: &Engine, host: &str, expected: &str) {
+async fn wait_for(engine: &NginxProcess, host: &str, expected: &str) {
     let deadline = tokio::time::Instant::now() + LEARN_MAX;
     loop {
         let answer = get(engine.http(), host, "/").await;
@@ -30,13 +30,13 @@ async fn wait_for(engine: &Engine, host: &str, expected: &str) {
 async fn a_boot_snapshot_serves_names_as_they_become_known() {
     let Some(nginx) = nginx() else { return };
     let (resolver, names) = name_server(Duration::ZERO).await;
-    let (place, port) = (Place::with_resolver(resolver), test_application::start("app").await.port());
+    let (place, port) = (EngineSandbox::with_resolver(resolver), test_application::start("app").await.port());
     let mut table = empty(place.http);
     route_by_name(&mut table, "known", "/", &[("shop_known", port)]);
     route_by_name(&mut table, "pool", "/", &[("shop_never", port), ("shop_known", port)]);
     route_by_name(&mut table, "later", "/", &[("shop_later", port)]);
     names.lock().unwrap().insert("tasks.shop_known".to_owned(), vec![Ipv4Addr::LOCALHOST]);
-    let engine = Engine::start(&nginx, place, &table, Purpose::Boot).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Boot).await;
     wait_for(&engine, "known", "app").await;
     for round in 0..10 {
         assert_eq!(get(engine.http(), "pool", "/").await.said("app"), "app", "{round}: {}", engine.words());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
+use swarmgate::render::{CONFIG_FILE, ConfigPurpose, Layout, render_in};
 use swarmgate::route::RouteTable;
 use swarmgate::types::Port;
 use tempfile::TempDir;
@@ -20,13 +20,13 @@ use super::ports::free_port;
 const START_MAX: Duration = Duration::from_secs(10);
 
 /// The place of one engine: its directory and free ports.
-pub struct Place {
+pub struct EngineSandbox {
     directory: TempDir,
     pub http: u16,
     layout: Layout,
 }
 
-impl Place {
+impl EngineSandbox {
     pub fn new() -> Self {
         Self::with_resolver(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
     }
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// Writes the configuration, bound to loopback: a test must not be reachable from elsewhere.
-    pub fn write(&self, table: &RouteTable, purpose: Purpose) -> PathBuf {
+    pub fn write(&self, table: &RouteTable, purpose: ConfigPurpose) -> PathBuf {
         let made = certificates::make(table, self.directory.path(), &self.layout);
         let bundle = render_in(table, purpose, &self.layout, &made.materials);
         let stale = fs::read_dir(self.directory.path()).unwrap().flatten().map(|entry| entry.path());
@@ -64,7 +64,7 @@ impl Place {
     }
 
     /// The engine's verdict on a table: `Ok` with its warnings, or its refusal.
-    pub fn test(&self, nginx: &Path, table: &RouteTable, purpose: Purpose) -> Result<String, String> {
+    pub fn test(&self, nginx: &Path, table: &RouteTable, purpose: ConfigPurpose) -> Result<String, String> {
         let config = self.write(table, purpose);
         let output = self.command(nginx, &config).arg("-t").output().unwrap();
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -73,10 +73,10 @@ impl Place {
     }
 }
 
-impl Place {
+impl EngineSandbox {
     /// The engine's verdict on a table with an arbitrary additional line in `http`.
     pub fn test_with_line(&self, nginx: &Path, table: &RouteTable, line: &str) -> Result<(), String> {
-        let config = self.write(table, Purpose::Live);
+        let config = self.write(table, ConfigPurpose::Live);
         let text = fs::read_to_string(&config).unwrap();
         fs::write(&config, text.replace("http {\n", &format!("http {{\n    {line}\n"))).unwrap();
         let output = self.command(nginx, &config).arg("-t").output().unwrap();
@@ -94,14 +94,14 @@ fn on_loopback(text: &str, port: Port) -> String {
 }
 
 /// A running engine, which ends when the value is dropped.
-pub struct Engine {
+pub struct NginxProcess {
     master: Child,
-    pub place: Place,
+    pub place: EngineSandbox,
 }
 
-impl Engine {
+impl NginxProcess {
     /// Starts the engine and waits until it serves.
-    pub async fn start(nginx: &Path, place: Place, table: &RouteTable, purpose: Purpose) -> Self {
+    pub async fn start(nginx: &Path, place: EngineSandbox, table: &RouteTable, purpose: ConfigPurpose) -> Self {
         let config = place.write(table, purpose);
         let (log, errors) = (fs::File::create(place.directory.path().join("access.log")), fs::File::create(place.errors()));
         // As root, the workers would switch to a user who cannot enter the test's directory.
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// Makes the engine load another table, as the agent does.
-    pub fn reload(&self, table: &RouteTable, purpose: Purpose) {
+    pub fn reload(&self, table: &RouteTable, purpose: ConfigPurpose) {
         self.place.write(table, purpose);
         nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGHUP).unwrap();
     }
@@ -171,13 +171,13 @@ impl Engine {
     }
 }
 
-impl Place {
+impl EngineSandbox {
     fn errors(&self) -> PathBuf {
         self.directory.path().join("error.log")
     }
 }
 
-impl Drop for Engine {
+impl Drop for NginxProcess {
     fn drop(&mut self) {
         // On this signal the master ends its workers; a kill would leave them running.
         let _ = nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM);

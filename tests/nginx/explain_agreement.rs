@@ -9,14 +9,14 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
-use swarmgate::explain::{Outcome, Request, Sources, explain};
+use swarmgate::explain::{Request, Sources, TraceOutcome, explain};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::ports::free_port;
 use super::raw_client::request;
 use super::{certificates, curl, golden_compact, test_application, tls_application};
@@ -83,8 +83,8 @@ const PLAIN_REQUESTS: usize = 60;
 const TLS_REQUESTS: usize = 15;
 
 /// Everything that one table needs.
-pub struct Scene {
-    engine: Engine,
+pub struct AgreementFixture {
+    engine: NginxProcess,
     http: u16,
     https: u16,
     ca: PathBuf,
@@ -93,14 +93,14 @@ pub struct Scene {
     _directory: tempfile::TempDir,
 }
 
-impl Scene {
+impl AgreementFixture {
     /// Starts the scene. Returns `None` if there is no engine.
     pub async fn start(services: &[Value], ports: &[u16]) -> Option<Self> {
-        let (nginx, place, https) = (nginx()?, Place::new(), free_port());
+        let (nginx, place, https) = (nginx()?, EngineSandbox::new(), free_port());
         let http = place.http;
         let (cluster, snapshot) = (cluster(http, https), snapshot(services, ports));
         let table = translate(&cluster, &snapshot).table;
-        let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         std::fs::write(&ca, certificates::ca()).unwrap();
@@ -108,7 +108,7 @@ impl Scene {
     }
 
     /// The answer of `explain`.
-    fn told(&self, request: &Request) -> (Outcome, String) {
+    fn told(&self, request: &Request) -> (TraceOutcome, String) {
         let clusters = std::slice::from_ref(&self.cluster);
         let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, request, None).unwrap();
         (explanation.clusters[0].outcome.clone(), explanation.to_string())
@@ -121,16 +121,16 @@ impl Scene {
     }
 
     /// What nginx did with exactly this request.
-    pub async fn check_sent(&self, host: &str, sent: &Request) -> Outcome {
+    pub async fn check_sent(&self, host: &str, sent: &Request) -> TraceOutcome {
         let (outcome, text) = self.told(sent);
         let answer = request(self.engine.http(), "GET", host, &sent.target, &[]).await;
         let fits = match &outcome {
-            Outcome::Application { services, target } => {
+            TraceOutcome::Application { services, target } => {
                 let same_target = target.as_deref() == Some(answer.said("target"));
                 answer.status == 200 && services.iter().any(|service| service == answer.said("app")) && same_target
             }
-            Outcome::Redirect { status, location } => answer.status == *status && answer.header("location") == location,
-            Outcome::Nobody { status, .. } => Some(answer.status) == *status,
+            TraceOutcome::Redirect { status, location } => answer.status == *status && answer.header("location") == location,
+            TraceOutcome::Nobody { status, .. } => Some(answer.status) == *status,
         };
         assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain says\n{text}\n{}", sent.target, self.engine.words());
         outcome
@@ -146,25 +146,25 @@ impl Scene {
         let seen = curl::ask(at, &url, &self.ca, &["--insecure"]).await;
         let said = |name: &str| seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
         let fits = match &outcome {
-            Outcome::Application { target: None, .. } => seen.exit == 0 && said("app") == "peer",
-            Outcome::Application { services, target } => {
+            TraceOutcome::Application { target: None, .. } => seen.exit == 0 && said("app") == "peer",
+            TraceOutcome::Application { services, target } => {
                 let app = said("app");
                 seen.status == 200 && services.contains(&app) && *target == Some(said("target"))
             }
-            Outcome::Redirect { status, .. } | Outcome::Nobody { status: Some(status), .. } => seen.status == *status,
-            Outcome::Nobody { status: None, .. } => seen.exit != 0,
+            TraceOutcome::Redirect { status, .. } | TraceOutcome::Nobody { status: Some(status), .. } => seen.status == *status,
+            TraceOutcome::Nobody { status: None, .. } => seen.exit != 0,
         };
         assert!(fits, "curl saw {seen:?}\nof {url}\nexplain says\n{text}\n{}", self.engine.words());
         word("https", &outcome)
     }
 }
 
-fn word(scheme: &str, outcome: &Outcome) -> String {
+fn word(scheme: &str, outcome: &TraceOutcome) -> String {
     let end = match outcome {
-        Outcome::Application { target: Some(_), .. } => "application".to_owned(),
-        Outcome::Application { target: None, .. } => "passed through".to_owned(),
-        Outcome::Redirect { status, .. } => status.to_string(),
-        Outcome::Nobody { status, .. } => status.map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
+        TraceOutcome::Application { target: Some(_), .. } => "application".to_owned(),
+        TraceOutcome::Application { target: None, .. } => "passed through".to_owned(),
+        TraceOutcome::Redirect { status, .. } => status.to_string(),
+        TraceOutcome::Nobody { status, .. } => status.map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
     };
     format!("{scheme} {end}")
 }
@@ -262,7 +262,7 @@ async fn nginx_does_what_explain_says() {
         let services = services(random);
         let port = |(service, own): (&Value, &u16)| if service["labels"]["ssl_passthrough"] == true { passed } else { *own };
         let ports: Vec<u16> = services.iter().zip(&applications).map(port).collect();
-        let Some(scene) = Scene::start(&services, &ports).await else { return };
+        let Some(scene) = AgreementFixture::start(&services, &ports).await else { return };
         for _ in 0..PLAIN_REQUESTS {
             let host = ASKED_HOSTS.choose(random).unwrap();
             let port = if random.random_bool(0.2) { format!(":{}", scene.http) } else { String::new() };

@@ -6,8 +6,8 @@ use super::trusted_peers::{CLIENT, FRONT, STRANGER, ask, check, engine};
 
 /// The header that was sent; the client, scheme and host that the engine believes; and what it passes on before our own
 /// element.
-pub type Said<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, &'a str);
-pub const FORWARDED: &[Said<'static>] = &[
+pub type ForwardedCase<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, &'a str);
+pub const FORWARDED: &[ForwardedCase<'static>] = &[
     ("nothing", &[], "127.0.0.7", "http", "h", ""),
     (
         "one",

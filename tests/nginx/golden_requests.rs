@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Endpoint, RouteTable};
 use swarmgate::translate::translate;
 use swarmgate::types::Port;
 
-use super::engine::{Engine, Place, nginx};
-use super::golden_cases::{Case, REQUESTS, all_cases};
-use super::raw_client::{Answer, get};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::golden_cases::{GoldenCase, REQUESTS, all_cases};
+use super::raw_client::{HttpResponse, get};
 use super::test_application;
 
 /// With fewer cases that have requests, the test is looking in the wrong place.
@@ -30,9 +30,9 @@ async fn the_requests_of_golden_cases_reach_whom_they_should() {
     assert!(cases.len() >= CASES_MIN, "only {} cases say which requests reach whom", cases.len());
     let mut wrong = Vec::new();
     for case in cases {
-        let place = Place::new();
+        let place = EngineSandbox::new();
         let table = table(&case, place.http).await;
-        let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
         let text = fs::read_to_string(case.folder.join(REQUESTS)).unwrap();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             wrong.extend(check(&engine, line).await.map(|got| format!("{}: {line}, got {got}", case.name)));
@@ -42,7 +42,7 @@ async fn the_requests_of_golden_cases_reach_whom_they_should() {
 }
 
 /// What happened instead, if it differs from what is expected.
-async fn check(engine: &Engine, line: &str) -> Option<String> {
+async fn check(engine: &NginxProcess, line: &str) -> Option<String> {
     let (url, expected) = line.split_once(" -> ").expect("URL -> who answers");
     let rest = url.strip_prefix("http://").expect("requests of cases are plain HTTP");
     let (host, target) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
@@ -50,7 +50,7 @@ async fn check(engine: &Engine, line: &str) -> Option<String> {
     (got != expected).then_some(got)
 }
 
-fn told(answer: &Answer, seen: bool) -> String {
+fn told(answer: &HttpResponse, seen: bool) -> String {
     match (answer.status, answer.header("location")) {
         (200, _) if seen => format!("{} as {}", answer.said("app"), answer.said("target")),
         (200, _) => answer.said("app").to_owned(),
@@ -60,7 +60,7 @@ fn told(answer: &Answer, seen: bool) -> String {
 }
 
 /// The case's table, with one application in place of each service's tasks.
-async fn table(case: &Case, http: u16) -> RouteTable {
+async fn table(case: &GoldenCase, http: u16) -> RouteTable {
     let clusters = case.clusters().0;
     let cluster = clusters.first().expect("the case has a cluster");
     let mut table = translate(cluster, &case.snapshot()).table;

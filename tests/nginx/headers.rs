@@ -1,23 +1,23 @@
 //! What applications and clients learn about the way between them.
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, empty, route};
 use super::{raw_client, test_application};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// An engine with one application for the host `h`, and a table that the test may change before the start.
-async fn engine(change: impl FnOnce(&mut swarmgate::route::RouteTable)) -> Option<Engine> {
+async fn engine(change: impl FnOnce(&mut swarmgate::route::RouteTable)) -> Option<NginxProcess> {
     let nginx = nginx()?;
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
     change(&mut table);
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
-fn check_said(answer: &raw_client::Answer, expected: &[(&str, &str)]) {
+fn check_said(answer: &raw_client::HttpResponse, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(answer.said(name), *value, "{name}: {answer:?}");
     }
@@ -103,10 +103,10 @@ fn raw_post(size: usize) -> String {
 #[tokio::test]
 async fn websockets_pass_and_plain_text_http2_does_not() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[test_application::start_upgrading().await]);
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     let mut stream = tokio::net::TcpStream::connect(engine.http()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await.unwrap();
     let mut buffer = vec![0; 4096];

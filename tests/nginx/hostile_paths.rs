@@ -8,9 +8,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
-use swarmgate::explain::{Outcome, Request};
+use swarmgate::explain::{Request, TraceOutcome};
 
-use super::explain_agreement::Scene;
+use super::explain_agreement::AgreementFixture;
 use super::test_application;
 
 /// The pieces of paths, and how the most generous reader interprets each. Only some readers interpret an escaped slash as a
@@ -110,7 +110,7 @@ async fn no_reader_is_led_out_of_an_application_and_explain_knows_every_refusal(
     for name in ["s0", "s1", "s2"] {
         ports.push(test_application::start(name).await.port());
     }
-    let Some(scene) = Scene::start(&services, &ports).await else { return };
+    let Some(scene) = AgreementFixture::start(&services, &ports).await else { return };
     let random = &mut StdRng::seed_from_u64(1);
     let mut seen = BTreeMap::<String, usize>::new();
     for _ in 0..REQUESTS {
@@ -118,9 +118,9 @@ async fn no_reader_is_led_out_of_an_application_and_explain_knows_every_refusal(
         let (sent, generous) = path(random);
         let request = Request::parse(&format!("http://{host}/")).unwrap().asking(&sent);
         let end = match scene.check_sent(host, &request).await {
-            Outcome::Application { services, .. } => services.join(","),
-            Outcome::Redirect { status, .. } => status.to_string(),
-            Outcome::Nobody { status, .. } => format!("{status:?}"),
+            TraceOutcome::Application { services, .. } => services.join(","),
+            TraceOutcome::Redirect { status, .. } => status.to_string(),
+            TraceOutcome::Nobody { status, .. } => format!("{status:?}"),
         };
         if end == "s0" {
             stays_below_app(&sent, &generous);

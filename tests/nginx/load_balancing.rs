@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::{get, request};
 use super::route_tables::{Path, empty, route, service};
 use super::test_application;
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Affinity, Backend, Endpoint, PathRoute, RouteTable};
 use swarmgate::types::{ContextPath, CookieName, HostPattern, Port};
 
@@ -27,7 +27,7 @@ fn sticky(table: &mut RouteTable, affinity: &Affinity, addresses: &[SocketAddr])
 }
 
 /// The name of the application that answers this client.
-async fn met(engine: &Engine, cookie: Option<&str>) -> String {
+async fn met(engine: &NginxProcess, cookie: Option<&str>) -> String {
     let header = cookie.map(|value| format!("Cookie: other=1; app-session.id={value}; last=2"));
     let answer = request(engine.http(), "GET", "h", "/", header.as_deref().as_slice()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -37,11 +37,11 @@ async fn met(engine: &Engine, cookie: Option<&str>) -> String {
 #[tokio::test]
 async fn a_cookie_keeps_its_client_and_clients_without_one_are_spread() {
     let Some(nginx) = nginx() else { return };
-    let (place, addresses) = (Place::new(), applications(4).await);
+    let (place, addresses) = (EngineSandbox::new(), applications(4).await);
     let mut table = empty(place.http);
     // A cookie name that cannot be the name of a variable in the engine.
     sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses);
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     let mut homes = BTreeMap::new();
     for client in 0..40 {
         let cookie = format!("client-{client}");
@@ -60,10 +60,10 @@ async fn a_cookie_keeps_its_client_and_clients_without_one_are_spread() {
 }
 
 /// When the fourth endpoint is removed, only its own clients move.
-async fn check_that_scaling_moves_few(engine: &Engine, addresses: &[SocketAddr], homes: &BTreeMap<String, String>) {
+async fn check_that_scaling_moves_few(engine: &NginxProcess, addresses: &[SocketAddr], homes: &BTreeMap<String, String>) {
     let mut table = empty(engine.place.http);
     sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses[..3]);
-    engine.reload(&table, Purpose::Live);
+    engine.reload(&table, ConfigPurpose::Live);
     // Workers from before the reload may still accept connections: wait until a client of the removed endpoint has moved.
     let (mover, _) = homes.iter().find(|(_, home)| *home == "four").expect("somebody was there");
     while met(engine, Some(mover)).await == "four" {
@@ -79,10 +79,10 @@ async fn check_that_scaling_moves_few(engine: &Engine, addresses: &[SocketAddr],
 #[tokio::test]
 async fn an_address_keeps_its_client() {
     let Some(nginx) = nginx() else { return };
-    let (place, addresses) = (Place::new(), applications(4).await);
+    let (place, addresses) = (EngineSandbox::new(), applications(4).await);
     let mut table = empty(place.http);
     sticky(&mut table, &Affinity::ClientAddress, &addresses);
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     let home = met(&engine, None).await;
     for client in 0..20 {
         assert_eq!(met(&engine, Some(&format!("{client}"))).await, home);
@@ -92,7 +92,7 @@ async fn an_address_keeps_its_client() {
 /// The number of `requests` that the applications of each weighted service answer.
 async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize> {
     let Some(nginx) = nginx() else { return Vec::new() };
-    let (place, addresses) = (Place::new(), applications(services.iter().map(|(_, count)| count).sum()).await);
+    let (place, addresses) = (EngineSandbox::new(), applications(services.iter().map(|(_, count)| count).sum()).await);
     let mut rest = addresses.iter();
     let parts = services.iter().enumerate().map(|(at, (weight, count))| {
         let endpoint =
@@ -104,7 +104,7 @@ async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize>
     let mut table = empty(place.http);
     let host = table.hosts.entry(HostPattern::parse("h").unwrap()).or_default();
     host.paths.insert(ContextPath::root(), PathRoute::to(backend));
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     let mut counts = vec![0; addresses.len()];
     for _ in 0..requests {
         let app = get(engine.http(), "h", "/").await.said("app").to_owned();

@@ -12,14 +12,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     /// By lower-case name; the values of repeated headers joined by ` | `.
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
@@ -31,7 +31,7 @@ impl Answer {
 }
 
 /// Sends raw bytes and reads until the peer closes the connection.
-pub async fn raw(to: SocketAddr, request: &str) -> Answer {
+pub async fn raw(to: SocketAddr, request: &str) -> HttpResponse {
     let exchange = async {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -46,7 +46,7 @@ pub async fn raw(to: SocketAddr, request: &str) -> Answer {
 }
 
 /// Sends raw bytes from one of this machine's addresses. The status is 0 if the connection closes without an answer.
-pub async fn raw_bytes_from(from: IpAddr, to: SocketAddr, request: &[u8]) -> Answer {
+pub async fn raw_bytes_from(from: IpAddr, to: SocketAddr, request: &[u8]) -> HttpResponse {
     let exchange = async {
         let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
         socket.bind(SocketAddr::new(from, 0)).unwrap();
@@ -61,17 +61,17 @@ pub async fn raw_bytes_from(from: IpAddr, to: SocketAddr, request: &[u8]) -> Ans
 }
 
 /// Sends one request with a host, a target and further header lines (`name: value`).
-pub async fn request(to: SocketAddr, method: &str, host: &str, target: &str, headers: &[&str]) -> Answer {
+pub async fn request(to: SocketAddr, method: &str, host: &str, target: &str, headers: &[&str]) -> HttpResponse {
     let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
     raw(to, &format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n")).await
 }
 
 /// A plain GET.
-pub async fn get(to: SocketAddr, host: &str, target: &str) -> Answer {
+pub async fn get(to: SocketAddr, host: &str, target: &str) -> HttpResponse {
     request(to, "GET", host, target, &[]).await
 }
 
-fn parse(text: &str) -> Answer {
+fn parse(text: &str) -> HttpResponse {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok()).unwrap_or(0);
@@ -80,5 +80,5 @@ fn parse(text: &str) -> Answer {
         let slot = headers.entry(name.to_ascii_lowercase()).or_default();
         *slot = if slot.is_empty() { value.trim().to_owned() } else { format!("{slot} | {}", value.trim()) };
     }
-    Answer { status, headers, body: body.to_owned() }
+    HttpResponse { status, headers, body: body.to_owned() }
 }

@@ -8,13 +8,13 @@ use std::path::{Path as FilePath, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{ClientAddress, ClientAddressSource, RouteTable};
 use swarmgate::types::{AddressRange, HostPattern, Port};
 use tempfile::TempDir;
 
 use super::curl::{Seen, ask};
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::ports::free_port;
 use super::route_tables::{Path, backend, empty, route};
 use super::tls::binding;
@@ -110,15 +110,15 @@ impl Drop for Balancer {
 }
 
 /// The engine behind a balancer, with the hosts `a.test` (TLS, `ssl_only`) and `pass.test` (passed through).
-struct Behind {
-    engine: Engine,
+struct BalancedEngine {
+    engine: NginxProcess,
     https: u16,
     ca: PathBuf,
     _directory: TempDir,
 }
 
-async fn behind(from: ClientAddressSource, https: bool) -> Option<Behind> {
-    let (nginx, place, port) = (nginx()?, Place::new(), free_port());
+async fn behind(from: ClientAddressSource, https: bool) -> Option<BalancedEngine> {
+    let (nginx, place, port) = (nginx()?, EngineSandbox::new(), free_port());
     let mut table = empty(place.http);
     route(&mut table, "a.test", "/", Path::Kept, &[test_application::start("a").await]);
     let host = |name: &str| HostPattern::parse(name).unwrap();
@@ -130,7 +130,12 @@ async fn behind(from: ClientAddressSource, https: bool) -> Option<Behind> {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     fs::write(&ca, certificates::ca()).unwrap();
-    Some(Behind { engine: Engine::start(&nginx, place, &table, Purpose::Live).await, https: port, ca, _directory: directory })
+    Some(BalancedEngine {
+        engine: NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await,
+        https: port,
+        ca,
+        _directory: directory,
+    })
 }
 
 async fn with_tls(table: &mut RouteTable, port: u16, shown: &HostPattern, passed: &HostPattern) {
@@ -144,7 +149,7 @@ fn said(seen: &Seen, name: &str) -> String {
 }
 
 /// Adapts the page's configuration: HAProxy requires timeouts, and reaches servers at our ports from the balancer's address.
-fn for_haproxy(behind: &Behind, sent: &str) -> impl FnOnce(String, &FilePath) -> String {
+fn for_haproxy(behind: &BalancedEngine, sent: &str) -> impl FnOnce(String, &FilePath) -> String {
     let (http, https, sent) = (behind.engine.http().port(), behind.https, sent.to_owned());
     move |text, _| {
         let text = text.replace("10.0.0.11:80 check", &format!("127.0.0.1:{http} source {FRONT}"));
@@ -165,7 +170,7 @@ fn haproxy() -> Option<PathBuf> {
 }
 
 /// Checks what holds behind every balancer that terminates TLS.
-async fn check_that_ends_tls(balancer: &Balancer, behind: &Behind) -> Seen {
+async fn check_that_ends_tls(balancer: &Balancer, behind: &BalancedEngine) -> Seen {
     let secure = balancer.ask("https://a.test/x", &behind.ca).await;
     assert_eq!((secure.exit, secure.status), (0, 200), "no redirect by HTTPS: {secure:?} {}", behind.engine.words());
     for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-proto", "https")] {
@@ -186,7 +191,7 @@ async fn haproxy_that_ends_tls_is_believed() {
 }
 
 /// Starts the page's n-th nginx configuration in front of the engine.
-async fn nginx_in_front(behind: &Behind, number: usize) -> Balancer {
+async fn nginx_in_front(behind: &BalancedEngine, number: usize) -> Balancer {
     let http = behind.engine.http().port();
     let around = |text: String, directory: &FilePath| {
         let text = text.replace("10.0.0.11:80", &format!("127.0.0.1:{http}")).replace("    server 10.0.0.12:80;\n", "");

@@ -1,10 +1,10 @@
 //! Requests that are answered with a redirect, and similar ones that are not.
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::{get, request};
 use super::route_tables::{Path, empty, route};
 use super::test_application;
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Redirect, RouteTable};
 use swarmgate::types::{ContextPath, HostPattern, Port, Scheme, SiteUrl};
 
@@ -13,7 +13,7 @@ fn redirect(table: &mut RouteTable, host: &str, scheme: Scheme, path: &str, targ
     table.hosts.entry(HostPattern::parse(host).unwrap()).or_default().redirects.push(redirect);
 }
 
-async fn check(engine: &Engine, host: &str, target: &str, expected: (u16, &str)) {
+async fn check(engine: &NginxProcess, host: &str, target: &str, expected: (u16, &str)) {
     let answer = get(engine.http(), host, target).await;
     assert_eq!((answer.status, answer.header("location")), expected, "{host}{target}");
 }
@@ -21,7 +21,7 @@ async fn check(engine: &Engine, host: &str, target: &str, expected: (u16, &str))
 #[tokio::test]
 async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     let app = test_application::start("app").await;
     route(&mut table, "part.test", "/", Path::Kept, &[app]);
@@ -29,7 +29,7 @@ async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
     redirect(&mut table, "whole.test", Scheme::Http, "/", "http://new.test:8080");
     redirect(&mut table, "part.test", Scheme::Http, "/old", "https://new.test/base");
     redirect(&mut table, "part.test", Scheme::Https, "/", "https://elsewhere.test");
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     check(&engine, "whole.test", "/a/b?c=%20d", (302, "http://new.test:8080/a/b?c=%20d")).await;
     check(&engine, "part.test", "/old", (302, "https://new.test/base/old")).await;
     check(&engine, "part.test", "/old/x?y", (302, "https://new.test/base/old/x?y")).await;
@@ -41,7 +41,7 @@ async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
 #[tokio::test]
 async fn https_only_redirects_and_only_asking_methods_become_a_get() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     let app = test_application::start("app").await;
     route(&mut table, "*.secure.test", "/", Path::Kept, &[app]);
@@ -52,7 +52,7 @@ async fn https_only_redirects_and_only_asking_methods_become_a_get() {
         let host = table.hosts.get_mut(&HostPattern::parse(host).unwrap()).unwrap();
         host.paths.get_mut(&ContextPath::parse(path).unwrap()).unwrap().https_only = true;
     }
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     check(&engine, "a.secure.test", "/x?y=1", (301, "https://a.secure.test/x?y=1")).await;
     check(&engine, "a.secure.test:8080", "/x", (301, "https://a.secure.test:8443/x")).await;
     check(&engine, "mixed.test", "/open", (200, "")).await;
@@ -64,12 +64,12 @@ async fn https_only_redirects_and_only_asking_methods_become_a_get() {
 #[tokio::test]
 async fn a_host_that_is_only_passed_through_redirects_plain_http() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     table.https_published = Port::new(443).ok();
     table.hosts.entry(HostPattern::parse("pass.test").unwrap()).or_default().https_only = true;
     redirect(&mut table, "moved.test", Scheme::Http, "/here", "https://pass.test");
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     check(&engine, "pass.test", "/x", (301, "https://pass.test/x")).await;
     check(&engine, "moved.test", "/here/x", (302, "https://pass.test/here/x")).await;
     check(&engine, "moved.test", "/there", (503, "")).await;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::route_tables::{Path, empty, route};
 use super::test_application;
 
@@ -51,16 +51,16 @@ async fn ask(mut stream: TcpStream) -> Option<(TcpStream, bool)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_reloads_lose_no_request_of_clients_that_keep_their_connections() {
     let Some(nginx) = nginx() else { return };
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let (one, two) = (test_application::start("one").await, test_application::start("two").await);
     let mut tables = [empty(place.http), empty(place.http)];
     route(&mut tables[0], "h", "/", Path::Kept, &[one]);
     route(&mut tables[1], "h", "/", Path::Kept, &[one, two]);
-    let engine = Engine::start(&nginx, place, &tables[0], Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &tables[0], ConfigPurpose::Live).await;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..10).map(|_| tokio::spawn(keep_asking(engine.http(), stop.clone(), sent.clone()))).collect();
     for round in 0..20 {
-        engine.reload(&tables[(round + 1) % 2], Purpose::Live);
+        engine.reload(&tables[(round + 1) % 2], ConfigPurpose::Live);
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     stop.store(true, Ordering::Relaxed);

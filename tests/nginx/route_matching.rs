@@ -1,16 +1,16 @@
 //! Which application answers for each host and path, and the path that it sees.
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::{get, raw};
 use super::route_tables::{Path, empty, route};
 use super::{route_tables, test_application};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::DefaultBackend;
 
 /// Starts an engine with one application per route, named after it. Returns `None` if there is no engine.
-async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'static str>) -> Option<Engine> {
+async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'static str>) -> Option<NginxProcess> {
     let nginx = nginx()?;
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     for (name, host, path, kept) in routes {
         route(&mut table, host, path, *kept, &[test_application::start(name).await]);
@@ -18,11 +18,11 @@ async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'s
     if let Some(name) = default {
         table.default_backend = Some(DefaultBackend::plain(route_tables::backend(&[test_application::start(name).await])));
     }
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
 /// Sends a request and compares the answer: the name of the application, or the status if there is none.
-async fn check(engine: &Engine, host: &str, target: &str, expected: &str) {
+async fn check(engine: &NginxProcess, host: &str, target: &str, expected: &str) {
     let answer = get(engine.http(), host, target).await;
     let got = if answer.status == 200 { answer.said("app").to_owned() } else { answer.status.to_string() };
     assert_eq!(got, expected, "http://{host}{target}: {answer:?}\n{}", engine.words());

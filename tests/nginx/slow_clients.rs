@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{ClientAddress, ClientAddressSource, RouteTable};
 use swarmgate::types::{AddressRange, EngineLine, HostPattern, Port};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::ports::free_port;
 use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, backend, empty, route};
@@ -59,8 +59,8 @@ async fn start_application() -> SocketAddr {
 }
 
 /// A host over plain HTTP and TLS, with the default limits of a document in host mode.
-async fn site(https: u16, change: impl FnOnce(&mut RouteTable, SocketAddr)) -> Option<Engine> {
-    let (nginx, place) = (nginx()?, Place::new());
+async fn site(https: u16, change: impl FnOnce(&mut RouteTable, SocketAddr)) -> Option<NginxProcess> {
+    let (nginx, place) = (nginx()?, EngineSandbox::new());
     let mut table = empty(place.http);
     table.https_port = Port::new(https).ok();
     let application = start_application().await;
@@ -68,7 +68,7 @@ async fn site(https: u16, change: impl FnOnce(&mut RouteTable, SocketAddr)) -> O
     table.hosts.get_mut(&HostPattern::parse("h").unwrap()).unwrap().tls = Some(binding("h"));
     table.settings.limits.client_connections_max = table.settings.max_connections / 4;
     change(&mut table, application);
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
 /// A connection from the attacker's address that has sent these bytes.
@@ -93,7 +93,7 @@ async fn many_slow(count: usize, to: SocketAddr, first: &[u8]) -> Vec<TcpStream>
 }
 
 /// The longest wait of several requests by a client from elsewhere.
-async fn others_wait(engine: &Engine) -> Duration {
+async fn others_wait(engine: &NginxProcess) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..20 {
         let began = Instant::now();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{BackendProtocol, DefaultBackend, RouteTable, SizeBytes};
 use swarmgate::types::ContextPath;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::raw;
 use super::route_tables::{Path, backend, empty, route};
 use super::test_application;
@@ -29,7 +29,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 const LARGE: usize = 2 << 20;
 
 /// A table with small, quick forms; streams may be silent for the given time.
-fn table(place: &Place, idle: Duration) -> RouteTable {
+fn table(place: &EngineSandbox, idle: Duration) -> RouteTable {
     let mut table = empty(place.http);
     let settings = &mut table.settings;
     (settings.client_body_timeout_ms, settings.limits.client_send_timeout_ms) = (FORM_MS, FORM_MS);
@@ -90,12 +90,12 @@ async fn receive(from: &mut RecvStream, mut count: usize) -> Option<()> {
 }
 
 /// A client's bidirectional stream over HTTP/2 from end to end.
-struct Call {
+struct Http2Stream {
     to: SendStream<Bytes>,
     from: RecvStream,
 }
 
-impl Call {
+impl Http2Stream {
     async fn open(at: SocketAddr, host: &str, path: &str) -> Self {
         let socket = TcpStream::connect(at).await.unwrap();
         let (client, connection) = h2::client::handshake(socket).await.unwrap();
@@ -118,22 +118,22 @@ impl Call {
 }
 
 /// An engine whose applications all speak HTTP/2.
-async fn engine_in_http2(idle: Duration) -> Option<Engine> {
-    let (nginx, place) = (nginx()?, Place::new());
+async fn engine_in_http2(idle: Duration) -> Option<NginxProcess> {
+    let (nginx, place) = (nginx()?, EngineSandbox::new());
     let mut table = table(&place, idle);
     let application = start_echo().await;
     route(&mut table, "h", "/", Path::Kept, &[application]);
     route(&mut table, "h", "/cut", Path::Cut, &[application]);
     table.default_backend = Some(DefaultBackend::plain(backend(&[application])));
     table.backends_mut().for_each(|backend| backend.protocol = BackendProtocol { http2: true, tls: None });
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
 #[tokio::test]
 async fn a_call_in_both_directions_outlives_the_limits_of_forms() {
     let Some(engine) = engine_in_http2(Duration::from_secs(60)).await else { return };
     for (host, path) in [("h", "/chat.Chat/Talk"), ("h", "/cut/chat.Chat/Talk"), ("elsewhere", "/chat.Chat/Talk")] {
-        let mut call = Call::open(engine.http(), host, path).await;
+        let mut call = Http2Stream::open(engine.http(), host, path).await;
         assert!(call.say(10).await.is_some(), "{host}{path}");
         tokio::time::sleep(SILENCE).await;
         assert!(call.say(10).await.is_some(), "{host}{path} after a silence: {}", engine.words());
@@ -146,20 +146,20 @@ async fn a_call_in_both_directions_outlives_the_limits_of_forms() {
 #[tokio::test]
 async fn a_call_that_is_silent_for_longer_than_streams_may_be_ends() {
     let Some(engine) = engine_in_http2(Duration::from_millis(FORM_MS)).await else { return };
-    let mut call = Call::open(engine.http(), "h", "/chat.Chat/Talk").await;
+    let mut call = Http2Stream::open(engine.http(), "h", "/chat.Chat/Talk").await;
     assert!(call.say(10).await.is_some());
     let end = timeout(AT_ONCE, call.from.data()).await.expect("it ends by itself");
     assert!(end.is_none_or(|data| data.is_err()), "nothing was said, and something came");
 }
 
 /// An engine with an application for the path `/ws` and the rest of its host.
-async fn engine_with_long_lived(application: SocketAddr) -> Option<Engine> {
-    let (nginx, place) = (nginx()?, Place::new());
+async fn engine_with_long_lived(application: SocketAddr) -> Option<NginxProcess> {
+    let (nginx, place) = (nginx()?, EngineSandbox::new());
     let mut table = table(&place, Duration::from_secs(60));
     route(&mut table, "h", "/", Path::Kept, &[application]);
     let routes = table.hosts.values_mut().flat_map(|host| host.paths.values_mut());
     routes.for_each(|route| route.websockets = vec![ContextPath::parse("/ws").unwrap()]);
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
 async fn upgraded(at: SocketAddr, path: &str) -> TcpStream {
@@ -232,10 +232,10 @@ async fn an_event_comes_when_it_is_sent_whatever_ends_the_answer() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 1000\r\n\r\ndata: first\n\n",
     ] {
         let (application, _) = start_raw(answer.as_bytes(), AT_ONCE * 4).await;
-        let (Some(nginx), place) = (nginx(), Place::new()) else { return };
+        let (Some(nginx), place) = (nginx(), EngineSandbox::new()) else { return };
         let mut table = empty(place.http);
         route(&mut table, "h", "/", Path::Kept, &[application]);
-        let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
         let mut stream = TcpStream::connect(engine.http()).await.unwrap();
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
         assert!(until(&mut stream, b"data: first").await.is_some(), "{answer:?}");

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::curl::{Seen, ask};
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::ports::free_port;
 use super::route_tables::{Path, backend, empty, route};
 use super::{certificates, test_application, tls_application};
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{DefaultBackend, MaterialKind, MaterialRef, RouteTable, TlsBinding};
 use swarmgate::types::{HostPattern, ObjectName, Port};
 
@@ -27,24 +27,24 @@ fn host(name: &str) -> HostPattern {
 }
 
 /// One engine with TLS, and its clients.
-struct Site {
-    engine: Engine,
+struct TlsEngine {
+    engine: NginxProcess,
     port: u16,
     ca: PathBuf,
     _directory: tempfile::TempDir,
 }
 
-impl Site {
+impl TlsEngine {
     /// Starts the site. Returns `None` if there is no engine.
-    async fn start(purpose: Purpose, fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<Self> {
-        let (nginx, place, port) = (nginx()?, Place::new(), free_port());
+    async fn start(purpose: ConfigPurpose, fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<Self> {
+        let (nginx, place, port) = (nginx()?, EngineSandbox::new(), free_port());
         let mut table = empty(place.http);
         (table.https_port, table.https_published) = (Port::new(port).ok(), Port::new(port).ok());
         fill(&mut table).await;
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         std::fs::write(&ca, certificates::ca()).unwrap();
-        Some(Self { engine: Engine::start(&nginx, place, &table, purpose).await, port, ca, _directory: directory })
+        Some(Self { engine: NginxProcess::start(&nginx, place, &table, purpose).await, port, ca, _directory: directory })
     }
 
     async fn ask(&self, name: &str, path: &str, more: &[&str]) -> Seen {
@@ -73,7 +73,7 @@ const REFUSED: i32 = 35;
 
 #[tokio::test]
 async fn each_host_is_shown_with_its_own_certificate_and_nobody_elses() {
-    let site = Site::start(Purpose::Live, async |table| {
+    let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "a.test").await;
         with_tls(table, "*.wild.test").await;
         route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
@@ -95,7 +95,7 @@ async fn each_host_is_shown_with_its_own_certificate_and_nobody_elses() {
 
 #[tokio::test]
 async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
-    let site = Site::start(Purpose::Live, async |table| {
+    let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "a.test").await;
         with_tls(table, "b.test").await;
         route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
@@ -112,7 +112,7 @@ async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
 
 #[tokio::test]
 async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_published_host() {
-    let site = Site::start(Purpose::Live, async |table| {
+    let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "a.test").await;
         route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
         let default = DefaultBackend::plain(backend(&[test_application::start("default").await]));
@@ -128,7 +128,7 @@ async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_publi
 
 #[tokio::test]
 async fn an_exact_host_beats_a_wildcard_whatever_either_publishes_by_tls() {
-    let site = Site::start(Purpose::Live, async |table| {
+    let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "*.wild.test").await;
         route(table, "plain.wild.test", "/", Path::Kept, &[test_application::start("plain").await]);
         with_tls(table, "own.pass.test").await;
@@ -145,8 +145,8 @@ async fn an_exact_host_beats_a_wildcard_whatever_either_publishes_by_tls() {
     assert_eq!(site.ask("b.wild.test", "/", &["--header", "Host: plain.wild.test"]).await.status, 421);
 }
 
-async fn site_with_passthrough(purpose: Purpose) -> Option<Site> {
-    Site::start(purpose, async |table| {
+async fn site_with_passthrough(purpose: ConfigPurpose) -> Option<TlsEngine> {
+    TlsEngine::start(purpose, async |table| {
         with_tls(table, "a.test").await;
         for name in ["pass.test", "*.deep.test"] {
             let own = tls_application::start(name).await;
@@ -159,7 +159,7 @@ async fn site_with_passthrough(purpose: Purpose) -> Option<Site> {
 
 #[tokio::test]
 async fn tls_is_passed_through_by_server_name_beside_termination_on_the_same_port() {
-    let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     assert_eq!(site.app("a.test", &[]).await, "a.test");
     assert_eq!(site.ask("a.test", "/", &[]).await.version, "2");
     for name in ["pass.test", "b.deep.test"] {
@@ -178,20 +178,20 @@ async fn tls_is_passed_through_by_server_name_beside_termination_on_the_same_por
 
 #[tokio::test]
 async fn termination_beside_passthrough_keeps_the_clients_address() {
-    let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     let seen = site.ask("a.test", "/", &["--interface", "127.0.0.9"]).await;
     assert_eq!((said(&seen, "x-real-ip"), said(&seen, "x-forwarded-for")), ("127.0.0.9".to_owned(), "127.0.0.9".to_owned()));
 }
 
 #[tokio::test]
 async fn passthrough_can_come_and_go_without_a_restart() {
-    let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     // A signal that arrives before nginx waits for signals is lost: an answer shows that nginx is ready.
     assert_eq!(site.app("a.test", &[]).await, "a.test");
     let mut table = empty(site.engine.place.http);
     table.https_port = Port::new(site.port).ok();
     with_tls(&mut table, "a.test").await;
-    site.engine.reload(&table, Purpose::Live);
+    site.engine.reload(&table, ConfigPurpose::Live);
     // The removed host may still be passed through until only the new workers accept connections.
     while site.ask("pass.test", "/", &[]).await.exit == 0 {
         tokio::task::yield_now().await;

@@ -192,12 +192,12 @@ fn keys(texts: &Texts) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Tests one configuration per question, in its own directory.
-struct Bench {
+struct ConfigTester {
     nginx: PathBuf,
     folder: tempfile::TempDir,
 }
 
-impl Bench {
+impl ConfigTester {
     fn new() -> Option<Self> {
         Some(Self { nginx: nginx()?, folder: tempfile::tempdir().unwrap() })
     }
@@ -230,7 +230,13 @@ impl Bench {
     }
 
     /// Adds a complaint if reader and engine differ; returns the text that both accept, as stored and as rewritten.
-    fn compare(&self, name: &str, certificate: &[u8], key: &[u8], complaints: &mut Vec<String>) -> Option<tls_material_inspection::Pair> {
+    fn compare(
+        &self,
+        name: &str,
+        certificate: &[u8],
+        key: &[u8],
+        complaints: &mut Vec<String>,
+    ) -> Option<tls_material_inspection::InspectedPair> {
         let (read, taken) = (tls_material_inspection::pair(certificate, key), self.takes_pair(certificate, key));
         match read {
             Ok(pair) if taken && self.takes_pair(pair.certificate.as_bytes(), pair.key.as_bytes()) => return Some(pair),
@@ -244,7 +250,7 @@ impl Bench {
 
 #[test]
 fn reader_and_engine_say_the_same_of_certificates_and_keys() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = ConfigTester::new() else { return };
     let (texts, mut complaints, mut good) = (texts(), Vec::new(), Vec::new());
     for (name, content) in certificates(&texts) {
         good.extend(bench.compare(&format!("certificate, {name}"), &content, texts.key.as_bytes(), &mut complaints).map(|_| name));
@@ -261,7 +267,7 @@ fn reader_and_engine_say_the_same_of_certificates_and_keys() {
 
 #[test]
 fn reader_and_engine_say_the_same_of_authorities_but_for_keys() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = ConfigTester::new() else { return };
     let (texts, mut complaints, mut with_keys) = (texts(), Vec::new(), 0);
     for (name, content) in certificates(&texts) {
         match (tls_material_inspection::authority(&content), bench.takes_authority(&content)) {
@@ -278,7 +284,7 @@ fn reader_and_engine_say_the_same_of_authorities_but_for_keys() {
 
 #[test]
 fn a_key_of_another_kind_is_a_mismatch_although_the_engine_takes_it() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = ConfigTester::new() else { return };
     let texts = texts();
     // OpenSSL reads the form without the public half.
     let both_halves = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialized_der().to_vec();
@@ -296,7 +302,7 @@ struct Served {
 }
 
 impl Served {
-    async fn start(bench: &Bench, texts: &[(Vec<u8>, Vec<u8>)]) -> Self {
+    async fn start(bench: &ConfigTester, texts: &[(Vec<u8>, Vec<u8>)]) -> Self {
         let port = free_port();
         let mut lines = Vec::new();
         for (at, (certificate, key)) in texts.iter().enumerate() {
@@ -335,7 +341,7 @@ impl Drop for Served {
 
 #[tokio::test]
 async fn clients_are_shown_exactly_the_chain_that_the_reader_understood() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = ConfigTester::new() else { return };
     let (texts, mut served, mut understood) = (texts(), Vec::new(), Vec::new());
     let by_key = keys(&texts).into_iter().map(|(name, key)| (name, texts.leaf.clone().into_bytes(), key));
     let by_certificate = certificates(&texts).into_iter().map(|(name, certificate)| (name, certificate, texts.key.clone().into_bytes()));
@@ -358,15 +364,15 @@ fn chain_of(text: &str) -> Vec<Vec<u8>> {
 
 fn client() -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth())
+    Arc::new(builder.dangerous().with_custom_certificate_verifier(Arc::new(RecordCertificate)).with_no_client_auth())
 }
 
 /// Records the certificate instead of verifying it; the handshake itself still proves that the engine has the certificate's
 /// key.
 #[derive(Debug)]
-struct Anything;
+struct RecordCertificate;
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for RecordCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -3,13 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use swarmgate::render::Purpose;
+use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Affinity, ClientAddress, ClientAddressSource, Redirect, RouteTable};
 use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFormat, Port, Scheme, SiteUrl};
 
-use super::engine::{Engine, Place, nginx};
+use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::ports::free_port;
-use super::raw_client::{Answer, raw_bytes_from, request};
+use super::raw_client::{HttpResponse, raw_bytes_from, request};
 use super::route_tables::{Path, empty, route};
 use super::skip::skip;
 use super::{proxy_protocol, test_application};
@@ -28,30 +28,30 @@ pub fn believed(from: ClientAddressSource) -> ClientAddress {
 }
 
 /// An engine with one application for the host `h`, and balancers in front.
-pub async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut RouteTable)) -> Option<Engine> {
+pub async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut RouteTable)) -> Option<NginxProcess> {
     let nginx = nginx()?;
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
     table.settings.client_address = from.map(believed);
     table.settings.upstream_address_header = true;
     change(&mut table);
-    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
 }
 
 /// A request from a peer, with further header lines.
-pub async fn ask(engine: &Engine, peer: IpAddr, target: &str, headers: &[&str]) -> Answer {
+pub async fn ask(engine: &NginxProcess, peer: IpAddr, target: &str, headers: &[&str]) -> HttpResponse {
     ask_with(engine, peer, b"", target, headers).await
 }
 
-pub async fn ask_with(engine: &Engine, peer: IpAddr, before: &[u8], target: &str, headers: &[&str]) -> Answer {
+pub async fn ask_with(engine: &NginxProcess, peer: IpAddr, before: &[u8], target: &str, headers: &[&str]) -> HttpResponse {
     let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
     let host = if headers.iter().any(|line| line.starts_with("Host:")) { "" } else { "Host: h\r\n" };
     let request = format!("GET {target} HTTP/1.1\r\n{host}Connection: close\r\n{lines}\r\n");
     raw_bytes_from(peer, engine.http(), &[before, request.as_bytes()].concat()).await
 }
 
-pub fn check(about: &str, answer: &Answer, expected: &[(&str, &str)]) {
+pub fn check(about: &str, answer: &HttpResponse, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(answer.said(name), *value, "{about}: {name}: {answer:?}");
     }
@@ -79,7 +79,7 @@ const FORGED: &[&str] = &[
     "X_Real-IP: 6.6.6.6",
 ];
 
-fn check_nothing_forged(about: &str, answer: &Answer) {
+fn check_nothing_forged(about: &str, answer: &HttpResponse) {
     assert_eq!(answer.status, 200, "{about}: {answer:?}");
     for word in ["6.6.6", "evil", "6666", "root"] {
         assert!(!answer.body.contains(word), "{about}: {word} in {}", answer.body);
@@ -293,7 +293,7 @@ async fn ip_hash_and_logs_go_by_the_client() {
         [(ClientAddressSource::XForwardedFor, "X-Forwarded-For: "), (ClientAddressSource::Forwarded, "Forwarded: proto=https;for=")]
     {
         let Some(nginx) = nginx() else { return };
-        let place = Place::new();
+        let place = EngineSandbox::new();
         let mut table = empty(place.http);
         let mut applications = Vec::new();
         for name in ["a", "b", "c", "d", "e", "f"] {
@@ -303,7 +303,7 @@ async fn ip_hash_and_logs_go_by_the_client() {
         table.backends_mut().for_each(|backend| backend.affinity = Affinity::ClientAddress);
         table.settings.client_address = Some(believed(from));
         table.settings.nginx.main_log_format = LogFormat::parse(format).ok();
-        let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
         let mut by_client = std::collections::BTreeMap::new();
         for round in 0..2 {
             for client in 1..30 {
@@ -353,11 +353,11 @@ async fn clients_by_ipv6_are_served_and_told_by_their_address() {
 fn stock_images_listen_by_ipv6_only_when_told_to() {
     let mut table = empty(80);
     for (ipv6, purpose, listens) in [
-        (None, Purpose::Live, true),
-        (None, Purpose::Boot, true),
-        (None, Purpose::Stock, false),
-        (Some(true), Purpose::Stock, true),
-        (Some(false), Purpose::Live, false),
+        (None, ConfigPurpose::Live, true),
+        (None, ConfigPurpose::Boot, true),
+        (None, ConfigPurpose::Stock, false),
+        (Some(true), ConfigPurpose::Stock, true),
+        (Some(false), ConfigPurpose::Live, false),
     ] {
         table.settings.ipv6 = ipv6;
         let text = swarmgate::render::render(&table, purpose).files[swarmgate::render::CONFIG_FILE].clone();
@@ -373,9 +373,9 @@ async fn applications_are_reached_at_ipv6_addresses() {
         skip("no IPv6 on the loopback");
         return;
     }
-    let place = Place::new();
+    let place = EngineSandbox::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[test_application::start_at(six, "six").await]);
-    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
     assert_eq!(ask(&engine, STRANGER, "/", &[]).await.said("app"), "six");
 }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use swarmgate::explain::{Asked, Decision, Request, Sent, decide};
+use swarmgate::explain::{EffectiveRequest, Request, RequestSource, RoutingDecision, decide};
 use swarmgate::render::Materials;
-use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, NginxSettings, RouteTable};
+use swarmgate::route::{ClientAddressSource, EngineSettings, NginxSettings, PathAction, RouteTable};
 use swarmgate::types::EngineKind;
 
 use super::forwarded_header::FORWARDED;
@@ -63,16 +63,16 @@ fn settings(from: ClientAddressSource) -> EngineSettings {
 
 fn request(peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Request {
     let lines: Vec<&str> = headers.iter().copied().filter(|line| !line.starts_with("Host:")).collect();
-    let sent = Sent::parse(Some(&peer.to_string()), Some(&lines.join("\n")), proxy).unwrap();
+    let sent = RequestSource::parse(Some(&peer.to_string()), Some(&lines.join("\n")), proxy).unwrap();
     Request::parse("http://h/").unwrap().sent(sent)
 }
 
-fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Asked {
-    Asked::of(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
+fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> EffectiveRequest {
+    EffectiveRequest::of(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
 }
 
 /// Compares what `explain` believes with what nginx told the application.
-fn check(about: &str, asked: &Asked, answer: &super::raw_client::Answer) {
+fn check(about: &str, asked: &EffectiveRequest, answer: &super::raw_client::HttpResponse) {
     let client = asked.client.map(|client| client.to_string());
     let host = answer.said("x-forwarded-host");
     let told = (answer.said("x-real-ip").parse::<IpAddr>().ok().map(|client| client.to_string()), answer.said("x-forwarded-proto"));
@@ -139,7 +139,7 @@ async fn x_forwarded_headers_are_believed_alike() {
         let other = format!("X_Forwarded-Proto: {}", by_chance(random, WORDS, 1));
         let lines = ["X-Forwarded-For: 203.0.113.9", &scheme, &other, "X-Forwarded-Host: www.test"];
         let lines = &lines[..if random.random_bool(0.5) { 4 } else { 2 }];
-        let asked = Asked::of(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
+        let asked = EffectiveRequest::of(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
         check(&lines.join(" | "), &asked, &ask(&underscores, FRONT, "/", lines).await);
     }
     let lines = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
@@ -179,17 +179,17 @@ async fn a_connection_is_taken_alike() {
 
 /// The status of the decision about a request that an application answers with 200.
 fn status(table: &RouteTable, request: &Request) -> u16 {
-    let scheme = Asked::of(table.engine, &table.settings, request).scheme;
+    let scheme = EffectiveRequest::of(table.engine, &table.settings, request).scheme;
     let secure = scheme == swarmgate::types::Scheme::Https;
     match decide(table, &Materials::assumed(table), request, scheme) {
-        Decision::Default(default) if default.https_only && !secure => 301,
-        Decision::Default(_) => 200,
-        Decision::Place(_, _, place) => match place.answer {
-            Answer::Application(_) => 200,
-            Answer::Https => 301,
-            Answer::Redirect(_) => 302,
-            Answer::NoPath => 404,
-            Answer::NoRoute => 503,
+        RoutingDecision::Default(default) if default.https_only && !secure => 301,
+        RoutingDecision::Default(_) => 200,
+        RoutingDecision::Place(_, _, place) => match place.answer {
+            PathAction::Application(_) => 200,
+            PathAction::Https => 301,
+            PathAction::Redirect(_) => 302,
+            PathAction::NoPath => 404,
+            PathAction::NoRoute => 503,
         },
         other => panic!("{other:?}"),
     }
@@ -207,7 +207,7 @@ async fn redirects_go_by_what_is_believed_alike() {
         for target in ["/", "/x", "/closed", "/open", "/old/x"] {
             for (peer, word) in [(FRONT, "http"), (FRONT, "https"), (STRANGER, "https")] {
                 let line = format!("X-Forwarded-Proto: {word}");
-                let sent = Sent::parse(Some(&peer.to_string()), Some(&line), None).unwrap();
+                let sent = RequestSource::parse(Some(&peer.to_string()), Some(&line), None).unwrap();
                 let request = Request::parse(&format!("http://{host}{target}")).unwrap().sent(sent);
                 let seen = ask(&engine, peer, target, &[&format!("Host: {host}"), &line]).await.status;
                 assert_eq!(status(&table.borrow(), &request), seen, "{host}{target}, {word} from {peer}");

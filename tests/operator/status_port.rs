@@ -7,7 +7,7 @@ use futures::future::join_all;
 use rcgen::{CertificateParams, KeyPair};
 use swarmgate::controller::options::TlsFiles;
 use swarmgate::report::Finding;
-use swarmgate::simulator::Call;
+use swarmgate::simulator::SwarmCall;
 use swarmgate::types::Digest;
 use tokio::process::Command;
 
@@ -21,7 +21,7 @@ fn for_strangers(settings: &mut OperatorOptions) {
     settings.status.access.trust_loopback = false;
 }
 
-impl Scene {
+impl RunningOperator {
     async fn ask(
         &self,
         method: reqwest::Method,
@@ -59,7 +59,7 @@ fn errors(output: &Output) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_need_the_token_and_monitoring_does_not() {
-    let scene = Scene::start_as(DOCUMENT, for_strangers);
+    let scene = RunningOperator::start_as(DOCUMENT, for_strangers);
     scene.until_ready().await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(scene.code(path, |request| request).await, 200, "{path}");
@@ -82,7 +82,7 @@ async fn people_need_the_token_and_monitoring_does_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_say_what_browsers_must_know_and_repeat_nothing() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     scene.until_ready().await;
     let mark = "m4rk";
     for (method, path, host, expected) in [
@@ -119,7 +119,7 @@ async fn answers_say_what_browsers_must_know_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_clients_cost_the_swarm_a_look_per_interval() {
     let interval = Duration::from_millis(400);
-    let scene = Scene::start_as(DOCUMENT, |settings| settings.question_interval = interval);
+    let scene = RunningOperator::start_as(DOCUMENT, |settings| settings.question_interval = interval);
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     let began = tokio::time::Instant::now();
@@ -135,14 +135,14 @@ async fn forty_clients_cost_the_swarm_a_look_per_interval() {
     };
     join_all((0..40).map(client)).await;
     let allowed = began.elapsed().as_millis().div_ceil(interval.as_millis()) + 1;
-    let looks = scene.swarm.calls(Call::StoppingTasks);
+    let looks = scene.swarm.calls(SwarmCall::StoppingTasks);
     assert!(looks >= 3 && looks as u128 <= allowed, "{looks} looks, {allowed} are allowed");
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_nobodys_business_is_named_nowhere() {
-    let scene = Scene::start();
+    let scene = RunningOperator::start();
     application(&scene.swarm);
     let swarm = &scene.swarm;
     let others = std::collections::BTreeMap::from([("com.docker.stack.namespace".to_owned(), "others".to_owned())]);
@@ -195,7 +195,7 @@ async fn what_is_nobodys_business_is_named_nowhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_brings_the_token() {
-    let scene = Scene::start_as(DOCUMENT, for_strangers);
+    let scene = RunningOperator::start_as(DOCUMENT, for_strangers);
     scene.until_ready().await;
     let server = format!("http://{}", scene.status);
     let refused = swarmgate(&["status", "--server", &server]).await;
@@ -220,7 +220,7 @@ async fn the_socket_needs_no_token_and_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("status.sock");
     for _ in 0..2 {
-        let scene = Scene::start_as(DOCUMENT, |settings| {
+        let scene = RunningOperator::start_as(DOCUMENT, |settings| {
             for_strangers(settings);
             settings.status.socket = Some(path.clone());
         });
@@ -242,7 +242,7 @@ async fn the_port_speaks_tls_with_the_files_that_are_given() {
     };
     let files = TlsFiles { certificate: write("cert.pem", &certificate.pem()), key: write("key.pem", &key.serialize_pem()) };
     let (ca, token) = (files.certificate.clone(), write("token", TOKEN));
-    let scene = Scene::start_as(DOCUMENT, |settings| {
+    let scene = RunningOperator::start_as(DOCUMENT, |settings| {
         for_strangers(settings);
         settings.status.tls = Some(files);
     });
@@ -278,7 +278,7 @@ async fn a_certificate_of_a_ca_is_told_in_words_that_help() {
     std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
     std::fs::write(&files.key, key.serialize_pem()).unwrap();
     let ca = files.certificate.to_str().unwrap().to_owned();
-    let scene = Scene::start_as(DOCUMENT, |settings| settings.status.tls = Some(files));
+    let scene = RunningOperator::start_as(DOCUMENT, |settings| settings.status.tls = Some(files));
     let server = format!("https://{}", scene.status);
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -301,7 +301,7 @@ async fn a_key_that_is_damaged_ends_the_start_and_is_not_quoted() {
     std::fs::write(&files.certificate, certificate.pem()).unwrap();
     let pasted = key.serialize_pem().replace('\n', "\\n");
     std::fs::write(&files.key, &pasted).unwrap();
-    let scene = Scene::start_as(DOCUMENT, |settings| settings.status.tls = Some(files));
+    let scene = RunningOperator::start_as(DOCUMENT, |settings| settings.status.tls = Some(files));
     let error = tokio::time::timeout(PATIENCE, scene.operator).await.unwrap().unwrap().unwrap_err();
     let told = format!("{error:?}");
     assert!(

@@ -21,30 +21,30 @@ use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::damaged_objects::World;
+use crate::damaged_objects::TestKeys;
 use crate::golden_compact::expand;
-use crate::stage::{Extension, Proxy, Stage, eventually, nginx};
+use crate::stage::{Extension, RunningProxy, Stage, eventually, nginx};
 
 /// One output.
-pub struct Output {
+pub struct CapturedOutput {
     pub name: String,
     pub content: Vec<u8>,
 }
 
-impl Output {
+impl CapturedOutput {
     pub fn new(name: &str, content: impl Into<Vec<u8>>) -> Self {
         Self { name: name.to_owned(), content: content.into() }
     }
 }
 
 /// A stage that runs all parts.
-pub struct Site {
+pub struct RunningSystem {
     stage: Stage,
     extension: Extension,
-    proxy: Proxy,
+    proxy: RunningProxy,
 }
 
-impl Site {
+impl RunningSystem {
     /// Starts the stage. Returns `None` after skipping the test if there is no engine.
     pub async fn start() -> Option<Self> {
         let stage = Stage::new(nginx()?).await;
@@ -58,7 +58,7 @@ impl Site {
     }
 
     /// Publishes services that name these objects in every label, and collects all outputs.
-    pub async fn run(&self, world: &World, objects: &[Vec<u8>]) -> Vec<Output> {
+    pub async fn run(&self, world: &TestKeys, objects: &[Vec<u8>]) -> Vec<CapturedOutput> {
         let mounts = self.stage.path("extension-mounts");
         let mount = |id: String, content: &[u8]| std::fs::write(mounts.join(id), content).unwrap();
         // Swarm never reuses an id, and content never changes.
@@ -86,7 +86,7 @@ impl Site {
         })
         .await;
         let mut outputs = of_report(&report);
-        outputs.push(Output::new("volume", volume));
+        outputs.push(CapturedOutput::new("volume", volume));
         let seen = StatusInput {
             too_large: None,
             instance: "swarmgate",
@@ -169,18 +169,18 @@ fn nothing_to_do() -> Plan {
 }
 
 /// What the extension sends to the operator, and the config objects made from it.
-fn of_report(report: &ExtensionReport) -> Vec<Output> {
+fn of_report(report: &ExtensionReport) -> Vec<CapturedOutput> {
     let (boot_bundle, stock) = (report.boot.as_ref().expect("a boot snapshot"), report.live.as_ref().expect("a bundle to mount"));
     let states: Vec<_> = report.material.iter().map(|material| material.state).collect();
     assert!(states.len() > 20, "the objects were looked at: {states:?}");
     vec![
-        Output::new("report", json(report)),
-        Output::new("report, as Debug", format!("{report:?}")),
-        Output::new("boot", json(boot_bundle)),
-        Output::new("stock", json(stock)),
+        CapturedOutput::new("report", json(report)),
+        CapturedOutput::new("report, as Debug", format!("{report:?}")),
+        CapturedOutput::new("boot", json(boot_bundle)),
+        CapturedOutput::new("stock", json(stock)),
         // Large ones are compressed; their uncompressed content is searched as "boot".
-        Output::new("config object", boot_snapshot::encode(boot_bundle).unwrap()),
-        Output::new(
+        CapturedOutput::new("config object", boot_snapshot::encode(boot_bundle).unwrap()),
+        CapturedOutput::new(
             "config object, read again",
             format!("{:#?}", boot_snapshot::decode(&boot_snapshot::encode(boot_bundle).unwrap()).unwrap()),
         ),
@@ -192,7 +192,7 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// The outputs that users see.
-fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<Output> {
+fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<CapturedOutput> {
     let status = StatusReport {
         api_version: "swarmgate/v1".to_owned(),
         generated_at: seen.now,
@@ -219,10 +219,10 @@ fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> 
     }
     let lines: Vec<String> = findings.iter().map(|finding| format!("{finding}\n{finding:#}\n")).collect();
     vec![
-        Output::new("status", serde_json::to_vec_pretty(&status).unwrap()),
-        Output::new("findings in logs and terminals", lines.concat()),
-        Output::new("page", page::render(&status)),
-        Output::new("explain", explained),
+        CapturedOutput::new("status", serde_json::to_vec_pretty(&status).unwrap()),
+        CapturedOutput::new("findings in logs and terminals", lines.concat()),
+        CapturedOutput::new("page", page::render(&status)),
+        CapturedOutput::new("explain", explained),
     ]
 }
 
@@ -269,8 +269,8 @@ impl Logs {
     }
 
     /// The log since the previous call.
-    pub fn take(&self) -> Output {
-        Output::new("logs", std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    pub fn take(&self) -> CapturedOutput {
+        CapturedOutput::new("logs", std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

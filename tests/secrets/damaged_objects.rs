@@ -8,10 +8,10 @@ use proptest::sample::{Index, select};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use rustls_pki_types::pem::PemObject as _;
 
-use crate::secret_search::Secret;
+use crate::secret_search::SecretRuns;
 
 /// A certificate and keys, and which of their parts are secret.
-pub struct World {
+pub struct TestKeys {
     pub certificate: String,
     certificate_der: Vec<u8>,
     pub key: String,
@@ -25,7 +25,7 @@ struct Sort {
     der: Vec<u8>,
 }
 
-impl World {
+impl TestKeys {
     pub fn new(host: &str) -> Self {
         let [key, other] = std::array::from_fn(|_| KeyPair::generate().unwrap());
         let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -69,22 +69,22 @@ impl World {
     }
 
     /// The keys, which must not appear anywhere.
-    pub fn keys(&self) -> Secret {
+    pub fn keys(&self) -> SecretRuns {
         let texts = self.keys.iter().flat_map(|key| lines(key.text.as_bytes()));
         self.secret(&texts.chain(self.keys.iter().map(|key| key.der.as_slice())).collect::<Vec<_>>())
     }
 
     /// Everything else in these objects that is not in the certificate.
-    pub fn stored(&self, objects: &[Vec<u8>]) -> Secret {
+    pub fn stored(&self, objects: &[Vec<u8>]) -> SecretRuns {
         self.secret(&objects.iter().flat_map(|object| lines(object)).collect::<Vec<_>>())
     }
 
-    fn secret(&self, secrets: &[&[u8]]) -> Secret {
+    fn secret(&self, secrets: &[&[u8]]) -> SecretRuns {
         let public = [self.certificate.as_bytes(), &self.certificate_der];
         let borders = borders();
         let public = public.into_iter().chain(self.public_der.iter().map(Vec::as_slice)).chain(borders.iter().map(String::as_bytes));
         let public: Vec<&[u8]> = public.collect();
-        Secret::new(secrets, &public)
+        SecretRuns::new(secrets, &public)
     }
 
     /// The text of each kind of key.

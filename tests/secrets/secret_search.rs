@@ -9,7 +9,7 @@ pub const RUN: usize = 16;
 const DIFFERENT_MIN: usize = 6;
 
 /// All runs of some secrets that do not also occur in the public text next to them.
-pub struct Secret {
+pub struct SecretRuns {
     runs: HashSet<[u8; RUN]>,
     /// One bit for each three bytes that begin a run: this rules out most of the searched text.
     beginnings: Vec<u64>,
@@ -23,7 +23,7 @@ pub struct Leak {
     pub run: String,
 }
 
-impl Secret {
+impl SecretRuns {
     pub fn new(secrets: &[&[u8]], public: &[&[u8]]) -> Self {
         let public: HashSet<[u8; RUN]> = public.iter().flat_map(|text| runs(text)).collect();
         let secrets = secrets.iter().flat_map(|secret| runs(secret));

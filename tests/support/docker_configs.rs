@@ -26,7 +26,7 @@ use tokio::sync::watch;
 const CALL_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone)]
-pub struct Config {
+pub struct FakeConfig {
     pub id: String,
     pub name: String,
     pub version: u64,
@@ -35,7 +35,7 @@ pub struct Config {
     pub bytes: usize,
 }
 
-impl Config {
+impl FakeConfig {
     pub fn new(name: &str, labels: &[(&str, &str)], bytes: usize) -> Self {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let id = name.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect::<String>() + "id";
@@ -59,8 +59,8 @@ impl Config {
 type Make = Arc<dyn Fn(usize) -> Value + Send + Sync>;
 
 #[derive(Default)]
-struct State {
-    configs: Vec<Config>,
+struct ManagerState {
+    configs: Vec<FakeConfig>,
     services: Vec<Value>,
     lists: BTreeMap<String, (usize, Make)>,
     requests: Vec<(String, u16)>,
@@ -69,21 +69,21 @@ struct State {
 }
 
 /// The manager, whose socket is removed when it is dropped.
-pub struct Manager {
+pub struct FakeManager {
     _folder: tempfile::TempDir,
     socket: PathBuf,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ManagerState>>,
     events: watch::Sender<Vec<String>>,
 }
 
-type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+type BodyStream = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
-impl Manager {
+impl FakeManager {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(ManagerState::default()));
         let events = watch::Sender::new(Vec::new());
         let (shared, told) = (state.clone(), events.clone());
         let app = Router::new().fallback(async move |request: Request| answer(request, shared.clone(), &told).await);
@@ -97,11 +97,11 @@ impl Manager {
         DockerSwarm::connect_with_deadline(&format!("unix://{}", self.socket.display()), deadline).unwrap()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ManagerState> {
         self.state.lock().unwrap()
     }
 
-    pub fn add(&self, config: Config) {
+    pub fn add(&self, config: FakeConfig) {
         self.state().configs.push(config);
     }
 
@@ -110,7 +110,7 @@ impl Manager {
     }
 
     pub fn relabel(&self, id: &str, labels: &[(&str, &str)]) {
-        let labels = Config::new("", labels, 0).labels;
+        let labels = FakeConfig::new("", labels, 0).labels;
         let mut state = self.state();
         let config = state.configs.iter_mut().find(|config| config.id == id).unwrap();
         (config.labels, config.version) = (labels, config.version + 1);
@@ -152,7 +152,7 @@ impl Manager {
     }
 }
 
-async fn answer(request: Request, state: Arc<Mutex<State>>, events: &watch::Sender<Vec<String>>) -> Response {
+async fn answer(request: Request, state: Arc<Mutex<ManagerState>>, events: &watch::Sender<Vec<String>>) -> Response {
     let path = request.uri().path().trim_start_matches("/v1.41").to_owned();
     let query = percent_decode_str(request.uri().query().unwrap_or_default()).decode_utf8().unwrap().into_owned();
     let method = request.method().clone();
@@ -168,11 +168,11 @@ async fn answer(request: Request, state: Arc<Mutex<State>>, events: &watch::Send
     (status, Body::from_stream(counted)).into_response()
 }
 
-fn all(value: &Value) -> Pieces {
+fn all(value: &Value) -> BodyStream {
     Box::pin(stream::iter([Bytes::from(value.to_string())]))
 }
 
-fn refused(status: StatusCode, message: &str) -> (StatusCode, Pieces) {
+fn refused(status: StatusCode, message: &str) -> (StatusCode, BodyStream) {
     (status, all(&json!({"message": message})))
 }
 
@@ -181,9 +181,9 @@ fn found(
     path: &str,
     query: &str,
     body: &[u8],
-    state: &mut State,
+    state: &mut ManagerState,
     events: &watch::Sender<Vec<String>>,
-) -> (StatusCode, Pieces) {
+) -> (StatusCode, BodyStream) {
     match (method.as_str(), path) {
         ("GET", "/version") => (StatusCode::OK, all(&json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}))),
         ("GET", path) if state.lists.contains_key(path) => {
@@ -192,7 +192,7 @@ fn found(
         }
         ("GET", "/services") => (StatusCode::OK, all(&json!(state.services))),
         ("GET", "/events") => (StatusCode::OK, following(events.subscribe())),
-        ("GET", "/configs") => (StatusCode::OK, list(filtered(&state.configs, query).into_iter().map(Config::pieces))),
+        ("GET", "/configs") => (StatusCode::OK, list(filtered(&state.configs, query).into_iter().map(FakeConfig::pieces))),
         ("GET", path) if path.starts_with("/configs/") => one(&state.configs, path.trim_start_matches("/configs/")),
         ("GET", _) => (StatusCode::OK, all(&json!([]))),
         ("POST", "/configs/create") => create(state, &serde_json::from_slice(body).unwrap()),
@@ -205,46 +205,46 @@ fn found(
     }
 }
 
-fn following(events: watch::Receiver<Vec<String>>) -> Pieces {
+fn following(events: watch::Receiver<Vec<String>>) -> BodyStream {
     Box::pin(stream::unfold((events, 0), |(mut events, told)| async move {
         let event = events.wait_for(|all| all.len() > told).await.ok()?[told].clone();
         Some((Bytes::from(event), (events, told + 1)))
     }))
 }
 
-fn create(state: &mut State, spec: &Value) -> (StatusCode, Pieces) {
+fn create(state: &mut ManagerState, spec: &Value) -> (StatusCode, BodyStream) {
     let name = spec["Name"].as_str().unwrap();
     if state.configs.iter().any(|config| config.name.eq_ignore_ascii_case(name)) {
         return refused(StatusCode::CONFLICT, &format!("rpc error: code = AlreadyExists desc = config {name} already exists"));
     }
     let labels = serde_json::from_value(spec["Labels"].clone()).unwrap();
-    let config = Config { labels, ..Config::new(name, &[], 1) };
+    let config = FakeConfig { labels, ..FakeConfig::new(name, &[], 1) };
     let id = config.id.clone();
     state.configs.push(config);
     (StatusCode::CREATED, all(&json!({"ID": id})))
 }
 
 /// Filters: names and ids match by prefix, and one match suffices; all labels must match.
-fn filtered(configs: &[Config], query: &str) -> Vec<Config> {
+fn filtered(configs: &[FakeConfig], query: &str) -> Vec<FakeConfig> {
     let filters: Value = query.strip_prefix("filters=").map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
     let words = |key: &str| -> Vec<String> { serde_json::from_value(filters[key].clone()).unwrap_or_default() };
     let (names, ids, labels) = (words("name"), words("id"), words("label"));
-    let begins = |config: &Config| {
+    let begins = |config: &FakeConfig| {
         let by_name = names.iter().any(|name| config.name.to_lowercase().starts_with(&name.to_lowercase()));
         by_name || ids.iter().any(|id| config.id.starts_with(id)) || (names.is_empty() && ids.is_empty())
     };
-    let has = |config: &Config| {
+    let has = |config: &FakeConfig| {
         labels.iter().all(|label| match label.split_once('=') {
             Some((key, value)) if !value.is_empty() => config.labels.get(key).is_some_and(|found| found == value),
             _ => config.labels.contains_key(label.trim_end_matches('=')),
         })
     };
-    let mut found: Vec<Config> = configs.iter().filter(|config| begins(config) && has(config)).cloned().collect();
+    let mut found: Vec<FakeConfig> = configs.iter().filter(|config| begins(config) && has(config)).cloned().collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
-fn list<P: Iterator<Item = Bytes> + Send + 'static>(items: impl Iterator<Item = P> + Send + 'static) -> Pieces {
+fn list<P: Iterator<Item = Bytes> + Send + 'static>(items: impl Iterator<Item = P> + Send + 'static) -> BodyStream {
     let items = items.enumerate().flat_map(|(n, pieces)| {
         let before = Bytes::from_static(if n == 0 { b"" } else { b"," });
         std::iter::once(before).chain(pieces)
@@ -254,13 +254,13 @@ fn list<P: Iterator<Item = Bytes> + Send + 'static>(items: impl Iterator<Item = 
 }
 
 /// Docker looks up a reference as an id, then as a name regardless of case, then as the prefix of an id.
-fn one(configs: &[Config], asked: &str) -> (StatusCode, Pieces) {
+fn one(configs: &[FakeConfig], asked: &str) -> (StatusCode, BodyStream) {
     let exact = configs.iter().find(|config| config.id == asked);
     let named = exact.or_else(|| configs.iter().find(|config| config.name.eq_ignore_ascii_case(asked)));
     if let Some(config) = named {
         return (StatusCode::OK, Box::pin(stream::iter(config.clone().pieces())));
     }
-    let begin: Vec<&Config> = configs.iter().filter(|config| config.id.starts_with(asked)).collect();
+    let begin: Vec<&FakeConfig> = configs.iter().filter(|config| config.id.starts_with(asked)).collect();
     let bytes: usize = begin.iter().map(|config| config.bytes).sum();
     match begin.as_slice() {
         _ if bytes > CALL_BYTES_MAX => {

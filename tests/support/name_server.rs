@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
 /// The addresses of each name. A name without `tasks.` is a container's; reverse lookups of its address return that name.
-pub type Names = Arc<Mutex<BTreeMap<String, Vec<Ipv4Addr>>>>;
+pub type NameTable = Arc<Mutex<BTreeMap<String, Vec<Ipv4Addr>>>>;
 
 /// The id of a task in Swarm's format, made from a number.
 pub fn task_id(number: usize) -> String {
@@ -20,8 +20,8 @@ pub fn task_id(number: usize) -> String {
 
 /// A name server that knows the names in the map and answers that all others do not exist. Delays each answer by `time`. While
 /// the map is empty, it does not answer.
-pub async fn name_server(time: Duration) -> (SocketAddr, Names) {
-    let (socket, names) = (Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()), Names::default());
+pub async fn name_server(time: Duration) -> (SocketAddr, NameTable) {
+    let (socket, names) = (Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()), NameTable::default());
     let (address, known) = (socket.local_addr().unwrap(), names.clone());
     tokio::spawn(async move {
         let mut query = [0; 512];

@@ -11,14 +11,14 @@ const PER_BLOCK: u16 = 100;
 
 /// Each block belongs to one process: a listener on the block's first port keeps other test programs away while the process
 /// lives.
-struct Block {
+struct PortBlock {
     _claim: TcpListener,
     left: Range<u16>,
 }
 
 /// A port without a listener, given out only once among all running test programs.
 pub fn free_port() -> u16 {
-    static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
+    static BLOCK: Mutex<Option<PortBlock>> = Mutex::new(None);
     let mut block = BLOCK.lock().unwrap();
     loop {
         let left = block.as_mut().and_then(|block| block.left.next());
@@ -30,10 +30,10 @@ pub fn free_port() -> u16 {
     }
 }
 
-fn claim() -> Block {
+fn claim() -> PortBlock {
     let mut claims = BLOCKS.map(|block| block * PER_BLOCK).filter_map(|first| Some((first, listen(first)?)));
     let (first, claim) = claims.next().unwrap();
-    Block { _claim: claim, left: first + 1..first + PER_BLOCK }
+    PortBlock { _claim: claim, left: first + 1..first + PER_BLOCK }
 }
 
 /// Listens on all addresses, because an engine may listen on any of them.

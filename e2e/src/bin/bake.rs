@@ -14,7 +14,7 @@ use swarmgate_e2e::world::repository;
 #[command(about = "Container images from programs on this machine, as archives for `docker load`")]
 struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: BakeCommand,
     /// Where the archive goes.
     #[arg(long, global = true, default_value = "image.tar")]
     out: PathBuf,
@@ -27,7 +27,7 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum What {
+enum BakeCommand {
     /// swarmgate:dev, the operator.
     Swarmgate {
         /// The `swarmgate` program.
@@ -72,10 +72,10 @@ fn main() -> ExitCode {
 
 fn bake(Arguments { what, out, busybox, sbom }: &Arguments) -> Result<()> {
     let image = match what {
-        What::Swarmgate { binary } => recipes::swarmgate(binary),
-        What::SwarmgateNginx { binary, nginx } => recipes::swarmgate_nginx(binary, nginx),
-        What::StockNginx { nginx } => recipes::stock_nginx(nginx, busybox),
-        What::DemoApp { binary, version } => recipes::demo_app(binary, busybox, version),
+        BakeCommand::Swarmgate { binary } => recipes::swarmgate(binary),
+        BakeCommand::SwarmgateNginx { binary, nginx } => recipes::swarmgate_nginx(binary, nginx),
+        BakeCommand::StockNginx { nginx } => recipes::stock_nginx(nginx, busybox),
+        BakeCommand::DemoApp { binary, version } => recipes::demo_app(binary, busybox, version),
     }?;
     if let Some(path) = sbom {
         let (name, version) = image.tag.split_once(':').unwrap_or((&image.tag, "dev"));
@@ -87,13 +87,13 @@ fn bake(Arguments { what, out, busybox, sbom }: &Arguments) -> Result<()> {
 }
 
 /// The components of one of our own images. Both contain a copy of this machine's list of public authorities.
-fn parts(what: &What) -> Result<Parts> {
+fn parts(what: &BakeCommand) -> Result<Parts> {
     let mut parts = Parts::default();
-    let (What::Swarmgate { binary } | What::SwarmgateNginx { binary, .. }) = what else {
+    let (BakeCommand::Swarmgate { binary } | BakeCommand::SwarmgateNginx { binary, .. }) = what else {
         bail!("test images have no document about what they are made of");
     };
     parts.crates(&repository().join("Cargo.toml"), "swarmgate")?.libraries_of(binary)?.debian("ca-certificates")?;
-    if let What::SwarmgateNginx { nginx, .. } = what {
+    if let BakeCommand::SwarmgateNginx { nginx, .. } = what {
         parts.libraries_of(nginx)?.nginx(nginx)?;
     }
     Ok(parts)

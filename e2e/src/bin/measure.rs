@@ -13,14 +13,14 @@ use swarmgate_e2e::world::{Setting, World, repository};
 #[command(about = "Measures an ingress on a real three-node Swarm on this machine; needs `make tools images` first")]
 struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: MeasureCommand,
     /// Measure Traefik instead, asking the Swarm every so often (its default is 15s).
     #[arg(long, global = true, value_name = "REFRESH")]
     traefik: Option<String>,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum MeasureCommand {
     /// Time from a task's RUNNING to the first 200 through the proxy.
     Follow {
         /// How many services, one after the other.
@@ -61,10 +61,10 @@ fn measure(arguments: &Arguments) -> Result<()> {
     let outcome = world.lab.inside(|| {
         ingress.deploy(&world, &repository().join("target"))?;
         match &arguments.what {
-            What::Follow { runs } => follow(&world, &ingress, *runs),
-            What::Changes => changes(&world, &ingress),
-            What::Idle { services } => idle(&world, &ingress, *services),
-            What::Websockets { wstest } => websockets(&world, &ingress, wstest, &repository().join("target")),
+            MeasureCommand::Follow { runs } => follow(&world, &ingress, *runs),
+            MeasureCommand::Changes => changes(&world, &ingress),
+            MeasureCommand::Idle { services } => idle(&world, &ingress, *services),
+            MeasureCommand::Websockets { wstest } => websockets(&world, &ingress, wstest, &repository().join("target")),
         }
     });
     world.down()?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use swarmgate_e2e::lab::{FilterOptions, Lab, LabOptions, Subnet, enter_lab_namespace_by_reexec, filter_docker, refuse_names};
+use swarmgate_e2e::lab::{FilterOptions, Lab, LabOptions, LabSubnet, enter_lab_namespace_by_reexec, filter_docker, refuse_names};
 
 #[derive(Parser)]
 #[command(about = "A real multi-node Docker Swarm on one machine, with no way out to any network")]
@@ -134,7 +134,7 @@ fn carry_out(Arguments { name, verb }: Arguments) -> Result<()> {
         Verb::Up { nodes, managers, load, subnet_index, heartbeat } => {
             let options = LabOptions {
                 load,
-                subnet: subnet_index.map(Subnet::number),
+                subnet: subnet_index.map(LabSubnet::number),
                 heartbeat_seconds: heartbeat,
                 ..LabOptions::new(&name, nodes, managers)
             };

@@ -21,15 +21,15 @@ impl Owner {
 }
 
 #[derive(Clone, Debug)]
-enum Content {
+enum EntryContent {
     Directory,
     File(Vec<u8>),
     Link(PathBuf),
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    content: Content,
+struct LayerEntry {
+    content: EntryContent,
     mode: u32,
     owner: Owner,
 }
@@ -37,40 +37,40 @@ struct Entry {
 /// The only layer of an image. Paths are absolute; parent directories are added automatically.
 #[derive(Clone, Debug, Default)]
 pub struct Layer {
-    entries: BTreeMap<PathBuf, Entry>,
+    entries: BTreeMap<PathBuf, LayerEntry>,
 }
 
 impl Layer {
     /// Adds a file owned by root.
     pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> &mut Self {
-        self.put(Path::new(path), Content::File(content.into()), mode, Owner::ROOT)
+        self.put(Path::new(path), EntryContent::File(content.into()), mode, Owner::ROOT)
     }
 
     /// Adds a directory.
     pub fn directory(&mut self, path: &str, mode: u32, owner: Owner) -> &mut Self {
-        self.put(Path::new(path), Content::Directory, mode, owner)
+        self.put(Path::new(path), EntryContent::Directory, mode, owner)
     }
 
     /// Adds a symbolic link.
     pub fn link(&mut self, path: &str, target: &str) -> &mut Self {
-        self.put(Path::new(path), Content::Link(target.into()), 0o777, Owner::ROOT)
+        self.put(Path::new(path), EntryContent::Link(target.into()), 0o777, Owner::ROOT)
     }
 
     /// Adds this machine's program `from` as `to`, and every shared library that it needs at the library's own path.
     pub fn program(&mut self, from: &Path, to: &str) -> Result<&mut Self> {
         for library in libraries::of(from)? {
             let content = read(&library)?;
-            self.put(&library, Content::File(content), 0o755, Owner::ROOT);
+            self.put(&library, EntryContent::File(content), 0o755, Owner::ROOT);
         }
         Ok(self.file(to, read(from)?, 0o755))
     }
 
-    fn put(&mut self, path: &Path, content: Content, mode: u32, owner: Owner) -> &mut Self {
+    fn put(&mut self, path: &Path, content: EntryContent, mode: u32, owner: Owner) -> &mut Self {
         for parent in path.ancestors().skip(1).filter(|parent| parent.parent().is_some()) {
-            let plain = Entry { content: Content::Directory, mode: 0o755, owner: Owner::ROOT };
+            let plain = LayerEntry { content: EntryContent::Directory, mode: 0o755, owner: Owner::ROOT };
             self.entries.entry(parent.to_path_buf()).or_insert(plain);
         }
-        self.entries.insert(path.to_path_buf(), Entry { content, mode, owner });
+        self.entries.insert(path.to_path_buf(), LayerEntry { content, mode, owner });
         self
     }
 
@@ -85,7 +85,7 @@ impl Layer {
     }
 }
 
-impl Entry {
+impl LayerEntry {
     fn append(&self, builder: &mut Builder<Vec<u8>>, path: &Path) -> Result<()> {
         let mut header = Header::new_gnu();
         header.set_mode(self.mode);
@@ -94,16 +94,16 @@ impl Entry {
         header.set_mtime(0);
         header.set_size(0);
         match &self.content {
-            Content::Directory => {
+            EntryContent::Directory => {
                 header.set_entry_type(EntryType::Directory);
                 builder.append_data(&mut header, path.join(""), std::io::empty())?;
             }
-            Content::File(content) => {
+            EntryContent::File(content) => {
                 header.set_entry_type(EntryType::Regular);
                 header.set_size(content.len().try_into()?);
                 builder.append_data(&mut header, path, content.as_slice())?;
             }
-            Content::Link(target) => {
+            EntryContent::Link(target) => {
                 header.set_entry_type(EntryType::Symlink);
                 builder.append_link(&mut header, path, target)?;
             }

@@ -25,7 +25,7 @@ const CREATED: &str = "2024-01-01T00:00:00Z";
 /// How containers of an image start and stop; the terms are those of a Dockerfile.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Config {
+pub struct ImageConfig {
     /// Name or numbers, `USER:GROUP`; root when empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
@@ -79,7 +79,7 @@ pub struct Image {
     /// `NAME:TAG`.
     pub tag: String,
     /// How its containers run.
-    pub config: Config,
+    pub config: ImageConfig,
     /// Its files.
     pub layer: Layer,
 }
@@ -157,7 +157,7 @@ mod tests {
         let bake = |name: &str| {
             let mut layer = Layer::default();
             layer.file("/etc/hello", "hello\n", 0o644).directory("/var/own", 0o750, Owner::NONROOT);
-            let image = Image { tag: "hello:dev".into(), config: Config::default(), layer };
+            let image = Image { tag: "hello:dev".into(), config: ImageConfig::default(), layer };
             let path = directory.join(name);
             (image.save(&path).unwrap(), fs::read(&path).unwrap())
         };

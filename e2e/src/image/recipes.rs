@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Config, Image, Layer, Owner};
+use super::{Image, ImageConfig, Layer, Owner};
 
 const MIME_TYPES: &str = include_str!("../../assets/mime.types");
 const STOCK_NGINX_CONF: &str = include_str!("../../assets/stock-nginx.conf");
@@ -20,7 +20,7 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub fn swarmgate(binary: &Path) -> Result<Image> {
     let mut layer = base();
     layer.program(binary, "/usr/local/bin/swarmgate")?;
-    let config = Config { entrypoint: words(&["swarmgate"]), ..Config::default() };
+    let config = ImageConfig { entrypoint: words(&["swarmgate"]), ..ImageConfig::default() };
     Ok(Image { tag: "swarmgate:dev".into(), config, layer })
 }
 
@@ -43,12 +43,12 @@ pub fn swarmgate_nginx(binary: &Path, nginx: &Path) -> Result<Image> {
     for shared in ["/run/swarmgate", "/tmp"] {
         layer.directory(shared, 0o1777, Owner::NONROOT);
     }
-    let config = Config {
+    let config = ImageConfig {
         user: "65532:65532".into(),
         entrypoint: words(&["swarmgate"]),
         working_dir: "/var/lib/swarmgate".into(),
         stop_signal: "SIGTERM".into(),
-        ..Config::default()
+        ..ImageConfig::default()
     };
     Ok(Image { tag: "swarmgate-nginx:dev".into(), config, layer })
 }
@@ -62,11 +62,11 @@ pub fn stock_nginx(nginx: &Path, busybox: &Path) -> Result<Image> {
     layer.directory("/etc/nginx/conf.d", 0o755, Owner::ROOT).directory("/var/cache/nginx", 0o755, Owner::ROOT);
     layer.file("/usr/share/nginx/html/index.html", STOCK_PAGE, 0o644);
     layer.link("/var/log/nginx/access.log", "/dev/stdout").link("/var/log/nginx/error.log", "/dev/stderr");
-    let config = Config {
+    let config = ImageConfig {
         cmd: words(&["nginx", "-g", "daemon off;"]),
         stop_signal: "SIGQUIT".into(),
         exposed_ports: ["80/tcp".to_owned()].into(),
-        ..Config::default()
+        ..ImageConfig::default()
     };
     Ok(Image { tag: "stock-nginx:dev".into(), config, layer })
 }
@@ -76,13 +76,13 @@ pub fn demo_app(binary: &Path, busybox: &Path, version: &str) -> Result<Image> {
     let mut layer = base();
     with_shell(&mut layer, busybox)?;
     layer.program(binary, "/usr/local/bin/demo-app")?;
-    let config = Config {
+    let config = ImageConfig {
         entrypoint: words(&["demo-app"]),
         user: "65532:65532".into(),
         env: vec![format!("VERSION={version}"), "PORT=8080".into()],
         stop_signal: "SIGTERM".into(),
         exposed_ports: ["8080/tcp".to_owned()].into(),
-        ..Config::default()
+        ..ImageConfig::default()
     };
     Ok(Image { tag: format!("demo-app:{version}"), config, layer })
 }

@@ -2,7 +2,7 @@
 //! never leave anything behind after [`Lab::down`], nor disturb a lab with another name.
 
 mod cgroup;
-mod engine;
+mod docker_client;
 mod enter;
 mod filter;
 mod names;
@@ -21,15 +21,15 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use engine::Engine;
+pub use docker_client::DockerClient;
 pub use enter::{enter_lab_namespace, enter_lab_namespace_by_reexec};
 pub use filter::{FilterOptions, SOCKET_GROUP, filter_docker};
 pub use names::refuse_names;
-pub use network::Subnet;
+pub use network::LabSubnet;
 pub use shim::VipShim;
 
 use crate::command::run;
-use node::Node;
+use node::LabNode;
 
 const HOME: &str = "/var/tmp/swarmgate-lab";
 const RECORD: &str = "lab.json";
@@ -46,7 +46,7 @@ pub struct LabOptions {
     /// Image archives to load on every node.
     pub load: Vec<PathBuf>,
     /// Which subnet the nodes have; derived from the name when `None`.
-    pub subnet: Option<Subnet>,
+    pub subnet: Option<LabSubnet>,
     /// Seconds between two heartbeats of a node (Docker's default is 5; a lower value detects a dead node sooner).
     pub heartbeat_seconds: u64,
     /// Additional arguments for every `dockerd`.
@@ -106,7 +106,7 @@ pub struct Lab {
     name: String,
     nodes: usize,
     managers: usize,
-    subnet: Subnet,
+    subnet: LabSubnet,
     daemon_args: Vec<String>,
     filter: Option<Filter>,
 }
@@ -125,7 +125,7 @@ impl Lab {
         options.check()?;
         let helper = options.helper()?;
         Self::down(&options.name)?;
-        let subnet = options.subnet.unwrap_or_else(|| Subnet::of_name(&options.name));
+        let subnet = options.subnet.unwrap_or_else(|| LabSubnet::of_name(&options.name));
         let filter = options.allowed_calls.map(|list| Filter { helper: helper.clone(), list });
         let (nodes, managers, daemon_args) = (options.nodes, options.managers, options.daemon_args);
         let lab = Self { name: options.name, nodes, managers, subnet, daemon_args, filter };
@@ -216,8 +216,8 @@ impl Lab {
     }
 
     /// The Docker API of node `k`.
-    pub fn engine(&self, k: usize) -> Result<Engine> {
-        Engine::at(&self.socket(k))
+    pub fn engine(&self, k: usize) -> Result<DockerClient> {
+        DockerClient::at(&self.socket(k))
     }
 
     /// The filtered socket as every node's containers can mount it, if the lab has one.
@@ -226,8 +226,8 @@ impl Lab {
     }
 
     /// The filtered Docker API of node `k`.
-    pub fn filtered_engine(&self, k: usize) -> Result<Engine> {
-        Engine::at(&self.node(k).inner_path(node::FILTERED_SOCKET)?)
+    pub fn filtered_engine(&self, k: usize) -> Result<DockerClient> {
+        DockerClient::at(&self.node(k).inner_path(node::FILTERED_SOCKET)?)
     }
 
     /// The content of a file on node `k`, by its path there: of `/proc`, for example.
@@ -328,7 +328,7 @@ impl Lab {
             if node.daemon().is_none() {
                 return Ok(());
             }
-            let engine = Engine::at(&node.socket())?;
+            let engine = DockerClient::at(&node.socket())?;
             archives.iter().try_for_each(|archive| engine.load(archive).map(drop))
         })
     }
@@ -360,11 +360,11 @@ impl Lab {
         home_of(&self.name)
     }
 
-    fn node(&self, number: usize) -> Node<'_> {
-        Node { lab: &self.name, subnet: self.subnet, number, directory: self.directory().join(format!("n{number}")) }
+    fn node(&self, number: usize) -> LabNode<'_> {
+        LabNode { lab: &self.name, subnet: self.subnet, number, directory: self.directory().join(format!("n{number}")) }
     }
 
-    fn on_all_nodes(&self, work: impl Fn(Node<'_>) -> Result<()> + Sync) -> Result<()> {
+    fn on_all_nodes(&self, work: impl Fn(LabNode<'_>) -> Result<()> + Sync) -> Result<()> {
         thread::scope(|scope| {
             let started: Vec<_> = (1..=self.nodes)
                 .map(|k| {

@@ -18,9 +18,9 @@ const CUT_CHAIN: &str = "SWARMGATE-CUT";
 /// Which /24 of 198.18.0.0/15 (the block for benchmarks, which no network uses) a lab has. Labs cannot see each other even when
 /// they share one; the numbers differ so that people can tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subnet(u16);
+pub struct LabSubnet(u16);
 
-impl Subnet {
+impl LabSubnet {
     const COUNT: u16 = 512;
 
     /// The subnet with that number, modulo 512.
@@ -44,7 +44,7 @@ impl Subnet {
     }
 }
 
-impl fmt::Display for Subnet {
+impl fmt::Display for LabSubnet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "198.{}.{}", 18 + self.0 / 256, self.0 % 256)
     }
@@ -70,7 +70,7 @@ pub(crate) fn all_of(lab: &str) -> Vec<PathBuf> {
 }
 
 /// Creates the parent namespace and its bridge.
-pub(crate) fn make_parent(lab: &str, subnet: Subnet) -> Result<()> {
+pub(crate) fn make_parent(lab: &str, subnet: LabSubnet) -> Result<()> {
     run_words(&format!("ip netns add {lab}"))?;
     run_words(&format!("ip -n {lab} link set lo up"))?;
     run_words(&format!("ip -n {lab} link add br0 type bridge"))?;
@@ -80,7 +80,7 @@ pub(crate) fn make_parent(lab: &str, subnet: Subnet) -> Result<()> {
 }
 
 /// Gives the parent namespace `count` further addresses, so that it can act as that many clients. Existing addresses stay.
-pub(crate) fn add_clients(lab: &str, subnet: Subnet, count: u8) -> Result<Vec<IpAddr>> {
+pub(crate) fn add_clients(lab: &str, subnet: LabSubnet, count: u8) -> Result<Vec<IpAddr>> {
     let add = |last: u8| {
         let address = format!("{subnet}.{last}");
         run_words(&format!("ip -n {lab} addr replace {address}/24 dev br0"))?;
@@ -90,7 +90,7 @@ pub(crate) fn add_clients(lab: &str, subnet: Subnet, count: u8) -> Result<Vec<Ip
 }
 
 /// Creates the namespace of a node and connects it to the bridge; leaves an existing one unchanged.
-pub(crate) fn make_node(lab: &str, subnet: Subnet, node: usize) -> Result<()> {
+pub(crate) fn make_node(lab: &str, subnet: LabSubnet, node: usize) -> Result<()> {
     if of_node(lab, node).exists() {
         return Ok(());
     }
@@ -151,12 +151,12 @@ pub(crate) fn release_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::Subnet;
+    use super::LabSubnet;
 
     #[test]
     fn subnets_stay_inside_the_benchmark_block() {
-        assert_eq!(Subnet::number(0).gateway(), "198.18.0.1");
-        assert_eq!(Subnet::number(511).node(2), "198.19.255.12");
-        assert_eq!(Subnet::number(512), Subnet::number(0));
+        assert_eq!(LabSubnet::number(0).gateway(), "198.18.0.1");
+        assert_eq!(LabSubnet::number(511).node(2), "198.19.255.12");
+        assert_eq!(LabSubnet::number(512), LabSubnet::number(0));
     }
 }

@@ -13,8 +13,8 @@ use nix::sys::signal::Signal;
 
 use crate::wait::eventually;
 
-use super::engine::Engine;
-use super::network::Subnet;
+use super::docker_client::DockerClient;
+use super::network::LabSubnet;
 use super::{Filter, cgroup, network, process};
 
 /// The first process of a node: removes its copies of other namespaces' names (they would keep dead namespaces alive), mounts
@@ -53,14 +53,14 @@ const SOCKET: &str = "/run/docker.sock";
 const START: Duration = Duration::from_secs(90);
 
 /// One node of a lab, by its number.
-pub(crate) struct Node<'a> {
+pub(crate) struct LabNode<'a> {
     pub lab: &'a str,
-    pub subnet: Subnet,
+    pub subnet: LabSubnet,
     pub number: usize,
     pub directory: PathBuf,
 }
 
-impl Node<'_> {
+impl LabNode<'_> {
     fn namespace(&self) -> PathBuf {
         network::of_node(self.lab, self.number)
     }
@@ -186,7 +186,7 @@ impl Node<'_> {
     fn await_daemon(&self) -> Result<()> {
         let answer = eventually(START, "the engine answers", || {
             ensure!(self.daemon().is_some() || self.socket().exists(), "there is no engine process");
-            Engine::at(&self.socket())?.ping(Duration::from_secs(5))
+            DockerClient::at(&self.socket())?.ping(Duration::from_secs(5))
         });
         answer.with_context(|| format!("node{}: the log ends with\n{}", self.number, self.last_log_lines()))
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Ingress, median, random_share};
 use crate::wait::eventually;
-use crate::world::{Call, World};
+use crate::world::{HttpCall, World};
 
 /// The longest random pause before a service is created: longer than the period of any measured poller.
 const PHASE_MAX: Duration = Duration::from_secs(3);
@@ -36,7 +36,7 @@ fn one(world: &World, ingress: &Ingress, run: usize) -> Result<Duration> {
     words.extend(ingress.labels(&name, &host));
     words.push("demo-app:v1".to_owned());
     world.create(&name, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let call = Call::get(&ingress.address(world), &host, "/").patience(Duration::from_secs(2));
+    let call = HttpCall::get(&ingress.address(world), &host, "/").patience(Duration::from_secs(2));
     let deadline = SystemTime::now() + Duration::from_secs(60);
     while !call.send().is_ok_and(|answer| answer.status == 200) {
         ensure!(SystemTime::now() < deadline, "{host} never answered 200");

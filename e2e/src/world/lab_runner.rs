@@ -16,7 +16,7 @@ use super::{World, report};
 const KEEP: &str = "SWARMGATE_E2E_KEEP";
 
 /// The world that is up, or the reason why the last one did not come up.
-pub(super) struct Stage {
+pub(super) struct LabRunner {
     /// Which of the labs side by side, from 0.
     number: usize,
     setting: &'static str,
@@ -27,7 +27,7 @@ pub(super) struct Stage {
     failed: bool,
 }
 
-impl Stage {
+impl LabRunner {
     pub fn new(number: usize) -> Self {
         Self { number, setting: "", world: None, broken: None, used: false, failed: false }
     }

@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
 pub use failure_report::report;
-pub use http_client::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
+pub use http_client::{HttpCall, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
 pub use keepalive_clients::Browsers;
 pub use runner::{Case, Setting, run};
 pub use schedule::Demand;
@@ -35,7 +35,7 @@ pub use steady_load::{Load, LoadReport};
 pub use websocket_client::{Socket, conversation};
 
 use crate::command::{finish, finish_with_input};
-use crate::lab::{Engine, Lab, LabOptions, VipShim};
+use crate::lab::{DockerClient, Lab, LabOptions, VipShim};
 use crate::wait::eventually;
 
 /// Long enough for a service to start on a busy machine: images are already there, so on an idle one it takes two seconds.
@@ -97,7 +97,7 @@ impl World {
     }
 
     /// The Docker API of a manager that answers.
-    pub fn api(&self) -> Result<Engine> {
+    pub fn api(&self) -> Result<DockerClient> {
         self.lab.engine(self.manager()?)
     }
 

@@ -13,10 +13,10 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::unistd::Uid;
 
-use super::lab_runner::{Stage, chain};
+use super::lab_runner::{LabRunner, chain};
 use super::schedule::{Demand, Schedule};
 use super::timing_report::{self, Clock, Times};
-use super::watchdog::Watch;
+use super::watchdog::Watchdog;
 use super::{World, repository};
 use crate::lab::Lab;
 
@@ -102,7 +102,7 @@ impl Case {
 struct Run {
     began: Instant,
     schedule: Schedule,
-    stages: Vec<Mutex<Stage>>,
+    stages: Vec<Mutex<LabRunner>>,
     failed: AtomicUsize,
     times: Mutex<Vec<Times>>,
 }
@@ -172,12 +172,12 @@ fn trial(number: usize, case: Case, run: &Arc<Run>) -> Trial {
 
 impl Run {
     fn new(cases: usize, labs: usize) -> Self {
-        let stages = (0..labs).map(|number| Mutex::new(Stage::new(number))).collect();
+        let stages = (0..labs).map(|number| Mutex::new(LabRunner::new(number))).collect();
         let (failed, times) = (AtomicUsize::new(0), Mutex::default());
         Self { began: Instant::now(), schedule: Schedule::new(cases, labs), stages, failed, times }
     }
 
-    fn stage(&self, place: usize) -> MutexGuard<'_, Stage> {
+    fn stage(&self, place: usize) -> MutexGuard<'_, LabRunner> {
         self.stages[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,15 +195,15 @@ impl Run {
         outcome
     }
 
-    fn play_at(&self, place: usize, stage: &mut Stage, case: &Case, clock: &mut Clock) -> Result<()> {
+    fn play_at(&self, place: usize, stage: &mut LabRunner, case: &Case, clock: &mut Clock) -> Result<()> {
         ensure!(self.failed.load(Ordering::Relaxed) < FAILURES_MAX, "not played: {FAILURES_MAX} cases have failed before");
-        let watch = Watch::over(case.name);
+        let watch = Watchdog::over(case.name);
         stage.raise(case)?;
         drop(watch);
         clock.raised();
         self.schedule.begin(place, case.demand);
         clock.waited();
-        let _watch = Watch::over(case.name);
+        let _watch = Watchdog::over(case.name);
         stage.play(case, clock)
     }
 }

@@ -39,7 +39,7 @@ struct Waiting {
 
 /// One of the labs side by side.
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct LabSlot {
     /// The setting whose world is up there.
     setting: &'static str,
     busy: bool,
@@ -48,33 +48,34 @@ struct Place {
 }
 
 #[derive(Debug)]
-struct State {
+struct ScheduleState {
     /// How many cases have not yet reported that they wait. None runs until all have, so that the order is always the same.
     missing: usize,
     waiting: BTreeMap<usize, Waiting>,
-    places: Vec<Place>,
+    places: Vec<LabSlot>,
     /// Where a case may run.
     granted: BTreeMap<usize, usize>,
 }
 
 /// Assigns places to cases, each of which asks from its own thread.
 pub(super) struct Schedule {
-    state: Mutex<State>,
+    state: Mutex<ScheduleState>,
     changed: Condvar,
 }
 
 impl Schedule {
     /// Creates a schedule for this many cases on this many labs.
     pub fn new(cases: usize, labs: usize) -> Self {
-        let state = State { missing: cases, waiting: BTreeMap::new(), places: vec![Place::default(); labs], granted: BTreeMap::new() };
+        let state =
+            ScheduleState { missing: cases, waiting: BTreeMap::new(), places: vec![LabSlot::default(); labs], granted: BTreeMap::new() };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ScheduleState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
+    fn wait_until<T>(&self, mut ask: impl FnMut(&mut ScheduleState) -> Option<T>) -> T {
         let mut state = self.state();
         loop {
             if let Some(answer) = ask(&mut state) {
@@ -110,12 +111,12 @@ impl Schedule {
 
     /// The case is over, and leaves a world with this setting.
     pub fn leave(&self, place: usize, setting: &'static str) {
-        self.state().places[place] = Place { setting, busy: false, demand: None };
+        self.state().places[place] = LabSlot { setting, busy: false, demand: None };
         self.changed.notify_all();
     }
 }
 
-impl State {
+impl ScheduleState {
     /// Gives every free place the case that suits it best, if there is one. Returns whether it gave any.
     fn grant(&mut self) -> bool {
         let before = self.granted.len();
@@ -126,7 +127,7 @@ impl State {
             let Some(case) = self.choose(place) else { continue };
             let Some(Waiting { setting, demand }) = self.waiting.remove(&case) else { continue };
             let demand = if self.places[place].setting == setting { demand } else { Demand::Raise };
-            self.places[place] = Place { setting, busy: true, demand: Some(demand) };
+            self.places[place] = LabSlot { setting, busy: true, demand: Some(demand) };
             self.granted.insert(case, place);
         }
         self.granted.len() > before
@@ -171,12 +172,12 @@ impl State {
 mod tests {
     use super::*;
 
-    fn state(labs: usize, waiting: &[(&'static str, Demand)]) -> State {
+    fn state(labs: usize, waiting: &[(&'static str, Demand)]) -> ScheduleState {
         let waiting = waiting.iter().map(|(setting, demand)| Waiting { setting, demand: *demand }).enumerate().collect();
-        State { missing: 0, waiting, places: vec![Place::default(); labs], granted: BTreeMap::new() }
+        ScheduleState { missing: 0, waiting, places: vec![LabSlot::default(); labs], granted: BTreeMap::new() }
     }
 
-    fn grant(state: &mut State) -> BTreeMap<usize, usize> {
+    fn grant(state: &mut ScheduleState) -> BTreeMap<usize, usize> {
         state.grant();
         std::mem::take(&mut state.granted)
     }
@@ -187,9 +188,9 @@ mod tests {
         state.places[0].setting = "streams";
         state.places[1].setting = "done";
         let first = state.waiting.remove(&0).unwrap();
-        state.places[0] = Place { setting: "streams", busy: true, demand: Some(first.demand) };
+        state.places[0] = LabSlot { setting: "streams", busy: true, demand: Some(first.demand) };
         assert_eq!(grant(&mut state), BTreeMap::new(), "no world is built beside a stream");
-        state.places[0] = Place { setting: "streams", busy: false, demand: None };
+        state.places[0] = LabSlot { setting: "streams", busy: false, demand: None };
         assert_eq!(grant(&mut state), BTreeMap::from([(1, 1)]), "the world is built before the next stream begins");
     }
 
@@ -199,10 +200,10 @@ mod tests {
         waiting.extend([("large", Demand::Light); 14]);
         let mut state = state(2, &waiting);
         assert_eq!(grant(&mut state), BTreeMap::from([(1, 0), (0, 1)]));
-        state.places[1] = Place { setting: "small", ..Place::default() };
+        state.places[1] = LabSlot { setting: "small", ..LabSlot::default() };
         assert_eq!(grant(&mut state), BTreeMap::from([(2, 1)]), "a second world for the 13 that are left");
         state.waiting.retain(|case, _| *case < 6);
-        state.places[1] = Place { setting: "", ..Place::default() };
+        state.places[1] = LabSlot { setting: "", ..LabSlot::default() };
         assert_eq!(grant(&mut state), BTreeMap::new(), "not for three");
     }
 
@@ -213,11 +214,11 @@ mod tests {
             place.setting = "a";
         }
         assert_eq!(grant(&mut state), BTreeMap::from([(0, 0), (2, 1)]), "the second stream waits, what comes after it does not");
-        state.places[1] = Place { setting: "a", ..Place::default() };
+        state.places[1] = LabSlot { setting: "a", ..LabSlot::default() };
         assert_eq!(grant(&mut state), BTreeMap::new());
         state.waiting.remove(&1);
         assert_eq!(grant(&mut state), BTreeMap::new(), "a new world waits for the end of the stream");
-        state.places[0] = Place { setting: "a", ..Place::default() };
+        state.places[0] = LabSlot { setting: "a", ..LabSlot::default() };
         assert_eq!(grant(&mut state).len(), 1);
     }
 

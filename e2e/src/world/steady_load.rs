@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The text recorded for a request whose connection was refused.
 const REFUSED: &str = "connect: connection refused";
 
-type Connection = SendRequest<Empty<Bytes>>;
+type HttpSender = SendRequest<Empty<Bytes>>;
 
 /// A stream that runs until it is stopped or dropped.
 pub struct Load {
@@ -70,23 +70,23 @@ impl fmt::Display for LoadReport {
 }
 
 /// Where requests go and how.
-struct Target {
+struct LoadTarget {
     address: SocketAddr,
     request: String,
     host: String,
     keep: bool,
-    idle: Mutex<VecDeque<Connection>>,
+    idle: Mutex<VecDeque<HttpSender>>,
 }
 
 /// When a request should have begun, how long it took, and what went wrong if anything did.
-type Outcome = (Duration, Duration, Option<String>);
+type RequestSample = (Duration, Duration, Option<String>);
 
 impl Load {
     /// Starts `rate` requests per second for `path` at `address` (`IP:PORT`) with `host` as the Host header. With `keepalive`,
     /// connections are reused; otherwise each request has its own.
     pub fn start(address: &str, host: &str, path: &str, rate: u32, keepalive: bool) -> Result<Self> {
         let address = address.parse().with_context(|| format!("{address} is no IP:PORT"))?;
-        let target = Target { address, request: path.to_owned(), host: host.to_owned(), keep: keepalive, idle: Mutex::default() };
+        let target = LoadTarget { address, request: path.to_owned(), host: host.to_owned(), keep: keepalive, idle: Mutex::default() };
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let pause = Duration::from_secs(1) / rate.max(1);
@@ -107,9 +107,9 @@ impl Load {
     }
 }
 
-async fn stream(target: Arc<Target>, pause: Duration, stop: &AtomicBool) -> Result<LoadReport> {
+async fn stream(target: Arc<LoadTarget>, pause: Duration, stop: &AtomicBool) -> Result<LoadReport> {
     let mut requests = JoinSet::new();
-    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut outcomes: Vec<RequestSample> = Vec::new();
     let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let started = Instant::now();
@@ -130,7 +130,7 @@ async fn stream(target: Arc<Target>, pause: Duration, stop: &AtomicBool) -> Resu
     Ok(summary(outcomes))
 }
 
-impl Target {
+impl LoadTarget {
     /// Sends one request. Returns what went wrong, if anything.
     async fn one(&self) -> Option<String> {
         let (mut connection, used) = match self.take_idle() {
@@ -157,7 +157,7 @@ impl Target {
         (status != 200).then(|| format!("status {}", status.as_u16()))
     }
 
-    async fn connect(&self) -> Result<Connection, String> {
+    async fn connect(&self) -> Result<HttpSender, String> {
         let socket = TcpStream::connect(self.address).await.map_err(|reason| format!("connect: {}", reason.kind()))?;
         // Without Nagle's delay, the small packets of a request are not held back.
         let _ = socket.set_nodelay(true);
@@ -167,7 +167,7 @@ impl Target {
     }
 
     /// A kept connection that is not known to be closed.
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<HttpSender> {
         let mut idle = self.idle();
         while let Some(connection) = idle.pop_front() {
             if connection.is_ready() {
@@ -177,12 +177,12 @@ impl Target {
         None
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<HttpSender>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn summary(outcomes: Vec<Outcome>) -> LoadReport {
+fn summary(outcomes: Vec<RequestSample>) -> LoadReport {
     let mut report = LoadReport { requests: outcomes.len() as u64, ..LoadReport::default() };
     let mut times = Vec::with_capacity(outcomes.len());
     let mut seconds = BTreeMap::<u64, [u32; 2]>::new();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::World;
-use super::http_client::Call;
+use super::http_client::HttpCall;
 use crate::wait::eventually;
 
 /// How long a rollout over all nodes may take on a busy machine.
@@ -28,7 +28,7 @@ impl World {
         let mut last = anyhow::anyhow!("there is no node");
         for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
             let address = self.at(k, 8080);
-            let call = Call::get(&address, &address, path).header("authorization", &format!("Bearer {}", self.status_token()?));
+            let call = HttpCall::get(&address, &address, path).header("authorization", &format!("Bearer {}", self.status_token()?));
             match call.patience(Duration::from_secs(2)).send() {
                 Ok(answer) if answer.status == 200 => return Ok(answer.body),
                 Ok(answer) => last = anyhow::anyhow!("node{k} answered {} about {path}: {}", answer.status, answer.body),

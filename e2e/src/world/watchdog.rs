@@ -11,11 +11,11 @@ use crate::command;
 const CASE_MAX: Duration = Duration::from_secs(600);
 
 /// Ends the whole run unless dropped in time: a case that hangs cannot be stopped from outside, but it can be named.
-pub(super) struct Watch {
+pub(super) struct Watchdog {
     _alive: Option<Sender<()>>,
 }
 
-impl Watch {
+impl Watchdog {
     pub fn over(name: &'static str) -> Self {
         let (alive, dropped) = channel();
         let work = move || {

@@ -11,9 +11,9 @@ pub(super) fn cases() -> Vec<Case> {
     vec![case("backend_ca::only_applications_that_the_named_authority_signed_are_spoken_to", named)]
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+type TestAuthority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority(name: &str) -> Result<Authority> {
+fn authority(name: &str) -> Result<TestAuthority> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
@@ -21,7 +21,7 @@ fn authority(name: &str) -> Result<Authority> {
 }
 
 /// Certificate and key of `host` in one file.
-fn signed_by(authority: &Authority, host: &str) -> Result<String> {
+fn signed_by(authority: &TestAuthority, host: &str) -> Result<String> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new([host.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, host);

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Call, Case, World, h2c_get, http_get};
+use swarmgate_e2e::world::{App, Case, HttpCall, World, h2c_get, http_get};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -33,7 +33,7 @@ fn h2c(world: &World) -> Result<()> {
     let about = await_said(&address, "streams.test", "protocol", &"HTTP/2.0".into())?;
     ensure!(about["host"] == "streams.test" && about["path"] == "/a/b" && about["query"] == "c=d", "{about}");
     world.await_converged("default")?;
-    let posted = Call::post(&address, "streams.test", "/", &"x".repeat(300_000)).send()?.json()?;
+    let posted = HttpCall::post(&address, "streams.test", "/", &"x".repeat(300_000)).send()?.json()?;
     ensure!(posted["body_bytes"] == 300_000 && posted["protocol"] == "HTTP/2.0", "{posted}");
     // A client that starts with HTTP/2 itself, and the trailers of a gRPC response.
     let version = ["--write-out", "\nversion %{http_version}"];

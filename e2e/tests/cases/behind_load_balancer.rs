@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Call, Case, Response, World, http_get, http_get_by_proxy_protocol};
+use swarmgate_e2e::world::{App, Case, HttpCall, Response, World, http_get, http_get_by_proxy_protocol};
 
 use super::SLOW;
 use super::settings::with;
@@ -23,14 +23,14 @@ fn balancer(world: &World) -> Result<()> {
     world.await_code(&address, "front.test", "/", 301)?;
     let before = world.task_ids("swarmgate-proxy-default")?;
     declare(world, &with(&format!("  settings: {{clientAddress: {{trusted: [{front}], from: x-forwarded-for}}}}\n"))?)?;
-    let ended = |call: Call| call.header("x-forwarded-for", CLIENT).header("x-forwarded-proto", "https").send();
-    let told = eventually(SLOW, "the balancer is believed", || served(&ended(Call::get(&address, "front.test", "/"))?))?;
+    let ended = |call: HttpCall| call.header("x-forwarded-for", CLIENT).header("x-forwarded-proto", "https").send();
+    let told = eventually(SLOW, "the balancer is believed", || served(&ended(HttpCall::get(&address, "front.test", "/"))?))?;
     for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-proto", "https"), ("x-forwarded-port", "443")] {
         ensure!(told["headers"][name] == value, "{name}: {told}");
     }
     ensure!(told["headers"]["x-forwarded-for"] == format!("{CLIENT}, {front}"), "{told}");
     ensure!(http_get(&address, "front.test", "/")?.status == 301, "what the balancer got by plain HTTP is redirected");
-    ensure!(ended(Call::get(&address, "front.test", "/").from(stranger))?.status == 301, "a stranger is not believed");
+    ensure!(ended(HttpCall::get(&address, "front.test", "/").from(stranger))?.status == 301, "a stranger is not believed");
     declare(world, &with(&format!("  settings: {{clientAddress: {{trusted: [{front}], from: proxy-protocol}}}}\n"))?)?;
     eventually(SLOW, "connections begin with the PROXY protocol", || {
         let answer = http_get_by_proxy_protocol(&address, "front.test", "/")?;

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::command::finish;
-use swarmgate_e2e::world::{App, Call, Case, World, http_get};
+use swarmgate_e2e::world::{App, Case, HttpCall, World, http_get};
 
 use super::shared_swarm::{CLUSTERS, DEFAULT, GATE, SPEC};
 
@@ -77,11 +77,11 @@ fn strangers(world: &World) -> Result<()> {
         let answer = http_get(&address, &address, path)?;
         ensure!(answer.status == expected, "{path} is answered {} to everybody: {:.200}", answer.status, answer.body);
     }
-    let guessed = Call::get(&address, &address, "/status").header("authorization", &format!("{token}0")).send()?;
+    let guessed = HttpCall::get(&address, &address, "/status").header("authorization", &format!("{token}0")).send()?;
     ensure!(guessed.status == 401, "a wrong token is answered {}", guessed.status);
-    let rebound = Call::get(&address, "rebound.test", "/status").header("authorization", &token).send()?;
+    let rebound = HttpCall::get(&address, "rebound.test", "/status").header("authorization", &token).send()?;
     ensure!(rebound.status == 421, "by a foreign host name it is answered {}", rebound.status);
-    let by_name = Call::get(&address, "node1", "/status").header("authorization", &token).send()?;
+    let by_name = HttpCall::get(&address, "node1", "/status").header("authorization", &token).send()?;
     ensure!(by_name.status == 200, "by the node's name it is answered {}: {:.200}", by_name.status, by_name.body);
     // A process inside the container is allowed in.
     let operator = world.await_running("swarmgate_operator", 1)?.remove(0);

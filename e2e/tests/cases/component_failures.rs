@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::wait::{eventually, throughout};
-use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+use swarmgate_e2e::world::{App, Case, HttpCall, Steady, World};
 
 use super::SLOW;
 use super::shared_swarm::{CLUSTERS, DEFAULT, DEV, GATE};
@@ -144,7 +144,7 @@ fn leave_old_knowledge(world: &World, node: usize) -> Result<()> {
     world.label_node(node, "lb", None)?;
     // Swarm reports its task as rejected while its container still runs and receives what is published.
     eventually(SLOW, "no proxy listens there any more", || {
-        let answer = Call::get(&world.at(node, DEV), "anchor-dev.test", "/").patience(Duration::from_secs(1)).send();
+        let answer = HttpCall::get(&world.at(node, DEV), "anchor-dev.test", "/").patience(Duration::from_secs(1)).send();
         ensure!(answer.is_err(), "one does");
         Ok(())
     })?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::wait::{eventually, throughout};
-use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+use swarmgate_e2e::world::{App, Case, HttpCall, Steady, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEV, GATE};
@@ -59,7 +59,7 @@ fn stranger(world: &World) -> Result<()> {
     scale(world, "owned", 1)?;
     eventually(SLOW, "the new task answers", || {
         only_its_own(&at)?;
-        ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
+        ensure!(HttpCall::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
         Ok(())
     })?;
     for _ in 0..200 {
@@ -120,7 +120,7 @@ fn take_the_address(world: &World, at: &str) -> Result<()> {
 fn check_aliases(world: &World, at: &str) -> Result<()> {
     let check = || {
         for _ in 0..200 {
-            let answer = Call::get(at, "beside.test", "/").send()?;
+            let answer = HttpCall::get(at, "beside.test", "/").send()?;
             ensure!(answer.status == 200 && answer.json()?["version"] == "beside", "{} {:.300}", answer.status, answer.body);
         }
         Ok(())
@@ -138,7 +138,7 @@ fn scale(world: &World, service: &str, count: usize) -> Result<()> {
 
 /// Panics, and so fails without a retry, if another service answers; no response at all is acceptable here.
 fn only_its_own(at: &str) -> Result<()> {
-    let Ok(answer) = Call::get(at, "owned.test", "/").patience(Duration::from_secs(20)).send() else { return Ok(()) };
+    let Ok(answer) = HttpCall::get(at, "owned.test", "/").patience(Duration::from_secs(20)).send() else { return Ok(()) };
     assert!(answer.status != 200 || answer.json()?["version"] == "owned", "a stranger answers for the host: {:.300}", answer.body);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use swarmgate_e2e::wait::{eventually, throughout};
-use swarmgate_e2e::world::{Call, Case, Load, World, http_get};
+use swarmgate_e2e::world::{Case, HttpCall, Load, World, http_get};
 
 use super::BARE;
 
@@ -100,7 +100,8 @@ fn vips_work(world: &World) -> Result<()> {
     })?;
     (1..=3).try_for_each(|k| {
         eventually(Duration::from_secs(10), &format!("node{k} answers at the mesh port"), || {
-            let answer = Call::get(&format!("{}:8088", world.lab.node_ip(k)), "app.test", "/").patience(Duration::from_secs(1)).send()?;
+            let answer =
+                HttpCall::get(&format!("{}:8088", world.lab.node_ip(k)), "app.test", "/").patience(Duration::from_secs(1)).send()?;
             ensure!(answer.status == 200, "{answer:?}");
             Ok(())
         })
@@ -113,7 +114,7 @@ fn demo_app_drains(world: &World) -> Result<()> {
     world.await_running("slow", 1)?;
     let address = format!("{}:8082", world.lab.node_ip(2));
     let answer = thread::scope(|scope| {
-        let call = Call::get(&address, "app.test", "/slow?ms=6000").patience(Duration::from_secs(15));
+        let call = HttpCall::get(&address, "app.test", "/slow?ms=6000").patience(Duration::from_secs(15));
         let slow = scope.spawn(move || call.send());
         // The request must have arrived before the task is told to stop; a second request on its own connection proves that.
         eventually(Duration::from_secs(5), "the application answers", || http_get(&address, "app.test", "/"))?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use swarmgate_e2e::wait::{eventually, throughout};
-use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+use swarmgate_e2e::world::{App, Case, HttpCall, Steady, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -25,7 +25,7 @@ const PROXY: &str = "swarmgate-proxy-default";
 
 fn answers(world: &World, k: usize, app: &str) -> Result<()> {
     eventually(SLOW, &format!("{app} answers at node {k}"), || {
-        let answer = Call::get(&world.at(k, DEFAULT), &format!("{app}.test"), "/").send()?;
+        let answer = HttpCall::get(&world.at(k, DEFAULT), &format!("{app}.test"), "/").send()?;
         ensure!(answer.status == 200, "status {}", answer.status);
         Ok(())
     })
@@ -97,7 +97,7 @@ impl Outages {
     fn during(world: &World, host: &str, work: impl FnOnce() -> Result<()>) -> Result<Self> {
         let ends = AtomicBool::new(false);
         let watch = |k: usize| {
-            let call = Call::get(&world.at(k, DEFAULT), host, "/").patience(Duration::from_secs(2));
+            let call = HttpCall::get(&world.at(k, DEFAULT), host, "/").patience(Duration::from_secs(2));
             let (mut found, mut since) = (Vec::new(), None::<(Instant, Instant)>);
             while !ends.load(Ordering::Relaxed) {
                 let asked = Instant::now();

@@ -35,7 +35,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn in_their_order(world: &World) -> Result<()> {
     let page = fs::read_to_string(repository().join("README.md")).context("read the README")?;
     let folder = tempfile::tempdir().context("make a folder to work in")?;
-    let mut user = User::new(world, folder.path(), &page)?;
+    let mut user = ReadmeShell::new(world, folder.path(), &page)?;
     // `make` builds and tests the project itself.
     let tour: Vec<String> = commands::commands(&page).into_iter().filter(|command| !command.starts_with("make ")).collect();
     ensure!(tour.len() > 15, "the README has {} commands", tour.len());
@@ -67,13 +67,13 @@ fn everything_is_as_promised(world: &World) -> Result<()> {
 }
 
 /// A user at a shell with Docker and `swarmgate`, in a folder with the files that the README mentions.
-struct User {
+struct ReadmeShell {
     folder: PathBuf,
     environment: BTreeMap<String, String>,
     filled_in: Vec<(&'static str, String)>,
 }
 
-impl User {
+impl ReadmeShell {
     fn new(world: &World, folder: &Path, page: &str) -> Result<Self> {
         symlink(repository().join("charts"), folder.join("charts")).context("bring the charts")?;
         fs::create_dir(folder.join("my-specs")).context("make a folder for specs")?;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Call, Case, Response, World, http_get, https_get};
+use swarmgate_e2e::world::{App, Case, HttpCall, Response, World, http_get, https_get};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -48,7 +48,7 @@ fn old_host(world: &World) -> Result<()> {
     let address = world.at(1, DEFAULT);
     world.await_answer(&address, "moved.test", "/", "moved")?;
     leads_to(&world.await_code(&address, "old.test", "/a%20b?c=d&e", 302)?, 302, "http://moved.test/a%20b?c=d&e")?;
-    leads_to(&Call::post(&address, "old.test", "/", "x").send()?, 302, "http://moved.test/")?;
+    leads_to(&HttpCall::post(&address, "old.test", "/", "x").send()?, 302, "http://moved.test/")?;
     for (path, location) in [("/legacy", "/new/legacy"), ("/legacy/x?y", "/new/legacy/x?y")] {
         leads_to(&http_get(&address, "moved.test", path)?, 302, &format!("http://moved.test:8081{location}"))?;
     }
@@ -60,7 +60,7 @@ fn ssl_only(world: &World) -> Result<()> {
     let address = world.at(1, DEFAULT);
     leads_to(&world.await_code(&address, "strict.test", "/a%20b?c=d", 301)?, 301, "https://strict.test/a%20b?c=d")?;
     for body in ["", "x"] {
-        leads_to(&Call::post(&address, "strict.test", "/form", body).send()?, 308, "https://strict.test/form")?;
+        leads_to(&HttpCall::post(&address, "strict.test", "/form", body).send()?, 308, "https://strict.test/form")?;
     }
     // A client that named the published port is redirected to the other port.
     leads_to(&http_get(&address, "strict.test:8081", "/x")?, 301, "https://strict.test:8444/x")?;

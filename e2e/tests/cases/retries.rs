@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Call, Case, Response, World};
+use swarmgate_e2e::world::{App, Case, HttpCall, Response, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -26,12 +26,12 @@ fn pool(world: &World, broken: &str) -> Result<()> {
     member("broken").words(&["--env", broken]).create(world)
 }
 
-fn get(address: &str) -> Call {
-    Call::get(address, "pool.test", "/")
+fn get(address: &str) -> HttpCall {
+    HttpCall::get(address, "pool.test", "/")
 }
 
-fn post(address: &str) -> Call {
-    Call::post(address, "pool.test", "/", "once")
+fn post(address: &str) -> HttpCall {
+    HttpCall::post(address, "pool.test", "/", "once")
 }
 
 /// How many endpoints a request was sent to.

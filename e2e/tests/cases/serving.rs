@@ -1,7 +1,7 @@
 //! Serving: a labelled service is reachable, completely, through every proxy.
 
 use anyhow::{Result, ensure};
-use swarmgate_e2e::world::{App, Call, Case, World, http_get};
+use swarmgate_e2e::world::{App, Case, HttpCall, World, http_get};
 
 use super::shared_swarm::{DEFAULT, GATE, MESH};
 
@@ -40,7 +40,7 @@ fn headers(world: &World) -> Result<()> {
     App::new("echo").create(world)?;
     let address = world.at(2, DEFAULT);
     world.await_answer(&address, "echo.test", "/", "echo")?;
-    let answer = Call::get(&address, "echo.test", "/where/ever?a=b%20c").header("x-request-id", "chosen-by-client").send()?;
+    let answer = HttpCall::get(&address, "echo.test", "/where/ever?a=b%20c").header("x-request-id", "chosen-by-client").send()?;
     let about = answer.json()?;
     let got = |name: &str| about["headers"][name].as_str().unwrap_or("-").to_owned();
     ensure!(about["path"] == "/where/ever" && about["query"] == "a=b%20c", "{about}");
@@ -69,9 +69,9 @@ fn large_bodies(world: &World) -> Result<()> {
     world.await_answer(&address, "heavy.test", "/", "heavy")?;
     let down = http_get(&address, "heavy.test", "/big?bytes=8000000")?;
     ensure!(down.status == 200 && down.body.len() == 8_000_000, "status {} with {} bytes", down.status, down.body.len());
-    let up = Call::post(&address, "heavy.test", "/", &"x".repeat(900_000)).send()?;
+    let up = HttpCall::post(&address, "heavy.test", "/", &"x".repeat(900_000)).send()?;
     ensure!(up.json()?["body_bytes"] == 900_000, "{up:?}");
-    let too_much = Call::post(&address, "heavy.test", "/", &"x".repeat(1_100_000)).send()?;
+    let too_much = HttpCall::post(&address, "heavy.test", "/", &"x".repeat(1_100_000)).send()?;
     ensure!(too_much.status == 413, "more than the limit of 1 MiB: {}", too_much.status);
     Ok(())
 }

@@ -82,7 +82,7 @@ fn no_new_tasks(world: &World) -> Result<()> {
         })?;
     }
     eventually(SLOW, "the larger body is allowed", || {
-        let answer = swarmgate_e2e::world::Call::post(&kept, "through.test", "/", &"x".repeat(2_000_000)).send()?;
+        let answer = swarmgate_e2e::world::HttpCall::post(&kept, "through.test", "/", &"x".repeat(2_000_000)).send()?;
         ensure!(answer.status == 200, "status {}", answer.status);
         Ok(())
     })?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Call, Case, World};
+use swarmgate_e2e::world::{App, Case, HttpCall, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -23,8 +23,8 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn by_cookie(world: &World) -> Result<()> {
     App::new("basket").label("sticky_session_cookie", "SID").replicas(3).create(world)?;
-    let calls = |address: &str| -> Vec<Call> {
-        (0..CLIENTS).map(|n| Call::get(address, "basket.test", "/").header("cookie", &format!("a=b; SID=client{n}; c=d"))).collect()
+    let calls = |address: &str| -> Vec<HttpCall> {
+        (0..CLIENTS).map(|n| HttpCall::get(address, "basket.test", "/").header("cookie", &format!("a=b; SID=client{n}; c=d"))).collect()
     };
     check_scaling(world, "basket", &calls)
 }
@@ -33,8 +33,9 @@ fn by_address(world: &World) -> Result<()> {
     App::new("account").label("ip_hash", "true").replicas(3).create(world)?;
     let addresses = world.lab.clients(CLIENTS)?;
     ensure!(addresses.len() == usize::from(CLIENTS), "{addresses:?}");
-    let calls =
-        |address: &str| -> Vec<Call> { addresses.iter().map(|client| Call::get(address, "account.test", "/").from(*client)).collect() };
+    let calls = |address: &str| -> Vec<HttpCall> {
+        addresses.iter().map(|client| HttpCall::get(address, "account.test", "/").from(*client)).collect()
+    };
     let about = world.await_answer(&world.at(1, DEFAULT), "account.test", "/", "account")?;
     ensure!(about["headers"]["x-real-ip"] == world.lab.gateway(), "the proxy sees who asks: {about}");
     check_scaling(world, "account", &calls)
@@ -44,7 +45,7 @@ fn by_address(world: &World) -> Result<()> {
 type Homes = BTreeMap<usize, String>;
 
 /// Three tasks, then five, then two.
-fn check_scaling(world: &World, name: &str, calls: &dyn Fn(&str) -> Vec<Call>) -> Result<()> {
+fn check_scaling(world: &World, name: &str, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<()> {
     let three = settled(world, name, 3, calls)?;
     world.update(name, &["--replicas", "5"])?;
     let five = settled(world, name, 5, calls)?;
@@ -69,7 +70,7 @@ fn moved<'a>(before: &'a Homes, after: &'a Homes) -> impl Iterator<Item = usize>
 }
 
 /// Which task each client reaches, once exactly the running tasks are reached, everywhere. All proxies must agree.
-fn settled(world: &World, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<Call>) -> Result<Homes> {
+fn settled(world: &World, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<Homes> {
     let running: BTreeSet<String> = world.await_running(name, count)?.iter().map(hostname).collect();
     let look = || {
         let [first, second] = [1, 2].map(|k| homes(&calls(&world.at(k, DEFAULT))));
@@ -84,8 +85,8 @@ fn settled(world: &World, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<
     look()
 }
 
-fn homes(calls: &[Call]) -> Result<Homes> {
-    let home = |call: &Call| {
+fn homes(calls: &[HttpCall]) -> Result<Homes> {
+    let home = |call: &HttpCall| {
         let answer = call.send()?;
         ensure!(answer.status == 200, "status {} {:.200}", answer.status, answer.body);
         Ok(answer.json()?["hostname"].as_str().unwrap_or_default().to_owned())

@@ -38,16 +38,16 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A certificate and its key.
-pub(super) struct Pair {
+pub(super) struct CertificatePair {
     certificate: String,
     key: String,
 }
 
-pub(super) fn pair(host: &str, year: i32) -> Result<Pair> {
+pub(super) fn pair(host: &str, year: i32) -> Result<CertificatePair> {
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
     params.not_after = date_time_ymd(year, 1, 1);
     let key = KeyPair::generate()?;
-    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
+    Ok(CertificatePair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
 /// Stores a secret; first removes an unused one with that name.
@@ -61,7 +61,7 @@ fn store(world: &World, name: &str, content: &str) -> Result<()> {
     stored
 }
 
-pub(super) fn store_pair(world: &World, name: &str, pair: &Pair) -> Result<()> {
+pub(super) fn store_pair(world: &World, name: &str, pair: &CertificatePair) -> Result<()> {
     store(world, &format!("{name}-cert"), &pair.certificate)?;
     store(world, &format!("{name}-key"), &pair.key)
 }
@@ -105,7 +105,7 @@ fn as_shown(pem: &str) -> String {
     pem[..end].split_whitespace().collect()
 }
 
-fn await_shown(address: &str, host: &str, pair: &Pair) -> Result<()> {
+fn await_shown(address: &str, host: &str, pair: &CertificatePair) -> Result<()> {
     eventually(SLOW, &format!("the certificate for {host} is shown"), || {
         ensure!(shown(address, Some(host))? == Some(as_shown(&pair.certificate)), "another one is");
         Ok(())
@@ -234,7 +234,7 @@ fn bad_secrets(world: &World) -> Result<()> {
 }
 
 /// An application that terminates TLS itself: a stock nginx that answers with its identity.
-fn create_tls_application(world: &World, name: &str, labels: &[&str]) -> Result<Pair> {
+fn create_tls_application(world: &World, name: &str, labels: &[&str]) -> Result<CertificatePair> {
     let own = pair(&format!("{name}.test"), 2099)?;
     store_pair(world, name, &own)?;
     let words = format!("return 200 '{{\"version\": \"{name}\"}}';");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+use swarmgate_e2e::world::{App, Case, HttpCall, Steady, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -76,7 +76,7 @@ fn check_share(world: &World, host: &str, permille: u16) -> Result<()> {
 /// How many requests each service answers.
 fn answers(address: &str, host: &str) -> Result<BTreeMap<String, u32>> {
     let mut counts = BTreeMap::new();
-    for answer in Call::get(address, host, "/").repeat(REQUESTS.into())? {
+    for answer in HttpCall::get(address, host, "/").repeat(REQUESTS.into())? {
         ensure!(answer.status == 200, "status {} {:.200}", answer.status, answer.body);
         *counts.entry(answer.json()?["version"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }

@@ -27,7 +27,7 @@ fn head(method: Method, uri: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 /// The result of a GET from an address, with a host and further headers.
-fn ask(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), Refusal> {
+fn ask(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), AuthError> {
     let head = head(Method::GET, path, &[&[("host", host)], more].concat());
     guard.judge(&head, Some(&peer(from)))
 }
@@ -45,7 +45,11 @@ fn monitoring_is_open_and_everything_else_needs_the_token() {
         assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", &bearer())]), Ok(()), "{path}");
         assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", BASIC_RIGHT)]), Ok(()), "{path}");
     }
-    assert_eq!(guard.judge(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None), Err(Refusal::NoToken), "the client is unknown");
+    assert_eq!(
+        guard.judge(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None),
+        Err(AuthError::NoToken),
+        "the client is unknown"
+    );
 }
 
 #[test]
@@ -53,7 +57,7 @@ fn open_paths_are_configurable() {
     let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     let guard = Guard::new(Access { token, open: ["/status".to_owned()].into(), ..Access::default() });
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Ok(()));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/metrics", &[]), Err(Refusal::NoToken));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/metrics", &[]), Err(AuthError::NoToken));
 }
 
 #[test]
@@ -69,17 +73,17 @@ fn a_wrong_token_is_rejected_in_every_form() {
         "Basic MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         "Basic !",
     ] {
-        assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &[("authorization", wrong)]), Err(Refusal::WrongToken), "{wrong}");
+        assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &[("authorization", wrong)]), Err(AuthError::WrongToken), "{wrong}");
     }
     let twice = [("authorization", "Bearer x"), ("authorization", &bearer())];
-    assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &twice), Err(Refusal::WrongToken));
+    assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &twice), Err(AuthError::WrongToken));
 }
 
 #[test]
 fn without_a_token_only_loopback_has_access() {
     let guard = Guard::new(Access::default());
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Err(Refusal::NoTokenSet));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer ")]), Err(Refusal::NoTokenSet));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Err(AuthError::NoTokenSet));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer ")]), Err(AuthError::NoTokenSet));
     assert_eq!(ask(&guard, NEAR, "127.0.0.1:8080", "/status", &[]), Ok(()));
 }
 
@@ -88,16 +92,16 @@ async fn guessing_is_limited_even_for_a_correct_guess() {
     let guard = guard();
     let guess = |from: &str, token: &str| ask(&guard, from, "192.0.2.1", "/status", &[("authorization", token)]);
     for _ in 0..FAILURES_AT_ONCE {
-        assert_eq!(guess(FAR, "Bearer wrong"), Err(Refusal::WrongToken));
+        assert_eq!(guess(FAR, "Bearer wrong"), Err(AuthError::WrongToken));
     }
-    assert!(matches!(guess(FAR, "Bearer wrong"), Err(Refusal::TooOften(_))));
-    assert!(matches!(guess(FAR, &bearer()), Err(Refusal::TooOften(_))), "otherwise a flood of guesses would find the token");
+    assert!(matches!(guess(FAR, "Bearer wrong"), Err(AuthError::TooOften(_))));
+    assert!(matches!(guess(FAR, &bearer()), Err(AuthError::TooOften(_))), "otherwise a flood of guesses would find the token");
     assert_eq!(guess("198.51.100.1:1", &bearer()), Ok(()), "other addresses are not affected");
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[]), Ok(()), "neither is monitoring");
     tokio::time::advance(FAILURE_COSTS).await;
     assert_eq!(guess(FAR, &bearer()), Ok(()));
-    assert_eq!(guess(FAR, "Bearer wrong"), Err(Refusal::WrongToken));
-    assert!(matches!(guess(FAR, "Bearer wrong"), Err(Refusal::TooOften(_))));
+    assert_eq!(guess(FAR, "Bearer wrong"), Err(AuthError::WrongToken));
+    assert!(matches!(guess(FAR, "Bearer wrong"), Err(AuthError::TooOften(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,9 +112,9 @@ async fn guesses_from_many_addresses_use_bounded_memory() {
         let _ = ask(&guard, &from, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]);
     }
     assert!(guard.guesses.lock().unwrap().0.len() <= ORIGINS_MAX + 1);
-    assert!(matches!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(Refusal::TooOften(_))));
+    assert!(matches!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(AuthError::TooOften(_))));
     tokio::time::advance(Duration::from_secs(3600 * 24)).await;
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(Refusal::WrongToken));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(AuthError::WrongToken));
 }
 
 #[test]
@@ -128,12 +132,12 @@ fn only_known_hosts_are_served() {
         "192.0.2.1.nip.io",
         "0x7f000001",
     ] {
-        assert_eq!(ask(&guard, FAR, host, "/healthz", &[]), Err(Refusal::WrongHost), "{host}");
-        assert_eq!(ask(&guard, NEAR, host, "/status", &[("authorization", &bearer())]), Err(Refusal::WrongHost), "{host}");
+        assert_eq!(ask(&guard, FAR, host, "/healthz", &[]), Err(AuthError::WrongHost), "{host}");
+        assert_eq!(ask(&guard, NEAR, host, "/status", &[("authorization", &bearer())]), Err(AuthError::WrongHost), "{host}");
     }
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[("host", "192.0.2.1")]), Err(Refusal::NoHost));
-    assert_eq!(guard.judge(&head(Method::GET, "/healthz", &[]), Some(&peer(FAR))), Err(Refusal::NoHost));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://evil.example.com/healthz", &[]), Err(Refusal::WrongHost));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[("host", "192.0.2.1")]), Err(AuthError::NoHost));
+    assert_eq!(guard.judge(&head(Method::GET, "/healthz", &[]), Some(&peer(FAR))), Err(AuthError::NoHost));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://evil.example.com/healthz", &[]), Err(AuthError::WrongHost));
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://192.0.2.1/healthz", &[]), Ok(()));
 }
 
@@ -144,19 +148,19 @@ fn loopback_is_trusted_unless_the_request_was_forwarded() {
         assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Ok(()), "{host}");
     }
     assert_eq!(ask(&guard, "[::1]:5", "localhost", "/status", &[]), Ok(()));
-    assert_eq!(ask(&guard, FAR, "localhost", "/status", &[]), Err(Refusal::NoToken), "a host name proves nothing");
+    assert_eq!(ask(&guard, FAR, "localhost", "/status", &[]), Err(AuthError::NoToken), "a host name proves nothing");
     for host in ["192.0.2.1", "status.example.org"] {
-        assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Err(Refusal::NoToken), "a proxy passes {host} on");
+        assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Err(AuthError::NoToken), "a proxy passes {host} on");
     }
     for name in FORWARDED {
-        assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(name, "1.2.3.4")]), Err(Refusal::NoToken), "{name}");
+        assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(name, "1.2.3.4")]), Err(AuthError::NoToken), "{name}");
     }
     for (site, fine) in [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)] {
         assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(FETCH_SITE, site)]).is_ok(), fine, "{site}");
     }
     let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     let strict = Guard::new(Access { token, trust_loopback: false, ..Access::default() });
-    assert_eq!(ask(&strict, NEAR, "127.0.0.1", "/status", &[]), Err(Refusal::NoToken));
+    assert_eq!(ask(&strict, NEAR, "127.0.0.1", "/status", &[]), Err(AuthError::NoToken));
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn a_unix_socket_needs_neither_host_nor_token_and_is_read_only() {
     let guard = Guard::new(Access::default());
     let peer = Peer { address: None, transport: Transport::Unix, certificates: Arc::new([]) };
     assert_eq!(guard.judge(&head(Method::GET, "/snapshot", &[]), Some(&peer)), Ok(()));
-    assert_eq!(guard.judge(&head(Method::POST, "/snapshot", &[]), Some(&peer)), Err(Refusal::Method));
+    assert_eq!(guard.judge(&head(Method::POST, "/snapshot", &[]), Some(&peer)), Err(AuthError::Method));
 }
 
 #[test]
@@ -172,21 +176,21 @@ fn only_short_read_requests_are_accepted() {
     let guard = guard();
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::PATCH] {
         let head = head(method.clone(), "/healthz", &[("host", "192.0.2.1"), ("authorization", &bearer())]);
-        assert_eq!(guard.judge(&head, Some(&peer(FAR))), Err(Refusal::Method), "{method}");
+        assert_eq!(guard.judge(&head, Some(&peer(FAR))), Err(AuthError::Method), "{method}");
     }
     let head = head(Method::HEAD, "/healthz", &[("host", "192.0.2.1")]);
     assert_eq!(guard.judge(&head, Some(&peer(FAR))), Ok(()));
     let long = format!("/explain?url={}", "a".repeat(URI_MAX));
-    assert_eq!(ask(&guard, NEAR, "localhost", &long, &[]), Err(Refusal::TooLong));
+    assert_eq!(ask(&guard, NEAR, "localhost", &long, &[]), Err(AuthError::TooLong));
 }
 
 #[test]
 fn rejections_contain_a_challenge_and_quote_nothing() {
-    let response = |refusal: Refusal| refusal.into_response();
+    let response = |refusal: AuthError| refusal.into_response();
     let challenges: Vec<_> =
-        response(Refusal::NoToken).headers().get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+        response(AuthError::NoToken).headers().get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap().to_owned()).collect();
     assert!(challenges.len() == 2 && challenges[0].starts_with("Basic") && challenges[1].starts_with("Bearer"), "{challenges:?}");
-    assert_eq!(response(Refusal::Method).headers()[ALLOW], "GET, HEAD");
-    assert_eq!(response(Refusal::TooOften(Duration::from_millis(5_500))).headers()[RETRY_AFTER], "6");
-    assert_eq!(response(Refusal::WrongHost).status(), 421);
+    assert_eq!(response(AuthError::Method).headers()[ALLOW], "GET, HEAD");
+    assert_eq!(response(AuthError::TooOften(Duration::from_millis(5_500))).headers()[RETRY_AFTER], "6");
+    assert_eq!(response(AuthError::WrongHost).status(), 421);
 }

@@ -13,7 +13,7 @@ use crate::report::OperatorStatus;
 struct Slow(std::sync::atomic::AtomicU64);
 
 #[async_trait]
-impl Source for Slow {
+impl StatusSource for Slow {
     fn status(&self) -> StatusReport {
         let made = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         let operator = OperatorStatus {
@@ -30,13 +30,13 @@ impl Source for Slow {
     fn ready(&self) -> Result<(), String> {
         Ok(())
     }
-    async fn plan(&self) -> Result<Answer, String> {
+    async fn plan(&self) -> Result<QueryResponse, String> {
         std::future::pending().await
     }
-    async fn explain(&self, _: ExplainQuery) -> Result<Answer, Trouble> {
+    async fn explain(&self, _: ExplainQuery) -> Result<QueryResponse, QueryFailure> {
         std::future::pending().await
     }
-    async fn render(&self, _: RenderQuery) -> Result<Answer, Trouble> {
+    async fn render(&self, _: RenderQuery) -> Result<QueryResponse, QueryFailure> {
         std::future::pending().await
     }
     async fn snapshot(&self) -> Result<Bytes, String> {

@@ -10,9 +10,9 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
-use super::{Cluster, Hub, Taken};
+use super::{ClusterChannel, Hub, ReportOutcome};
 use crate::channel::freshness::{Moment, freshness_headers};
-use crate::channel::server::{LongPoll, NotNow, Waited, is, newer, read_message};
+use crate::channel::server::{LongPoll, LongPollResult, PollRejection, is, newer, read_message};
 use crate::http_server::Peer;
 use crate::pki::{Authority, ChannelRole, is_task_name, role_name, task_name};
 use crate::protocol::bearer_matches;
@@ -21,7 +21,7 @@ use crate::protocol::size_limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_
 use crate::types::{ClusterName, Digest};
 
 #[derive(Clone)]
-struct Server {
+struct RouterState {
     hub: Hub,
     authority: Arc<Authority>,
 }
@@ -32,10 +32,10 @@ pub(super) fn router(hub: Hub, authority: Arc<Authority>) -> Router {
         .route("/v1/clusters/{cluster}/desired", get(desired))
         .route("/v1/clusters/{cluster}/peers", get(peers))
         .route("/v1/clusters/{cluster}/report", post(report))
-        .with_state(Server { hub, authority })
+        .with_state(RouterState { hub, authority })
 }
 
-impl Server {
+impl RouterState {
     fn is_role(&self, peer: &Peer, role: ChannelRole, cluster: &ClusterName) -> bool {
         is(peer, self.authority.root(), &role_name(role, cluster))
     }
@@ -45,17 +45,17 @@ impl Server {
     }
 
     /// Applies `choose` to a cluster, for a peer with one of these roles in it.
-    fn granted<T>(&self, cluster: &str, peer: &Peer, roles: &[ChannelRole], choose: fn(&Cluster) -> T) -> Result<T, NotNow> {
-        let cluster = ClusterName::parse(cluster).map_err(|_| NotNow::Unauthorized)?;
+    fn granted<T>(&self, cluster: &str, peer: &Peer, roles: &[ChannelRole], choose: fn(&ClusterChannel) -> T) -> Result<T, PollRejection> {
+        let cluster = ClusterName::parse(cluster).map_err(|_| PollRejection::Unauthorized)?;
         if !roles.iter().any(|role| self.is_role(peer, *role, &cluster)) {
-            return Err(NotNow::Unauthorized);
+            return Err(PollRejection::Unauthorized);
         }
-        self.hub.of_cluster(&cluster, choose).ok_or(NotNow::Nothing)
+        self.hub.of_cluster(&cluster, choose).ok_or(PollRejection::Nothing)
     }
 }
 
 async fn desired(
-    State(server): State<Server>,
+    State(server): State<RouterState>,
     Path(cluster): Path<String>,
     Query(poll): Query<LongPoll>,
     Extension(peer): Extension<Peer>,
@@ -66,14 +66,14 @@ async fn desired(
         Err(refused) => return refused.into_response(),
     };
     match newer(published, |published| &published.desired.digest, &poll).await {
-        Waited::New(news) => (freshness_headers(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
-        Waited::Same(same) => (freshness_headers(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
-        Waited::Nothing => NotNow::Nothing.into_response(),
+        LongPollResult::New(news) => (freshness_headers(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
+        LongPollResult::Same(same) => (freshness_headers(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
+        LongPollResult::Nothing => PollRejection::Nothing.into_response(),
     }
 }
 
 async fn peers(
-    State(server): State<Server>,
+    State(server): State<RouterState>,
     Path(cluster): Path<String>,
     Query(poll): Query<LongPoll>,
     Extension(peer): Extension<Peer>,
@@ -84,50 +84,50 @@ async fn peers(
         Err(refused) => return refused.into_response(),
     };
     match newer(current, |peers| &peers.digest, &poll).await {
-        Waited::New(peers) => Json(peers.as_ref()).into_response(),
-        Waited::Same(_) => StatusCode::NOT_MODIFIED.into_response(),
-        Waited::Nothing => NotNow::Nothing.into_response(),
+        LongPollResult::New(peers) => Json(peers.as_ref()).into_response(),
+        LongPollResult::Same(_) => StatusCode::NOT_MODIFIED.into_response(),
+        LongPollResult::Nothing => PollRejection::Nothing.into_response(),
     }
 }
 
-async fn report(State(server): State<Server>, Path(cluster): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
+async fn report(State(server): State<RouterState>, Path(cluster): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
     if let Err(refused) = server.granted(&cluster, &peer, &[ChannelRole::Extension], |_| ()) {
         return refused.into_response();
     }
     match read_message::<ExtensionReport>(body, MESSAGE_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.cluster.as_str() == cluster => server.take(report, &peer),
-        Ok(_) => NotNow::Malformed.into_response(),
+        Ok(_) => PollRejection::Malformed.into_response(),
         Err(refused) => refused.into_response(),
     }
 }
 
-impl Server {
+impl RouterState {
     /// Takes a report from the task that it is about, with configurations signed by it or another extension of the cluster.
     fn take(&self, report: ExtensionReport, peer: &Peer) -> Response {
         if !self.is_task(peer, ChannelRole::Extension, &report.cluster, &report.task) {
-            return NotNow::Unauthorized.into_response();
+            return PollRejection::Unauthorized.into_response();
         }
         let mut bundles = report.boot.iter().chain(&report.live);
         if let Some(fault) = bundles.find_map(|bundle| bundle.check_signed(&report.cluster, self.authority.root()).err()) {
             tracing::warn!(cluster = %report.cluster, task = report.task, %fault, "rejected a report with an invalid configuration");
-            return NotNow::Malformed.into_response();
+            return PollRejection::Malformed.into_response();
         }
         match self.hub.take(report, Timestamp::now()) {
-            Some(Taken::Kept) => StatusCode::NO_CONTENT.into_response(),
-            Some(Taken::NeedsBundles) => (StatusCode::CONFLICT, "send the report with its bundles\n").into_response(),
-            None => NotNow::Nothing.into_response(),
+            Some(ReportOutcome::Kept) => StatusCode::NO_CONTENT.into_response(),
+            Some(ReportOutcome::NeedsBundles) => (StatusCode::CONFLICT, "send the report with its bundles\n").into_response(),
+            None => PollRejection::Nothing.into_response(),
         }
     }
 }
 
 async fn certificate(
-    State(server): State<Server>,
+    State(server): State<RouterState>,
     Path(cluster): Path<String>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(cluster) = ClusterName::parse(&cluster) else { return NotNow::Unauthorized.into_response() };
+    let Ok(cluster) = ClusterName::parse(&cluster) else { return PollRejection::Unauthorized.into_response() };
     // Read no body from unauthenticated clients.
     let roles = [ChannelRole::Extension, ChannelRole::Proxy].map(|role| (role, server.may_enrol(&cluster, role, &headers)));
     let has_certificate = roles.iter().any(|(role, _)| server.is_role(&peer, *role, &cluster));
@@ -136,24 +136,24 @@ async fn certificate(
     }
     let request = match read_message::<CertificateRequest>(body, CERTIFICATE_REQUEST_BYTES_MAX).await {
         Ok(request) if request.version == WIRE_VERSION => request,
-        Ok(_) => return NotNow::Malformed.into_response(),
+        Ok(_) => return PollRejection::Malformed.into_response(),
         Err(refused) => return refused.into_response(),
     };
     let has_token = roles.iter().any(|(role, has_token)| *has_token && *role == request.role);
     if !has_token && !server.is_task(&peer, request.role, &cluster, &request.task) {
-        return NotNow::Unauthorized.into_response();
+        return PollRejection::Unauthorized.into_response();
     }
     // A task that has just started may not have been observed yet; one that is gone gets nothing, even from a client with its key.
     match server.hub.of_cluster(&cluster, |entry| entry.admission.has(request.role, &request.task)) {
         Some(true) => server.issue(&cluster, &request),
-        Some(false) | None => NotNow::Nothing.into_response(),
+        Some(false) | None => PollRejection::Nothing.into_response(),
     }
 }
 
-impl Server {
+impl RouterState {
     /// Whether a request carries a valid token for this role.
     fn may_enrol(&self, cluster: &ClusterName, role: ChannelRole, headers: &HeaderMap) -> bool {
-        let accepted = |entry: &Cluster| -> Vec<Digest> {
+        let accepted = |entry: &ClusterChannel| -> Vec<Digest> {
             entry.admission.tokens.iter().filter(|token| token.role == role).map(|token| token.sha256.clone()).collect()
         };
         let accepted = self.hub.of_cluster(cluster, accepted).unwrap_or_default();
@@ -163,8 +163,8 @@ impl Server {
     /// The answer to an unauthenticated client. Its token may become known with the next observation of the Swarm.
     fn no_credentials(&self, cluster: &ClusterName) -> Response {
         match self.hub.of_cluster(cluster, |_| ()) {
-            Some(()) => NotNow::Unauthorized.into_response(),
-            None => NotNow::Nothing.into_response(),
+            Some(()) => PollRejection::Unauthorized.into_response(),
+            None => PollRejection::Nothing.into_response(),
         }
     }
 
@@ -177,7 +177,7 @@ impl Server {
             }
             Err(error) => {
                 tracing::warn!(%cluster, %role, %error, "rejected a certificate request");
-                NotNow::Malformed.into_response()
+                PollRejection::Malformed.into_response()
             }
         }
     }

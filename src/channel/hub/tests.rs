@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::protocol::messages::{
-    Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION,
+    Accepted, Bundle, ConfigRejection, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, WIRE_VERSION,
 };
 use crate::route::RouteTable;
 use crate::types::{Digest, Port};
@@ -68,10 +68,10 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// The tasks of these tests.
-fn admission() -> Admission {
+fn admission() -> AdmittedTasks {
     let extensions = ["a", "b", "old", "new"].map(|task| (ChannelRole::Extension, task.to_owned()));
     let proxies = ["p", "p1", "p2"].map(|task| (ChannelRole::Proxy, task.to_owned()));
-    Admission { tokens: Vec::new(), tasks: extensions.into_iter().chain(proxies).collect() }
+    AdmittedTasks { tokens: Vec::new(), tasks: extensions.into_iter().chain(proxies).collect() }
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn hub_with(port: u16) -> Hub {
     hub
 }
 
-fn take(hub: &Hub, report: ExtensionReport, second: i64) -> Taken {
+fn take(hub: &Hub, report: ExtensionReport, second: i64) -> ReportOutcome {
     hub.take(report, at(second)).expect("the hub knows the cluster")
 }
 
@@ -115,14 +115,14 @@ fn only_a_report_with_new_content_is_a_change() {
 fn a_short_report_keeps_only_the_bundles_of_the_same_configuration() {
     let hub = hub_with(80);
     let short = |port| ExtensionReport { boot: None, ..report("a", port) };
-    assert_eq!(take(&hub, short(80), 0), Taken::NeedsBundles);
+    assert_eq!(take(&hub, short(80), 0), ReportOutcome::NeedsBundles);
     assert!(hub.report(&cluster()).is_none(), "an incomplete report is ignored");
-    assert_eq!(take(&hub, report("a", 80), 1), Taken::Kept);
-    assert_eq!(take(&hub, short(80), 2), Taken::Kept);
+    assert_eq!(take(&hub, report("a", 80), 1), ReportOutcome::Kept);
+    assert_eq!(take(&hub, short(80), 2), ReportOutcome::Kept);
     assert_eq!(hub.report(&cluster()).unwrap().report.boot, Some(bundle("boot")));
-    assert_eq!(take(&hub, short(81), 3), Taken::NeedsBundles);
+    assert_eq!(take(&hub, short(81), 3), ReportOutcome::NeedsBundles);
     let nothing_yet = ExtensionReport { accepted: None, ..short(80) };
-    assert_eq!(take(&hub, nothing_yet, 4), Taken::Kept, "an extension without a configuration has no bundles");
+    assert_eq!(take(&hub, nothing_yet, 4), ReportOutcome::Kept, "an extension without a configuration has no bundles");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn the_report_of_the_more_advanced_extension_is_used_with_the_proxies_of_both() 
 #[test]
 fn a_rejection_of_the_newest_table_outranks_an_older_acceptance() {
     let hub = hub_with(82);
-    let refused = Refusal::new(desired(82).digest, "no".to_owned());
+    let refused = ConfigRejection::new(desired(82).digest, "no".to_owned());
     take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
     take(&hub, report("b", 81), 2);
     assert_eq!(hub.report(&cluster()).unwrap().report.refused, Some(refused));
@@ -185,7 +185,7 @@ fn publishing_notifies_subscribers_only_of_changes() {
 #[test]
 fn peers_are_notified_only_of_changes() {
     let hub = hub_with(80);
-    let peers = |extension: &str| Peers::new(vec!["https://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
+    let peers = |extension: &str| PeerAddresses::new(vec!["https://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
     let mut following = hub.of_cluster(&cluster(), |entry| entry.peers.subscribe()).expect("the cluster is published");
     assert!(following.borrow_and_update().is_none(), "with a control network, peers are found by name");
     hub.introduce(&cluster(), peers("https://192.0.2.2:32768"));

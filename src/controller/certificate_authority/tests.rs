@@ -8,13 +8,13 @@ use crate::simulator::{SimOptions, SimSwarm};
 const OPERATOR: &str = "swarmgate_operator";
 
 /// A Swarm with an operator's service, and the place where that service looks for its authority.
-struct Scene {
+struct AuthorityFixture {
     swarm: SimSwarm,
     source: AuthoritySource,
     _folder: tempfile::TempDir,
 }
 
-impl Scene {
+impl AuthorityFixture {
     fn new() -> Self {
         let swarm = SimSwarm::new(SimOptions::default());
         let spec = json!({"Name": OPERATOR, "TaskTemplate": {"ContainerSpec": {"Image": "swarmgate:1"}, "Placement": {}}});
@@ -27,7 +27,7 @@ impl Scene {
     /// Starts the operator; returns the name of the secret that its service mounts afterwards.
     async fn started(&self) -> String {
         let established = establish(&self.swarm, &self.source, "swarmgate").await.unwrap();
-        assert!(matches!(established, Established::Remounted), "{established:?}");
+        assert!(matches!(established, EstablishedAuthority::Remounted), "{established:?}");
         self.swarm.advance(std::time::Duration::from_secs(30));
         self.mounted().expect("the service mounts an authority")
     }
@@ -68,7 +68,7 @@ impl Scene {
 
 #[tokio::test]
 async fn the_first_start_creates_and_mounts_an_authority_and_ignores_forged_secrets() {
-    let scene = Scene::new();
+    let scene = AuthorityFixture::new();
     scene.forge("swarmgate-ca-0000000000000000");
     let mounted = scene.started().await;
     assert_ne!(mounted, "swarmgate-ca-0000000000000000", "labels alone are not trusted");
@@ -77,7 +77,7 @@ async fn the_first_start_creates_and_mounts_an_authority_and_ignores_forged_secr
 
 #[tokio::test]
 async fn an_authority_that_a_deployment_unmounts_is_mounted_again() {
-    let scene = Scene::new();
+    let scene = AuthorityFixture::new();
     let first = scene.started().await;
     scene.forge("swarmgate-ca-ffffffffffffffff");
     scene.deployed();
@@ -91,7 +91,7 @@ async fn an_authority_that_a_deployment_unmounts_is_mounted_again() {
 /// Another secret is mounted in its place and removed again: the history holds both.
 #[tokio::test]
 async fn a_secret_mounted_by_mistake_is_not_mounted_again() {
-    let scene = Scene::new();
+    let scene = AuthorityFixture::new();
     let first = scene.started().await;
     let wrong = scene.swarm.user_creates_secret("wrongca", &BTreeMap::new(), b"garbage").unwrap();
     let edit = |spec: &mut Value| {
@@ -109,7 +109,7 @@ async fn a_secret_mounted_by_mistake_is_not_mounted_again() {
 
 #[tokio::test]
 async fn a_deleted_authority_is_replaced() {
-    let scene = Scene::new();
+    let scene = AuthorityFixture::new();
     let first = scene.started().await;
     scene.deployed();
     scene.swarm.user_removes_secret(&first).unwrap();
@@ -118,13 +118,13 @@ async fn a_deleted_authority_is_replaced() {
 
 #[tokio::test]
 async fn tidying_removes_only_unused_secrets_of_other_authorities_of_this_instance() {
-    let scene = Scene::new();
+    let scene = AuthorityFixture::new();
     let mounted = scene.started().await;
     let authority = Authority::create(Timestamp::now()).unwrap();
     scene.swarm.user_creates_secret("db-password", &BTreeMap::new(), b"x").unwrap();
     scene.forge("swarmgate-ca-0000000000000000");
     tidy(&scene.swarm, &authority, "swarmgate", true).await;
-    let names = |scene: &Scene| -> Vec<String> {
+    let names = |scene: &AuthorityFixture| -> Vec<String> {
         let truth = Snapshot::from_raw(&scene.swarm.truth()).unwrap();
         truth.secrets.values().map(|secret| secret.name.clone()).collect()
     };
@@ -141,9 +141,10 @@ async fn tidying_removes_only_unused_secrets_of_other_authorities_of_this_instan
 #[tokio::test]
 async fn outside_a_service_the_authority_is_a_file_that_only_its_owner_can_read() {
     use std::os::unix::fs::PermissionsExt as _;
-    let scene = Scene::new();
+    let scene = AuthorityFixture::new();
     let source = AuthoritySource { service: None, ..scene.source.clone() };
-    let authority = |established| if let Established::Ready(authority) = established { authority } else { panic!("there is no service") };
+    let authority =
+        |established| if let EstablishedAuthority::Ready(authority) = established { authority } else { panic!("there is no service") };
     let first = authority(establish(&scene.swarm, &source, "swarmgate").await.unwrap());
     assert_eq!(std::fs::metadata(&source.file).unwrap().permissions().mode() & 0o777, 0o600);
     let second = authority(establish(&scene.swarm, &source, "swarmgate").await.unwrap());

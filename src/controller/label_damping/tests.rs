@@ -3,9 +3,9 @@
 use super::*;
 use crate::controller::desired_state;
 use crate::fleet::fixtures::cluster_named;
-use crate::intent::config_quotas::Limits;
+use crate::intent::config_quotas::ConfigQuotas;
 use crate::swarm::Task;
-use crate::translate::Register;
+use crate::translate::HostOwners;
 use crate::types::{HostPattern, NetworkId, TaskId};
 
 /// 222 updates a minute.
@@ -26,7 +26,7 @@ impl DampingScenario {
         }));
         let snapshot = Snapshot::from_raw(&raw.unwrap()).unwrap();
         let now = snapshot.taken_at;
-        let mut world = Self { snapshot, damping: LabelDamping::default(), limits: Limits::default().label_updates, now };
+        let mut world = Self { snapshot, damping: LabelDamping::default(), limits: ConfigQuotas::default().label_updates, now };
         for name in services {
             world.create(name, 1);
         }
@@ -72,7 +72,7 @@ impl DampingScenario {
     fn pass(&mut self) -> Vec<String> {
         self.damping.observe(|_| Some(self.limits), &self.snapshot, self.now);
         let counts = self.damping.held().applied_to(&self.snapshot);
-        let routes = desired_state::routes(&cluster_named("dev"), &counts, &Register::default());
+        let routes = desired_state::routes(&cluster_named("dev"), &counts, &HostOwners::default());
         routes.desired.table.hosts.keys().map(ToString::to_string).collect()
     }
 
@@ -222,7 +222,8 @@ fn endpoints_are_never_held_back() {
         };
         world.snapshot.tasks.insert(task.id.clone(), task);
         world.after(FLAP);
-        let routes = desired_state::routes(&cluster_named("dev"), &world.damping.held().applied_to(&world.snapshot), &Register::default());
+        let routes =
+            desired_state::routes(&cluster_named("dev"), &world.damping.held().applied_to(&world.snapshot), &HostOwners::default());
         let host = &routes.desired.table.hosts[&HostPattern::parse("a.test").unwrap()];
         let endpoints: usize = host.paths.values().flat_map(|route| &route.backend.services).map(|service| service.endpoints.len()).sum();
         assert_eq!(endpoints, usize::from(number));

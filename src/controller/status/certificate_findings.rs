@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::StatusInput;
-use crate::protocol::messages::{Doubt, DoubtKind, MaterialReport, MaterialState};
+use crate::protocol::messages::{CertificateWarning, CertificateWarningKind, MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject, TlsState};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
-use crate::translate::{References, backend_of, label_key};
+use crate::translate::{TlsReferences, backend_of, label_key};
 use crate::types::{HostKey, HostPattern};
 
 /// How long before expiry a certificate produces a warning.
@@ -21,13 +21,13 @@ const NAMES_MAX: usize = 5;
 
 /// A label that names an object.
 #[derive(Debug, Clone, Copy)]
-enum Label {
+enum ReferenceLabel {
     Certificate,
     Key,
     Authority,
 }
 
-impl Label {
+impl ReferenceLabel {
     fn key(self) -> String {
         label_key(match self {
             Self::Certificate => "ssl_cert",
@@ -36,7 +36,7 @@ impl Label {
         })
     }
 
-    fn reference(self, references: &References) -> Option<&MaterialRef> {
+    fn reference(self, references: &TlsReferences) -> Option<&MaterialRef> {
         match self {
             Self::Certificate => references.certificate.as_ref(),
             Self::Key => references.key.as_ref(),
@@ -91,7 +91,7 @@ fn unverifiable(authorities: &Authorities<'_>, backend: &Backend) -> Option<Stri
 
 /// The extension's findings about the roots against which applications are verified.
 struct Authorities<'a> {
-    named: BTreeMap<Object<'a>, &'a MaterialReport>,
+    named: BTreeMap<ReferencedObject<'a>, &'a MaterialReport>,
     roots: Option<&'a MaterialReport>,
 }
 
@@ -118,24 +118,24 @@ fn reports<'a>(seen: &StatusInput<'a>) -> &'a [MaterialReport] {
 
 /// An object by its name, and by its id unless it may not be used: a service that may not use an object gets none of the
 /// findings reported to those that may.
-type Object<'a> = (&'a str, Option<&'a str>);
+type ReferencedObject<'a> = (&'a str, Option<&'a str>);
 /// The extension's findings about certificates, by certificate and key.
-type Pairs<'a> = BTreeMap<[Object<'a>; 2], &'a MaterialReport>;
+type Pairs<'a> = BTreeMap<[ReferencedObject<'a>; 2], &'a MaterialReport>;
 
 fn pairs<'a>(seen: &StatusInput<'a>) -> Pairs<'a> {
     let key = |report: &'a MaterialReport| Some((report.key.as_deref()?, report.key_id.as_deref()));
     reports(seen).iter().filter_map(|report| Some(([certificate(report), key(report)?], report))).collect()
 }
 
-fn certificate(report: &MaterialReport) -> Object<'_> {
+fn certificate(report: &MaterialReport) -> ReferencedObject<'_> {
     (&report.certificate, report.certificate_id.as_deref())
 }
 
-fn object(named: &MaterialRef) -> Object<'_> {
+fn object(named: &MaterialRef) -> ReferencedObject<'_> {
     (named.name.as_str(), named.id.as_deref())
 }
 
-fn objects(binding: &TlsBinding) -> [Object<'_>; 2] {
+fn objects(binding: &TlsBinding) -> [ReferencedObject<'_>; 2] {
     [object(&binding.certificate), object(binding.key_object())]
 }
 
@@ -156,7 +156,8 @@ fn tls_state(state: MaterialState) -> TlsState {
 fn about_pair(seen: &StatusInput<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[HostKey]) -> Vec<Finding> {
     let Some(report) = pairs.get(&objects(binding)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
-    let (label, named) = if of_key { (Label::Key, binding.key_object()) } else { (Label::Certificate, &binding.certificate) };
+    let (label, named) =
+        if of_key { (ReferenceLabel::Key, binding.key_object()) } else { (ReferenceLabel::Certificate, &binding.certificate) };
     let object = named.name.as_str();
     let said = |hosts: &[HostKey]| -> Vec<CertificateFinding> {
         let hosts_shown = shown(hosts);
@@ -193,8 +194,8 @@ fn about_authority<'a>(seen: &StatusInput<'_>, authorities: &Authorities<'a>, ba
     };
     let Some(said) = said else { return Vec::new() };
     let services = backend.services.iter().map(|service| service.name.as_str()).collect();
-    let authors = authors(seen, &services, |service| named.is_none_or(|named| names(seen, service, Label::Authority, named)));
-    said.for_services(seen, &authors, Label::Authority, shown_name)
+    let authors = authors(seen, &services, |service| named.is_none_or(|named| names(seen, service, ReferenceLabel::Authority, named)));
+    said.for_services(seen, &authors, ReferenceLabel::Authority, shown_name)
 }
 
 /// A finding that lacks only its subjects.
@@ -207,7 +208,7 @@ struct CertificateFinding {
 
 impl CertificateFinding {
     /// For every service that named the object; for the cluster if none of them is found any more.
-    fn for_services(&self, seen: &StatusInput<'_>, authors: &[String], label: Label, object: &str) -> Vec<Finding> {
+    fn for_services(&self, seen: &StatusInput<'_>, authors: &[String], label: ReferenceLabel, object: &str) -> Vec<Finding> {
         let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label.key(), object);
         if authors.is_empty() {
             return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
@@ -244,16 +245,17 @@ fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned
 
 /// A certificate that is used although clients reject it.
 fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<CertificateFinding> {
-    let of = |kinds: &[DoubtKind]| {
-        let doubts: Vec<&Doubt> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
+    let of = |kinds: &[CertificateWarningKind]| {
+        let doubts: Vec<&CertificateWarning> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
         (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
     };
     let said = |code, words: String| {
         let message = format!("the certificate in {object} is used, but browsers reject it: {words}; affected: {concerned}");
         CertificateFinding { code, message, remedy: None }
     };
-    let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| said(FindingCode::CertificateUnsupported, words));
-    let chain = of(&[DoubtKind::Chain]).map(|words| said(FindingCode::CertificateChainInvalid, words));
+    let kind =
+        of(&[CertificateWarningKind::Key, CertificateWarningKind::Signature]).map(|words| said(FindingCode::CertificateUnsupported, words));
+    let chain = of(&[CertificateWarningKind::Chain]).map(|words| said(FindingCode::CertificateChainInvalid, words));
     kind.into_iter().chain(chain).collect()
 }
 
@@ -281,7 +283,7 @@ fn covers(names: &[String], host: &HostPattern) -> bool {
 fn hosts_by_author(
     seen: &StatusInput<'_>,
     hosts: &[HostKey],
-    label: Label,
+    label: ReferenceLabel,
     object: &MaterialRef,
 ) -> BTreeMap<Option<String>, Vec<HostKey>> {
     let mut behind = BTreeMap::<&HostKey, BTreeSet<&str>>::new();
@@ -311,7 +313,7 @@ fn authors(seen: &StatusInput<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Se
 }
 
 /// Whether the service's label names exactly this object.
-fn names(seen: &StatusInput<'_>, service: &Service, label: Label, object: &MaterialRef) -> bool {
+fn names(seen: &StatusInput<'_>, service: &Service, label: ReferenceLabel, object: &MaterialRef) -> bool {
     let of_service = seen.translation.references.get(&service.id);
     of_service.and_then(|references| label.reference(references)) == Some(object)
 }

@@ -93,7 +93,10 @@ fn fleet_converged(seen: &StatusInput<'_>) -> ConditionValue {
         return fails(ConditionReason::RolloutFailed, format!("Waiting for {waiting}."));
     }
     if !seen.plan.steps.is_empty() {
-        return fails(ConditionReason::Progressing, format!("Executed: {}.", names(seen.plan.steps.iter().map(crate::plan::Step::title))));
+        return fails(
+            ConditionReason::Progressing,
+            format!("Executed: {}.", names(seen.plan.steps.iter().map(crate::plan::PlanStep::title))),
+        );
     }
     if !seen.plan.waiting.is_empty() {
         return fails(ConditionReason::Waiting, format!("Waiting for {}.", names(seen.plan.waiting.iter().map(ToString::to_string))));

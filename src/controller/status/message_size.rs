@@ -2,7 +2,7 @@
 
 use super::StatusInput;
 use crate::report::{Finding, FindingCode, Subject};
-use crate::route::Part;
+use crate::route::QuarantineUnit;
 
 /// How many of the largest parts are named.
 const NAMED_MAX: usize = 3;
@@ -25,7 +25,7 @@ fn about(seen: &StatusInput<'_>, what: &str) -> Finding {
 
 fn largest(seen: &StatusInput<'_>) -> Vec<String> {
     let table = &seen.desired.table;
-    let mut parts: Vec<(usize, Part)> = table.parts().into_iter().map(|part| (table.size_of(&part), part)).collect();
+    let mut parts: Vec<(usize, QuarantineUnit)> = table.parts().into_iter().map(|part| (table.size_of(&part), part)).collect();
     parts.sort_by(|a, b| b.cmp(a));
     parts.iter().take(NAMED_MAX).map(|(bytes, part)| format!("{} ({bytes} bytes)", super::quarantine_findings::described(part).0)).collect()
 }

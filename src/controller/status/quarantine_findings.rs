@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::StatusInput;
 use crate::protocol::messages::Quarantined;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
-use crate::route::Part;
+use crate::route::QuarantineUnit;
 use crate::types::HostKey;
 
 /// Marks the routes that are left out.
@@ -59,32 +59,32 @@ fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
 }
 
 /// Describes a part in words, and for a setting its field, with the value where that is short.
-pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>) {
+pub fn described(part: &QuarantineUnit) -> (String, Option<(&'static str, Option<String>)>) {
     match part {
-        Part::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
-        Part::Template => ("the template".to_owned(), Some(("template", None))),
-        Part::DefaultBackend => ("the default backend".to_owned(), None),
-        Part::Passthrough { host } => (format!("the passthrough host {host}"), None),
-        Part::Redirects { host } => (format!("the redirects of {host}"), None),
-        Part::Route { host, path } => (format!("the route {host}{path}"), None),
+        QuarantineUnit::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
+        QuarantineUnit::Template => ("the template".to_owned(), Some(("template", None))),
+        QuarantineUnit::DefaultBackend => ("the default backend".to_owned(), None),
+        QuarantineUnit::Passthrough { host } => (format!("the passthrough host {host}"), None),
+        QuarantineUnit::Redirects { host } => (format!("the redirects of {host}"), None),
+        QuarantineUnit::Route { host, path } => (format!("the route {host}{path}"), None),
     }
 }
 
 /// The services behind a part. A redirect has none of its own, so those of its host are named.
-fn services_of<'a>(seen: &StatusInput<'a>, part: &Part) -> BTreeSet<&'a str> {
+fn services_of<'a>(seen: &StatusInput<'a>, part: &QuarantineUnit) -> BTreeSet<&'a str> {
     let concerned = seen.translation.routes.iter().filter(|route| match part {
-        Part::Redirects { host } => route.host.is(host),
+        QuarantineUnit::Redirects { host } => route.host.is(host),
         part => is_of(route, part),
     });
     concerned.flat_map(|route| &route.services).map(|service| service.service.as_str()).collect()
 }
 
-fn is_of(route: &RouteReport, part: &Part) -> bool {
+fn is_of(route: &RouteReport, part: &QuarantineUnit) -> bool {
     match part {
-        Part::Line { .. } | Part::Template => false,
-        Part::DefaultBackend => route.host == HostKey::DefaultBackend,
-        Part::Passthrough { host } => route.kind == RouteKind::Passthrough && route.host.is(host),
-        Part::Redirects { host } => route.kind == RouteKind::Redirect && route.host.is(host),
-        Part::Route { host, path } => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
+        QuarantineUnit::Line { .. } | QuarantineUnit::Template => false,
+        QuarantineUnit::DefaultBackend => route.host == HostKey::DefaultBackend,
+        QuarantineUnit::Passthrough { host } => route.kind == RouteKind::Passthrough && route.host.is(host),
+        QuarantineUnit::Redirects { host } => route.kind == RouteKind::Redirect && route.host.is(host),
+        QuarantineUnit::Route { host, path } => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
     }
 }

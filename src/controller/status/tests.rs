@@ -11,12 +11,12 @@ use super::*;
 use crate::controller::desired_state;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::protocol::messages::{
-    Accepted, EngineLoad, ExtensionReport, MaterialReport, MaterialState, ProxyReport, Quarantined, Refusal, WIRE_VERSION,
+    Accepted, ConfigRejection, EngineLoad, ExtensionReport, MaterialReport, MaterialState, ProxyReport, Quarantined, WIRE_VERSION,
 };
 use crate::report::{RouteState, Subject};
-use crate::route::Part;
+use crate::route::QuarantineUnit;
 use crate::swarm::RawSnapshot;
-use crate::translate::Register;
+use crate::translate::HostOwners;
 use crate::types::{Digest, NetworkId};
 
 /// One proxy on one node, and one application.
@@ -121,7 +121,7 @@ fn pass_that_decided(
     decision: &NetworkDecision,
 ) -> ClusterStatus {
     let (cluster, now) = (Arc::new(cluster()), snapshot.taken_at + later);
-    let routes = desired_state::routes(&cluster, snapshot, &Register::default());
+    let routes = desired_state::routes(&cluster, snapshot, &HostOwners::default());
     let received = said(&routes.desired.digest, now).map(|(report, at)| Received { report, at });
     let plan = Plan {
         instance: INSTANCE.to_owned(),
@@ -177,7 +177,7 @@ fn a_proxy_that_never_reported_is_not_reported_as_outdated() {
 fn the_status_waits_for_the_newest_routes_to_be_accepted() {
     let refused = |undecided| {
         move |desired: &Digest| {
-            let refused = Some(Refusal { undecided, ..Refusal::new(desired.clone(), "no answer".to_owned()) });
+            let refused = Some(ConfigRejection { undecided, ..ConfigRejection::new(desired.clone(), "no answer".to_owned()) });
             Some(ExtensionReport { refused, ..report(&Digest::of_bytes(b"before")) })
         }
     };
@@ -261,7 +261,7 @@ fn a_global_service_needs_a_task_on_every_suitable_node() {
 fn a_refused_part_produces_a_finding_for_its_author() {
     let route = |host: &str| {
         let (host, path) = (crate::types::HostPattern::parse(host).unwrap(), crate::types::ContextPath::root());
-        Quarantined { part: Part::Route { host, path }, words: "no such thing\n".to_owned(), too_large: false }
+        Quarantined { part: QuarantineUnit::Route { host, path }, words: "no such thing\n".to_owned(), too_large: false }
     };
     let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
     let left_out = status(1, reported(route("a.test")));
@@ -296,10 +296,10 @@ fn a_vulnerable_engine_produces_a_finding_with_the_first_fixed_versions() {
 #[test]
 fn endpoints_are_removed_before_the_proxies_leave_their_network() {
     let (cluster, snapshot) = (cluster(), world());
-    let routes = || desired_state::routes(&cluster, &snapshot, &Register::default());
+    let routes = || desired_state::routes(&cluster, &snapshot, &HostOwners::default());
     let after = |networks: &[NetworkId]| {
         let (mut left, decision) = (routes(), NetworkDecision { networks: networks.to_vec(), ..NetworkDecision::default() });
-        desired_state::leave(&cluster, &snapshot, &Register::default(), &mut left, &decision);
+        desired_state::leave(&cluster, &snapshot, &HostOwners::default(), &mut left, &decision);
         left
     };
     let net = NetworkId("net".to_owned());
@@ -337,7 +337,7 @@ fn a_route_shows_what_its_network_waits_for() {
         words: String::new(),
         full: true,
     };
-    let memory = crate::networks::NetworkMemory { quarantine: [(net, held)].into(), ..crate::networks::NetworkMemory::default() };
+    let memory = crate::networks::AttachmentState { quarantine: [(net, held)].into(), ..crate::networks::AttachmentState::default() };
     let decision = NetworkDecision { missing, memory, ..NetworkDecision::default() };
     let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
     assert_eq!(status.phase, Phase::Degraded);

@@ -15,7 +15,7 @@ use super::{follow_hints, probe_tasks, resync};
 use crate::controller::poll_interval::PollIntervals;
 use crate::controller::snapshot_cache::SnapshotCache;
 use crate::controller::trigger::Trigger;
-use crate::controller::trigger_channels::{Notifications, Triggered};
+use crate::controller::trigger_channels::{Notifications, TriggerEvent};
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
@@ -83,7 +83,7 @@ impl Swarm for Scripted {
     }
 }
 
-fn notifications() -> (Arc<Notifications>, mpsc::Receiver<Triggered>) {
+fn notifications() -> (Arc<Notifications>, mpsc::Receiver<TriggerEvent>) {
     let (triggers, receiver) = mpsc::channel(64);
     let limits = PollIntervals {
         fast: Duration::from_millis(100),

@@ -14,10 +14,10 @@ use crate::execute::{applied, execute};
 use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list, map, overlay, publish, seals};
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::{PublishMode, Rollout};
-use crate::plan::{Plan, PlanMemory, leftover_clusters, lint, plan, plan_removal};
+use crate::intent::cluster_spec::{PublishMode, RolloutStrategy};
+use crate::plan::{Plan, PlannerState, leftover_clusters, lint, plan, plan_removal};
 use crate::protocol::messages::Bundle;
-use crate::simulator::{Faults, ImageBehaviour, SimOptions, SimSwarm};
+use crate::simulator::{FaultRates, ImageBehaviour, SimOptions, SimSwarm};
 use crate::swarm::{Snapshot, Swarm as _};
 use crate::types::{NetworkId, Port};
 
@@ -30,16 +30,16 @@ const PROXY: &str = "swarmgate-proxy-dev";
 const EXTENSION: &str = "swarmgate-extension-dev";
 
 /// An operator without its loop: its memory and its inputs.
-struct Operator {
+struct SimulatedOperator {
     swarm: SimSwarm,
     cluster: Cluster,
-    memory: PlanMemory,
+    memory: PlannerState,
     bundle: Bundle,
     networks: Vec<&'static str>,
     seed: u64,
 }
 
-impl Operator {
+impl SimulatedOperator {
     fn new(seed: u64) -> Self {
         let swarm = SimSwarm::new(SimOptions { seed, ..SimOptions::default() });
         for name in ["app", "shop"] {
@@ -47,7 +47,7 @@ impl Operator {
         }
         let app = json!({"Name": "app", "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": [{"Target": "app"}]}});
         swarm.user_creates_service(&app).unwrap();
-        Self { swarm, cluster: cluster(), memory: PlanMemory::default(), bundle: bundle("0"), networks: vec!["app"], seed }
+        Self { swarm, cluster: cluster(), memory: PlannerState::default(), bundle: bundle("0"), networks: vec!["app"], seed }
     }
 
     /// One snapshot and one plan, carried out; `None` if the snapshot failed.
@@ -82,7 +82,7 @@ impl Operator {
 
     /// Checks that only our objects were written, and that nothing still needed was removed.
     fn check_writes(&self) {
-        for write in self.swarm.take_writes().into_iter().filter(crate::simulator::Write::took_effect) {
+        for write in self.swarm.take_writes().into_iter().filter(crate::simulator::RecordedWrite::took_effect) {
             assert!(write.owned, "seed {}: changed a foreign object: {write:?}", self.seed);
             assert_eq!(write.still_needed_by, [""; 0], "seed {}: {write:?}", self.seed);
         }
@@ -113,7 +113,7 @@ impl Operator {
 }
 
 /// Changes the document, the routes, or something by hand.
-fn disturb(operator: &mut Operator, rng: &mut StdRng) {
+fn disturb(operator: &mut SimulatedOperator, rng: &mut StdRng) {
     let cluster = &mut operator.cluster;
     let workload = &mut cluster.proxy.workload;
     match rng.random_range(0..16) {
@@ -122,7 +122,7 @@ fn disturb(operator: &mut Operator, rng: &mut StdRng) {
         2 => cluster.proxy.publish = publish(*[PublishMode::Host, PublishMode::Ingress].choose(rng).unwrap()),
         3 => workload.constraints = [None, Some(list(&["node.role==worker"])), Some(vec![])].choose(rng).unwrap().clone(),
         4 => workload.env = [None, Some(map(&[("A", "1")])), Some(map(&[("A", "2"), ("B", "1")]))].choose(rng).unwrap().clone(),
-        5 => cluster.proxy.rollout = *[Rollout::Live, Rollout::Replace].choose(rng).unwrap(),
+        5 => cluster.proxy.rollout = *[RolloutStrategy::Live, RolloutStrategy::Replace].choose(rng).unwrap(),
         6 => cluster.proxy.publish.http.published = Port::new(*[80, 8080].choose(rng).unwrap()).unwrap(),
         7 => workload.labels = [None, Some(map(&[("team", "edge")]))].choose(rng).unwrap().clone(),
         8 | 9 => operator.bundle = bundle(&rng.random_range(0..100_000).to_string()),
@@ -135,7 +135,7 @@ fn disturb(operator: &mut Operator, rng: &mut StdRng) {
         13 => drop(operator.swarm.kill_task(PROXY)),
         14 => cluster.proxy.mode = *[Mode::Replicated, Mode::Global].choose(rng).unwrap(),
         // The operator restarts and has lost its memory.
-        _ => operator.memory = PlanMemory::default(),
+        _ => operator.memory = PlannerState::default(),
     }
     if operator.cluster.proxy.mode == Mode::Global {
         operator.cluster.proxy.replicas = None;
@@ -144,12 +144,12 @@ fn disturb(operator: &mut Operator, rng: &mut StdRng) {
 
 async fn history(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut operator = Operator::new(seed);
+    let mut operator = SimulatedOperator::new(seed);
     operator.swarm.set_image("missing:1", ImageBehaviour::Missing);
-    operator.swarm.set_faults(if seed.is_multiple_of(3) { Faults::NONE } else { Faults::ROUGH });
+    operator.swarm.set_faults(if seed.is_multiple_of(3) { FaultRates::NONE } else { FaultRates::ROUGH });
     // With a rollout for every route change: the hardest case for configs that are removed too early.
     let busy = seed.is_multiple_of(4);
-    operator.cluster.proxy.rollout = if busy { Rollout::Replace } else { Rollout::Live };
+    operator.cluster.proxy.rollout = if busy { RolloutStrategy::Replace } else { RolloutStrategy::Live };
     for _ in 0..rng.random_range(5..40) {
         if busy && rng.random_bool(0.5) {
             operator.bundle = bundle(&rng.random_range(0..100_000).to_string());
@@ -161,7 +161,7 @@ async fn history(seed: u64) {
         operator.check_writes();
         operator.swarm.advance(Duration::from_millis(rng.random_range(1..8000)));
     }
-    operator.swarm.set_faults(Faults::NONE);
+    operator.swarm.set_faults(FaultRates::NONE);
     if operator.cluster.proxy.workload.image == "missing:1" {
         operator.swarm.set_image("missing:1", ImageBehaviour::Healthy);
     }
@@ -183,11 +183,11 @@ async fn every_history_converges_and_touches_nothing_foreign() {
 #[tokio::test]
 async fn a_crash_after_any_call_converges() {
     for calls in 0..8 {
-        let mut operator = Operator::new(calls);
+        let mut operator = SimulatedOperator::new(calls);
         operator.swarm.cut_off_after(calls);
         operator.pass().await;
         operator.swarm.reconnect();
-        operator.memory = PlanMemory::default();
+        operator.memory = PlannerState::default();
         operator.converge().await;
         operator.check_still().await;
     }
@@ -195,9 +195,9 @@ async fn a_crash_after_any_call_converges() {
 
 #[tokio::test]
 async fn a_removed_cluster_leaves_only_foreign_objects() {
-    let mut operator = Operator::new(7);
+    let mut operator = SimulatedOperator::new(7);
     operator.converge().await;
-    operator.swarm.set_faults(Faults::ROUGH);
+    operator.swarm.set_faults(FaultRates::ROUGH);
     for pass in 0.. {
         let Ok(raw) = operator.swarm.observe().await else { continue };
         let snapshot = Snapshot::from_raw(&raw).unwrap();

@@ -4,13 +4,13 @@
 use x509_parser::prelude::{SubjectPublicKeyInfo, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::protocol::messages::{Doubt, DoubtKind};
+use crate::protocol::messages::{CertificateWarning, CertificateWarningKind};
 
 /// Every browser requires at least this.
 const RSA_BITS_MIN: usize = 2048;
 
 /// Checks the key of the server's own certificate.
-pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
+pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<CertificateWarning> {
     let info = certificate.public_key();
     let words = match info.algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
@@ -21,13 +21,14 @@ pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
         "1.2.840.113549.1.1.10" => Some("its key is for RSASSA-PSS only, which most browsers reject"),
         _ => Some("its key type is unknown to browsers"),
     };
-    words.map(|words| doubt(DoubtKind::Key, words))
+    words.map(|words| doubt(CertificateWarningKind::Key, words))
 }
 
-fn short_rsa(key: Result<PublicKey<'_>, impl Sized>) -> Option<Doubt> {
+fn short_rsa(key: Result<PublicKey<'_>, impl Sized>) -> Option<CertificateWarning> {
     let Ok(PublicKey::RSA(key)) = key else { return None };
     let bits = 8 * key.modulus.iter().skip_while(|byte| **byte == 0).count();
-    (bits < RSA_BITS_MIN).then(|| doubt(DoubtKind::Key, format!("its RSA key has {bits} bits; clients require at least {RSA_BITS_MIN}")))
+    (bits < RSA_BITS_MIN)
+        .then(|| doubt(CertificateWarningKind::Key, format!("its RSA key has {bits} bits; clients require at least {RSA_BITS_MIN}")))
 }
 
 fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
@@ -41,7 +42,7 @@ fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
 }
 
 /// Checks the signature of a certificate that clients verify. `which` names it: `it`, or a position in the chain.
-pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<Doubt> {
+pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<CertificateWarning> {
     let kind = match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => {
             "with MD5 or an older algorithm, which every client rejects"
@@ -55,11 +56,11 @@ pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Op
         "2.16.840.1.101.3.4.3.1" | "2.16.840.1.101.3.4.3.2" => "with DSA, which clients no longer accept",
         _ => return None,
     };
-    Some(doubt(DoubtKind::Signature, format!("{which} is signed {kind}")))
+    Some(doubt(CertificateWarningKind::Signature, format!("{which} is signed {kind}")))
 }
 
-fn doubt(kind: DoubtKind, words: impl Into<String>) -> Doubt {
-    Doubt { kind, words: words.into() }
+fn doubt(kind: CertificateWarningKind, words: impl Into<String>) -> CertificateWarning {
+    CertificateWarning { kind, words: words.into() }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Common mistakes that leave an object without anything the engine can read, with a message for each. Recognizes them by their
 //! traces, and quotes nothing.
 
-use super::Fault;
+use super::MaterialFault;
 use super::pem_blocks::contains;
 use crate::protocol::messages::MaterialState;
 
@@ -9,19 +9,19 @@ use crate::protocol::messages::MaterialState;
 const BYTES_MAX: usize = 1 << 20;
 
 /// PEM is text. Binary (DER) and empty files are common mistakes with messages of their own.
-pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> Result<(), Fault> {
+pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> Result<(), MaterialFault> {
     if content.iter().all(u8::is_ascii_whitespace) {
-        return Err(Fault::new(state, "it is empty"));
+        return Err(MaterialFault::new(state, "it is empty"));
     }
     if content.len() > BYTES_MAX {
-        return Err(Fault::new(state, "it is larger than any certificate"));
+        return Err(MaterialFault::new(state, "it is larger than any certificate"));
     }
     // A DER file is a SEQUENCE with a long length.
     if matches!(content, [0x30, 0x81..=0x84, ..]) {
-        return Err(Fault::new(state, format!("it is in the binary format DER; convert it to PEM ({remedy})")));
+        return Err(MaterialFault::new(state, format!("it is in the binary format DER; convert it to PEM ({remedy})")));
     }
     if matches!(content, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'-', ..] | [b'-', 0, ..]) {
-        return Err(Fault::new(state, "it is UTF-16 text; store it as plain text (ASCII or UTF-8)"));
+        return Err(MaterialFault::new(state, "it is UTF-16 text; store it as plain text (ASCII or UTF-8)"));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConf
 
 /// The content of a block according to its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Label {
+pub(super) enum PemLabel {
     /// `CERTIFICATE` or `X509 CERTIFICATE`.
     Certificate,
     /// `TRUSTED CERTIFICATE`: a certificate followed by data about its use.
@@ -33,7 +33,7 @@ pub(super) enum Label {
 
 const KEYS: [&str; 4] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"];
 
-impl Label {
+impl PemLabel {
     fn of(text: &[u8]) -> Self {
         match text {
             b"CERTIFICATE" | b"X509 CERTIFICATE" => Self::Certificate,
@@ -67,7 +67,7 @@ impl Label {
 
 /// The kind of damage to a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(super) enum PemDamage {
     /// The whole block is one line.
     Joined,
     /// It has no last line.
@@ -83,13 +83,13 @@ pub(super) enum Damage {
     Encrypted,
 }
 
-impl Damage {
+impl PemDamage {
     /// The engine skips such blocks unless it needs one with this label.
     pub(super) fn is_harmless_elsewhere(self) -> bool {
         matches!(self, Self::Header | Self::Encrypted)
     }
 
-    pub(super) fn words(self, label: Label) -> String {
+    pub(super) fn words(self, label: PemLabel) -> String {
         let block = label.shown();
         match self {
             Self::Joined => "it is a single line; store it with its line breaks".to_owned(),
@@ -104,24 +104,24 @@ impl Damage {
 }
 
 /// A block and its bytes. No `Debug`: they may be a key.
-pub(super) struct Block {
-    pub(super) label: Label,
-    pub(super) content: Result<Vec<u8>, Damage>,
+pub(super) struct PemBlock {
+    pub(super) label: PemLabel,
+    pub(super) content: Result<Vec<u8>, PemDamage>,
 }
 
 /// The blocks of a text in order. Reading continues after a damaged one; the caller decides whether to stop there.
-pub(super) fn blocks(content: &[u8]) -> Blocks<'_> {
-    Blocks { rest: content }
+pub(super) fn blocks(content: &[u8]) -> PemBlocks<'_> {
+    PemBlocks { rest: content }
 }
 
-pub(super) struct Blocks<'a> {
+pub(super) struct PemBlocks<'a> {
     rest: &'a [u8],
 }
 
-impl Iterator for Blocks<'_> {
-    type Item = Block;
+impl Iterator for PemBlocks<'_> {
+    type Item = PemBlock;
 
-    fn next(&mut self) -> Option<Block> {
+    fn next(&mut self) -> Option<PemBlock> {
         self.rest = self.rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(self.rest);
         loop {
             let line = self.line()?;
@@ -129,13 +129,13 @@ impl Iterator for Blocks<'_> {
                 let content = self.content(label);
                 // The first and last line are joined, so the text between is not a label.
                 let joined = contains(label, b"-----");
-                return Some(Block { label: Label::of(label), content: if joined { Err(Damage::Joined) } else { content } });
+                return Some(PemBlock { label: PemLabel::of(label), content: if joined { Err(PemDamage::Joined) } else { content } });
             }
         }
     }
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> PemBlocks<'a> {
     /// The next line without trailing white space. A NUL ends a line early, as in C.
     fn line(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() {
@@ -149,13 +149,13 @@ impl<'a> Blocks<'a> {
         Some(&line[..text])
     }
 
-    fn content(&mut self, label: &[u8]) -> Result<Vec<u8>, Damage> {
-        let mut body = Body::default();
+    fn content(&mut self, label: &[u8]) -> Result<Vec<u8>, PemDamage> {
+        let mut body = PemBody::default();
         loop {
-            let line = self.line().ok_or(Damage::Cut)?;
+            let line = self.line().ok_or(PemDamage::Cut)?;
             match line.strip_prefix(b"-----END ") {
                 Some(end) if end.strip_suffix(b"-----") == Some(label) => return body.decoded(),
-                Some(_) => return Err(Damage::WrongEnd),
+                Some(_) => return Err(PemDamage::WrongEnd),
                 None => body.take(line)?,
             }
         }
@@ -164,7 +164,7 @@ impl<'a> Blocks<'a> {
 
 /// The part of a block that a line belongs to.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PemSection {
     /// A header if an empty line follows, otherwise the text itself.
     #[default]
     Start,
@@ -173,32 +173,32 @@ enum Place {
 }
 
 #[derive(Default)]
-struct Body {
-    place: Place,
+struct PemBody {
+    place: PemSection,
     header: Vec<u8>,
     text: Vec<u8>,
     /// There was a short line, so no other may follow.
     is_full: bool,
 }
 
-impl Body {
-    fn take(&mut self, line: &[u8]) -> Result<(), Damage> {
-        if self.place == Place::Start && line.contains(&b':') {
-            self.place = Place::Header;
+impl PemBody {
+    fn take(&mut self, line: &[u8]) -> Result<(), PemDamage> {
+        if self.place == PemSection::Start && line.contains(&b':') {
+            self.place = PemSection::Header;
             self.header = std::mem::take(&mut self.text);
         }
         match (line, self.place) {
-            ([], Place::Text) => return Err(Damage::Lines),
-            ([], Place::Start) => {
+            ([], PemSection::Text) => return Err(PemDamage::Lines),
+            ([], PemSection::Start) => {
                 self.header = std::mem::take(&mut self.text);
-                self.place = Place::Text;
+                self.place = PemSection::Text;
             }
-            ([], Place::Header) => self.place = Place::Text,
-            (line, Place::Header) => self.header.extend(line),
-            (line, Place::Start) => self.text.extend(line),
-            (line, Place::Text) => {
+            ([], PemSection::Header) => self.place = PemSection::Text,
+            (line, PemSection::Header) => self.header.extend(line),
+            (line, PemSection::Start) => self.text.extend(line),
+            (line, PemSection::Text) => {
                 if self.is_full || line.len() > LINE_AFTER_HEADER {
-                    return Err(Damage::Lines);
+                    return Err(PemDamage::Lines);
                 }
                 self.is_full = line.len() < LINE_AFTER_HEADER;
                 self.text.extend(line);
@@ -207,13 +207,13 @@ impl Body {
         Ok(())
     }
 
-    fn decoded(mut self) -> Result<Vec<u8>, Damage> {
+    fn decoded(mut self) -> Result<Vec<u8>, PemDamage> {
         self.text.retain(|byte| !byte.is_ascii_whitespace());
-        let bytes = BASE64.decode(&self.text).map_err(|_| Damage::Base64)?;
+        let bytes = BASE64.decode(&self.text).map_err(|_| PemDamage::Base64)?;
         match self.header.as_slice() {
             [] => Ok(bytes),
-            header if header.starts_with(b"Proc-Type:") && contains(header, b"ENCRYPTED") => Err(Damage::Encrypted),
-            _ => Err(Damage::Header),
+            header if header.starts_with(b"Proc-Type:") && contains(header, b"ENCRYPTED") => Err(PemDamage::Encrypted),
+            _ => Err(PemDamage::Header),
         }
     }
 }

@@ -7,14 +7,14 @@ use rustls::crypto::ring;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
 
-use super::Fault;
+use super::MaterialFault;
 use super::common_mistakes::why_no_block;
-use super::pem_blocks::{Block, Damage, Label, blocks, contains};
+use super::pem_blocks::{PemBlock, PemDamage, PemLabel, blocks, contains};
 use crate::protocol::messages::MaterialState;
 use crate::types::pem;
 
 /// The key that the engine would use. No `Debug`: it holds the key.
-pub(super) struct Key {
+pub(super) struct PrivateKey {
     /// The key alone, written anew.
     pub(super) text: String,
     /// The public half; `None` for a kind that this project does not know, although the engine may.
@@ -44,21 +44,21 @@ impl Algorithm {
 }
 
 /// The first valid key in the text; the engine skips what it cannot read.
-pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
+pub(super) fn private_key(content: &[u8]) -> Result<PrivateKey, MaterialFault> {
     let (mut fault, mut seen) = (None, 0);
     let mut all =
-        blocks(content).inspect(|_| seen += 1).filter(|block| block.label.is_key() || matches!(block.content, Err(Damage::Joined)));
-    while let Some(Block { label, content }) = all.next() {
+        blocks(content).inspect(|_| seen += 1).filter(|block| block.label.is_key() || matches!(block.content, Err(PemDamage::Joined)));
+    while let Some(PemBlock { label, content }) = all.next() {
         let here = match (label, content) {
-            (Label::Key(_), Err(Damage::Encrypted)) => return Err(no_key(ENCRYPTED)),
-            (Label::Key(_), Err(Damage::Header)) => return Err(no_key(Damage::Header.words(label))),
-            (Label::Key(text), Ok(der)) => match known(text, &der) {
-                Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(text, &der, algorithm) }),
+            (PemLabel::Key(_), Err(PemDamage::Encrypted)) => return Err(no_key(ENCRYPTED)),
+            (PemLabel::Key(_), Err(PemDamage::Header)) => return Err(no_key(PemDamage::Header.words(label))),
+            (PemLabel::Key(text), Ok(der)) => match known(text, &der) {
+                Some(algorithm) => return Ok(PrivateKey { has_others: all.next().is_some(), ..PrivateKey::of(text, &der, algorithm) }),
                 None => format!("the content of its block {text} is not a key of that kind"),
             },
             // Under that label the engine also reads a key that is not encrypted.
-            (Label::EncryptedKey, Ok(der)) => match known(PKCS8, &der) {
-                Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(PKCS8, &der, algorithm) }),
+            (PemLabel::EncryptedKey, Ok(der)) => match known(PKCS8, &der) {
+                Some(algorithm) => return Ok(PrivateKey { has_others: all.next().is_some(), ..PrivateKey::of(PKCS8, &der, algorithm) }),
                 None => return Err(no_key(ENCRYPTED)),
             },
             (label, Err(damage)) => damage.words(label),
@@ -74,11 +74,11 @@ pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
 const ENCRYPTED: &str = "the key is encrypted, and proxies cannot enter its passphrase; store it without one (openssl pkey -in KEY)";
 const FOREIGN: &str = "it is a key in another program's format; convert it to PEM (ssh-keygen -p -m PEM -f COPY-OF-KEY)";
 
-fn no_key(words: impl Into<String>) -> Fault {
-    Fault::new(MaterialState::NotAKey, words)
+fn no_key(words: impl Into<String>) -> MaterialFault {
+    MaterialFault::new(MaterialState::NotAKey, words)
 }
 
-impl Key {
+impl PrivateKey {
     fn of(label: &str, der: &[u8], algorithm: Algorithm) -> Self {
         Self { text: pem(label, der), public: public_key(label, der), algorithm, has_others: false }
     }

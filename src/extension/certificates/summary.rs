@@ -2,33 +2,33 @@
 
 use jiff::Timestamp;
 
-use crate::protocol::messages::{Doubt, DoubtKind};
+use crate::protocol::messages::{CertificateWarning, CertificateWarningKind};
 
 /// The facts about material whose content is usable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::extension) struct Facts {
+pub(in crate::extension) struct CertificateFacts {
     /// When the server's certificate is valid; for CAs, one entry for each.
-    pub(super) windows: Vec<Window>,
+    pub(super) windows: Vec<ValidityPeriod>,
     /// The certificates between it and its CA, by position in the object, starting at 1.
-    pub(super) chain: Vec<(usize, Window)>,
+    pub(super) chain: Vec<(usize, ValidityPeriod)>,
     /// Its host names in lower case, as many as are reported.
     pub(in crate::extension) names: Vec<String>,
     /// How many more names it has.
     pub(in crate::extension) more_names: usize,
     /// Reasons for clients to refuse it at any time.
-    pub(super) doubts: Vec<Doubt>,
+    pub(super) doubts: Vec<CertificateWarning>,
 }
 
 /// When a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::extension) struct Window {
+pub(in crate::extension) struct ValidityPeriod {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
 }
 
 /// Whether it is valid at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::extension) enum Standing {
+pub(in crate::extension) enum Validity {
     Valid,
     /// Valid from this time on.
     Early(Timestamp),
@@ -36,29 +36,29 @@ pub(in crate::extension) enum Standing {
     Expired(Timestamp),
 }
 
-impl Window {
-    fn standing(self, now: Timestamp) -> Standing {
+impl ValidityPeriod {
+    fn standing(self, now: Timestamp) -> Validity {
         if self.not_after <= now {
-            Standing::Expired(self.not_after)
+            Validity::Expired(self.not_after)
         } else if self.not_before > now {
-            Standing::Early(self.not_before)
+            Validity::Early(self.not_before)
         } else {
-            Standing::Valid
+            Validity::Valid
         }
     }
 }
 
-impl Facts {
+impl CertificateFacts {
     /// One valid certificate is enough: if others of several CAs are not valid, that does no harm.
-    pub(in crate::extension) fn standing(&self, now: Timestamp) -> Standing {
+    pub(in crate::extension) fn standing(&self, now: Timestamp) -> Validity {
         let all = || self.windows.iter().map(|window| window.standing(now));
-        let soonest = all().filter_map(|standing| if let Standing::Early(from) = standing { Some(from) } else { None }).min();
-        if all().any(|standing| standing == Standing::Valid) {
-            Standing::Valid
+        let soonest = all().filter_map(|standing| if let Validity::Early(from) = standing { Some(from) } else { None }).min();
+        if all().any(|standing| standing == Validity::Valid) {
+            Validity::Valid
         } else if let Some(from) = soonest {
-            Standing::Early(from)
+            Validity::Early(from)
         } else {
-            Standing::Expired(self.not_after().unwrap_or(Timestamp::MIN))
+            Validity::Expired(self.not_after().unwrap_or(Timestamp::MIN))
         }
     }
 
@@ -74,14 +74,14 @@ impl Facts {
     }
 
     /// Reasons for clients to refuse it now, although it is used.
-    pub(in crate::extension) fn doubts(&self, now: Timestamp) -> Vec<Doubt> {
+    pub(in crate::extension) fn doubts(&self, now: Timestamp) -> Vec<CertificateWarning> {
         let chain = self.chain.iter().filter_map(|(place, window)| {
             let words = match window.standing(now) {
-                Standing::Valid => return None,
-                Standing::Early(from) => format!("chain certificate {place} is not valid before {}", shown(from)),
-                Standing::Expired(on) => format!("chain certificate {place} expired on {}", shown(on)),
+                Validity::Valid => return None,
+                Validity::Early(from) => format!("chain certificate {place} is not valid before {}", shown(from)),
+                Validity::Expired(on) => format!("chain certificate {place} expired on {}", shown(on)),
             };
-            Some(Doubt { kind: DoubtKind::Chain, words })
+            Some(CertificateWarning { kind: CertificateWarningKind::Chain, words })
         });
         self.doubts.iter().cloned().chain(chain).collect()
     }

@@ -14,7 +14,7 @@ fn check_good(certificate: &str, key: &str, names: &[&str]) {
 }
 
 /// The facts about a pair, in a form that can be printed without the key.
-fn read(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Facts, Fault> {
+fn read(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<CertificateFacts, MaterialFault> {
     read_pair(certificate.as_ref(), key.as_ref()).map(|pair| pair.facts)
 }
 

@@ -4,20 +4,20 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Authority, MaterialStatus, Pair};
-use crate::extension::certificates::{Facts, Fault};
+use super::{MaterialStatus, MountedAuthority, MountedPair};
+use crate::extension::certificates::{CertificateFacts, MaterialFault};
 use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
 /// The report on a certificate and its key.
-pub(super) fn of_pair(binding: &TlsBinding, found: &MaterialStatus<Pair>, now: Timestamp) -> MaterialReport {
+pub(super) fn of_pair(binding: &TlsBinding, found: &MaterialStatus<MountedPair>, now: Timestamp) -> MaterialReport {
     let report = of(&binding.certificate, found, now, |pair| &pair.facts);
     let key = binding.key_object();
     MaterialReport { key: Some(key.name.to_string()), key_id: key.id.clone(), ..report }
 }
 
 /// The report on a CA.
-pub(super) fn of_authority(authority: &MaterialRef, found: &MaterialStatus<Authority>, now: Timestamp) -> MaterialReport {
+pub(super) fn of_authority(authority: &MaterialRef, found: &MaterialStatus<MountedAuthority>, now: Timestamp) -> MaterialReport {
     of(authority, found, now, |authority| &authority.facts)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<Materia
     })
 }
 
-fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts: impl Fn(&T) -> &Facts) -> MaterialReport {
+fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts: impl Fn(&T) -> &CertificateFacts) -> MaterialReport {
     let blank = MaterialReport {
         certificate: object.name.to_string(),
         certificate_id: object.id.clone(),
@@ -63,7 +63,7 @@ fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts:
             MaterialReport { state: MaterialState::Awaited, words, ..blank }
         }
         MaterialStatus::Early(fault) | MaterialStatus::Bad(fault) => {
-            let Fault { state, words, not_before, not_after } = fault.clone();
+            let MaterialFault { state, words, not_before, not_after } = fault.clone();
             MaterialReport { state, words, not_before, not_after, ..blank }
         }
     }

@@ -11,12 +11,12 @@ use crate::route::{Backend, DefaultBackend, MaterialKind, PathRoute, VirtualHost
 use crate::types::{ClusterName, EngineKind, HostPattern, ObjectName, Port};
 
 /// A directory of mounted objects and a store that reads it.
-struct Mounts {
+struct MountFixture {
     directory: TempDir,
     store: MaterialStore,
 }
 
-impl Mounts {
+impl MountFixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = MaterialStore::new(directory.path(), Path::new("/nonexistent/roots"));
@@ -86,7 +86,7 @@ fn shown(resolved: &ResolvedTable, name: &str) -> Option<String> {
 
 #[test]
 fn an_invalid_object_disables_tls_only_for_its_own_host() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let good = mounts.mount_pair("good", "a.example", 2099);
     mounts.mount("bad", "no certificate");
     mounts.mount_pair("old", "c.example", 2026);
@@ -109,7 +109,7 @@ fn an_invalid_object_disables_tls_only_for_its_own_host() {
 
 #[test]
 fn a_host_keeps_its_previous_material_until_the_new_object_is_mounted() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let [one, two] = ["one", "two"].map(|id| mounts.mount_pair(id, "a.example", 2099));
     mounts.resolve(&table(&[("a.example", "one"), ("b.example", "two")]));
     let awaiting = table(&[("a.example", "new"), ("b.example", "new"), ("c.example", "new")]);
@@ -133,7 +133,7 @@ fn a_host_keeps_its_previous_material_until_the_new_object_is_mounted() {
 /// One change of labels adds a host's first certificate and its redirect; the certificate is mounted seconds later.
 #[test]
 fn plain_requests_are_not_sent_to_a_host_that_has_no_tls_yet() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let mut before = verifying(None);
     before.hosts.get_mut(&host("a.example")).unwrap().tls = None;
     mounts.resolve(&before);
@@ -156,7 +156,7 @@ fn plain_requests_are_not_sent_to_a_host_that_has_no_tls_yet() {
 
 #[test]
 fn the_previous_certificate_is_not_kept_after_it_expires_or_if_the_new_object_is_invalid() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.mount_pair("one", "a.example", 2027);
     mounts.resolve(&table(&[("a.example", "one")]));
     mounts.mount("bad", "no certificate");
@@ -170,7 +170,7 @@ fn the_previous_certificate_is_not_kept_after_it_expires_or_if_the_new_object_is
 
 #[test]
 fn a_certificate_that_is_not_valid_yet_is_not_used_before_its_time() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.mount_pair("old", "a.example", 2099);
     let new = mounts.mount_pair_from("new", "a.example", 2030, 2099);
     mounts.resolve(&table(&[("a.example", "old")]));
@@ -191,7 +191,7 @@ fn a_certificate_that_is_not_valid_yet_is_not_used_before_its_time() {
 
 #[test]
 fn an_authority_is_used_as_soon_as_one_of_its_certificates_is_valid() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let [gone, later] = [(1975, 2026), (2030, 2040)].map(|(from, until)| pair_between(&["ca.example"], from, until).0);
     mounts.mount("ca", &format!("{gone}{later}"));
     let authority = Verification::Authority(object("ca"));
@@ -203,14 +203,14 @@ fn an_authority_is_used_as_soon_as_one_of_its_certificates_is_valid() {
 
 #[test]
 fn an_authority_with_a_key_is_not_used_and_others_are_rewritten() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let (_, authority, key) = chain(&["a.example"]);
     mounts.mount("ca", &format!("some words\n{authority}more words\n{authority}"));
     let verification = Verification::Authority(object("ca"));
     let resolved = mounts.resolve(&verifying(Some(verification.clone())));
     assert_eq!(resolved.materials.authority(&object("ca")).unwrap().content(), authority, "each certificate once, without comments");
     for content in [format!("{authority}{key}"), format!("{key}{authority}")] {
-        let mut mounts = Mounts::new();
+        let mut mounts = MountFixture::new();
         mounts.mount("ca", &content);
         let resolved = mounts.resolve(&verifying(Some(verification.clone())));
         assert_eq!(states(&resolved), [("name-ca", MaterialState::HoldsKey)]);
@@ -220,7 +220,7 @@ fn an_authority_with_a_key_is_not_used_and_others_are_rewritten() {
 
 #[test]
 fn an_expired_chain_is_reported() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let (certificate, intermediate, key) = chain_until(&["a.example"], 2030);
     mounts.mount("one", &format!("{certificate}{intermediate}{key}"));
     let table = table(&[("a.example", "one")]);
@@ -233,7 +233,7 @@ fn an_expired_chain_is_reported() {
 
 #[test]
 fn the_next_change_is_when_the_first_certificate_in_use_expires() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.mount_pair("late", "a.example", 2050);
     mounts.mount_pair("early", "b.example", 2040);
     mounts.mount_pair("unused", "c.example", 2030);
@@ -247,7 +247,7 @@ fn the_next_change_is_when_the_first_certificate_in_use_expires() {
 
 #[test]
 fn material_that_the_engine_rejects_is_invalid_even_if_it_looks_valid() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.mount_pair("weak", "a.example", 2099);
     let table = table(&[("a.example", "weak")]);
     let resolved = mounts.store.resolve(&table, "2026-06-01T00:00:00Z".parse().unwrap());
@@ -263,7 +263,7 @@ fn material_that_the_engine_rejects_is_invalid_even_if_it_looks_valid() {
 
 #[test]
 fn material_in_use_is_never_a_suspect() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.mount_pair("one", "a.example", 2099);
     let resolved = mounts.resolve(&table(&[("a.example", "one")]));
     assert!(mounts.store.unproven(&resolved).0.is_empty());
@@ -283,7 +283,7 @@ fn verified(resolved: &ResolvedTable) -> Option<Verification> {
 
 #[test]
 fn applications_are_verified_with_the_previous_authority_until_the_new_one_is_mounted() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.mount("ca", &pair(&["ca.example"]).0);
     let (old, new) = (Verification::Authority(object("ca")), Verification::Authority(object("new")));
     let resolved = mounts.resolve(&verifying(Some(old.clone())));
@@ -298,7 +298,7 @@ fn applications_are_verified_with_the_previous_authority_until_the_new_one_is_mo
 
 #[test]
 fn an_application_that_was_not_verified_stays_unverified_until_the_authority_is_mounted() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     mounts.resolve(&verifying(Some(Verification::Off)));
     let awaiting = verifying(Some(Verification::Authority(object("new"))));
     for _ in 0..2 {
@@ -312,7 +312,7 @@ fn an_application_that_was_not_verified_stays_unverified_until_the_authority_is_
 
 #[test]
 fn the_default_backend_also_keeps_its_previous_certificate() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let one = mounts.mount_pair("one", "a.example", 2099);
     let with = |id: &str| {
         let mut table = table(&[]);
@@ -327,7 +327,7 @@ fn the_default_backend_also_keeps_its_previous_certificate() {
 
 #[test]
 fn missing_root_certificates_are_reported_only_if_a_route_needs_them() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     assert_eq!(mounts.resolve(&table(&[])).reports, []);
     let resolved = mounts.resolve(&verifying(Some(Verification::System)));
     assert_eq!(states(&resolved), [("/nonexistent/roots", MaterialState::Missing)]);
@@ -335,7 +335,7 @@ fn missing_root_certificates_are_reported_only_if_a_route_needs_them() {
 
 #[test]
 fn contents_are_never_printed() {
-    let mut mounts = Mounts::new();
+    let mut mounts = MountFixture::new();
     let content = mounts.mount_pair("one", "a.example", 2099);
     let resolved = mounts.resolve(&table(&[("a.example", "one")]));
     let printed = format!("{resolved:?}");

@@ -5,7 +5,7 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::settings_spec::ClientAddress as Spec;
 use crate::route::ClientAddress;
-use crate::types::{AddressRange, EngineLine, Refused};
+use crate::types::{AddressRange, EngineLine, InvalidValue};
 
 const POINTER: &str = "/spec/settings/clientAddress";
 
@@ -16,7 +16,7 @@ const NARROW_ENOUGH: (u8, u8) = (8, 16);
 const SAME: [&str; 3] = ["set_real_ip_from", "real_ip_header", "real_ip_recursive"];
 
 /// The load balancers in the engine's form.
-pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, Refused> {
+pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, InvalidValue> {
     let mut trusted = spec.trusted.iter().map(|range| AddressRange::parse(range)).collect::<Result<Vec<_>, _>>()?;
     trusted.sort_unstable();
     trusted.dedup();

@@ -8,19 +8,19 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{engine_duration, timeout};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
-use crate::route::{BODY_SPOOL_MAX, EdgeLimits, EngineSettings, SizeBytes};
-use crate::types::Refused;
+use crate::route::{BODY_SPOOL_MAX, ClientLimits, EngineSettings, SizeBytes};
+use crate::types::InvalidValue;
 
 /// One client address gets at most this part of a worker's connections by default: with two for each request, half of them remain
 /// for others.
 const CLIENT_PART: u32 = 4;
 
 /// The limits, with defaults resolved.
-pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EdgeLimits, Refused> {
-    let default = EdgeLimits::default();
+pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<ClientLimits, InvalidValue> {
+    let default = ClientLimits::default();
     let size = |text: &Option<String>| text.as_deref().map(|text| parse_size(text).map(SizeBytes)).transpose();
     let sending = or(spec.send_timeout.as_deref(), timeout, default.client_send_timeout_ms)?;
-    Ok(EdgeLimits {
+    Ok(ClientLimits {
         client_connections_max: spec.max_connections_per_client.unwrap_or_else(|| per_client(spec, mode)),
         client_header_timeout_ms: or(spec.client_header_timeout.as_deref(), engine_duration, default.client_header_timeout_ms)?,
         client_send_timeout_ms: or(spec.client_send_timeout.as_deref(), engine_duration, sending)?,
@@ -48,7 +48,7 @@ fn per_client(spec: &Settings, mode: PublishMode) -> u32 {
 }
 
 /// A stream's idle timeout is never shorter than that of an ordinary response.
-fn usual_silence(spec: &Settings, default: &EdgeLimits) -> Result<u64, Refused> {
+fn usual_silence(spec: &Settings, default: &ClientLimits) -> Result<u64, InvalidValue> {
     Ok(or(spec.read_timeout.as_deref(), timeout, 0)?.max(default.stream_idle_timeout_ms))
 }
 
@@ -116,7 +116,7 @@ fn one_body(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 mod tests {
     use super::*;
 
-    fn limits(spec: &Settings, mode: PublishMode) -> EdgeLimits {
+    fn limits(spec: &Settings, mode: PublishMode) -> ClientLimits {
         checked(spec, mode).unwrap()
     }
 

@@ -1,20 +1,20 @@
-//! `spec.limits`: converts it to numbers, with the defaults of [`Limits`], and reports limits that make no sense.
+//! `spec.limits`: converts it to numbers, with the defaults of [`ConfigQuotas`], and reports limits that make no sense.
 
 use super::document_error::Mistakes;
 use super::fields::Fields;
-use crate::intent::config_quotas::{LabelUpdates, Limits, share_of_team, three_quarters};
-use crate::intent::config_quotas_spec::{LabelUpdatesSpec, LimitsSpec};
+use crate::intent::config_quotas::{ConfigQuotas, LabelUpdates, share_of_team, three_quarters};
+use crate::intent::config_quotas_spec::{ConfigQuotasSpec, LabelUpdatesSpec};
 use crate::intent::quantity::parse_size;
 use crate::route::{Dimension, Footprint};
-use crate::types::Refused;
+use crate::types::InvalidValue;
 
 /// The checked limits.
-pub(super) fn checked(spec: &LimitsSpec) -> Result<Limits, Refused> {
-    let default = Limits::default();
+pub(super) fn checked(spec: &ConfigQuotasSpec) -> Result<ConfigQuotas, InvalidValue> {
+    let default = ConfigQuotas::default();
     let (service, team) = (spec.service.clone().unwrap_or_default(), spec.team.clone().unwrap_or_default());
     let cluster = spec.cluster.clone().unwrap_or_default();
     let cluster = footprint((cluster.routes, cluster.locations, cluster.bytes.as_deref()), default.cluster)?;
-    Ok(Limits {
+    Ok(ConfigQuotas {
         service: footprint((service.routes, service.locations, service.bytes.as_deref()), default.service)?,
         team: footprint((team.routes, team.locations, team.bytes.as_deref()), share_of_team(cluster))?,
         cluster,
@@ -22,7 +22,7 @@ pub(super) fn checked(spec: &LimitsSpec) -> Result<Limits, Refused> {
     })
 }
 
-fn footprint((routes, locations, bytes): (Option<u32>, Option<u32>, Option<&str>), default: Footprint) -> Result<Footprint, Refused> {
+fn footprint((routes, locations, bytes): (Option<u32>, Option<u32>, Option<&str>), default: Footprint) -> Result<Footprint, InvalidValue> {
     Ok(Footprint {
         routes: routes.map_or(default.routes, u64::from),
         locations: locations.map_or(default.locations, u64::from),
@@ -56,7 +56,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         let remedy = "Set it to at most 24m, because a message contains two configurations, or remove the field: the default is 16m.";
         mistakes.doubtful(of_cluster, message, remedy);
     }
-    let default = Limits::default().cluster;
+    let default = ConfigQuotas::default().cluster;
     for dimension in Dimension::ALL {
         narrower(fields, dimension, dimension.of(&default), mistakes);
     }

@@ -47,13 +47,13 @@ pub(super) const PUBLISH: (&str, &str) = ("publishes", "publish");
 
 /// Something that only one document may have. Documents of all kinds are compared by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Claim {
+pub(super) struct ExclusiveClaim {
     what: ClaimType,
     port: Option<u64>,
     value: String,
 }
 
-impl Claim {
+impl ExclusiveClaim {
     /// A claim to this value.
     pub fn new(what: ClaimType, value: impl Into<String>) -> Self {
         Self { what, port: None, value: value.into() }
@@ -66,16 +66,16 @@ impl Claim {
 }
 
 /// The document that claims something, and the field that does.
-struct Claimant {
+struct ClaimLocation {
     document: usize,
     pointer: String,
 }
 
 /// Compares all documents with one another.
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
-    let mut claims: BTreeMap<Claim, Vec<Claimant>> = BTreeMap::new();
+    let mut claims: BTreeMap<ExclusiveClaim, Vec<ClaimLocation>> = BTreeMap::new();
     for (at, document) in documents.iter().enumerate() {
-        let name = Claim::new(document.kind.name_claim, document.value["metadata"]["name"].as_str().unwrap_or_default());
+        let name = ExclusiveClaim::new(document.kind.name_claim, document.value["metadata"]["name"].as_str().unwrap_or_default());
         let name_taken = claims.contains_key(&name);
         let stated = document.value.pointer("/metadata/name").is_some_and(serde_json::Value::is_string);
         let named = stated.then(|| (name, "/metadata/name".to_owned()));
@@ -84,7 +84,7 @@ pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
             if name_taken && claim.what == SWARM_SERVICE && document.value.pointer(&pointer).is_none() {
                 continue;
             }
-            claims.entry(claim).or_default().push(Claimant { document: at, pointer });
+            claims.entry(claim).or_default().push(ClaimLocation { document: at, pointer });
         }
     }
     for (note, ports) in notes(&claims, files, documents) {
@@ -100,12 +100,12 @@ pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
 struct Note {
     document: usize,
     pointer: String,
-    claim: Claim,
+    claim: ExclusiveClaim,
     others: Others,
 }
 
 /// Duplicate claims, for each claimant; several ports of one field are one mistake.
-fn notes(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
+fn notes(claims: &BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
     let mut notes: BTreeMap<Note, Vec<u64>> = BTreeMap::new();
     for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
         let places: Vec<String> = claimants.iter().map(|claimant| place(claimant, files, documents)).collect();
@@ -124,7 +124,7 @@ fn notes(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], document
     notes
 }
 
-impl Claim {
+impl ExclusiveClaim {
     /// The claim without its port, and the port.
     fn split(&self) -> (Self, Option<u64>) {
         (Self { port: None, ..self.clone() }, self.port)
@@ -167,17 +167,17 @@ fn and<T: ToString>(items: &[T]) -> String {
 }
 
 /// What is wrong, for one of the claimants.
-fn message(claim: &Claim, ports: &[u64], others: &Others) -> String {
+fn message(claim: &ExclusiveClaim, ports: &[u64], others: &Others) -> String {
     let filled = if ports.is_empty() { claim.value.clone() } else { format!("{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports)) };
     let ClaimType { verbs: (once, several), object, .. } = claim.what;
     format!("{} {}", others.do_the_same(once, several), object.replacen("{}", &filled, 1))
 }
 
 /// The routing mesh occupies its ports on every node, including those where a proxy publishes the same port itself.
-fn note_mesh_against_host(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], documents: &mut [Document]) {
+fn note_mesh_against_host(claims: &BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>, files: &[SourceFile], documents: &mut [Document]) {
     for (claim, claimants) in claims {
         let (HOST_PORT, Some(port)) = (claim.what, claim.port) else { continue };
-        let Some(mesh) = claims.get(&Claim::port(MESH_PORT, port, "")).and_then(|mesh| mesh.first()) else { continue };
+        let Some(mesh) = claims.get(&ExclusiveClaim::port(MESH_PORT, port, "")).and_then(|mesh| mesh.first()) else { continue };
         let message = format!("{} publishes port {port} of the routing mesh, which uses it on every node", place(mesh, files, documents));
         for claimant in claimants {
             let (severity, code) = (Severity::Warning, FindingCode::DuplicateDeclaration);
@@ -187,7 +187,7 @@ fn note_mesh_against_host(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[Sour
     }
 }
 
-fn place(claimant: &Claimant, files: &[SourceFile], documents: &[Document]) -> String {
+fn place(claimant: &ClaimLocation, files: &[SourceFile], documents: &[Document]) -> String {
     let document = &documents[claimant.document];
     format!("{}:{}", files[document.file].name, document.mistakes.line_of(&claimant.pointer))
 }

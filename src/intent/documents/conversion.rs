@@ -2,15 +2,15 @@
 //! need no Swarm knowledge. What is not managed stays absent.
 
 use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
-use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
+use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, RolloutStrategy, ServiceCluster};
 use crate::intent::documents::{config_quotas, hosts, networks, reference_grants, settings};
 use crate::intent::formats::stop_signal;
 use crate::intent::placement_constraint::{Constraint, parse_preference};
 use crate::intent::quantity::{parse_cpus, parse_duration, parse_memory};
-use crate::types::{ClusterName, EngineKind, Port, Refused, ServiceName};
+use crate::types::{ClusterName, EngineKind, InvalidValue, Port, ServiceName};
 
 /// The checked form of a document.
-pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
+pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, InvalidValue> {
     let (name, spec) = (document.metadata.name, document.spec);
     Ok(Cluster {
         service_cluster: spec.service_cluster.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()),
@@ -26,7 +26,7 @@ pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
     })
 }
 
-fn workload(spec: spec::WorkloadSpec, role: &str, cluster: &ClusterName) -> Result<Workload, Refused> {
+fn workload(spec: spec::WorkloadSpec, role: &str, cluster: &ClusterName) -> Result<Workload, InvalidValue> {
     let service_name = spec.service_name.map_or_else(|| ServiceName::parse(&format!("swarmgate-{role}-{cluster}")), Ok)?;
     let constraint = |text: &String| Constraint::parse(text).map(|constraint| constraint.to_swarm());
     Ok(Workload {
@@ -46,7 +46,7 @@ fn workload(spec: spec::WorkloadSpec, role: &str, cluster: &ClusterName) -> Resu
     })
 }
 
-fn proxy(spec: spec::ProxySpec, engine: EngineKind, cluster: &ClusterName) -> Result<Proxy, Refused> {
+fn proxy(spec: spec::ProxySpec, engine: EngineKind, cluster: &ClusterName) -> Result<Proxy, InvalidValue> {
     let publish = spec.publish.map_or_else(default_publish, Ok)?;
     Ok(Proxy {
         workload: workload(spec.workload, "proxy", cluster)?,
@@ -56,7 +56,7 @@ fn proxy(spec: spec::ProxySpec, engine: EngineKind, cluster: &ClusterName) -> Re
         stop_signal: spec.stop_signal.map(|text| stop_signal(&text)).transpose()?,
         stop_grace_period: spec.stop_grace_period.map(|text| parse_duration(&text)).transpose()?,
         update: update(spec.update.unwrap_or_default())?,
-        rollout: spec.rollout.unwrap_or(Rollout::Live),
+        rollout: spec.rollout.unwrap_or(RolloutStrategy::Live),
         config_path: spec.config_path.unwrap_or_else(|| engine.stock_config_path().to_owned()),
     })
 }
@@ -67,12 +67,12 @@ fn publish_mode(spec: &spec::ProxySpec) -> PublishMode {
 }
 
 /// The routing mesh with the usual ports.
-fn default_publish() -> Result<Publish, Refused> {
+fn default_publish() -> Result<Publish, InvalidValue> {
     let same = |port| Port::new(port).map(|port| PortMapping { published: port, target: port });
     Ok(Publish { mode: PublishMode::Ingress, http: same(80)?, https: Some(same(443)?) })
 }
 
-fn update(spec: spec::UpdatePolicy) -> Result<UpdatePolicy, Refused> {
+fn update(spec: spec::UpdatePolicy) -> Result<UpdatePolicy, InvalidValue> {
     Ok(UpdatePolicy {
         parallelism: spec.parallelism.map(u64::from),
         delay: spec.delay.map(|text| parse_duration(&text)).transpose()?,
@@ -84,11 +84,11 @@ fn update(spec: spec::UpdatePolicy) -> Result<UpdatePolicy, Refused> {
     })
 }
 
-fn resources(spec: spec::Resources) -> Result<Resources, Refused> {
+fn resources(spec: spec::Resources) -> Result<Resources, InvalidValue> {
     let amounts = |cpus: Option<String>, memory: Option<String>| {
         let nano_cpus = cpus.map(|text| parse_cpus(&text)).transpose()?;
         let memory_bytes = memory.map(|text| parse_memory(&text)).transpose()?;
-        Ok::<_, Refused>(Amounts { nano_cpus, memory_bytes })
+        Ok::<_, InvalidValue>(Amounts { nano_cpus, memory_bytes })
     };
     let (limits, reservations) = (spec.limits.unwrap_or_default(), spec.reservations.unwrap_or_default());
     Ok(Resources {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::super::yaml::{Node, YamlMistake, unescaped};
+use super::super::yaml::{YamlMistake, YamlNode, unescaped};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 
 /// More mistakes than a person reads; a generated document can have as many as it has bytes.
@@ -13,7 +13,7 @@ const MISTAKES_MAX: usize = 100;
 /// The mistakes of one document, and what is needed to locate them.
 #[derive(Default)]
 pub(super) struct Mistakes {
-    tree: Option<Node>,
+    tree: Option<YamlNode>,
     /// The document as plain values, from which findings quote.
     pub value: Value,
     list: Vec<Mistake>,
@@ -33,12 +33,12 @@ struct Mistake {
 
 impl Mistakes {
     /// Starts without mistakes, for the document of this tree.
-    pub fn of(tree: Option<Node>) -> Self {
+    pub fn of(tree: Option<YamlNode>) -> Self {
         Self { tree, ..Self::default() }
     }
 
     /// The document's tree.
-    pub fn tree(&self) -> Option<&Node> {
+    pub fn tree(&self) -> Option<&YamlNode> {
         self.tree.as_ref()
     }
 

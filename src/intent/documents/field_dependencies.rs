@@ -9,16 +9,16 @@ use super::super::formats::stop_signal;
 use super::super::placement_constraint::Constraint;
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::document_error::Mistakes;
-use super::fields::{Check, Fields};
+use super::fields::{DocumentCheck, Fields};
 use super::{config_quotas, hosts, networks, reference_grants, settings};
 use crate::report::FindingCode;
-use crate::types::Refused;
+use crate::types::InvalidValue;
 
 /// Starting a container and its first health check take several seconds.
 const NETWORK_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// The checks of a ServiceCluster's fields against one another.
-pub(super) const CHECKS: &[Check] = &[
+pub(super) const CHECKS: &[DocumentCheck] = &[
     tasks,
     ports,
     update,
@@ -129,7 +129,7 @@ fn logging(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 }
 
 fn resources(fields: &Fields<'_>, mistakes: &mut Mistakes) {
-    let amounts = [("cpus", parse_cpus as fn(&str) -> Result<i64, Refused>), ("memory", parse_memory)];
+    let amounts = [("cpus", parse_cpus as fn(&str) -> Result<i64, InvalidValue>), ("memory", parse_memory)];
     for workload in ["extension", "proxy"] {
         for (name, parse) in amounts {
             let of = |kind: &str| format!("/spec/{workload}/resources/{kind}/{name}");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::document_error::Mistakes;
 
 /// A check of one document that its schema cannot express.
-pub(super) type Check = fn(&Fields<'_>, &mut Mistakes);
+pub(super) type DocumentCheck = fn(&Fields<'_>, &mut Mistakes);
 
 /// Reads single values; a value of the wrong type is treated as absent, because the shape check has reported it.
 pub(super) struct Fields<'a>(pub &'a Value);

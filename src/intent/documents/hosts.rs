@@ -4,15 +4,15 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
-use crate::types::{HostGlob, Refused, ServiceGlob};
+use crate::types::{HostGlob, InvalidValue, ServiceGlob};
 
 /// The checked rules.
-pub(super) fn checked(spec: HostsSpec) -> Result<HostRules, Refused> {
+pub(super) fn checked(spec: HostsSpec) -> Result<HostRules, InvalidValue> {
     let allow = spec.allow.map(|entries| entries.into_iter().map(rule).collect()).transpose()?;
     Ok(HostRules { allow, default_backend: services(spec.default_backend)?, sharing: spec.sharing.unwrap_or_default() })
 }
 
-fn rule(spec: HostRuleSpec) -> Result<HostRule, Refused> {
+fn rule(spec: HostRuleSpec) -> Result<HostRule, InvalidValue> {
     match spec {
         HostRuleSpec::Pattern(host) => Ok(HostRule { host: HostGlob::parse(&host)?, services: None, networks: None }),
         HostRuleSpec::Limited(spec) => {
@@ -21,7 +21,7 @@ fn rule(spec: HostRuleSpec) -> Result<HostRule, Refused> {
     }
 }
 
-fn services(patterns: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refused> {
+fn services(patterns: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, InvalidValue> {
     patterns.map(|patterns| patterns.iter().map(|pattern| ServiceGlob::parse(pattern)).collect()).transpose()
 }
 

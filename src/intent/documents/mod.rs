@@ -29,9 +29,9 @@ use self::document_error::Mistakes;
 use self::fields::Fields;
 #[cfg(test)]
 pub(crate) use self::kinds::tests::{BOTH as KINDS_WITH_ONE_MORE, Site, site};
-pub use self::kinds::{DeclaredCluster, Kind};
-use self::kinds::{FALLBACK, KINDS, Parsed};
-use super::yaml::{self, Data, Node, YamlDocument};
+pub use self::kinds::{DeclaredCluster, DocumentKind};
+use self::kinds::{FALLBACK, KINDS, ParsedDocument};
+use super::yaml::{self, YamlData, YamlDocument, YamlNode};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::types::ClusterName;
 
@@ -92,12 +92,12 @@ pub fn read_documents(files: &[SourceFile]) -> Declaration {
 }
 
 /// Every kind of document.
-pub fn document_kinds() -> &'static [&'static Kind] {
+pub fn document_kinds() -> &'static [&'static DocumentKind] {
     KINDS
 }
 
 /// Reads documents of these kinds.
-pub(crate) fn read_kinds(kinds: &[&'static Kind], files: &[SourceFile]) -> Declaration {
+pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile]) -> Declaration {
     let mut declaration = Declaration::default();
     let mut documents = Vec::new();
     for (at, file) in files.iter().enumerate() {
@@ -121,7 +121,7 @@ pub(crate) fn read_kinds(kinds: &[&'static Kind], files: &[SourceFile]) -> Decla
 }
 
 /// The YAML documents of a file; at least one.
-fn read_file(file: &SourceFile, kinds: &[&Kind]) -> Result<Vec<YamlDocument>, Mistakes> {
+fn read_file(file: &SourceFile, kinds: &[&DocumentKind]) -> Result<Vec<YamlDocument>, Mistakes> {
     let unreadable = |severity, message: &str, remedy: &str| {
         let mut mistakes = Mistakes::default();
         mistakes.add_bare(severity, FindingCode::UnreadableDocument, 0, message, remedy);
@@ -143,7 +143,7 @@ fn read_file(file: &SourceFile, kinds: &[&Kind]) -> Result<Vec<YamlDocument>, Mi
     Ok(documents)
 }
 
-fn names(kinds: &[&Kind]) -> Vec<String> {
+fn names(kinds: &[&DocumentKind]) -> Vec<String> {
     kinds.iter().map(|kind| kind.name.to_owned()).collect()
 }
 
@@ -151,7 +151,7 @@ fn names(kinds: &[&Kind]) -> Vec<String> {
 struct Document {
     /// The index of its file.
     file: usize,
-    kind: &'static Kind,
+    kind: &'static DocumentKind,
     /// Whether it states a kind that does not exist.
     foreign: bool,
     /// As plain values, with numbers already as text where the field is a text; `null` if there is nothing.
@@ -162,7 +162,7 @@ struct Document {
 }
 
 impl Document {
-    fn read(file: usize, part: YamlDocument, kinds: &[&'static Kind]) -> Self {
+    fn read(file: usize, part: YamlDocument, kinds: &[&'static DocumentKind]) -> Self {
         let whole = part.complete && part.mistakes.is_empty();
         let mut mistakes = Mistakes::of(part.root);
         for slip in part.mistakes {
@@ -187,7 +187,7 @@ impl Document {
     }
 
     /// Checks the document by itself.
-    fn check(&mut self, unknown_kind: Option<&str>, kinds: &[&Kind]) {
+    fn check(&mut self, unknown_kind: Option<&str>, kinds: &[&DocumentKind]) {
         match unknown_kind {
             Some(unknown) => schema_validation::note_unknown_kind(unknown, &names(kinds), &mut self.mistakes),
             None => (self.kind.schema)().check(&self.value, &mut self.mistakes),
@@ -212,7 +212,7 @@ impl Document {
     fn declare(&mut self, declaration: &mut Declaration) {
         let Some(name) = self.name() else { return };
         let converted = (!self.mistakes.has_errors()).then(|| (self.kind.convert)(&self.value));
-        let broken = || (self.kind.broken)(&Parsed { name: &name, value: &self.value, whole: self.whole });
+        let broken = || (self.kind.broken)(&ParsedDocument { name: &name, value: &self.value, whole: self.whole });
         let object = match converted {
             Some(Ok(object)) => object,
             Some(Err(why)) => {
@@ -227,11 +227,11 @@ impl Document {
 }
 
 /// The text of the field `kind`, before it is known which schema the fields follow.
-fn stated_kind(tree: &Node) -> Option<String> {
-    let Data::Mapping(entries) = &tree.data else { return None };
+fn stated_kind(tree: &YamlNode) -> Option<String> {
+    let YamlData::Mapping(entries) = &tree.data else { return None };
     match &entries.get("kind")?.node.data {
-        Data::Scalar { value, .. } => value.as_str().map(str::to_owned),
-        Data::Sequence(_) | Data::Mapping(_) => None,
+        YamlData::Scalar { value, .. } => value.as_str().map(str::to_owned),
+        YamlData::Sequence(_) | YamlData::Mapping(_) => None,
     }
 }
 

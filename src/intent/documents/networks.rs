@@ -9,7 +9,7 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
-use crate::types::{AddressRange, NetworkName, Refused};
+use crate::types::{AddressRange, InvalidValue, NetworkName};
 
 /// Docker's default pool for overlay networks (`docker swarm init --default-addr-pool`).
 const DEFAULT_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8);
@@ -18,7 +18,7 @@ const DEFAULT_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8)
 const DOCKERS_OWN: [&str; 5] = ["ingress", "docker_gwbridge", "bridge", "host", "none"];
 
 /// The checked rules.
-pub(super) fn checked(spec: Option<NetworksSpec>) -> Result<NetworkRules, Refused> {
+pub(super) fn checked(spec: Option<NetworksSpec>) -> Result<NetworkRules, InvalidValue> {
     let spec = match spec {
         None => return Ok(NetworkRules::default()),
         Some(NetworksSpec::Only(names)) => NetworkRulesSpec { only: Some(names), ..NetworkRulesSpec::default() },

@@ -4,10 +4,10 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::reference_grants::{MaterialRule, MaterialRules};
 use crate::intent::reference_grants_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
-use crate::types::{ObjectGlob, Refused, ServiceGlob};
+use crate::types::{InvalidValue, ObjectGlob, ServiceGlob};
 
 /// The checked rules.
-pub(super) fn checked(spec: MaterialSpec) -> Result<MaterialRules, Refused> {
+pub(super) fn checked(spec: MaterialSpec) -> Result<MaterialRules, InvalidValue> {
     match spec.allow {
         None => Ok(MaterialRules::default()),
         // The schema allows no other value.
@@ -16,7 +16,7 @@ pub(super) fn checked(spec: MaterialSpec) -> Result<MaterialRules, Refused> {
     }
 }
 
-fn rule(spec: MaterialRuleSpec) -> Result<MaterialRule, Refused> {
+fn rule(spec: MaterialRuleSpec) -> Result<MaterialRule, InvalidValue> {
     match spec {
         MaterialRuleSpec::Pattern(name) => {
             Ok(MaterialRule { name: ObjectGlob::parse(&name)?, services: None, stacks: None, access_labels: None })
@@ -30,7 +30,7 @@ fn rule(spec: MaterialRuleSpec) -> Result<MaterialRule, Refused> {
     }
 }
 
-fn patterns(texts: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refused> {
+fn patterns(texts: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, InvalidValue> {
     texts.map(|texts| texts.iter().map(|text| ServiceGlob::parse(text)).collect()).transpose()
 }
 

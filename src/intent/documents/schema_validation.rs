@@ -5,9 +5,9 @@ use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::super::formats::{FORMATS, Format};
+use super::super::formats::{FORMATS, StringFormat};
 use super::super::suggest::nearest;
-use super::super::yaml::{Data, Node, escaped};
+use super::super::yaml::{YamlData, YamlNode, escaped};
 use super::document_error::{Mistakes, path_of};
 use crate::report::FindingCode;
 use crate::types::{ClusterName, NetworkName, ServiceName};
@@ -38,7 +38,7 @@ impl Schema {
 
     /// The tree as plain values. Numbers and booleans become text as written where the field is a text: `cpus: 0.5`, `PORT:
     /// 8080` and `tag: 1.10` mean what they look like.
-    pub fn plain(&self, tree: &Node) -> Value {
+    pub fn plain(&self, tree: &YamlNode) -> Value {
         plain_as(tree, &self.root)
     }
 
@@ -53,12 +53,12 @@ impl Schema {
     }
 }
 
-fn plain_as(node: &Node, schema: &Value) -> Value {
+fn plain_as(node: &YamlNode, schema: &Value) -> Value {
     match &node.data {
-        Data::Scalar { value, text } if is_text(value, schema) => Value::String(text.clone()),
-        Data::Scalar { value, .. } => value.clone(),
-        Data::Sequence(items) => items.iter().map(|item| plain_as(item, &schema["items"])).collect(),
-        Data::Mapping(entries) => {
+        YamlData::Scalar { value, text } if is_text(value, schema) => Value::String(text.clone()),
+        YamlData::Scalar { value, .. } => value.clone(),
+        YamlData::Sequence(items) => items.iter().map(|item| plain_as(item, &schema["items"])).collect(),
+        YamlData::Mapping(entries) => {
             let of = |key: &str| schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
             entries.iter().map(|(key, entry)| (key.clone(), plain_as(&entry.node, of(key)))).collect()
         }
@@ -223,7 +223,7 @@ fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> String {
     }
 }
 
-fn format_of(name: &str) -> Option<&'static Format> {
+fn format_of(name: &str) -> Option<&'static StringFormat> {
     FORMATS.iter().find(|format| format.name == name)
 }
 

@@ -13,10 +13,10 @@ use crate::intent::formats::{buffer_size, control_plane_timeout, engine_duration
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, NginxSettings, SizeBytes};
-use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
+use crate::types::{ConfigTemplate, EngineLine, InvalidValue, LogFormat, LogTarget, TlsCiphers};
 
 /// The engine's settings. `mode`: how the proxies' ports are published.
-pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettings, Refused> {
+pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettings, InvalidValue> {
     let default = EngineSettings::default();
     let body_size = |text: &str| parse_size(text).map(SizeBytes);
     Ok(EngineSettings {
@@ -43,7 +43,7 @@ pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettin
     })
 }
 
-fn logs(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refused> {
+fn logs(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, InvalidValue> {
     Ok(EngineSettings {
         access_log: spec.access_log.unwrap_or(default.access_log),
         access_log_target: some(spec.access_log_path.as_deref(), LogTarget::parse)?,
@@ -54,14 +54,14 @@ fn logs(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refu
     })
 }
 
-fn tls(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refused> {
+fn tls(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, InvalidValue> {
     let mut tls_protocols = spec.tls_protocols.clone().filter(|stated| !stated.is_empty()).unwrap_or_else(|| default.tls_protocols.clone());
     tls_protocols.sort_unstable();
     tls_protocols.dedup();
     Ok(EngineSettings { tls_protocols, tls_ciphers: some(spec.tls_ciphers.as_deref(), TlsCiphers::parse)?, ..default })
 }
 
-fn nginx(spec: &Settings) -> Result<NginxSettings, Refused> {
+fn nginx(spec: &Settings) -> Result<NginxSettings, InvalidValue> {
     let default = NginxSettings::default();
     let lines = |stated: &Option<Vec<String>>| stated.iter().flatten().map(|line| EngineLine::parse(line)).collect::<Result<Vec<_>, _>>();
     let (count, size) = or(spec.large_client_header_buffers.as_deref(), header_buffers, {

@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::cluster_spec::{Mode, PublishMode, Rollout};
+use crate::intent::cluster_spec::{Mode, PublishMode, RolloutStrategy};
 use crate::report::Subject;
 
 const PROXY_AT: &str = "  proxy:\n    image: p:1\n";
@@ -40,7 +40,7 @@ fn a_minimal_document_has_the_defaults_and_manages_nothing_else() {
     let cluster = declaration.valid().next().expect("a cluster");
     let proxy = &cluster.proxy;
     assert_eq!((cluster.service_cluster.as_deref(), cluster.extension.service_name.as_str()), (None, "swarmgate-extension-default"));
-    assert_eq!((proxy.mode, proxy.rollout, proxy.publish.mode), (Mode::Replicated, Rollout::Live, PublishMode::Ingress));
+    assert_eq!((proxy.mode, proxy.rollout, proxy.publish.mode), (Mode::Replicated, RolloutStrategy::Live, PublishMode::Ingress));
     assert_eq!((proxy.publish.http.published.get(), proxy.publish.https.map(|port| port.published.get())), (80, Some(443)));
     assert_eq!((proxy.replicas, &proxy.stop_signal, proxy.stop_grace_period, &proxy.workload.env), (None, &None, None, &None));
     assert_eq!(cluster.settings, crate::route::EngineSettings::default());

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use catalog::{LABELS, LabelInfo};
 pub use parser::{LabelReading, ReadLabels, read_labels};
 pub use unknown_labels::{access_key, closing};
-pub use value_grammar::Redirect;
+pub use value_grammar::RedirectLabel;
 
 use crate::types::{ContextPath, CookieName, HostPattern, ObjectName, Port};
 
@@ -47,7 +47,7 @@ pub struct ServiceLabels {
     /// `ssl_backend_tls_verify`: how an application's certificate is checked if the proxies connect to it by TLS.
     pub backend_verification: Verification,
     /// `redirects`, in the order written; every source is one of `hosts`.
-    pub redirects: Vec<Redirect>,
+    pub redirects: Vec<RedirectLabel>,
     /// `websocket_endpoints`, in the order written, without duplicates.
     pub websocket_endpoints: Vec<ContextPath>,
     /// `sticky_session_cookie`, `ip_hash`.

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalog::LABELS;
 use super::size_limits::{self, ListLimit};
 use super::unknown_labels::{closing, strangers};
-use super::value_grammar::{self, Redirect};
+use super::value_grammar::{self, RedirectLabel};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, unseen};
+use crate::types::{ContextPath, CookieName, HostPattern, InvalidValue, NetworkName, ObjectName, Port, unseen};
 
 /// How many invalid items of one list, or unknown labels, are reported individually: a label can hold megabytes.
 const LIST_FINDINGS_MAX: usize = 8;
@@ -36,7 +36,7 @@ pub struct ReadLabels {
 
 /// Reads the labels of the service `service`. Ignores labels of other programs.
 pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
-    let mut reader = Reader { service, labels, findings: Vec::new() };
+    let mut reader = LabelReader { service, labels, findings: Vec::new() };
     let reading = reader.read();
     reader.note_strangers(matches!(reading, LabelReading::Published(_)));
     let mut findings = reader.findings;
@@ -44,13 +44,13 @@ pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabe
     ReadLabels { reading, findings }
 }
 
-struct Reader<'a> {
+struct LabelReader<'a> {
     service: &'a str,
     labels: &'a BTreeMap<String, String>,
     findings: Vec<Finding>,
 }
 
-impl Reader<'_> {
+impl LabelReader<'_> {
     fn read(&mut self) -> LabelReading {
         if !self.asks_for_anything() {
             return LabelReading::NotPublished;
@@ -145,7 +145,7 @@ impl Reader<'_> {
     }
 
     /// The checked value of a label that is not essential: an invalid one produces a finding and is ignored.
-    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Refused>) -> Option<T> {
+    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, InvalidValue>) -> Option<T> {
         let text = self.value(name)?.to_owned();
         match size_limits::check_length(&text).and_then(|()| parse(&text)) {
             Ok(value) => Some(value),
@@ -156,7 +156,7 @@ impl Reader<'_> {
         }
     }
 
-    fn redirects(&mut self, hosts: &[HostPattern]) -> Vec<Redirect> {
+    fn redirects(&mut self, hosts: &[HostPattern]) -> Vec<RedirectLabel> {
         let Some(text) = self.value("redirects").map(str::to_owned) else {
             return Vec::new();
         };
@@ -166,7 +166,10 @@ impl Reader<'_> {
             if own.contains(&redirect.source.host) {
                 Ok(redirect)
             } else {
-                Err(Refused(format!("the source of a redirect must be one of the service's hosts, and {} is not", redirect.source.host)))
+                Err(InvalidValue(format!(
+                    "the source of a redirect must be one of the service's hosts, and {} is not",
+                    redirect.source.host
+                )))
             }
         });
         self.note_list("redirects", &bad, "the redirect is left out");
@@ -181,7 +184,7 @@ impl Reader<'_> {
         let (paths, bad) = self.list("websocket_endpoints", &text, &size_limits::WEBSOCKET_ENDPOINTS, |item| {
             let path = ContextPath::parse(item)?;
             match root.filter(|root| !root.covers(&path)) {
-                Some(root) => Err(Refused(format!("the path is not below the service's context root {root}"))),
+                Some(root) => Err(InvalidValue(format!("the path is not below the service's context root {root}"))),
                 None => Ok(path),
             }
         });
@@ -278,8 +281,8 @@ impl Reader<'_> {
         name: &str,
         text: &str,
         cap: &ListLimit,
-        parse: impl Fn(&str) -> Result<T, Refused>,
-    ) -> (Vec<T>, Vec<(String, Refused)>) {
+        parse: impl Fn(&str) -> Result<T, InvalidValue>,
+    ) -> (Vec<T>, Vec<(String, InvalidValue)>) {
         let (readable, cut_off) = size_limits::readable(text, cap.separator);
         if cut_off > 0 {
             self.beyond(name, &size_limits::value_too_long(text.len(), cap), cap);
@@ -296,7 +299,7 @@ impl Reader<'_> {
         self.add(FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
     }
 
-    fn note_list(&mut self, name: &str, bad: &[(String, Refused)], follows: &str) {
+    fn note_list(&mut self, name: &str, bad: &[(String, InvalidValue)], follows: &str) {
         for (item, rule) in bad.iter().take(LIST_FINDINGS_MAX) {
             self.bad(name, item, rule, follows);
         }
@@ -306,7 +309,7 @@ impl Reader<'_> {
         }
     }
 
-    fn bad(&mut self, name: &str, value: &str, rule: &Refused, follows: &str) {
+    fn bad(&mut self, name: &str, value: &str, rule: &InvalidValue, follows: &str) {
         let (message, remedy) = match unseen(value) {
             Some(unseen) => (format!("{rule}, but the value contains {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
             None => (format!("{rule}; {follows}"), remedy(name, value)),
@@ -364,7 +367,11 @@ impl Reader<'_> {
 
 /// The items of a list: valid ones without duplicates in the order written, invalid ones with the rule that they break. Skips
 /// empty items (a separator at the end).
-fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Result<T, Refused>) -> (Vec<T>, Vec<(String, Refused)>) {
+fn list<T: Ord + Clone>(
+    text: &str,
+    separator: char,
+    parse: impl Fn(&str) -> Result<T, InvalidValue>,
+) -> (Vec<T>, Vec<(String, InvalidValue)>) {
     let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
         match parse(item) {
@@ -419,7 +426,7 @@ struct OtherLabels {
     tls: TlsLabels,
     backend_protocol: BackendProtocol,
     backend_verification: Verification,
-    redirects: Vec<Redirect>,
+    redirects: Vec<RedirectLabel>,
     websocket_endpoints: Vec<ContextPath>,
     affinity: Affinity,
     max_fails: Option<u32>,
@@ -429,7 +436,7 @@ struct OtherLabels {
 }
 
 impl OtherLabels {
-    fn read(reader: &mut Reader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
+    fn read(reader: &mut LabelReader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
         let backend_protocol = reader.backend_protocol();
         Self {
             network: reader.parsed("network", NetworkName::parse),

@@ -2,7 +2,7 @@
 //! components: one label with tens of thousands of items would delay the changes of all other services. A limit never discards
 //! what precedes it. Only numbers and their descriptions; knows no grammar.
 
-use crate::types::Refused;
+use crate::types::InvalidValue;
 
 /// The maximum size of a label that holds a list, in bytes: enough for a thousand hosts with the longest names.
 const LIST_BYTES_MAX: usize = 256 * 1024;
@@ -74,11 +74,11 @@ pub(super) fn readable(text: &str, separator: char) -> (&str, usize) {
 }
 
 /// Whether a value that is not a list is short enough to be read.
-pub(super) fn check_length(text: &str) -> Result<(), Refused> {
+pub(super) fn check_length(text: &str) -> Result<(), InvalidValue> {
     if text.len() <= VALUE_BYTES_MAX {
         return Ok(());
     }
-    Err(Refused(format!("the value has {} bytes, but at most {VALUE_BYTES_MAX} are read", text.len())))
+    Err(InvalidValue(format!("the value has {} bytes, but at most {VALUE_BYTES_MAX} are read", text.len())))
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ fn a_restarted_operator_keeps_the_interval() {
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.wanted.push("c");
-    world.memory = NetworkMemory::default();
+    world.memory = AttachmentState::default();
     assert_eq!(world.at(10), ["a", "b"]);
     assert_eq!(world.at(40), ["a", "b"]);
     assert_eq!(world.at(10), ["a", "b", "c"]);

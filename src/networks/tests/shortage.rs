@@ -179,7 +179,7 @@ fn a_restarted_operator_knows_why_a_network_was_detached() {
     let decision = world.after(INTERVAL).look();
     world.label = decision.remembered.clone();
     world.withdraw(&["a"]);
-    (world.memory, world.short) = (NetworkMemory::default(), vec![]);
+    (world.memory, world.short) = (AttachmentState::default(), vec![]);
     let decision = world.after(10).look();
     assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned()], vec![("net-b".to_owned(), Severity::Error)]));
     assert_eq!(decision.remembered, world.label);

@@ -8,7 +8,7 @@ use super::world::PlanScenario;
 use super::{PROXY, at, titles};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::plan::plan;
 use crate::report::WaitingOn;
 use crate::types::NetworkId;
@@ -97,7 +97,7 @@ fn another_clusters_bundle_is_never_mounted() {
 #[test]
 fn rollout_replace_mounts_every_new_configuration_and_removes_old_ones() {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     let mut world = PlanScenario::new();
     world.live = Some(bundle("0"));
     world.converge(&stock);
@@ -116,7 +116,7 @@ fn rollout_replace_mounts_every_new_configuration_and_removes_old_ones() {
 #[test]
 fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     let mut world = PlanScenario::new();
     world.live = Some(bundle("0"));
     world.converge(&stock);
@@ -135,7 +135,7 @@ fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
 #[test]
 fn a_configuration_larger_than_an_object_produces_a_finding_and_the_mounted_one_stays() {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     let mut world = PlanScenario::new();
     world.live = Some(bundle("0"));
     world.converge(&stock);

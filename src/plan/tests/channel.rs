@@ -6,7 +6,7 @@ use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes, titles};
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::fleet::peers;
-use crate::intent::cluster_spec::Rollout;
+use crate::intent::cluster_spec::RolloutStrategy;
 use crate::protocol::ChannelMode;
 use crate::report::WaitingOn;
 use crate::types::Port;
@@ -111,7 +111,7 @@ fn a_fleet_moves_from_the_control_network_and_back() {
 #[test]
 fn stock_images_need_no_channel() {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     let mut world = PlanScenario::new();
     (world.channel, world.live) = (host(), world.boot.clone());
     world.raw.nodes = vec![manager(1, "ready")];

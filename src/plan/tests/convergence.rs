@@ -6,7 +6,7 @@ use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes, lines, titles};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Logging, Resources, UpdatePolicy};
-use crate::intent::cluster_spec::{Mode, PublishMode, Rollout, UpdateOrder};
+use crate::intent::cluster_spec::{Mode, PublishMode, RolloutStrategy, UpdateOrder};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_MANAGED, LABEL_OWNER, LABEL_ROLE};
 use crate::report::WaitingOn;
 use crate::types::NetworkId;
@@ -45,7 +45,7 @@ fn variants() -> Vec<(&'static str, Cluster)> {
         with("host", |c| c.proxy.publish = publish(PublishMode::Host)),
         with("global", |c| c.proxy.mode = Mode::Global),
         with("engine's logging", |c| c.proxy.workload.logging = Some(Logging::EngineDefault)),
-        with("replace", |c| c.proxy.rollout = Rollout::Replace),
+        with("replace", |c| c.proxy.rollout = RolloutStrategy::Replace),
         with("empty lists", |c| {
             c.proxy.workload.constraints = Some(vec![]);
             c.proxy.workload.args = Some(vec![]);
@@ -58,7 +58,7 @@ fn variants() -> Vec<(&'static str, Cluster)> {
 fn one_pass_creates_everything_in_order_from_nothing() {
     let world = PlanScenario::new();
     let plan = world.plan(&cluster());
-    let kinds: Vec<&str> = plan.steps.iter().map(crate::plan::Step::kind).collect();
+    let kinds: Vec<&str> = plan.steps.iter().map(crate::plan::PlanStep::kind).collect();
     assert_eq!(kinds, ["create_network", "create_secret", "create_secret", "create_service", "create_config", "create_service"], "{plan}");
     assert_eq!(plan.steps[3].name(), EXTENSION);
     assert_eq!(plan.steps[5].name(), PROXY);

@@ -8,7 +8,7 @@ use crate::fleet::Mode;
 use crate::fleet::fixtures::{cluster, publish};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PublishMode, UpdateOrder};
-use crate::plan::{Plan, ROLLOUT_IDLE_AFTER, Step, TaskEffect};
+use crate::plan::{Plan, PlanStep, ROLLOUT_IDLE_AFTER, TaskEffect};
 use crate::report::WaitingOn;
 
 fn on_each_node() -> Cluster {
@@ -67,7 +67,7 @@ fn number(spec: &Value) -> Value {
 /// The number that a plan writes; `None` if it writes nothing.
 fn written(plan: &Plan) -> Option<u64> {
     plan.steps.iter().find_map(|step| match step {
-        Step::UpdateService { name, spec, tasks, .. } if name == PROXY => {
+        PlanStep::UpdateService { name, spec, tasks, .. } if name == PROXY => {
             assert_eq!(*tasks, TaskEffect::Keeps, "{plan}");
             number(spec).as_u64()
         }

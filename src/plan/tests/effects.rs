@@ -7,7 +7,7 @@ use super::{PROXY, at};
 use crate::fleet::fixtures::{cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Resources};
 use crate::intent::cluster_spec::PublishMode;
-use crate::plan::{Step, TaskEffect, lint, task_effect, would_replace_tasks};
+use crate::plan::{PlanStep, TaskEffect, lint, task_effect, would_replace_tasks};
 
 fn spec() -> Value {
     PlanScenario::converged(&cluster()).service(PROXY).spec
@@ -89,7 +89,7 @@ fn changing_published_ports_raises_force_update_once() {
     changed.proxy.publish = publish(PublishMode::Host);
     changed.proxy.workload.constraints = Some(list(&["node.role==worker"]));
     let plan = world.pass(&changed);
-    assert!(matches!(&plan.steps[0], Step::UpdateService { tasks: TaskEffect::Replaces, .. }), "{plan}");
+    assert!(matches!(&plan.steps[0], PlanStep::UpdateService { tasks: TaskEffect::Replaces, .. }), "{plan}");
     assert_eq!(at(&world.service(PROXY).spec, "TaskTemplate.ForceUpdate"), json!(1));
     assert!(world.plan(&changed).is_converged());
 }
@@ -101,7 +101,7 @@ fn the_lint_refuses_placement_and_ports_together_without_force_update() {
     changed.proxy.publish = publish(PublishMode::Host);
     changed.proxy.workload.constraints = Some(list(&["node.role==worker"]));
     let mut plan = world.plan(&changed);
-    if let Step::UpdateService { spec, .. } = &mut plan.steps[0] {
+    if let PlanStep::UpdateService { spec, .. } = &mut plan.steps[0] {
         spec["TaskTemplate"]["ForceUpdate"] = json!(0);
     }
     assert_eq!(lint(&plan, &world.snapshot()).len(), 1);
@@ -115,7 +115,7 @@ fn check_document(change: impl FnOnce(&mut Cluster), expected: TaskEffect) {
     change(&mut changed);
     let plan = world.pass(&changed);
     let effects: Vec<_> =
-        plan.steps.iter().map(|step| if let Step::UpdateService { tasks, .. } = step { *tasks } else { panic!("{plan}") }).collect();
+        plan.steps.iter().map(|step| if let PlanStep::UpdateService { tasks, .. } = step { *tasks } else { panic!("{plan}") }).collect();
     assert_eq!(effects, [expected], "{plan}");
     assert_eq!(world.raw.tasks == tasks, expected != TaskEffect::Replaces, "{plan}");
     assert!(plan.to_string().contains(&expected.to_string()));

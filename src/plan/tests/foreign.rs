@@ -6,7 +6,7 @@ use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, codes, titles};
 use crate::fleet::fixtures::{cluster, token_name};
 use crate::pki::ChannelRole;
-use crate::plan::{Applied, Step, lint};
+use crate::plan::{OperationResult, PlanStep, lint};
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use crate::report::WaitingOn;
 use crate::types::ServiceId;
@@ -64,7 +64,7 @@ fn an_encrypted_control_network_is_requested_and_an_unencrypted_one_produces_a_f
     let crate::protocol::ChannelMode::Overlay { encrypted, .. } = &mut world.channel else { unreachable!() };
     *encrypted = true;
     let plan = world.plan(&cluster());
-    let bodies = plan.steps.iter().filter_map(|step| if let Step::CreateNetwork { body, .. } = step { Some(body) } else { None });
+    let bodies = plan.steps.iter().filter_map(|step| if let PlanStep::CreateNetwork { body, .. } = step { Some(body) } else { None });
     assert_eq!(bodies.map(|body| body["Options"].clone()).collect::<Vec<_>>(), [json!({"encrypted": ""})]);
     world.converge(&cluster());
     assert_eq!(codes(&world.plan(&cluster())), [""; 0]);
@@ -83,7 +83,7 @@ fn an_encrypted_control_network_is_requested_and_an_unencrypted_one_produces_a_f
 fn a_name_that_swarm_reports_as_taken_is_left_alone_for_a_while() {
     let mut world = PlanScenario::new();
     let plan = world.plan(&cluster());
-    let applied: Vec<_> = plan.steps.iter().map(|step| (step.kind() == "create_config").then_some(Applied::NameTaken)).collect();
+    let applied: Vec<_> = plan.steps.iter().map(|step| (step.kind() == "create_config").then_some(OperationResult::NameTaken)).collect();
     world.memory = world.memory.after(&plan, &applied, world.now());
     let plan = world.plan(&cluster());
     assert!(!titles(&plan).iter().any(|title| title.contains("config") || title.contains(PROXY)), "{plan}");
@@ -96,11 +96,11 @@ fn a_name_that_swarm_reports_as_taken_is_left_alone_for_a_while() {
 fn the_lint_refuses_to_touch_foreign_objects() {
     let mut world = PlanScenario::converged(&cluster());
     let mut plan = world.plan(&cluster());
-    plan.steps.push(Step::RemoveService { id: world.service(PROXY).id, name: PROXY.to_owned(), reason: String::new() });
+    plan.steps.push(PlanStep::RemoveService { id: world.service(PROXY).id, name: PROXY.to_owned(), reason: String::new() });
     assert_eq!(lint(&plan, &world.snapshot()), []);
     world.by_hand(PROXY, |spec| spec["Labels"][LABEL_OWNER] = json!("other"));
     assert_eq!(lint(&plan, &world.snapshot()).len(), 1);
-    plan.steps[0] = Step::RemoveService { id: ServiceId("unknown".to_owned()), name: "x".to_owned(), reason: String::new() };
+    plan.steps[0] = PlanStep::RemoveService { id: ServiceId("unknown".to_owned()), name: "x".to_owned(), reason: String::new() };
     assert_eq!(lint(&plan, &world.snapshot()).len(), 1);
 }
 
@@ -111,7 +111,7 @@ fn the_lint_refuses_to_remove_objects_in_use() {
     let snapshot = world.snapshot();
     let config = snapshot.configs.values().next().unwrap();
     let secret = snapshot.secrets.values().next().unwrap();
-    plan.steps.push(Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() });
-    plan.steps.push(Step::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() });
+    plan.steps.push(PlanStep::RemoveConfig { id: config.id.clone(), name: config.name.clone() });
+    plan.steps.push(PlanStep::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() });
     assert_eq!(lint(&plan, &snapshot).len(), 2);
 }

@@ -6,8 +6,8 @@ use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, lines};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::{Cluster, Logging};
-use crate::intent::cluster_spec::Rollout;
-use crate::plan::{Step, TaskEffect};
+use crate::intent::cluster_spec::RolloutStrategy;
+use crate::plan::{PlanStep, TaskEffect};
 
 const CONTAINER: &str = "TaskTemplate.ContainerSpec";
 const NO_NEW: &str = "TaskTemplate.ContainerSpec.Privileges.NoNewPrivileges";
@@ -28,7 +28,7 @@ fn world_with(versions: &[&str]) -> PlanScenario {
 
 fn stock() -> Cluster {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     stock
 }
 
@@ -71,7 +71,7 @@ fn an_older_service_is_hardened_by_one_replacement_and_keeps_its_limits() {
     });
     let plan = world.pass(&cluster());
     assert!(lines(&plan).contains(&"+ TaskTemplate.ContainerSpec.CapabilityDrop: [\"ALL\"]".to_owned()), "{plan}");
-    assert!(matches!(plan.steps[0], Step::UpdateService { tasks: TaskEffect::Replaces, .. }), "{plan}");
+    assert!(matches!(plan.steps[0], PlanStep::UpdateService { tasks: TaskEffect::Replaces, .. }), "{plan}");
     assert_eq!(plan.findings, [], "there is no manual change");
     assert_eq!(world.converge(&cluster()), 0);
     let spec = world.service(PROXY).spec;

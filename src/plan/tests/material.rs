@@ -7,8 +7,8 @@ use super::{EXTENSION, PROXY, at, titles};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::Rollout;
-use crate::plan::{Plan, Step, TaskEffect};
+use crate::intent::cluster_spec::RolloutStrategy;
+use crate::plan::{Plan, PlanStep, TaskEffect};
 use crate::protocol::messages::{Bundle, Material};
 use crate::route::{MaterialKind, MaterialRef};
 use crate::types::ObjectName;
@@ -54,8 +54,8 @@ fn mounted(world: &PlanScenario, service: &str, reader: &str) -> Vec<String> {
 }
 
 fn replaced(plan: &Plan) -> Vec<&str> {
-    let replaces = |step: &&Step| matches!(step, Step::UpdateService { tasks: TaskEffect::Replaces, .. });
-    plan.steps.iter().filter(replaces).map(Step::name).collect()
+    let replaces = |step: &&PlanStep| matches!(step, PlanStep::UpdateService { tasks: TaskEffect::Replaces, .. });
+    plan.steps.iter().filter(replaces).map(PlanStep::name).collect()
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn objects_that_no_route_names_are_not_mounted() {
     world.live = Some(needing("first", &["cert", "key"]));
     for cluster in [cluster(), stock()] {
         world.converge(&cluster);
-        let reader = if cluster.proxy.rollout == Rollout::Replace { "0" } else { "65532" };
+        let reader = if cluster.proxy.rollout == RolloutStrategy::Replace { "0" } else { "65532" };
         assert_eq!(mounted(&world, PROXY, reader), ["cert"], "an extension's report grants nothing");
     }
 }
@@ -186,7 +186,7 @@ fn a_failed_rollout_is_retried_for_a_label_but_not_for_another_snapshots_secrets
 
 fn stock() -> Cluster {
     let mut stock = cluster();
-    stock.proxy.rollout = Rollout::Replace;
+    stock.proxy.rollout = RolloutStrategy::Replace;
     stock
 }
 

@@ -7,7 +7,7 @@ use super::{PROXY, titles};
 use crate::fleet::NetworkUpdate;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Step, TaskEffect, task_effect, would_replace_tasks};
+use crate::plan::{PlanStep, TaskEffect, task_effect, would_replace_tasks};
 use crate::protocol::container_contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UPDATE_BEFORE};
 use crate::types::NetworkId;
 
@@ -180,7 +180,7 @@ fn a_withdrawal_restores_exactly_the_spec_of_the_old_tasks() {
     world.network_update = NetworkUpdate { withdraws: true, remembered, ..NetworkUpdate::default() };
     let plan = world.pass_before(&parallel());
     let spec = plan.steps.iter().find_map(|step| match step {
-        Step::UpdateService { name, spec, .. } if name == PROXY => Some(spec.clone()),
+        PlanStep::UpdateService { name, spec, .. } if name == PROXY => Some(spec.clone()),
         _ => None,
     });
     let spec = spec.unwrap_or_else(|| panic!("{plan}"));

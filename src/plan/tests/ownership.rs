@@ -7,7 +7,7 @@ use super::world::PlanScenario;
 use super::{PROXY, at, codes, lines};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Resources};
-use crate::intent::cluster_spec::{PublishMode, Rollout};
+use crate::intent::cluster_spec::{PublishMode, RolloutStrategy};
 
 fn with(change: impl FnOnce(&mut Cluster)) -> Cluster {
     let mut cluster = cluster();
@@ -156,7 +156,7 @@ fn switching_from_live_to_a_stock_image_leaves_nothing_of_the_agent() {
     let mut world = PlanScenario::converged(&cluster());
     world.live = Some(bundle("events {}"));
     let stock = with(|c| {
-        c.proxy.rollout = Rollout::Replace;
+        c.proxy.rollout = RolloutStrategy::Replace;
         c.proxy.workload.image = "nginx:alpine".to_owned();
     });
     assert_eq!(world.converge(&stock), 1);

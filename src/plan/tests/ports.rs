@@ -6,7 +6,7 @@ use super::world::PlanScenario;
 use super::{PROXY, titles};
 use crate::fleet::fixtures::{bundle, cluster, publish};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::{Mode, PublishMode, Rollout};
+use crate::intent::cluster_spec::{Mode, PublishMode, RolloutStrategy};
 use crate::plan::{Plan, plan_removal};
 use crate::report::{FindingCode, Severity, WaitingOn};
 use crate::types::{NetworkId, ServiceName};
@@ -124,7 +124,7 @@ fn networks_and_mounted_configurations_wait_as_well() {
     world.networks = vec![NetworkId("net-app".to_owned())];
     assert!(is_held(&world.plan(&on_nodes())) && titles(&world.plan(&on_nodes())).is_empty());
     let mut cluster = on_nodes();
-    cluster.proxy.rollout = Rollout::Replace;
+    cluster.proxy.rollout = RolloutStrategy::Replace;
     let mut world = PlanScenario::new();
     world.live = Some(bundle("live"));
     world.converge(&cluster);

@@ -7,7 +7,7 @@ use super::{PROXY, codes, titles};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
 use crate::plan::{
-    Applied, Plan, ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, Step,
+    OperationResult, Plan, PlanStep, ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER,
 };
 use crate::report::WaitingOn;
 
@@ -121,7 +121,7 @@ fn a_restarted_operator_waits_for_a_failed_rollout_too() {
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
-    world.memory = crate::plan::PlanMemory::default();
+    world.memory = crate::plan::PlannerState::default();
     assert_eq!(titles(&world.pass(&bad)), nothing());
     world.pass_time(30);
     assert_eq!(titles(&world.pass(&bad)), update());
@@ -154,7 +154,7 @@ fn a_success_clears_failures() {
     world.pass(&bad);
     world.rollout(PROXY, "completed");
     world.pass(&bad);
-    assert_eq!(world.memory, crate::plan::PlanMemory::default());
+    assert_eq!(world.memory, crate::plan::PlannerState::default());
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn memory_survives_serialisation() {
     world.roll_back(PROXY);
     world.pass(&bad);
     let text = serde_json::to_string(&world.memory).unwrap();
-    assert_eq!(serde_json::from_str::<crate::plan::PlanMemory>(&text).unwrap(), world.memory);
+    assert_eq!(serde_json::from_str::<crate::plan::PlannerState>(&text).unwrap(), world.memory);
 }
 
 #[test]
@@ -378,11 +378,11 @@ fn an_update_without_lasting_effect_is_noticed_and_a_lasting_one_is_forgotten() 
     let mut world = PlanScenario::converged(&cluster());
     world.raw.services.iter_mut().for_each(|service| service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] = json!("other:1"));
     let plan = world.plan(&cluster());
-    let updates = plan.steps.iter().filter(|step| matches!(step, Step::UpdateService { .. })).count();
+    let updates = plan.steps.iter().filter(|step| matches!(step, PlanStep::UpdateService { .. })).count();
     assert!(updates == 2 && plan.steps.len() == 2, "{plan}");
     let mut memory = world.memory.clone();
     for times in 1..=4 {
-        memory = memory.after(&plan, &[Some(Applied::Updated); 2], world.raw.taken_at);
+        memory = memory.after(&plan, &[Some(OperationResult::Updated); 2], world.raw.taken_at);
         assert_eq!(memory.without_effect().is_some(), times > 3, "{times}");
     }
     world.converge(&cluster());

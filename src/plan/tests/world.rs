@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
 use crate::fleet::{Fleet, NetworkUpdate, ObjectKind, SealedObject, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Applied, Plan, PlanMemory, Step, lint, pending_name, plan, would_replace_tasks};
+use crate::plan::{OperationResult, Plan, PlanStep, PlannerState, lint, pending_name, plan, would_replace_tasks};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::protocol::messages::Bundle;
@@ -20,7 +20,7 @@ use crate::types::NetworkId;
 #[derive(Clone)]
 pub struct PlanScenario {
     pub raw: RawSnapshot,
-    pub memory: PlanMemory,
+    pub memory: PlannerState,
     pub networks: Vec<NetworkId>,
     pub network_update: NetworkUpdate,
     pub remembered_hosts: Option<String>,
@@ -39,7 +39,7 @@ impl PlanScenario {
         let network = |name: &str| json!({"Id": format!("net-{name}"), "Name": name, "Driver": "overlay"});
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };
-        let (memory, channel) = (PlanMemory::default(), overlay());
+        let (memory, channel) = (PlannerState::default(), overlay());
         Self {
             raw,
             memory,
@@ -109,7 +109,7 @@ impl PlanScenario {
 
     pub fn carry_out(&mut self, plan: &Plan) {
         assert_eq!(lint(plan, &self.snapshot()), [], "{plan}");
-        let applied: Vec<Option<Applied>> = plan.steps.iter().map(|step| Some(self.take(step))).collect();
+        let applied: Vec<Option<OperationResult>> = plan.steps.iter().map(|step| Some(self.take(step))).collect();
         self.memory = self.memory.after(plan, &applied, self.raw.taken_at);
         self.pass_time(1);
     }
@@ -186,15 +186,15 @@ impl PlanScenario {
         format!("{kind}{}", self.count)
     }
 
-    fn take(&mut self, step: &Step) -> Applied {
+    fn take(&mut self, step: &PlanStep) -> OperationResult {
         let created = self.raw.taken_at.to_string();
         match step {
-            Step::CreateNetwork { body, .. } => {
+            PlanStep::CreateNetwork { body, .. } => {
                 let mut network = body.clone();
                 network["Id"] = json!(self.id("net"));
                 self.raw.networks.push(network);
             }
-            Step::CreateSecret { name, labels, .. } => {
+            PlanStep::CreateSecret { name, labels, .. } => {
                 let mut labels = labels.clone();
                 labels.insert(LABEL_TOKEN_DIGEST.to_owned(), "0".repeat(64));
                 let role = labels[LABEL_ROLE].clone();
@@ -204,27 +204,27 @@ impl PlanScenario {
                 let secret = json!({"ID": self.id("sec"), "CreatedAt": created, "Spec": {"Name": name, "Labels": labels}});
                 self.raw.secrets.push(secret);
             }
-            Step::CreateConfig { name, labels, data, .. } => {
+            PlanStep::CreateConfig { name, labels, data, .. } => {
                 let data = base64::engine::general_purpose::STANDARD.encode(data);
                 let spec = json!({"Name": name, "Labels": labels, "Data": data});
                 let config = json!({"ID": self.id("cfg"), "CreatedAt": created, "Spec": spec});
                 self.raw.configs.push(config);
             }
-            Step::CreateService { spec, .. } => self.create_service(spec),
-            Step::UpdateService { id, spec, .. } => {
+            PlanStep::CreateService { spec, .. } => self.create_service(spec),
+            PlanStep::UpdateService { id, spec, .. } => {
                 let spec = self.resolve(spec);
                 self.update(&id.0, spec);
-                return Applied::Updated;
+                return OperationResult::Updated;
             }
-            Step::RemoveService { id, .. } => {
+            PlanStep::RemoveService { id, .. } => {
                 self.raw.services.retain(|service| service["ID"] != id.0);
                 self.raw.tasks.retain(|task| task["ServiceID"] != id.0);
             }
-            Step::RemoveConfig { id, .. } => self.raw.configs.retain(|config| config["ID"] != id.0),
-            Step::RemoveSecret { id, .. } => self.raw.secrets.retain(|secret| secret["ID"] != id.0),
-            Step::RemoveNetwork { id, .. } => self.raw.networks.retain(|network| network["Id"] != id.0),
+            PlanStep::RemoveConfig { id, .. } => self.raw.configs.retain(|config| config["ID"] != id.0),
+            PlanStep::RemoveSecret { id, .. } => self.raw.secrets.retain(|secret| secret["ID"] != id.0),
+            PlanStep::RemoveNetwork { id, .. } => self.raw.networks.retain(|network| network["Id"] != id.0),
         }
-        if step.kind().starts_with("create") { Applied::Created } else { Applied::Removed }
+        if step.kind().starts_with("create") { OperationResult::Created } else { OperationResult::Removed }
     }
 
     fn create_service(&mut self, spec: &Value) {

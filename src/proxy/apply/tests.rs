@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::pki::{Authority, ChannelRole};
-use crate::protocol::{Bootstrap, Token};
+use crate::protocol::{Bootstrap, SharedSecret};
 use crate::proxy::fake_engine::{FakeEngine, FakeProcess};
 use crate::proxy::{Follow, ProxyOptions};
 use crate::types::{ClusterName, EngineKind};
@@ -16,7 +16,7 @@ use crate::types::{ClusterName, EngineKind};
 fn agent(directory: &Path, reload_distance: Duration) -> Agent {
     let cluster = ClusterName::parse("dev").unwrap();
     let root = Authority::create(jiff::Timestamp::now()).unwrap().root().clone();
-    let token = Token::new("token").unwrap();
+    let token = SharedSecret::new("token").unwrap();
     let options = ProxyOptions {
         bootstrap: Bootstrap { role: ChannelRole::Proxy, cluster: cluster.clone(), token, root },
         cluster,
@@ -45,18 +45,18 @@ fn offer(settings: &str, endpoints: &str) -> Arc<ProxyConfig> {
     let parts = [("settings", settings), ("endpoints of a.example.org", endpoints)];
     let parts = parts.map(|(name, content)| (name.to_owned(), content.to_owned()));
     let live = bundle(&format!("{settings} {endpoints}"));
-    Arc::new(ProxyConfig::new(live, bundle(settings), Contents::default(), parts.into()))
+    Arc::new(ProxyConfig::new(live, bundle(settings), SecretFiles::default(), parts.into()))
 }
 
 /// An agent whose engine runs an offer.
-struct Running {
+struct RunningAgent {
     _directory: TempDir,
     agent: Agent,
     process: FakeProcess,
     first: Arc<ProxyConfig>,
 }
 
-impl Running {
+impl RunningAgent {
     fn new(reload_distance: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (agent, first) = (agent(directory.path(), reload_distance), offer("1", "1"));
@@ -67,7 +67,7 @@ impl Running {
     /// Applies offers one after another, and returns how the last one was applied, and how many reloads and changes without one
     /// there were.
     async fn apply(&self, offers: &[Arc<ProxyConfig>]) -> (Option<AppliedBy>, u64, u64) {
-        let candidate = Candidate::offered(Arc::clone(&self.first), Form::Live, true);
+        let candidate = Candidate::offered(Arc::clone(&self.first), OfferForm::Live, true);
         let never = Notify::new();
         let applier = Applier::new(&self.agent, &self.process, candidate).run(&never);
         let mut state = self.agent.state.subscribe();
@@ -90,14 +90,14 @@ impl Running {
 
 #[tokio::test]
 async fn a_change_of_endpoints_is_applied_and_reported_without_a_reload() {
-    let running = Running::new(Duration::ZERO);
+    let running = RunningAgent::new(Duration::ZERO);
     assert_eq!(running.apply(&[offer("1", "2")]).await, (Some(AppliedBy::Runtime), 0, 1));
     assert_eq!(running.process.changes(), [ChangeScope::Endpoints]);
 }
 
 #[tokio::test]
 async fn any_other_change_is_a_reload() {
-    let running = Running::new(Duration::ZERO);
+    let running = RunningAgent::new(Duration::ZERO);
     assert_eq!(running.apply(&[offer("1", "2"), offer("2", "2")]).await, (Some(AppliedBy::Reload), 1, 1));
     assert_eq!(running.process.changes(), [ChangeScope::Endpoints, ChangeScope::Everything]);
 }
@@ -105,12 +105,12 @@ async fn any_other_change_is_a_reload() {
 #[tokio::test]
 async fn only_changes_that_need_a_reload_are_delayed() {
     let distance = Duration::from_secs(2);
-    let running = Running::new(distance);
+    let running = RunningAgent::new(distance);
     let began = Instant::now();
     let changes = [offer("2", "1"), offer("2", "2"), offer("2", "3")];
     assert_eq!(running.apply(&changes).await, (Some(AppliedBy::Runtime), 1, 2));
     assert!(began.elapsed() < distance, "changes of endpoints must not wait for a reload");
-    let running = Running::new(Duration::from_millis(400));
+    let running = RunningAgent::new(Duration::from_millis(400));
     let began = Instant::now();
     assert_eq!(running.apply(&[offer("2", "1"), offer("3", "1")]).await, (Some(AppliedBy::Reload), 2, 0));
     assert!(began.elapsed() >= Duration::from_millis(400), "two reloads must not follow each other immediately");

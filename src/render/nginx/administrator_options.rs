@@ -1,8 +1,8 @@
 //! The engine options of an administrator: logs, TLS for all hosts, raw lines. The engine tests raw lines before any proxy
 //! gets them; if a line names a directive that may occur only once, our directive of that name is left out.
 
-use super::writer::{LeftOut, Word, Writer};
-use super::{Purpose, Rendering, client_address};
+use super::writer::{OmittedDirectives, Word, Writer};
+use super::{ConfigPurpose, Rendering, client_address};
 use crate::route::{AccessLogFormat, BackendHttpVersion, EngineSettings, LogLevel, TlsProtocol};
 use crate::types::{EngineLine, LogTarget};
 
@@ -32,8 +32,8 @@ const ADDING: &[&str] = &["access_log", "error_log", "limit_conn", "limit_conn_z
 const NAMED: &[&str] = &["add_header", "grpc_set_header", "log_format", "proxy_hide_header", "proxy_set_header"];
 
 /// Our directives that these lines replace.
-pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> LeftOut {
-    let mut left_out = LeftOut::default();
+pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> OmittedDirectives {
+    let mut left_out = OmittedDirectives::default();
     for words in lines.into_iter().flat_map(EngineLine::words) {
         match words.as_slice() {
             [name, first, ..] if NAMED.contains(&name.as_str()) => {
@@ -61,7 +61,7 @@ pub fn write_error_log(writer: &mut Writer, rendering: &Rendering<'_>) {
     let target = settings.error_log_target.as_ref().filter(|target| target.as_str() != "/dev/stderr");
     let level = level(settings.error_log_level);
     let Some(target) = target else { return writer.directive("error_log", &["stderr".into(), level]) };
-    if rendering.purpose != Purpose::Stock {
+    if rendering.purpose != ConfigPurpose::Stock {
         // The agent listens there for errors that prevent the engine from loading a configuration.
         writer.directive("error_log", &["stderr".into(), "emerg".into()]);
     }

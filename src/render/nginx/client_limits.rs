@@ -2,7 +2,7 @@
 //! from limits that are meant for forms. The reasons are given here, next to the directives.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, client_address};
+use super::{ConfigPurpose, Rendering, client_address};
 use crate::protocol::container_contract;
 use crate::route::{EngineSettings, SizeBytes};
 
@@ -28,7 +28,7 @@ pub fn write_clients(http: &mut Writer, rendering: &Rendering<'_>) {
     // nginx accepts neither zero buffers nor header buffers smaller than its own pool size.
     let at_least = |size: SizeBytes| Word::size(SizeBytes(size.0.max(1024)));
     http.directive("keepalive_timeout", &[Word::millis(settings.keepalive_timeout_ms)]);
-    if rendering.purpose != Purpose::Stock {
+    if rendering.purpose != ConfigPurpose::Stock {
         // Without it a reload cuts off clients that are about to send their next request.
         http.directive("keepalive_min_timeout", &[Word::millis(settings.nginx.keepalive_min_timeout_ms)]);
     }

@@ -5,7 +5,7 @@
 use super::location_answers::{https_address, write_answer, write_both, write_default_backend};
 use super::writer::{Word, Writer};
 use super::{Rendering, client_address};
-use crate::route::{Answer, Backend, VirtualHost};
+use crate::route::{Backend, PathAction, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
 /// Whether a load balancer may state the scheme.
@@ -31,12 +31,12 @@ pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &Ho
     for place in virtual_host.places_by_scheme() {
         let (path, http, https) = (&place.path, &place.http, &place.https);
         write_both(server, path, |location, part| {
-            let answer = |location: &mut Writer, answer: &Answer<'_>| write_answer(location, rendering, host, path, answer, part);
+            let answer = |location: &mut Writer, answer: &PathAction<'_>| write_answer(location, rendering, host, path, answer, part);
             match (http, https) {
                 (http, https) if http == https => answer(location, http),
-                (Answer::Https, https) => write_redirect_first(location, rendering, |location| answer(location, https)),
+                (PathAction::Https, https) => write_redirect_first(location, rendering, |location| answer(location, https)),
                 // An application cannot be inside a condition, and two applications of one place are the same.
-                (Answer::Application(_), https) => write_other_first(location, Scheme::Https, https, http, &answer),
+                (PathAction::Application(_), https) => write_other_first(location, Scheme::Https, https, http, &answer),
                 (http, https) => write_other_first(location, Scheme::Http, http, https, &answer),
             }
         });
@@ -61,11 +61,11 @@ fn write_redirect_first(location: &mut Writer, rendering: &Rendering<'_>, otherw
 fn write_other_first(
     location: &mut Writer,
     scheme: Scheme,
-    other: &Answer<'_>,
-    answer: &Answer<'_>,
-    write: &dyn Fn(&mut Writer, &Answer<'_>),
+    other: &PathAction<'_>,
+    answer: &PathAction<'_>,
+    write: &dyn Fn(&mut Writer, &PathAction<'_>),
 ) {
-    if !matches!(other, Answer::Application(_)) {
+    if !matches!(other, PathAction::Application(_)) {
         let condition = if scheme == Scheme::Https { "$client_scheme = https" } else { "$client_scheme = http" };
         location.condition(condition, |only| write(only, other));
     }

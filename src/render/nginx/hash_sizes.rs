@@ -33,22 +33,22 @@ fn hash(name: &str) -> u64 {
 
 /// The names that the engine keeps in hash tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hashed {
-    servers: Names,
+pub struct HashedNames {
+    servers: NameCount,
     slots: Slots,
-    map_keys: Names,
-    variables: Names,
-    headers: Names,
+    map_keys: NameCount,
+    variables: NameCount,
+    headers: NameCount,
 }
 
 /// The names of one table. Counting duplicates makes a table larger than needed, but never too small for a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Names {
+struct NameCount {
     count: usize,
     longest: usize,
 }
 
-impl Names {
+impl NameCount {
     fn add(&mut self, name: &str) {
         self.count += 1;
         self.longest = self.longest.max(name.len());
@@ -116,7 +116,7 @@ impl Slots {
     }
 }
 
-impl Hashed {
+impl HashedNames {
     /// Records a directive, or the head of a block.
     pub fn note(&mut self, directive: &str, words: &[&str]) {
         match (directive, words) {
@@ -154,7 +154,7 @@ impl Hashed {
             ("server_names_hash_bucket_size", self.servers.bucket_size().max(self.slots.bucket_size()).max(SERVERS_BUCKET_SIZE)),
             ("server_names_hash_max_size", self.servers.max_size().max(SERVERS_MAX_SIZE)),
         ];
-        let mut add = |names: Names, bucket: &'static str, max: &'static str| {
+        let mut add = |names: NameCount, bucket: &'static str, max: &'static str| {
             if !names.is_usual() {
                 sizes.extend([(bucket, names.bucket_size().max(64)), (max, names.max_size().max(2048))]);
             }
@@ -163,7 +163,7 @@ impl Hashed {
         if headers {
             add(self.headers, "proxy_headers_hash_bucket_size", "proxy_headers_hash_max_size");
         }
-        let variables = Names { count: self.variables.count + OWN_VARIABLES, ..self.variables };
+        let variables = NameCount { count: self.variables.count + OWN_VARIABLES, ..self.variables };
         if !self.variables.is_usual() {
             sizes.extend([("variables_hash_max_size", variables.max_size()), ("variables_hash_bucket_size", variables.bucket_size())]);
         }
@@ -180,12 +180,12 @@ fn is_pattern(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(hashed: &Hashed) -> Vec<(&'static str, usize)> {
+    fn told(hashed: &HashedNames) -> Vec<(&'static str, usize)> {
         hashed.sizes(true)
     }
 
-    fn names(count: usize, length: usize) -> Hashed {
-        let mut hashed = Hashed::default();
+    fn names(count: usize, length: usize) -> HashedNames {
+        let mut hashed = HashedNames::default();
         let name = "n".repeat(length);
         (0..count).for_each(|_| hashed.note("server_name", &[&name]));
         hashed
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_few_names_of_usual_length_need_tables_of_usual_size() {
         let usual = [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 1024)];
-        assert_eq!(told(&Hashed::default()), usual);
+        assert_eq!(told(&HashedNames::default()), usual);
         assert_eq!(told(&names(60, 100)), usual);
         let mut hashed = names(1, 20);
         hashed.note("map", &["$http_host", "$forwarded_port"]);
@@ -216,7 +216,7 @@ mod tests {
         // "c0" and "an" have the same hash.
         let name = |number: usize| (0..7).map(|bit| if number >> bit & 1 == 0 { "c0" } else { "an" }).collect::<String>();
         assert_eq!((0..128).map(|number| hash(&name(number))).collect::<BTreeSet<_>>().len(), 1);
-        let mut hashed = Hashed::default();
+        let mut hashed = HashedNames::default();
         for _ in 0..2 {
             // Twice, as for plain HTTP and TLS: the same names take no additional room.
             (0..100).for_each(|number| hashed.note("server_name", &[&name(number)]));
@@ -226,17 +226,17 @@ mod tests {
 
     #[test]
     fn patterns_need_no_table_but_their_variables_do() {
-        let mut hashed = Hashed::default();
+        let mut hashed = HashedNames::default();
         hashed.note("server_name", &["~^[^.]+[.]example[.]org$"]);
         hashed.note_key("~(?<one>.)(?<a_second_one>.)");
-        assert_eq!(hashed, Hashed { variables: Names { count: 2, longest: 12 }, ..Hashed::default() });
+        assert_eq!(hashed, HashedNames { variables: NameCount { count: 2, longest: 12 }, ..HashedNames::default() });
     }
 
     #[test]
     fn every_kind_of_name_is_included() {
         let long = "x".repeat(100);
-        let told_by = |note: &dyn Fn(&mut Hashed)| {
-            let mut hashed = Hashed::default();
+        let told_by = |note: &dyn Fn(&mut HashedNames)| {
+            let mut hashed = HashedNames::default();
             note(&mut hashed);
             told(&hashed).into_iter().skip(2).map(|(name, _)| name).collect::<Vec<_>>()
         };

@@ -2,7 +2,7 @@
 //! separate, because a container without IPv6 leaves it out (`runtime/nginx/machine_adaptation.rs`).
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, client_address};
+use super::{ConfigPurpose, Rendering, client_address};
 use crate::types::Port;
 
 /// Writes `listen` for a port that clients reach, in `http` or `stream`.
@@ -13,7 +13,7 @@ pub fn write(server: &mut Writer, rendering: &Rendering<'_>, port: Port, options
     let mut listen = |address: Word| server.directive("listen", &[&[address], options.as_slice()].concat());
     listen(port.into());
     // A stock image does not start if its configuration names IPv6 and there is none.
-    if settings.ipv6.unwrap_or(rendering.purpose != Purpose::Stock) {
+    if settings.ipv6.unwrap_or(rendering.purpose != ConfigPurpose::Stock) {
         listen(Word::join(["[::]:".into(), port.into()]));
     }
 }

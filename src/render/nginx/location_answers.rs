@@ -1,11 +1,11 @@
 //! What a location answers: an application, a redirect or an error. Which locations there are is decided in `locations` and
 //! `forwarded_scheme_locations`.
 
-use super::proxy_directives::{self, Target};
+use super::proxy_directives::{self, ProxyTarget};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
 use super::{Rendering, client_address};
-use crate::route::{Answer, Application, Backend, Redirect};
+use crate::route::{Application, Backend, PathAction, Redirect};
 use crate::types::{ContextPath, HostPattern};
 
 /// Writes the content of a place's location.
@@ -14,15 +14,15 @@ pub fn write_answer(
     rendering: &Rendering<'_>,
     host: &HostPattern,
     path: &ContextPath,
-    answer: &Answer<'_>,
-    part: Part,
+    answer: &PathAction<'_>,
+    part: PathPart,
 ) {
     match answer {
-        Answer::Redirect(redirect) => write_redirect(location, redirect),
-        Answer::Https => write_https_redirect(location, rendering),
-        Answer::Application(application) => write_application(location, rendering, host, path, application, part),
-        Answer::NoPath => location.directive("return", &["404".into()]),
-        Answer::NoRoute => location.directive("return", &["503".into()]),
+        PathAction::Redirect(redirect) => write_redirect(location, redirect),
+        PathAction::Https => write_https_redirect(location, rendering),
+        PathAction::Application(application) => write_application(location, rendering, host, path, application, part),
+        PathAction::NoPath => location.directive("return", &["404".into()]),
+        PathAction::NoRoute => location.directive("return", &["503".into()]),
     }
 }
 
@@ -46,7 +46,7 @@ pub fn write_https_redirect(location: &mut Writer, rendering: &Rendering<'_>) {
 
 /// The two parts of a path on its segment borders: the path itself, and everything below it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum PathPart {
     /// The path itself.
     Itself,
     /// Everything below it.
@@ -54,12 +54,12 @@ pub enum Part {
 }
 
 /// A path matches itself and everything below it on a segment border: `/app` never matches `/apple`.
-pub fn write_both(server: &mut Writer, path: &ContextPath, mut body: impl FnMut(&mut Writer, Part)) {
+pub fn write_both(server: &mut Writer, path: &ContextPath, mut body: impl FnMut(&mut Writer, PathPart)) {
     if path.is_root() {
-        return server.block("location", &["/".into()], |location| body(location, Part::Below));
+        return server.block("location", &["/".into()], |location| body(location, PathPart::Below));
     }
-    server.block("location", &["=".into(), path.into()], |location| body(location, Part::Itself));
-    server.block("location", &[Word::join([path.into(), "/".into()])], |location| body(location, Part::Below));
+    server.block("location", &["=".into(), path.into()], |location| body(location, PathPart::Itself));
+    server.block("location", &[Word::join([path.into(), "/".into()])], |location| body(location, PathPart::Below));
 }
 
 fn write_application(
@@ -68,22 +68,22 @@ fn write_application(
     host: &HostPattern,
     at: &ContextPath,
     application: &Application<'_>,
-    part: Part,
+    part: PathPart,
 ) {
     let (root, route) = (application.root, application.route);
-    if route.rewrite && part == Part::Itself && at == root {
+    if route.rewrite && part == PathPart::Itself && at == root {
         let slash_added = Word::join([root.into(), "/$is_args$args".into()]);
         return location.directive("return", &["301".into(), slash_added]);
     }
     if !is_served(&route.backend, rendering) {
         return location.directive("return", &["503".into()]);
     }
-    let mut target = Target { long_lived: application.long_lived, ..Target::whole(&route.backend, pool_name(host, root)) };
+    let mut target = ProxyTarget { long_lived: application.long_lived, ..ProxyTarget::whole(&route.backend, pool_name(host, root)) };
     // Requests below a path that is cut off; for the whole site there is nothing to cut.
     if route.rewrite && !root.is_root() {
         location.directive("set", &["$cut_path".into(), root.into()]);
         let rest = at.as_str().strip_prefix(root.as_str()).unwrap_or_default();
-        target.cut = Some((root, Word::join([Word::path(rest), if part == Part::Below { "/".into() } else { "".into() }])));
+        target.cut = Some((root, Word::join([Word::path(rest), if part == PathPart::Below { "/".into() } else { "".into() }])));
     }
     proxy_directives::write(location, rendering, &target);
 }
@@ -91,7 +91,7 @@ fn write_application(
 /// Writes the content of the default backend's location, or 503.
 pub fn write_default_backend(location: &mut Writer, rendering: &Rendering<'_>, backend: Option<&Backend>) {
     match backend.filter(|backend| is_served(backend, rendering)) {
-        Some(backend) => proxy_directives::write(location, rendering, &Target::whole(backend, default_pool())),
+        Some(backend) => proxy_directives::write(location, rendering, &ProxyTarget::whole(backend, default_pool())),
         None => location.directive("return", &["503".into()]),
     }
 }

@@ -3,8 +3,8 @@
 
 use super::writer::{Word, Writer};
 use super::{
-    Purpose, Rendering, administrator_options, client_address, client_limits, forwarded_scheme_locations, path_escapes, proxy_directives,
-    request_headers, upstreams,
+    ConfigPurpose, Rendering, administrator_options, client_address, client_limits, forwarded_scheme_locations, path_escapes,
+    proxy_directives, request_headers, upstreams,
 };
 use crate::protocol::container_contract;
 use crate::route::EngineSettings;
@@ -20,7 +20,7 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
         writer.directive("worker_shutdown_timeout", &[Word::millis(settings.worker_shutdown_timeout_ms)]);
     }
     administrator_options::write_error_log(writer, rendering);
-    if rendering.purpose != Purpose::Stock {
+    if rendering.purpose != ConfigPurpose::Stock {
         // A stock image keeps its own user and paths; ours has a single writable directory.
         writer.directive("pid", &[below(rendering, "/nginx.pid")]);
     }
@@ -72,7 +72,7 @@ const ANSWERS_HOLD_MAX: usize = 10;
 /// Docker declares its answers valid for ten minutes, but the address of a task that ended goes to another container within
 /// seconds. An unknown name is queried again after the timeout.
 pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
-    if rendering.purpose != Purpose::Boot {
+    if rendering.purpose != ConfigPurpose::Boot {
         return;
     }
     let seconds = upstreams::names_asked_for(rendering.table).div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
@@ -94,7 +94,7 @@ fn below(rendering: &Rendering<'_>, path: &'static str) -> Word {
 }
 
 fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
-    if rendering.purpose == Purpose::Stock {
+    if rendering.purpose == ConfigPurpose::Stock {
         return;
     }
     http.directive(

@@ -28,24 +28,24 @@ mod writer;
 
 use std::collections::BTreeMap;
 
-use super::engine::{Renderer, RouteSize, Written};
-use super::{Faults, Purpose, Rendering, SecretFile, authorities};
+use super::engine::{EngineOutput, Renderer, RouteSize};
+use super::{ConfigPurpose, Rendering, SecretFile, Vulnerabilities, authorities};
 use crate::protocol::messages::{Bundle, Material};
 use crate::route::{MaterialRef, TlsBinding};
 use crate::types::{Digest, EngineKind, HostPattern, TEMPLATE_FAULT};
-use hash_sizes::Hashed;
+use hash_sizes::HashedNames;
 use writer::{Word, Writer};
 
 /// The main file of every bundle.
 pub const CONFIG_FILE: &str = EngineKind::Nginx.main_file();
 
 /// nginx.
-pub(super) struct Nginx;
+pub(super) struct NginxRenderer;
 
-impl Renderer for Nginx {
-    fn write(&self, rendering: &Rendering<'_>) -> Written {
-        let (mut written, mut elsewhere) = (Written::default(), Hashed::default());
-        if rendering.purpose == Purpose::Stock {
+impl Renderer for NginxRenderer {
+    fn write(&self, rendering: &Rendering<'_>) -> EngineOutput {
+        let (mut written, mut elsewhere) = (EngineOutput::default(), HashedNames::default());
+        if rendering.purpose == ConfigPurpose::Stock {
             rendering.note_mounts(&mut written.material);
         } else {
             written.files.extend(rendering.host_files(&mut written.material, &mut elsewhere));
@@ -72,7 +72,7 @@ impl Renderer for Nginx {
         hash_sizes::HOSTS_PER_SLOT_MAX
     }
 
-    fn faults(&self, version: &str) -> Option<Faults> {
+    fn faults(&self, version: &str) -> Option<Vulnerabilities> {
         security_advisories::of(version)
     }
 }
@@ -81,7 +81,7 @@ impl Rendering<'_> {
     /// The path of a secret file in the configuration: next to it, or the mount point in a stock image.
     fn secret_path(&self, file: &SecretFile) -> Word {
         match self.purpose {
-            Purpose::Stock => self.mounted(file.secret()),
+            ConfigPurpose::Stock => self.mounted(file.secret()),
             _ => Word::identifier(file.name()),
         }
     }
@@ -94,13 +94,13 @@ impl Rendering<'_> {
     fn authority_path(&self, authority: &MaterialRef) -> Option<Word> {
         let file = self.materials.authority(authority)?;
         match (self.purpose, &authority.id) {
-            (Purpose::Stock, Some(id)) => Some(self.mounted(id)),
+            (ConfigPurpose::Stock, Some(id)) => Some(self.mounted(id)),
             _ => Some(Word::identifier(file.name())),
         }
     }
 
     /// One file for each host that is published by TLS, and the secret files that each needs.
-    fn host_files(&self, material: &mut BTreeMap<String, Material>, hashed: &mut Hashed) -> BTreeMap<String, String> {
+    fn host_files(&self, material: &mut BTreeMap<String, Material>, hashed: &mut HashedNames) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for (host, virtual_host, binding) in tls::terminated(self) {
             let name = host_file(host);
@@ -110,7 +110,7 @@ impl Rendering<'_> {
             files.insert(name.clone(), writer.finish());
             self.note_material(material, binding, &name);
         }
-        if self.purpose == Purpose::Live
+        if self.purpose == ConfigPurpose::Live
             && let Some(binding) = self.table.default_backend.as_ref().and_then(|default| default.tls.as_ref())
         {
             self.note_material(material, binding, CONFIG_FILE);
@@ -152,7 +152,7 @@ fn host_file(host: &HostPattern) -> String {
 }
 
 /// The text contains no digest or time: it changes if and only if its meaning does.
-fn write_config(rendering: &Rendering<'_>, elsewhere: Hashed) -> String {
+fn write_config(rendering: &Rendering<'_>, elsewhere: HashedNames) -> String {
     let builtin = write_pieces(rendering, elsewhere);
     match &rendering.table.settings.nginx.template {
         None => builtin.whole(),
@@ -162,7 +162,7 @@ fn write_config(rendering: &Rendering<'_>, elsewhere: Hashed) -> String {
 }
 
 /// The built-in configuration in parts that a template may use.
-struct Pieces {
+struct ConfigSections {
     /// The main context and `events`.
     main: String,
     /// The block `stream`, or empty.
@@ -175,7 +175,7 @@ struct Pieces {
     servers: String,
 }
 
-impl Pieces {
+impl ConfigSections {
     fn whole(&self) -> String {
         [
             "# Written by swarmgate from service labels. Changes made here are lost.\n",
@@ -192,14 +192,14 @@ impl Pieces {
 }
 
 /// `elsewhere`: the names in files that the `http` block includes.
-fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
+fn write_pieces(rendering: &Rendering<'_>, elsewhere: HashedNames) -> ConfigSections {
     let mut writer = Writer::default();
     main_context::write_main(&mut writer, rendering);
     let main = writer.take();
     let mut stream = Writer::default();
     stream::write_stream(&mut stream, rendering);
     let stream = stream.finish();
-    let mut pieces = Pieces { main, stream, http: String::new(), upstreams: String::new(), servers: String::new() };
+    let mut pieces = ConfigSections { main, stream, http: String::new(), upstreams: String::new(), servers: String::new() };
     writer.block("http", &[], |http| {
         http.take();
         let settings = &rendering.table.settings;

@@ -23,7 +23,7 @@ pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
 }
 
 /// The destination of a location's requests.
-pub struct Target<'a> {
+pub struct ProxyTarget<'a> {
     /// The pool.
     pub backend: &'a Backend,
     /// Its name.
@@ -35,7 +35,7 @@ pub struct Target<'a> {
     pub long_lived: bool,
 }
 
-impl<'a> Target<'a> {
+impl<'a> ProxyTarget<'a> {
     /// A pool that gets requests exactly as they were received.
     pub fn whole(backend: &'a Backend, pool: Word) -> Self {
         Self { backend, pool, cut: None, long_lived: false }
@@ -43,11 +43,11 @@ impl<'a> Target<'a> {
 }
 
 /// Writes how the requests of a location are passed on.
-pub fn write(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
+pub fn write(location: &mut Writer, rendering: &Rendering<'_>, target: &ProxyTarget<'_>) {
     if target.backend.protocol.http2 { write_http2(location, rendering, target) } else { write_http1(location, rendering, target) }
 }
 
-fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
+fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &ProxyTarget<'_>) {
     let verification = target.backend.protocol.tls.as_ref();
     if let Some(verification) = verification {
         write_checks(location, rendering, verification, &HTTP1_CHECKS);
@@ -62,7 +62,7 @@ fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &Target
 }
 
 /// HTTP/2 to applications, gRPC or not. The directive takes no URI, so a separate rewrite cuts off the path.
-fn write_http2(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
+fn write_http2(location: &mut Writer, rendering: &Rendering<'_>, target: &ProxyTarget<'_>) {
     let verification = target.backend.protocol.tls.as_ref();
     if let Some(verification) = verification {
         write_checks(location, rendering, verification, &HTTP2_CHECKS);

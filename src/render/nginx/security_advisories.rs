@@ -2,7 +2,7 @@
 //! as of 2026-07-22, except for mail and Windows, which do not apply here. It never guesses: unknown versions produce no
 //! finding.
 
-use crate::render::Faults;
+use crate::render::Vulnerabilities;
 
 /// A version: 1, 31, 3.
 type Version = (u16, u16, u16);
@@ -52,13 +52,13 @@ const ADVISORIES: &[Advisory] = &[
 
 /// The published vulnerabilities of the engine that reports this version (`nginx/1.29.3`); `None` if none are known here, or
 /// if it is not nginx.
-pub fn of(engine: &str) -> Option<Faults> {
+pub fn of(engine: &str) -> Option<Vulnerabilities> {
     let version = read(engine)?;
     let concerned: Vec<&Advisory> = ADVISORIES.iter().filter(|advisory| concerns(advisory, version)).collect();
     let fixed: Vec<Version> = concerned.iter().flat_map(|advisory| advisory.fixed).copied().collect();
     let newest = |odd: u16| fixed.iter().filter(|version| version.1 % 2 == odd).max();
     let fixed_in = [newest(1), newest(0)].into_iter().flatten().map(|(a, b, c)| format!("{a}.{b}.{c}")).collect();
-    (!concerned.is_empty()).then(|| Faults { cves: concerned.iter().map(|advisory| advisory.cve).collect(), fixed_in })
+    (!concerned.is_empty()).then(|| Vulnerabilities { cves: concerned.iter().map(|advisory| advisory.cve).collect(), fixed_in })
 }
 
 /// A version in the range is not affected if its own branch was fixed.

@@ -2,7 +2,7 @@
 
 use super::server_names::server_name;
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, forwarded_scheme_locations, listeners, location_answers, locations, main_context, tls};
+use super::{ConfigPurpose, Rendering, forwarded_scheme_locations, listeners, location_answers, locations, main_context, tls};
 use crate::types::{HostPattern, Scheme};
 
 /// Writes all servers, in the order of their names.
@@ -17,7 +17,7 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     }
     write_hosts_without_answer(http, rendering);
     tls::write_servers(http, rendering);
-    if rendering.purpose != Purpose::Stock {
+    if rendering.purpose != ConfigPurpose::Stock {
         main_context::write_status_server(http, rendering);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::server_names::server_name;
 use super::upstreams::pool_name;
 use super::writer::Word;
-use super::{Pieces, Purpose, Rendering};
+use super::{ConfigPurpose, ConfigSections, Rendering};
 use crate::protocol::container_contract;
 use crate::route::{Endpoint, SizeBytes};
 use crate::types::{ConfigTemplate, ContextPath, HostPattern, fault};
@@ -19,7 +19,7 @@ use crate::types::{ConfigTemplate, ContextPath, HostPattern, fault};
 const STEPS_MAX: u64 = 10_000_000;
 
 /// Renders the template. The error is for people and contains the template's line.
-pub fn fill(template: &ConfigTemplate, rendering: &Rendering<'_>, builtin: &Pieces) -> Result<String, String> {
+pub fn fill(template: &ConfigTemplate, rendering: &Rendering<'_>, builtin: &ConfigSections) -> Result<String, String> {
     let environment = environment();
     let filled = environment.template_from_str(template.as_str()).and_then(|template| template.render(data(rendering, builtin)));
     filled.map(|text| text.trim_end().to_owned() + "\n").map_err(|error| fault(&error))
@@ -53,7 +53,7 @@ fn parsed<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, Error> {
 }
 
 /// The settings without the template itself, which is being rendered.
-fn data(rendering: &Rendering<'_>, builtin: &Pieces) -> Value {
+fn data(rendering: &Rendering<'_>, builtin: &ConfigSections) -> Value {
     let mut table = json!(rendering.table);
     if let Some(settings) = table.get_mut("settings").and_then(serde_json::Value::as_object_mut) {
         settings.remove("template");
@@ -62,9 +62,9 @@ fn data(rendering: &Rendering<'_>, builtin: &Pieces) -> Value {
     Serde(json!({
         "table": table,
         "purpose": match rendering.purpose {
-            Purpose::Live => "live",
-            Purpose::Boot => "boot",
-            Purpose::Stock => "stock",
+            ConfigPurpose::Live => "live",
+            ConfigPurpose::Boot => "boot",
+            ConfigPurpose::Stock => "stock",
         },
         "layout": {
             "runDir": layout.run_dir,

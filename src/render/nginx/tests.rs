@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::CONFIG_FILE;
-use crate::render::{Materials, Purpose, render};
+use crate::render::{ConfigPurpose, Materials, render};
 use crate::route::{Backend, BackendService, DefaultBackend, Endpoint, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
@@ -33,7 +33,7 @@ fn table(routes: &[(&str, &str, &[&str])]) -> RouteTable {
     table
 }
 
-fn config(table: &RouteTable, purpose: Purpose) -> String {
+fn config(table: &RouteTable, purpose: ConfigPurpose) -> String {
     render(table, purpose).files[CONFIG_FILE].clone()
 }
 
@@ -41,14 +41,14 @@ fn config(table: &RouteTable, purpose: Purpose) -> String {
 fn a_boot_snapshot_does_not_change_when_endpoints_change() {
     let before = table(&[("a.example.org", "/", &["10.0.1.2"])]);
     let mut after = table(&[("a.example.org", "/", &["10.0.1.7", "10.0.1.8"])]);
-    assert_eq!(render(&before, Purpose::Boot), render(&after, Purpose::Boot));
+    assert_eq!(render(&before, ConfigPurpose::Boot), render(&after, ConfigPurpose::Boot));
     after.default_backend = Some(DefaultBackend::plain(backend(&[])));
-    assert_ne!(render(&before, Purpose::Boot).digest, render(&after, Purpose::Boot).digest);
+    assert_ne!(render(&before, ConfigPurpose::Boot).digest, render(&after, ConfigPurpose::Boot).digest);
 }
 
 #[test]
 fn a_boot_snapshot_contains_names_instead_of_application_addresses() {
-    let text = config(&table(&[("a.example.org", "/", &["10.0.1.2"])]), Purpose::Boot);
+    let text = config(&table(&[("a.example.org", "/", &["10.0.1.2"])]), ConfigPurpose::Boot);
     assert!(text.contains("server tasks.shop_web:8080 resolve"), "{text}");
     assert!(!text.contains("10.0.1.2"), "{text}");
 }
@@ -59,7 +59,7 @@ fn another_task_at_the_same_address_does_not_change_the_configuration() {
     let mut after = before.clone();
     let host = after.hosts.values_mut().next().unwrap();
     host.paths.values_mut().next().unwrap().backend.services[0].endpoints[0].task = Some(TaskId("other".to_owned()));
-    assert_eq!(render(&before, Purpose::Live).digest, render(&after, Purpose::Live).digest);
+    assert_eq!(render(&before, ConfigPurpose::Live).digest, render(&after, ConfigPurpose::Live).digest);
     assert_ne!(before.digest(), after.digest());
 }
 
@@ -74,7 +74,7 @@ fn the_pools_of_different_routes_never_share_a_name() {
         ("*.a", "/", &["10.0.1.2"]),
         ("default", "/", &["10.0.1.2"]),
     ]);
-    let text = config(&tricky, Purpose::Live);
+    let text = config(&tricky, ConfigPurpose::Live);
     let names: Vec<_> = text.lines().filter(|line| line.trim().starts_with("upstream ")).collect();
     let distinct: std::collections::BTreeSet<_> = names.iter().collect();
     assert_eq!((names.len(), distinct.len()), (7, 7), "{names:?}");
@@ -82,7 +82,7 @@ fn the_pools_of_different_routes_never_share_a_name() {
 
 #[test]
 fn a_stock_configuration_has_its_own_user_and_paths() {
-    let text = config(&table(&[("a.example.org", "/", &["10.0.1.2", "10.0.1.3"])]), Purpose::Stock);
+    let text = config(&table(&[("a.example.org", "/", &["10.0.1.2", "10.0.1.3"])]), ConfigPurpose::Stock);
     for directive in ["keepalive_min_timeout", " resolve", "\npid ", "_temp_path", "\nuser "] {
         assert!(!text.contains(directive), "{directive} in {text}");
     }
@@ -90,7 +90,7 @@ fn a_stock_configuration_has_its_own_user_and_paths() {
 
 #[test]
 fn the_last_endpoint_of_a_pool_is_never_left_out() {
-    let text = config(&table(&[("one", "/", &["10.0.1.2"]), ("two", "/", &["10.0.2.2", "fd00::2"])]), Purpose::Live);
+    let text = config(&table(&[("one", "/", &["10.0.1.2"]), ("two", "/", &["10.0.2.2", "fd00::2"])]), ConfigPurpose::Live);
     assert!(text.contains("server 10.0.1.2:8080 max_fails=0;"), "{text}");
     assert!(text.contains("server [fd00::2]:8080 max_fails=0 backup;"), "{text}");
 }
@@ -107,11 +107,11 @@ fn parts_name_what_changed() {
 #[test]
 fn addresses_on_future_networks_are_sent_to_agents_but_are_in_no_pool() {
     let mut table = table(&[("a.test", "/", &["10.0.0.1"])]);
-    let before = render(&table, Purpose::Boot);
+    let before = render(&table, ConfigPurpose::Boot);
     table.awaited = ["10.9.0.2:80".parse().unwrap(), "[fd00::2]:81".parse().unwrap()].into();
-    assert_eq!(render(&table, Purpose::Boot), before);
-    let live = render(&table, Purpose::Live);
+    assert_eq!(render(&table, ConfigPurpose::Boot), before);
+    let live = render(&table, ConfigPurpose::Live);
     assert_eq!(live.files[crate::protocol::container_contract::AWAITED_FILE], "10.9.0.2:80\n[fd00::2]:81\n");
     assert!(!live.files[CONFIG_FILE].contains("10.9.0.2"));
-    assert!(!render(&table, Purpose::Stock).files.contains_key(crate::protocol::container_contract::AWAITED_FILE));
+    assert!(!render(&table, ConfigPurpose::Stock).files.contains_key(crate::protocol::container_contract::AWAITED_FILE));
 }

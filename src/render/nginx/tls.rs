@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::server_names::server_name;
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, administrator_options, listeners, locations};
+use super::{ConfigPurpose, Rendering, administrator_options, listeners, locations};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
@@ -19,7 +19,7 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     write_session_settings(http, rendering);
     write_default_server(http, rendering);
     let hosts: Vec<_> = terminated(rendering).collect();
-    if rendering.purpose == Purpose::Stock {
+    if rendering.purpose == ConfigPurpose::Stock {
         // Only one file can be mounted.
         for (host, virtual_host, binding) in hosts {
             write_host(http, rendering, host, virtual_host, binding);
@@ -57,7 +57,7 @@ fn write_listen(server: &mut Writer, rendering: &Rendering<'_>, options: &[Word]
 
 /// The socket at which TLS is terminated after the server name is read.
 pub fn terminator(rendering: &Rendering<'_>) -> Word {
-    let directory = if rendering.purpose == Purpose::Stock { "/tmp" } else { rendering.layout.run_dir };
+    let directory = if rendering.purpose == ConfigPurpose::Stock { "/tmp" } else { rendering.layout.run_dir };
     Word::join(["unix:".into(), directory.into(), "/tls.sock".into()])
 }
 
@@ -81,7 +81,7 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     let default = rendering.table.default_backend.as_ref();
     let binding = default.and_then(|default| default.tls.as_ref());
     // When starting without the secret, the default server could not be left out.
-    let binding = binding.filter(|binding| rendering.purpose != Purpose::Boot && rendering.materials.pair(binding).is_some());
+    let binding = binding.filter(|binding| rendering.purpose != ConfigPurpose::Boot && rendering.materials.pair(binding).is_some());
     http.block("server", &[], |server| {
         write_listen(server, rendering, &["ssl".into(), "default_server".into()]);
         server.directive("server_name", &["".into()]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, client_address};
+use super::{ConfigPurpose, Rendering, client_address};
 use crate::route::{Affinity, Backend, BackendService, RouteTable, SizeBytes};
 use crate::types::{ContextPath, CookieName, HostPattern};
 
@@ -35,8 +35,8 @@ pub fn passthrough_pool(host: &HostPattern) -> Word {
 /// configured.
 pub fn is_served(backend: &Backend, rendering: &Rendering<'_>) -> bool {
     let somebody = match rendering.purpose {
-        Purpose::Boot => has_named_servers(backend),
-        Purpose::Live | Purpose::Stock => backend.endpoint_weights().into_iter().any(|weight| weight > 0),
+        ConfigPurpose::Boot => has_named_servers(backend),
+        ConfigPurpose::Live | ConfigPurpose::Stock => backend.endpoint_weights().into_iter().any(|weight| weight > 0),
     };
     somebody && backend.protocol.tls.as_ref().is_none_or(|verification| rendering.materials.can_verify(verification))
 }
@@ -98,12 +98,12 @@ fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend
 
 /// Writes an `upstream` block. `choose` writes how an endpoint is selected, if not round-robin.
 pub fn write_servers(out: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend: &Backend, choose: impl FnOnce(&mut Writer)) {
-    let servers = if rendering.purpose == Purpose::Boot { named_servers(backend) } else { addressed_servers(backend) };
+    let servers = if rendering.purpose == ConfigPurpose::Boot { named_servers(backend) } else { addressed_servers(backend) };
     let in_stream = !backend_is_http(name);
     out.block("upstream", std::slice::from_ref(name), |upstream| {
         // A pool with one address has no state for workers to share, and most pools are such: this saves a third of the
         // memory of a table with thousands of hosts.
-        if rendering.purpose == Purpose::Boot || servers.len() > 1 {
+        if rendering.purpose == ConfigPurpose::Boot || servers.len() > 1 {
             upstream.directive("zone", &[name.clone(), zone_size(rendering, servers.len())]);
         }
         choose(upstream);
@@ -128,7 +128,7 @@ fn has_name(service: &BackendService) -> bool {
 }
 
 /// One server of a pool: its address, its weight, and its service's failure settings.
-struct Server {
+struct UpstreamServer {
     address: Word,
     weight: u64,
     max_fails: Option<u32>,
@@ -137,11 +137,11 @@ struct Server {
 
 /// Servers by service name, and at the few addresses that a boot snapshot may contain. Without endpoints a weight cannot be
 /// divided by their number, so it is used unchanged.
-fn named_servers(backend: &Backend) -> Vec<Server> {
+fn named_servers(backend: &Backend) -> Vec<UpstreamServer> {
     let wanted = backend.services.iter().filter(|service| service.weight != Some(0));
     let all_alike = backend.services.iter().all(|service| service.weight.is_none());
     let unstated = if all_alike { 1 } else { rest_of_the_pool(backend) };
-    let server = |service: &BackendService, address| Server {
+    let server = |service: &BackendService, address| UpstreamServer {
         address,
         weight: service.weight.map_or(unstated, u64::from),
         max_fails: service.max_fails,
@@ -178,23 +178,23 @@ fn rest_of_the_pool(backend: &Backend) -> u64 {
     100_u64.saturating_sub(stated)
 }
 
-fn addressed_servers(backend: &Backend) -> Vec<Server> {
-    let mut servers = BTreeMap::<SocketAddr, Server>::new();
+fn addressed_servers(backend: &Backend) -> Vec<UpstreamServer> {
+    let mut servers = BTreeMap::<SocketAddr, UpstreamServer>::new();
     for (service, weight) in backend.services.iter().zip(backend.endpoint_weights()) {
         for endpoint in &service.endpoints {
             let address = SocketAddr::new(endpoint.address, endpoint.port.get());
             let (max_fails, fail_timeout_ms) = (service.max_fails, service.fail_timeout_ms);
-            servers.entry(address).or_insert(Server { address: address.into(), weight, max_fails, fail_timeout_ms });
+            servers.entry(address).or_insert(UpstreamServer { address: address.into(), weight, max_fails, fail_timeout_ms });
         }
     }
-    let mut servers: Vec<Server> = servers.into_values().filter(|server| server.weight > 0).collect();
+    let mut servers: Vec<UpstreamServer> = servers.into_values().filter(|server| server.weight > 0).collect();
     if !backend.affinity.is_none() {
         bound_weights(&mut servers);
     }
     servers
 }
 
-fn bound_weights(servers: &mut [Server]) {
+fn bound_weights(servers: &mut [UpstreamServer]) {
     let sum: u64 = servers.iter().map(|server| server.weight).sum();
     if sum > HASHED_WEIGHTS_MAX {
         for server in servers.iter_mut() {
@@ -206,13 +206,13 @@ fn bound_weights(servers: &mut [Server]) {
 /// A failing endpoint is left out for a moment. If all of them fail, the same endpoints are used as backups that are never
 /// left out: a burst of errors must not turn into "no live upstreams" while any endpoint can answer. Hash-balanced pools
 /// cannot have backups, so their endpoints are never left out unless the service configures it.
-fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend, servers: &[Server]) {
+fn write_server_lines(upstream: &mut Writer, purpose: ConfigPurpose, backend: &Backend, servers: &[UpstreamServer]) {
     let alone = servers.len() == 1;
-    let doubled = purpose != Purpose::Boot && backend.affinity.is_none() && !alone;
+    let doubled = purpose != ConfigPurpose::Boot && backend.affinity.is_none() && !alone;
     for server in servers {
         let mut words = vec![server.address.clone()];
         words.extend((server.weight > 1 && !alone).then(|| Word::join(["weight=".into(), server.weight.into()])));
-        words.extend((purpose == Purpose::Boot).then(|| "resolve".into()));
+        words.extend((purpose == ConfigPurpose::Boot).then(|| "resolve".into()));
         let max_fails = server.max_fails.unwrap_or(if doubled { 3 } else { 0 });
         words.push(Word::join(["max_fails=".into(), max_fails.into()]));
         if max_fails > 0 {
@@ -229,7 +229,7 @@ fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend
 /// The shared memory of a pool: as configured, but always enough for its endpoints (each is listed twice and takes less than
 /// 1 KiB).
 fn zone_size(rendering: &Rendering<'_>, servers: usize) -> Word {
-    let endpoints = if rendering.purpose == Purpose::Boot { servers * 64 } else { servers * 2 };
+    let endpoints = if rendering.purpose == ConfigPurpose::Boot { servers * 64 } else { servers * 2 };
     let needed = u64::try_from(endpoints).unwrap_or(u64::MAX).saturating_mul(1 << 10).saturating_add(32 << 10);
     let size = rendering.table.settings.nginx.upstream_zone_size.0.max(needed).clamp(64 << 10, 1 << 30);
     Word::size(SizeBytes(size.next_multiple_of(64 << 10)))

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::hash_sizes::Hashed;
+use super::hash_sizes::HashedNames;
 use crate::route::SizeBytes;
 use crate::types::{
     AddressRange, ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, NetworkName, Port, ServiceName, SiteUrl,
@@ -178,21 +178,21 @@ pub struct Writer {
     text: String,
     depth: usize,
     /// Directives that are written by someone else, and at which depth.
-    left_out: (usize, LeftOut),
+    left_out: (usize, OmittedDirectives),
     /// The names written so far that need room in the engine's hash tables.
-    hashed: Hashed,
+    hashed: HashedNames,
 }
 
 /// Directives that are written by someone else.
 #[derive(Debug, Clone, Default)]
-pub struct LeftOut {
+pub struct OmittedDirectives {
     /// By name alone.
     pub directives: BTreeSet<String>,
     /// By name and first argument, in lower case.
     pub named: BTreeSet<(String, String)>,
 }
 
-impl LeftOut {
+impl OmittedDirectives {
     fn has(&self, name: &str, words: &[Word]) -> bool {
         let named = || words.first().is_some_and(|first| self.named.contains(&(name.to_owned(), first.0.to_ascii_lowercase())));
         self.directives.contains(name) || (!self.named.is_empty() && named())
@@ -201,31 +201,31 @@ impl LeftOut {
 
 /// A position in the text, for parts that can only be written after the rest.
 #[derive(Debug, Clone, Copy)]
-pub struct Place(usize);
+pub struct ConfigPosition(usize);
 
 impl Writer {
     /// Omits these directives at this depth from here to the end of the block.
-    pub fn leave_out(&mut self, others: LeftOut) {
+    pub fn leave_out(&mut self, others: OmittedDirectives) {
         self.left_out = (self.depth, others);
     }
 
     /// The names written so far that need room in the engine's hash tables, including those in text that was taken.
-    pub fn hashed(&self) -> &Hashed {
+    pub fn hashed(&self) -> &HashedNames {
         &self.hashed
     }
 
     /// Adds the names that were written elsewhere in the same configuration.
-    pub fn also_hashed(&mut self, hashed: Hashed) {
+    pub fn also_hashed(&mut self, hashed: HashedNames) {
         self.hashed.join(hashed);
     }
 
     /// The current position. It is valid until the text is taken.
-    pub fn place(&self) -> Place {
-        Place(self.text.len())
+    pub fn place(&self) -> ConfigPosition {
+        ConfigPosition(self.text.len())
     }
 
     /// Writes at an earlier position of this block.
-    pub fn at(&mut self, place: Place, write: impl FnOnce(&mut Self)) {
+    pub fn at(&mut self, place: ConfigPosition, write: impl FnOnce(&mut Self)) {
         let rest = self.text.split_off(place.0);
         write(self);
         self.text.push_str(&rest);
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn overridden_directives_are_left_out_only_at_their_depth() {
         let mut writer = Writer::default();
-        let listen = || LeftOut {
+        let listen = || OmittedDirectives {
             directives: BTreeSet::from(["listen".to_owned()]),
             named: BTreeSet::from([("add_header".to_owned(), "x-a".to_owned())]),
         };

@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::time_limit::time_limit;
-use super::{Nginx, workers};
+use super::{NginxEngine, workers};
 use crate::protocol::container_contract::ENGINE_BODY_DIR;
 use crate::runtime::messages::{last_bytes, without_paths};
 use crate::runtime::procfs::{memory_of, open_file_space};
-use crate::runtime::{Applied, Change, ChangeError, ChangeScope, EngineError, EngineProcess, Retire, Worker};
+use crate::runtime::{ApplyMode, ChangeError, ChangeScope, ConfigChange, EngineError, EngineProcess, Worker, WorkerStop};
 
 /// A small configuration loads at once; a large one has more time.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,7 +50,7 @@ struct Log {
 
 impl Master {
     /// Starts nginx. It serves once [`EngineProcess::ready`] returns; it can be signalled at once.
-    pub(super) fn start(nginx: &Nginx, directory: &Path, hidden: Vec<PathBuf>) -> Result<Self, EngineError> {
+    pub(super) fn start(nginx: &NginxEngine, directory: &Path, hidden: Vec<PathBuf>) -> Result<Self, EngineError> {
         let mut command = nginx.command(directory);
         // A group of its own: Ctrl-C in a terminal reaches the agent only, which then drains; and workers can be signalled
         // when their master is gone.
@@ -146,8 +146,8 @@ impl EngineProcess for Master {
         true
     }
 
-    async fn apply(&self, _: Change<'_>) -> Result<Applied, ChangeError> {
-        self.reload().await.map(|()| Applied::Reloaded)
+    async fn apply(&self, _: ConfigChange<'_>) -> Result<ApplyMode, ChangeError> {
+        self.reload().await.map(|()| ApplyMode::Reloaded)
     }
 
     fn drain(&self) {
@@ -187,7 +187,7 @@ impl EngineProcess for Master {
         self.bodies.canonicalize().map_or(0, |directory| open_file_space(worker.pid, &directory))
     }
 
-    fn retire(&self, worker: Worker, how: Retire) -> bool {
+    fn retire(&self, worker: Worker, how: WorkerStop) -> bool {
         workers::retire(self.pid, worker, how)
     }
 }

@@ -24,7 +24,7 @@ use tokio::process::Command;
 
 use super::config_files::secret_files;
 use super::messages::{last_bytes, without_paths, without_secrets};
-use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, Resolving};
+use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, ResolverWarmup};
 use crate::protocol::container_contract::{ENGINE_BODY_DIR, ENGINE_MAIN_FILE};
 use master::Master;
 use time_limit::time_limit;
@@ -34,12 +34,12 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The nginx program, and the directory that it writes to (pid file, temporary files).
 #[derive(Debug, Clone)]
-pub struct Nginx {
+pub struct NginxEngine {
     program: PathBuf,
     prefix: PathBuf,
 }
 
-impl Nginx {
+impl NginxEngine {
     /// `program` is looked up in `PATH` unless it is a path. nginx writes below `prefix`.
     pub fn new(program: impl Into<PathBuf>, prefix: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), prefix: prefix.into() }
@@ -64,7 +64,7 @@ impl Nginx {
 }
 
 #[async_trait]
-impl Engine for Nginx {
+impl Engine for NginxEngine {
     fn main_file(&self) -> &'static str {
         ENGINE_MAIN_FILE
     }
@@ -124,14 +124,14 @@ impl Engine for Nginx {
         edited(files, |text| disabled_servers::disable(text, endpoints))
     }
 
-    fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<Resolving> {
+    fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<ResolverWarmup> {
         let (text, names) = resolver_warmup::beside_addresses(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
-        (names > 0).then(|| Resolving { files: edited(by_name, |_| text), names })
+        (names > 0).then(|| ResolverWarmup { files: edited(by_name, |_| text), names })
     }
 
-    fn resolving_only(&self, by_name: &ConfigFiles) -> Option<Resolving> {
+    fn resolving_only(&self, by_name: &ConfigFiles) -> Option<ResolverWarmup> {
         let (text, names) = resolver_warmup::without_servers(by_name.get(ENGINE_MAIN_FILE)?);
-        (names > 0).then(|| Resolving { files: edited(by_name, |_| text), names })
+        (names > 0).then(|| ResolverWarmup { files: edited(by_name, |_| text), names })
     }
 
     fn addresses_by_name(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> BTreeMap<String, BTreeSet<IpAddr>> {

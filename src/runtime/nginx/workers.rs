@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::runtime::procfs::{living_child, living_children_of, title_of};
-use crate::runtime::{Retire, Worker};
+use crate::runtime::{Worker, WorkerStop};
 
 /// The workers of a master that are alive.
 pub(super) fn of(master: Pid) -> Vec<Worker> {
@@ -18,14 +18,14 @@ fn is_retiring(pid: Pid) -> bool {
 
 /// Signals a retiring worker. `false` if this master has no such worker, or it has exited. Checks right before the signal, because
 /// another process may have its id by then.
-pub(super) fn retire(master: Pid, worker: Worker, how: Retire) -> bool {
+pub(super) fn retire(master: Pid, worker: Worker, how: WorkerStop) -> bool {
     let is_same = living_child(worker.pid, master).is_some_and(|child| child.started == worker.started);
     if !is_same || !is_retiring(worker.pid) {
         return false;
     }
     let signal = match how {
-        Retire::Terminate => Signal::SIGTERM,
-        Retire::Kill => Signal::SIGKILL,
+        WorkerStop::Terminate => Signal::SIGTERM,
+        WorkerStop::Kill => Signal::SIGKILL,
     };
     let sent = kill(worker.pid, signal);
     sent.inspect_err(|error| tracing::debug!(%error, pid = worker.pid.as_raw(), "a worker has already exited")).is_ok()
@@ -41,7 +41,7 @@ mod tests {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let started = living_child(pid, Pid::this()).unwrap().started;
         for started in [started, started + 1] {
-            assert!(!retire(Pid::this(), Worker { pid, started, retiring: true }, Retire::Kill));
+            assert!(!retire(Pid::this(), Worker { pid, started, retiring: true }, WorkerStop::Kill));
         }
         assert!(child.try_wait().unwrap().is_none(), "the process is still running");
         child.kill().unwrap();

@@ -9,8 +9,8 @@ mod validate;
 pub use constraint::{ConstraintSubject, PlacementConstraint};
 pub use normalize::{normal, task_spec};
 pub use read::{
-    Action, Kind, UpdateConfig, attached, constraints, dnsrr, host_ports, job, kind, labels, max_replicas, mesh_ports, name, replicas,
-    restarts, update_config,
+    Action, ServiceMode, UpdateConfig, attached, constraints, dnsrr, host_ports, job, kind, labels, max_replicas, mesh_ports, name,
+    replicas, restarts, update_config,
 };
 pub use references::{FileKind, references};
 pub use validate::{check, check_file_name, check_service_name};

@@ -30,20 +30,20 @@ pub fn labels(spec: &Value) -> BTreeMap<String, String> {
 
 /// The mode of a service: its tasks run forever or to completion, with a given number or one per node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServiceMode {
     Replicated,
     Global,
     ReplicatedJob,
     GlobalJob,
 }
 
-pub fn kind(spec: &Value) -> Kind {
+pub fn kind(spec: &Value) -> ServiceMode {
     let is = |mode: &str| at(spec, &["Mode", mode]).is_some();
     match () {
-        () if is("Global") => Kind::Global,
-        () if is("ReplicatedJob") => Kind::ReplicatedJob,
-        () if is("GlobalJob") => Kind::GlobalJob,
-        () => Kind::Replicated,
+        () if is("Global") => ServiceMode::Global,
+        () if is("ReplicatedJob") => ServiceMode::ReplicatedJob,
+        () if is("GlobalJob") => ServiceMode::GlobalJob,
+        () => ServiceMode::Replicated,
     }
 }
 

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::intent::labels::{Affinity as AskedAffinity, BackendMode};
-use crate::render::Measure;
+use crate::render::ConfigSizer;
 use crate::route::{
     Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, Footprint, MaterialKind, MaterialRef, PathRoute,
     Redirect, RouteTable, TlsBinding, Verification, VirtualHost,
 };
-use crate::translate::World;
-use crate::translate::published_service::Published;
+use crate::translate::TranslationContext;
+use crate::translate::published_service::PublishedService;
 use crate::translate::tls_references;
 use crate::types::{HostPattern, ObjectName, Scheme, TaskId};
 
@@ -20,7 +20,7 @@ const ENDPOINTS_LEAST: u64 = 2;
 const AMONG_OTHERS_BYTES: u64 = 128;
 
 /// The usage of a service on a host.
-pub struct Price {
+pub struct RouteCost {
     /// Without TLS.
     pub plain: Footprint,
     /// The same places a second time, with TLS, if the host has TLS.
@@ -33,7 +33,7 @@ pub struct Price {
 
 /// How services that published a host before affect the price of the next one.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Before {
+pub struct HostState {
     /// The host has TLS that is terminated here.
     pub has_tls: bool,
     /// Another service has the same path in plain HTTP. Age decides whose setting is used, so `ssl_only` saves nothing
@@ -42,16 +42,16 @@ pub struct Before {
 }
 
 /// Measures one service after another.
-pub struct Costs<'w> {
-    world: &'w World<'w>,
+pub struct CostMeter<'w> {
+    world: &'w TranslationContext<'w>,
     nodes: u64,
-    measure: Measure,
+    measure: ConfigSizer,
     like: RouteTable,
 }
 
-impl<'w> Costs<'w> {
+impl<'w> CostMeter<'w> {
     /// Prepares to measure the services of a cluster.
-    pub fn new(world: &'w World<'w>) -> Self {
+    pub fn new(world: &'w TranslationContext<'w>) -> Self {
         let publish = &world.cluster.proxy.publish;
         let mut like = RouteTable::empty(world.cluster.name.clone(), publish.http.target);
         like.engine = world.cluster.engine;
@@ -60,11 +60,11 @@ impl<'w> Costs<'w> {
         // The template belongs to the administrator and is not part of any route's usage.
         like.settings.remove_template();
         let nodes = u64::try_from(world.snapshot.nodes.len()).unwrap_or(u64::MAX);
-        Self { world, nodes, measure: Measure::of(&like), like }
+        Self { world, nodes, measure: ConfigSizer::of(&like), like }
     }
 
     /// What a service uses on one of its hosts.
-    pub fn of_host(&mut self, service: &Published<'_>, host: &HostPattern, before: Before) -> Price {
+    pub fn of_host(&mut self, service: &PublishedService<'_>, host: &HostPattern, before: HostState) -> RouteCost {
         let labels = &service.labels;
         let published_by_tls = self.like.https_port.is_some();
         let brings_tls = published_by_tls && labels.tls.certificate.is_some() && !labels.tls.passthrough;
@@ -80,11 +80,11 @@ impl<'w> Costs<'w> {
         } else {
             Footprint { routes: 0, ..plain }
         };
-        Price { plain, by_tls: if has_tls { copy } else { Footprint::default() }, copy, brings_tls }
+        RouteCost { plain, by_tls: if has_tls { copy } else { Footprint::default() }, copy, brings_tls }
     }
 
     /// What the default backend uses.
-    pub fn of_default(&mut self, service: &Published<'_>) -> Footprint {
+    pub fn of_default(&mut self, service: &PublishedService<'_>) -> Footprint {
         self.at_declared_size(service, |backend| {
             let tls = self.binding(service);
             let default_backend = Some(DefaultBackend { backend, tls, https_only: false });
@@ -93,7 +93,7 @@ impl<'w> Costs<'w> {
     }
 
     /// Every endpoint of a pool is rendered alike, so three show what thousands use.
-    fn at_declared_size(&self, service: &Published<'_>, written: impl Fn(Backend) -> Footprint) -> Footprint {
+    fn at_declared_size(&self, service: &PublishedService<'_>, written: impl Fn(Backend) -> Footprint) -> Footprint {
         let endpoints = self.endpoints(service);
         let measured = |endpoints| written(self.backend(service, endpoints));
         let least = measured(ENDPOINTS_LEAST);
@@ -105,7 +105,7 @@ impl<'w> Costs<'w> {
     }
 
     /// As many endpoints as the service declares tasks.
-    fn endpoints(&self, service: &Published<'_>) -> u64 {
+    fn endpoints(&self, service: &PublishedService<'_>) -> u64 {
         if service.labels.backend_mode == BackendMode::Vip {
             return ENDPOINTS_LEAST;
         }
@@ -114,7 +114,7 @@ impl<'w> Costs<'w> {
 
     /// All places of a host. Redirects are measured separately: one that hides the application may turn out to be circular
     /// and be left out.
-    fn places(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> Footprint {
+    fn places(&self, service: &PublishedService<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> Footprint {
         let application = self.measure.footprint(&self.site(service, host, backend, ways));
         let redirects = redirects(service, host);
         if redirects.is_empty() {
@@ -127,7 +127,7 @@ impl<'w> Costs<'w> {
     }
 
     /// What a service publishes at a host, except redirects.
-    fn site(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> RouteTable {
+    fn site(&self, service: &PublishedService<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> RouteTable {
         let labels = &service.labels;
         let mut table = self.like.clone();
         let has_port = table.https_port.is_some();
@@ -148,12 +148,12 @@ impl<'w> Costs<'w> {
         table
     }
 
-    fn binding(&self, service: &Published<'_>) -> Option<TlsBinding> {
+    fn binding(&self, service: &PublishedService<'_>) -> Option<TlsBinding> {
         let binding = tls_references::binding(self.world, service, &mut Vec::new())?;
         Some(TlsBinding { certificate: there(binding.certificate), key: binding.key.map(there) })
     }
 
-    fn backend(&self, service: &Published<'_>, endpoints: u64) -> Backend {
+    fn backend(&self, service: &PublishedService<'_>, endpoints: u64) -> Backend {
         let labels = &service.labels;
         let BackendProtocol { http2, tls } = tls_references::protocol(self.world, service, &mut Vec::new());
         let tls = tls.map(|verification| match verification {
@@ -192,12 +192,12 @@ struct Ways {
 }
 
 /// Whether TLS answers at other places than plain HTTP.
-fn differs_by_tls(service: &Published<'_>, host: &HostPattern) -> bool {
+fn differs_by_tls(service: &PublishedService<'_>, host: &HostPattern) -> bool {
     let mut redirects = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
     service.labels.tls.only || redirects.any(|asked| asked.source.scheme == Scheme::Https)
 }
 
-fn redirects(service: &Published<'_>, host: &HostPattern) -> Vec<Redirect> {
+fn redirects(service: &PublishedService<'_>, host: &HostPattern) -> Vec<Redirect> {
     let own = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
     own.map(|asked| Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }).collect()
 }

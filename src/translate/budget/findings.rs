@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::remaining_budget::binds;
-use super::{Beyond, Loss, Share};
+use super::{BudgetLoss, ExceededLimit, TeamUsage};
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
-use crate::translate::World;
-use crate::translate::published_service::{Published, label_key};
-use crate::translate::service_team::{ByTeam, Team};
+use crate::translate::TranslationContext;
+use crate::translate::published_service::{PublishedService, label_key};
+use crate::translate::service_team::{Team, TeamTotals};
 use crate::types::excerpt;
 
 /// The usage of a limit, in percent, above which the administrator is warned.
@@ -19,7 +19,7 @@ const NEAR_PERCENT: u64 = 80;
 const NAMED_MAX: usize = 5;
 
 /// What a service loses, and why.
-pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -> Finding {
+pub(super) fn service(world: &TranslationContext<'_>, service: &PublishedService<'_>, loss: &BudgetLoss) -> Finding {
     let (why, remedy) = why(world.cluster, &Team::of(service.service), loss);
     let these = if count(loss) == 1 { "this answers" } else { "these answer" };
     let message =
@@ -29,7 +29,7 @@ pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -
 }
 
 /// Which limit the service exceeds, by how much, and the remedy.
-fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
+fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String) {
     let (limits, name) = (&cluster.limits, &cluster.name);
     let asks = |dimension: Dimension| {
         // Text for hosts that are not published is not counted; their number is.
@@ -38,13 +38,13 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
     };
     let raise = |dimension: Dimension, more: &str| format!("{}, or have an administrator raise {}{more}.", fewer(dimension), loss.beyond);
     match loss.beyond {
-        Beyond::Service(dimension) => {
+        ExceededLimit::Service(dimension) => {
             let limit = dimension.of(&limits.service);
             let more = dimension.of(&loss.wanted).saturating_sub(limit);
             let why = format!("{}, {more} more than the cluster {name} allows per service ({limit})", asks(dimension));
             (why, raise(dimension, ""))
         }
-        Beyond::Team { dimension, cluster } => {
+        ExceededLimit::Team { dimension, cluster } => {
             let (limit, all) = (dimension.of(&limits.team), dimension.of(&limits.cluster));
             let before = before(loss, dimension);
             let why = format!(
@@ -56,7 +56,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
             let too = cluster.map_or_else(String::new, |full| format!(" and spec.limits.cluster.{full}"));
             (why, raise(dimension, &too))
         }
-        Beyond::Cluster(dimension) => {
+        ExceededLimit::Cluster(dimension) => {
             let limit = dimension.of(&limits.cluster);
             let before = before(loss, dimension);
             let why = format!(
@@ -79,14 +79,14 @@ fn amount(number: u64, dimension: Dimension) -> String {
     }
 }
 
-fn before(loss: &Loss, dimension: Dimension) -> String {
+fn before(loss: &BudgetLoss, dimension: Dimension) -> String {
     match dimension.of(&loss.before) {
         0 => "none".to_owned(),
         before => before.to_string(),
     }
 }
 
-fn too_many(loss: &Loss, dimension: Dimension, limit: u64) -> String {
+fn too_many(loss: &BudgetLoss, dimension: Dimension, limit: u64) -> String {
     match dimension.of(&loss.wanted).saturating_add(dimension.of(&loss.before)).saturating_sub(limit) {
         1 => "the limit is exceeded by 1".to_owned(),
         more => format!("the limit is exceeded by {more}"),
@@ -94,12 +94,12 @@ fn too_many(loss: &Loss, dimension: Dimension, limit: u64) -> String {
 }
 
 /// How many items are lost.
-fn count(loss: &Loss) -> usize {
+fn count(loss: &BudgetLoss) -> usize {
     loss.hosts.len() + usize::from(loss.default_backend)
 }
 
 /// What the service keeps.
-fn published(kept: usize, loss: &Loss) -> String {
+fn published(kept: usize, loss: &BudgetLoss) -> String {
     match (kept, loss.hosts.len()) {
         (0, 0) => "it is not published".to_owned(),
         (0, 1) => "its host is not published".to_owned(),
@@ -110,7 +110,7 @@ fn published(kept: usize, loss: &Loss) -> String {
 }
 
 /// What is lost and not even closed to other services.
-fn open(loss: &Loss) -> String {
+fn open(loss: &BudgetLoss) -> String {
     let which = match (loss.open, count(loss)) {
         (0, _) => return String::new(),
         (1, 1) => "it".to_owned(),
@@ -123,7 +123,7 @@ fn open(loss: &Loss) -> String {
     )
 }
 
-fn missing(service: &Published<'_>, loss: &Loss) -> String {
+fn missing(service: &PublishedService<'_>, loss: &BudgetLoss) -> String {
     let root = &service.labels.context_root;
     let path = if root.is_root() { "" } else { root.as_str() };
     let default = loss.default_backend.then(|| "the default backend".to_owned());
@@ -154,12 +154,12 @@ pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Op
 }
 
 /// The same for each team's share, the fullest first. A team that overlaps with a reported one is covered by its finding.
-pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &ByTeam<'_, Share>) -> Vec<Finding> {
+pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &TeamTotals<'_, TeamUsage>) -> Vec<Finding> {
     let limits = &cluster.limits;
     let at = |team| fullest(&shares.of(team).spent, &limits.team, |dimension| binds(limits, dimension));
     let mut full: Vec<_> = teams.iter().filter_map(|team| at(team).map(|(at, dimension)| (team, at, dimension))).collect();
     full.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
-    let mut reported = ByTeam::<usize>::default();
+    let mut reported = TeamTotals::<usize>::default();
     full.retain(|(team, ..)| {
         let is_news = reported.of(team) == 0;
         reported.add(**team, usize::from(is_news));

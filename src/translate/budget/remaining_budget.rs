@@ -1,12 +1,12 @@
 //! Compares what one service asks for with the limits: its own, then what its team and the cluster have left.
 
-use super::Beyond;
-use crate::intent::config_quotas::Limits;
+use super::ExceededLimit;
+use crate::intent::config_quotas::ConfigQuotas;
 use crate::route::{Dimension, Footprint};
 
 /// The account of one service.
-pub struct Account<'l> {
-    limits: &'l Limits,
+pub struct RemainingBudget<'l> {
+    limits: &'l ConfigQuotas,
     /// What older services of its team use.
     of_team: Footprint,
     /// What all older services use.
@@ -18,12 +18,12 @@ pub struct Account<'l> {
     /// Whether `wanted` includes an estimate.
     pub estimated: bool,
     /// The exceeded limit.
-    pub beyond: Option<Beyond>,
+    pub beyond: Option<ExceededLimit>,
 }
 
-impl<'l> Account<'l> {
+impl<'l> RemainingBudget<'l> {
     /// The account of a service that has nothing yet.
-    pub fn new(limits: &'l Limits, of_team: Footprint, of_all: Footprint) -> Self {
+    pub fn new(limits: &'l ConfigQuotas, of_team: Footprint, of_all: Footprint) -> Self {
         Self { limits, of_team, of_all, own: Footprint::default(), wanted: Footprint::default(), estimated: false, beyond: None }
     }
 
@@ -45,26 +45,26 @@ impl<'l> Account<'l> {
     }
 
     /// What older services use of a limit.
-    pub fn before(&self, limit: Beyond) -> Footprint {
+    pub fn before(&self, limit: ExceededLimit) -> Footprint {
         match limit {
-            Beyond::Service(_) => Footprint::default(),
-            Beyond::Team { .. } => self.of_team,
-            Beyond::Cluster(_) => self.of_all,
+            ExceededLimit::Service(_) => Footprint::default(),
+            ExceededLimit::Team { .. } => self.of_team,
+            ExceededLimit::Cluster(_) => self.of_all,
         }
     }
 
     /// The narrowest limit that is exceeded.
-    fn exceeded(&self, own: Footprint) -> Option<Beyond> {
-        let service = own.exceeds(&self.limits.service).map(Beyond::Service);
+    fn exceeded(&self, own: Footprint) -> Option<ExceededLimit> {
+        let service = own.exceeds(&self.limits.service).map(ExceededLimit::Service);
         let cluster = self.of_all.plus(own).exceeds(&self.limits.cluster);
         let team = self.of_team.plus(own).exceeds(&self.limits.team).filter(|dimension| binds(self.limits, *dimension));
-        let team = team.map(|dimension| Beyond::Team { dimension, cluster });
-        service.or(team).or(cluster.map(Beyond::Cluster))
+        let team = team.map(|dimension| ExceededLimit::Team { dimension, cluster });
+        service.or(team).or(cluster.map(ExceededLimit::Cluster))
     }
 }
 
 /// Whether a team's limit is lower than the cluster's. Otherwise the cluster's limit is the one that is reached and has to
 /// be raised.
-pub fn binds(limits: &Limits, dimension: Dimension) -> bool {
+pub fn binds(limits: &ConfigQuotas, dimension: Dimension) -> bool {
     dimension.of(&limits.team) < dimension.of(&limits.cluster)
 }

@@ -3,27 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Meeting;
-use super::host_owner::{Claim, Holder};
+use super::HostConflict;
+use super::host_owner::{HostOwner, OwnershipClaim};
 use crate::intent::hosts::listed;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::{Finding, FindingCode, Severity};
-use crate::translate::World;
-use crate::translate::published_service::{Published, label_key};
-use crate::translate::service_team::{Apart, Team};
+use crate::translate::TranslationContext;
+use crate::translate::published_service::{PublishedService, label_key};
+use crate::translate::service_team::{Team, TeamDifference};
 use crate::types::HostPattern;
 
 /// The most services of other teams named in one finding.
 const NAMED_MAX: usize = 10;
 
 /// One finding for each combination of asking service, owner and outcome: a service can have a thousand hosts.
-pub(super) fn later<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
-    let mut by_outcome = BTreeMap::<(usize, usize, Holder, bool), Vec<&'m HostPattern>>::new();
+pub(super) fn later<'m>(world: &TranslationContext<'_>, services: &[PublishedService<'_>], meetings: &'m [HostConflict]) -> Vec<Finding> {
+    let mut by_outcome = BTreeMap::<(usize, usize, HostOwner, bool), Vec<&'m HostPattern>>::new();
     for meeting in meetings {
-        let key = (meeting.later, meeting.first, Holder::of(meeting, services), meeting.admitted);
+        let key = (meeting.later, meeting.first, HostOwner::of(meeting, services), meeting.admitted);
         by_outcome.entry(key).or_default().push(&meeting.host);
     }
-    let finding = |((later, _, holder, admitted), hosts): ((usize, _, Holder, bool), Vec<&HostPattern>)| {
+    let finding = |((later, _, holder, admitted), hosts): ((usize, _, HostOwner, bool), Vec<&HostPattern>)| {
         let later = &services[later];
         let finding = if admitted { admitted_later(world, later, &holder) } else { refused_later(world, later, &holder, &hosts) };
         finding.at(label_key("hosts"), &listed(&hosts))
@@ -31,7 +31,7 @@ pub(super) fn later<'m>(world: &World<'_>, services: &[Published<'_>], meetings:
     by_outcome.into_iter().map(finding).collect()
 }
 
-fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, hosts: &[&HostPattern]) -> Finding {
+fn refused_later(world: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner, hosts: &[&HostPattern]) -> Finding {
     let (cluster, sharing) = (&world.cluster.name, world.cluster.hosts.sharing);
     let message =
         format!("the cluster {cluster} does not publish this for the service: {holder} (spec.hosts.sharing: {})", sharing.as_str());
@@ -54,23 +54,23 @@ fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, host
 const FOR_BOTH: &str = "If both should have it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
 
 /// How the refused service can get the host, which depends on why the other one has it.
-fn by_right(holder: &Holder, entry: &str, list: &str) -> String {
+fn by_right(holder: &HostOwner, entry: &str, list: &str) -> String {
     let name = &holder.name;
     match holder.claim {
-        Claim::First => format!("have an administrator add {entry} to {list}: a service that is named there takes precedence"),
-        Claim::Named { exactly: false } | Claim::FirstOfNamed { exactly: false } => {
+        OwnershipClaim::First => format!("have an administrator add {entry} to {list}: a service that is named there takes precedence"),
+        OwnershipClaim::Named { exactly: false } | OwnershipClaim::FirstOfNamed { exactly: false } => {
             format!("have an administrator add {entry} to {list}: an entry for exactly this host takes precedence over one with a `*`")
         }
-        Claim::Named { exactly: true } => format!("have an administrator name this service instead of {name} in spec.hosts.allow"),
-        Claim::FirstOfNamed { exactly: true } => format!("have an administrator remove {name} from the entry that names both"),
-        Claim::BesideGuest => format!(
+        OwnershipClaim::Named { exactly: true } => format!("have an administrator name this service instead of {name} in spec.hosts.allow"),
+        OwnershipClaim::FirstOfNamed { exactly: true } => format!("have an administrator remove {name} from the entry that names both"),
+        OwnershipClaim::BesideGuest => format!(
             "remove it from the labels of {name}, or have an administrator remove the entry that names this service and add it again once \
              this finding no longer mentions an entry"
         ),
     }
 }
 
-fn admitted_later(world: &World<'_>, later: &Published<'_>, holder: &Holder) -> Finding {
+fn admitted_later(world: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner) -> Finding {
     let sharing = world.cluster.hosts.sharing;
     let message = format!("{holder}; this service is admitted as well (spec.hosts.sharing: {})", sharing.as_str());
     let remedy = "No action is needed if both should have the host; otherwise remove it from the label of one of them.";
@@ -83,10 +83,10 @@ fn severity_of_admission(sharing: Sharing) -> Severity {
 }
 
 /// One finding for each outcome and service whose hosts others ask for.
-pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
+pub(super) fn first<'m>(world: &TranslationContext<'_>, services: &[PublishedService<'_>], meetings: &'m [HostConflict]) -> Vec<Finding> {
     let mut by_outcome = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
     for meeting in meetings {
-        let is_named = matches!(meeting.claim, Claim::Named { .. });
+        let is_named = matches!(meeting.claim, OwnershipClaim::Named { .. });
         let (hosts, others) = by_outcome.entry((meeting.first, meeting.admitted, is_named)).or_default();
         hosts.insert(&meeting.host);
         others.insert(meeting.later);
@@ -102,15 +102,15 @@ pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings:
 }
 
 /// The services that ask for hosts of another one, as text that begins a sentence.
-fn strangers(services: &[Published<'_>], first: usize, others: &BTreeSet<usize>) -> String {
+fn strangers(services: &[PublishedService<'_>], first: usize, others: &BTreeSet<usize>) -> String {
     let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
     let team = Team::of(services[first].service);
     // Of several differences, the widest one is shown.
-    let apart = others.iter().map(|at| team.apart(&Team::of(services[*at].service))).min().unwrap_or(Apart::ByStack);
+    let apart = others.iter().map(|at| team.apart(&Team::of(services[*at].service))).min().unwrap_or(TeamDifference::ByStack);
     format!("{} {apart} {}", shown(&names), if others.len() == 1 { "claims" } else { "claim" })
 }
 
-fn shared(world: &World<'_>, first: &Published<'_>, who: &str) -> Finding {
+fn shared(world: &TranslationContext<'_>, first: &PublishedService<'_>, who: &str) -> Finding {
     let sharing = world.cluster.hosts.sharing;
     let message = format!("{who} hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
     let remedy = "No action is needed if this is intended; otherwise have an administrator set spec.hosts.sharing: sameStack, or remove \
@@ -118,7 +118,7 @@ fn shared(world: &World<'_>, first: &Published<'_>, who: &str) -> Finding {
     Finding::new(FindingCode::HostContested, first.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
 }
 
-fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
+fn contested(first: &PublishedService<'_>, who: &str, is_named: bool) -> Finding {
     let message = format!("{who} hosts of this service, which keeps them while it publishes them");
     let remedy = if is_named {
         "No action is needed: spec.hosts.allow names this service, so it gets them back even if it is removed for a while."
@@ -131,7 +131,7 @@ fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
 
 /// Findings to the default backend and to the other services that want to be it.
 pub(super) fn default_backend(
-    services: &[Published<'_>],
+    services: &[PublishedService<'_>],
     first: usize,
     others: &[usize],
     is_of_team: impl Fn(usize) -> bool,
@@ -149,7 +149,7 @@ pub(super) fn default_backend(
 }
 
 /// Services of another stack also want to be the default backend.
-fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
+fn default_contested(first: &PublishedService<'_>, others: &[&str]) -> Finding {
     let message = format!("{} of another stack would be the default backend without this service", shown(others));
     let remedy = "No action is needed now; to keep it this way, have an administrator name only this service in spec.hosts.defaultBackend.";
     let finding = Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy);

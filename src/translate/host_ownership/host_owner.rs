@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::Meeting;
-use crate::translate::published_service::Published;
-use crate::translate::service_team::{Apart, Team};
+use super::HostConflict;
+use crate::translate::published_service::PublishedService;
+use crate::translate::service_team::{Team, TeamDifference};
 use crate::types::HostPattern;
 
 /// Why one service owns a host and another one does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Claim {
+pub enum OwnershipClaim {
     /// It had the host first.
     First,
     /// It had the host first, and entries of `allow` name both equally.
@@ -28,19 +28,19 @@ pub enum Claim {
 
 /// The service of another team that owns a host. Displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Holder {
+pub struct HostOwner {
     /// Its name.
     pub name: String,
     /// Why it owns the host.
-    pub claim: Claim,
-    apart: Apart,
+    pub claim: OwnershipClaim,
+    apart: TeamDifference,
     /// The wildcard through which it owns the host.
     wildcard: Option<HostPattern>,
 }
 
-impl Holder {
+impl HostOwner {
     /// The owner in a meeting, as the later service may see it.
-    pub(super) fn of(meeting: &Meeting, services: &[Published<'_>]) -> Self {
+    pub(super) fn of(meeting: &HostConflict, services: &[PublishedService<'_>]) -> Self {
         let (first, later) = (services[meeting.first].service, services[meeting.later].service);
         Self {
             name: first.name.clone(),
@@ -51,21 +51,23 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for HostOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, apart, .. } = self;
         match (self.claim, &self.wildcard) {
-            (Claim::Named { .. }, None) => return write!(f, "spec.hosts.allow names the service {name} {apart} for it"),
-            (Claim::Named { .. }, Some(wildcard)) => {
+            (OwnershipClaim::Named { .. }, None) => return write!(f, "spec.hosts.allow names the service {name} {apart} for it"),
+            (OwnershipClaim::Named { .. }, Some(wildcard)) => {
                 return write!(f, "spec.hosts.allow names the service {name} {apart} for it, which owns it through {wildcard}");
             }
             (_, None) => write!(f, "the service {name} {apart} published it first")?,
             (_, Some(wildcard)) => write!(f, "the service {name} {apart} published {wildcard} first, which covers it")?,
         }
         match self.claim {
-            Claim::FirstOfNamed { .. } => f.write_str(", and spec.hosts.allow names both"),
-            Claim::BesideGuest => f.write_str(", and the entry of spec.hosts.allow that names this service admitted it only as a guest"),
-            Claim::First | Claim::Named { .. } => Ok(()),
+            OwnershipClaim::FirstOfNamed { .. } => f.write_str(", and spec.hosts.allow names both"),
+            OwnershipClaim::BesideGuest => {
+                f.write_str(", and the entry of spec.hosts.allow that names this service admitted it only as a guest")
+            }
+            OwnershipClaim::First | OwnershipClaim::Named { .. } => Ok(()),
         }
     }
 }

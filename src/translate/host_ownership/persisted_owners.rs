@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Before, Case, Court, Ranks, Verdict};
+use super::{HostClaims, OwnershipContext, OwningTeam, Precedence, Ranks};
 use crate::report::{Finding, FindingCode, Subject};
-use crate::translate::World;
-use crate::translate::host_owners::{Guests, LABEL_BYTES_MAX, Register};
+use crate::translate::TranslationContext;
+use crate::translate::host_owners::{Guests, HostOwners, LABEL_BYTES_MAX};
 use crate::translate::service_team::Team;
 use crate::types::{HostPattern, ServiceId};
 
@@ -18,12 +18,17 @@ const GUESTS_MAX: usize = 4;
 
 /// The value of the label. A team that asks for very many hosts of others must not push them out of the label: in that case
 /// the label records that the team comes after all others, and what it owns itself.
-pub(super) fn label(court: &Court<'_, '_>, world: &World<'_>, open: &[(Case<'_>, Verdict)], findings: &mut Vec<Finding>) -> Option<String> {
-    let by_age: Vec<_> = open.iter().filter(|(case, verdict)| court.is_else(case, verdict, &|| Before::Nobody)).collect();
+pub(super) fn label(
+    court: &OwnershipContext<'_, '_>,
+    world: &TranslationContext<'_>,
+    open: &[(HostClaims<'_>, OwningTeam)],
+    findings: &mut Vec<Finding>,
+) -> Option<String> {
+    let by_age: Vec<_> = open.iter().filter(|(case, verdict)| court.is_else(case, verdict, &|| Precedence::Nobody)).collect();
     let plain = register(court, by_age.iter().copied(), &BTreeSet::new());
     let Some(label) = plain.label().filter(|label| label.len() > LABEL_BYTES_MAX) else { return plain.label() };
     let late: Arc<BTreeSet<usize>> = Arc::new(by_age.iter().flat_map(|(case, verdict)| court.put_back(case, verdict)).collect());
-    let differs = |(case, verdict): &&(Case<'_>, Verdict)| court.is_else(case, verdict, &|| Before::AllBut(Arc::clone(&late)));
+    let differs = |(case, verdict): &&(HostClaims<'_>, OwningTeam)| court.is_else(case, verdict, &|| Precedence::AllBut(Arc::clone(&late)));
     let shorter = register(court, open.iter().filter(differs), &late);
     if let Some(label) = shorter.label().filter(|label| label.len() <= LABEL_BYTES_MAX) {
         return Some(label);
@@ -35,9 +40,9 @@ pub(super) fn label(court: &Court<'_, '_>, world: &World<'_>, open: &[(Case<'_>,
 
 /// The hosts in rounds: each team's first one before any team's second, so that a team with very many pushes no other team
 /// out. Within a round the oldest come first, so that new stacks push out no older ones.
-fn in_turn(court: &Court<'_, '_>, open: &[&(Case<'_>, Verdict)]) -> Vec<HostPattern> {
+fn in_turn(court: &OwnershipContext<'_, '_>, open: &[&(HostClaims<'_>, OwningTeam)]) -> Vec<HostPattern> {
     let mut counts = BTreeMap::<Team<'_>, usize>::new();
-    let turn = |(case, verdict): &&(Case<'_>, Verdict)| {
+    let turn = |(case, verdict): &&(HostClaims<'_>, OwningTeam)| {
         let place = counts.entry(court.teams[verdict.first].who_answers()).or_default();
         *place += 1;
         Some((*place, verdict.first, case.host.pattern()?.clone()))
@@ -47,9 +52,13 @@ fn in_turn(court: &Court<'_, '_>, open: &[&(Case<'_>, Verdict)]) -> Vec<HostPatt
     hosts.into_iter().map(|(_, _, host)| host).collect()
 }
 
-fn register<'c>(court: &Court<'_, '_>, open: impl Iterator<Item = &'c (Case<'c>, Verdict)>, late: &BTreeSet<usize>) -> Register {
+fn register<'c>(
+    court: &OwnershipContext<'_, '_>,
+    open: impl Iterator<Item = &'c (HostClaims<'c>, OwningTeam)>,
+    late: &BTreeSet<usize>,
+) -> HostOwners {
     let id = |at: usize| court.services[at].service.id.clone();
-    let mut register = Register::default();
+    let mut register = HostOwners::default();
     for (case, verdict) in open {
         let others = verdict.team.iter().copied().filter(|at| *at != verdict.first);
         let mut holders: Vec<ServiceId> = std::iter::once(verdict.first).chain(others).take(HOLDERS_MAX).map(id).collect();
@@ -64,7 +73,7 @@ fn register<'c>(court: &Court<'_, '_>, open: impl Iterator<Item = &'c (Case<'c>,
 }
 
 /// The guests of a host, in a short form.
-fn guests(court: &Court<'_, '_>, case: &Case<'_>, verdict: &Verdict) -> Guests {
+fn guests(court: &OwnershipContext<'_, '_>, case: &HostClaims<'_>, verdict: &OwningTeam) -> Guests {
     let guests = court.guests(case, verdict);
     if guests.asking.len() <= GUESTS_MAX {
         return guests;
@@ -72,25 +81,25 @@ fn guests(court: &Court<'_, '_>, case: &Case<'_>, verdict: &Verdict) -> Guests {
     Guests { asking: Vec::new(), better_than: Some(court.named(case).of(verdict.first)), ..guests }
 }
 
-impl Court<'_, '_> {
+impl OwnershipContext<'_, '_> {
     /// Whether a pass that knows nothing else of a host would decide differently: with the entries of `allow`, or without
     /// them, in case they are removed or hosts become shared at the moment of a restart. Guests are known only to the
     /// register.
-    fn is_else(&self, case: &Case<'_>, verdict: &Verdict, before: &dyn Fn() -> Before) -> bool {
+    fn is_else(&self, case: &HostClaims<'_>, verdict: &OwningTeam, before: &dyn Fn() -> Precedence) -> bool {
         let alike = Ranks::default();
         let decided = [&self.named(case), &alike].map(|ranks| self.settle(case, before(), ranks));
         decided.iter().any(|decided| decided != verdict) || !self.guests(case, verdict).is_empty()
     }
 
     /// The services that would come first by age, but do not.
-    fn put_back<'c>(&'c self, case: &'c Case<'_>, verdict: &'c Verdict) -> impl Iterator<Item = usize> + 'c {
+    fn put_back<'c>(&'c self, case: &'c HostClaims<'_>, verdict: &'c OwningTeam) -> impl Iterator<Item = usize> + 'c {
         let above = case.above.iter().flat_map(|(_, team)| team.iter());
         let older = case.asking.iter().chain(above).copied().filter(|at| *at < verdict.first);
         older.filter(|at| !self.teams[*at].is_that_of(&self.teams[verdict.first]))
     }
 }
 
-fn too_many(world: &World<'_>, found: usize, left_out: usize) -> Finding {
+fn too_many(world: &TranslationContext<'_>, found: usize, left_out: usize) -> Finding {
     let cluster = &world.cluster.name;
     let message = format!(
         "older services claim so many hosts that younger services of other stacks published first that recording their owners takes \

@@ -67,13 +67,13 @@ fn authority(translation: &Translation) -> Option<String> {
 
 /// Stack and access label of the service, the same for the secret `cert`, the secret's `use-by` label, and the finding if
 /// the use is refused.
-type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, Option<FindingCode>);
+type GrantCase<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, Option<FindingCode>);
 
 #[test]
 fn grants_follow_the_table() {
     use FindingCode::{RefNotPermitted, SecretNotFound};
     #[rustfmt::skip]
-    let rows: &[Row<'_>] = &[
+    let rows: &[GrantCase<'_>] = &[
         // service's        secret's          the secret says                      outcome
         ("", "",            "", "",           "",                                  None),
         ("shop", "",        "shop", "",       "",                                  None),

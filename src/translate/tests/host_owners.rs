@@ -16,14 +16,14 @@ use crate::translate::service_team::Team;
 use crate::types::{ContextPath, HostGlob, HostKey, ServiceGlob, ServiceId};
 
 /// A Swarm that changes from pass to pass. The services are named by their age: `a` is the oldest.
-struct Story {
+struct PassSequence {
     cluster: Cluster,
     snapshot: Snapshot,
-    register: Option<Register>,
+    register: Option<HostOwners>,
     label: Option<String>,
 }
 
-impl Story {
+impl PassSequence {
     fn of(cluster: Cluster) -> Self {
         Self { cluster, snapshot: snapshot("{networks: [net]}"), register: None, label: None }
     }
@@ -115,9 +115,9 @@ impl Story {
     }
 }
 
-type Shown<'a> = (&'a crate::route::RouteTable, &'a [Finding], &'a [RouteReport], &'a NotAdmitted);
+type TranslationView<'a> = (&'a crate::route::RouteTable, &'a [Finding], &'a [RouteReport], &'a NotAdmitted);
 
-fn shown(translation: &Translation) -> Shown<'_> {
+fn shown(translation: &Translation) -> TranslationView<'_> {
     (&translation.table, &translation.findings, &translation.routes, &translation.not_admitted)
 }
 
@@ -125,8 +125,8 @@ fn rules(sharing: Sharing, allow: Option<Vec<HostRule>>) -> Cluster {
     Cluster { hosts: HostRules { allow, default_backend: None, sharing }, ..cluster() }
 }
 
-fn story(sharing: Sharing) -> Story {
-    Story::of(rules(sharing, None))
+fn story(sharing: Sharing) -> PassSequence {
+    PassSequence::of(rules(sharing, None))
 }
 
 fn named(host: &str, services: &[&str]) -> HostRule {
@@ -201,7 +201,7 @@ fn settings_of_the_owners_take_precedence_over_those_of_guests() {
 fn a_wildcard_and_the_names_below_it() {
     let below = [("hosts", "x.w.test")];
     let wildcard = [("hosts", "*.w.test")];
-    let hosts = |story: &mut Story| story.settled().table.hosts.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let hosts = |story: &mut PassSequence| story.settled().table.hosts.keys().map(ToString::to_string).collect::<Vec<_>>();
     // An older service adds a name below a younger one's wildcard.
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", &wildcard).pass();
@@ -244,7 +244,7 @@ fn a_service_named_by_an_entry_takes_precedence_over_earlier_owners() {
 
 #[test]
 fn an_invalid_label_is_ignored_and_that_of_another_service_is_not_read() {
-    let honest = |story: &mut Story| {
+    let honest = |story: &mut PassSequence| {
         story.asks("a", "old", OTHER).asks("b", "shop", H).pass();
         story.asks("a", "old", BOTH).check("h.test", &["b"]);
     };
@@ -344,7 +344,7 @@ fn with_access(stack: Option<&str>, access: Option<&str>, hosts: &str) -> BTreeM
 fn the_first_owner_through_a_wildcard_stays_first_when_sharing_changes() {
     for (shared, restarts) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
         let entry = || Some(vec![named("*", &[]), named("*.w.test", &["d"])]);
-        let mut story = Story::of(rules(Sharing::SameStack, entry()));
+        let mut story = PassSequence::of(rules(Sharing::SameStack, entry()));
         story.service("a", with_access(Some("shop"), Some("/ops"), "*.w.test")).service("d", with_access(None, Some("/ops"), "*.w.test"));
         story.asks("b", "shop", &[("hosts", "y.w.test")]).check("y.w.test", &[]);
         story.cluster = rules(shared, entry());
@@ -361,12 +361,12 @@ fn the_first_owner_through_a_wildcard_stays_first_when_sharing_changes() {
 /// `a` and `b` are each of one team with `c`, but not with each other.
 #[test]
 fn owners_that_share_a_team_only_through_the_youngest_keep_the_host() {
-    let of_team = |story: &mut Story, name: &str| {
+    let of_team = |story: &mut PassSequence, name: &str| {
         let (stack, access) = (Some("shop").filter(|_| name != "a"), Some("/ops").filter(|_| name != "b"));
         story.service(name, with_access(stack, access, "h.test"));
     };
     let entry = || Some(vec![named("*", &[]), named("h.test", &["c"])]);
-    let mut story = Story::of(rules(Sharing::SameStack, entry()));
+    let mut story = PassSequence::of(rules(Sharing::SameStack, entry()));
     for name in ["a", "b", "c"] {
         of_team(&mut story, name);
     }
@@ -381,7 +381,7 @@ fn owners_that_share_a_team_only_through_the_youngest_keep_the_host() {
 
 /// A change between two passes.
 #[derive(Debug, Clone)]
-struct Turn {
+struct ServiceChange {
     service: u8,
     stack: Option<u8>,
     access: Option<u8>,
@@ -390,14 +390,14 @@ struct Turn {
     gone: bool,
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
+fn turn() -> impl Strategy<Value = ServiceChange> {
     let team = || proptest::option::of(0_u8..3);
     (0_u8..5, team(), team(), any::<u8>(), any::<bool>(), proptest::bool::weighted(0.2))
-        .prop_map(|(service, stack, access, hosts, default, gone)| Turn { service, stack, access, hosts, default, gone })
+        .prop_map(|(service, stack, access, hosts, default, gone)| ServiceChange { service, stack, access, hosts, default, gone })
 }
 
-impl Turn {
-    fn happens(&self, story: &mut Story) {
+impl ServiceChange {
+    fn happens(&self, story: &mut PassSequence) {
         const HOSTS: [&str; 6] = ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"];
         let name = char::from(b'a' + self.service).to_string();
         if self.gone {
@@ -424,7 +424,7 @@ proptest! {
             let name = char::from(b'a' + service).to_string();
             vec![named("*", &[]), named(if wildcard { "*.w.test" } else { "h.test" }, &[&name])]
         });
-        let mut story = Story::of(rules(sharing, allow));
+        let mut story = PassSequence::of(rules(sharing, allow));
         for turns in turns {
             for turn in turns {
                 turn.happens(&mut story);
@@ -443,7 +443,7 @@ proptest! {
             let name = char::from(b'a' + service).to_string();
             vec![named("*", &[]), named(if wildcard { "*.w.test" } else { "h.test" }, &[&name])]
         });
-        let mut story = Story::of(rules(kinds[sharing.0], allow.clone()));
+        let mut story = PassSequence::of(rules(kinds[sharing.0], allow.clone()));
         for turn in turns {
             turn.happens(&mut story);
             story.settled();
@@ -455,7 +455,7 @@ proptest! {
         }
         story.settled();
         for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
-            let holders = |register: &Option<Register>| register.as_ref().and_then(|register| register.holders(&(&at).into())).unwrap_or_default().to_vec();
+            let holders = |register: &Option<HostOwners>| register.as_ref().and_then(|register| register.holders(&(&at).into())).unwrap_or_default().to_vec();
             let (before, after) = (holders(&before), holders(&story.register));
             let team = |id: &ServiceId| Team::of(&story.snapshot.services[id]);
             prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");
@@ -467,7 +467,7 @@ proptest! {
     /// services.
     #[test]
     fn no_service_loses_a_host_that_it_still_asks_for(turns in prop::collection::vec(turn(), 1..20)) {
-        let mut story = Story::of(rules(Sharing::SameStack, None));
+        let mut story = PassSequence::of(rules(Sharing::SameStack, None));
         let mut holders = BTreeSet::<(String, String)>::new();
         for mut turn in turns {
             // The team of a service does not change, and only its stack identifies it.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::intent::labels::{LABELS, LabelReading, read_labels};
-use crate::render::{Purpose, render};
+use crate::render::{ConfigPurpose, render};
 use crate::swarm::{Secret, Service, VirtualIp};
 use crate::types::{SecretId, ServiceId};
 
@@ -43,7 +43,7 @@ fn check(all: &Snapshot, fewer: &Snapshot) {
     assert_eq!(with.routes, without.routes);
     assert_eq!(with.networks, without.networks);
     assert_eq!(with.table.digest(), without.table.digest());
-    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+    for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
         assert_eq!(render(&with.table, purpose), render(&without.table, purpose), "{purpose:?}");
     }
 }

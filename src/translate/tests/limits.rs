@@ -3,16 +3,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::config_quotas::Limits;
+use crate::intent::config_quotas::ConfigQuotas;
 use crate::intent::labels::LABELS;
-use crate::render::{Measure, footprint};
+use crate::render::{ConfigSizer, footprint};
 use crate::report::{Severity, Subject};
 use crate::route::Footprint;
 
 const UNLIMITED: Footprint = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
 
 fn limited(service: Footprint, of_cluster: Footprint) -> Cluster {
-    Cluster { limits: Limits { service, team: of_cluster, cluster: of_cluster, ..Limits::default() }, ..cluster() }
+    Cluster { limits: ConfigQuotas { service, team: of_cluster, cluster: of_cluster, ..ConfigQuotas::default() }, ..cluster() }
 }
 
 /// A service with this many hosts, `a0.test` and so on.
@@ -225,7 +225,7 @@ fn the_total_charge_is_never_less_than_what_is_written() {
     proptest!(config, |(services in label_generator::services(&names))| {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
-        let (charged, written) = (budget::charged(&cluster(), &snapshot), Measure::of(&all).footprint(&all));
+        let (charged, written) = (budget::charged(&cluster(), &snapshot), ConfigSizer::of(&all).footprint(&all));
         // Two servers with one location each stand for all hosts that no service answers for on one of the ports.
         let charged = charged.plus(Footprint { routes: 0, locations: 2, bytes: 1024 });
         prop_assert_eq!(written.exceeds(&charged), None, "charged {:?}, written {:?}", charged, written);
@@ -289,7 +289,7 @@ fn lost_hosts_are_closed_and_reported() {
 fn closed_hosts_are_bounded_and_cheap() {
     let services: Vec<String> = (0..25).map(|number| app(&format!("s{number}x"), 1_000)).collect();
     let rest = "      - {name: rest, labels: {default_backend: true, port: 80}, networks: [net], tasks: 1}\n".to_owned();
-    let cluster = limited(Limits::default().service, Limits::default().cluster);
+    let cluster = limited(ConfigQuotas::default().service, ConfigQuotas::default().cluster);
     let open = translate(&cluster, &swarm(&services));
     let translation = translate(&cluster, &swarm(&[&[rest][..], &services].concat()));
     assert_eq!((translation.table.hosts.len(), translation.table.closed.len()), (9_999, 10_000));

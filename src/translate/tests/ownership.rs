@@ -6,7 +6,7 @@ use super::*;
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::Sharing;
 use crate::intent::labels::LABELS;
-use crate::render::{Purpose, render};
+use crate::render::{ConfigPurpose, render};
 use crate::report::Severity;
 use crate::types::{ContextPath, HostGlob, ServiceGlob};
 
@@ -41,7 +41,7 @@ fn check_attack(intruder: &str) {
     let (with, without) = (world(&[&intruder.replace("NAME", "evil_web")]), world(&[]));
     let (with, without) = (translate(&cluster(), &with), translate(&cluster(), &without));
     assert_eq!(with.table, without.table, "{intruder}");
-    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+    for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
         assert_eq!(render(&with.table, purpose), render(&without.table, purpose), "{intruder}, {purpose:?}");
     }
     assert_eq!((&with.routes, &with.networks), (&without.routes, &without.networks), "{intruder}");
@@ -268,6 +268,6 @@ proptest! {
             with.default_backend = None;
         }
         prop_assert_eq!(&with, &without);
-        prop_assert_eq!(render(&with, Purpose::Live), render(&without, Purpose::Live));
+        prop_assert_eq!(render(&with, ConfigPurpose::Live), render(&without, ConfigPurpose::Live));
     }
 }

@@ -222,7 +222,7 @@ fn a_cluster_without_a_valid_document_is_not_reported_as_undeclared() {
     let check = |label: Option<&str>, incomplete: bool, expected: [FindingCode; 2]| {
         let name = ClusterName::parse("x").unwrap();
         let codes: Vec<_> =
-            unclaimed(&[], &[NotInForce { name: &name, label }], incomplete, &world).iter().map(|found| found.code).collect();
+            unclaimed(&[], &[InactiveCluster { name: &name, label }], incomplete, &world).iter().map(|found| found.code).collect();
         assert_eq!(codes, expected, "{label:?} {incomplete}");
     };
     // In the order of the codes.

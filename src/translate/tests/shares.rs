@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::config_quotas::{Limits, share_of_team};
+use crate::intent::config_quotas::{ConfigQuotas, share_of_team};
 use crate::report::{RouteState, Severity, Subject};
 use crate::route::Footprint;
 
@@ -14,7 +14,7 @@ fn routes(routes: u64) -> Footprint {
 }
 
 fn limited(team: Footprint, of_cluster: Footprint) -> Cluster {
-    Cluster { limits: Limits { service: UNLIMITED, team, cluster: of_cluster, ..Limits::default() }, ..cluster() }
+    Cluster { limits: ConfigQuotas { service: UNLIMITED, team, cluster: of_cluster, ..ConfigQuotas::default() }, ..cluster() }
 }
 
 /// The labels that assign a service to a team: `stack`, `@access`, `stack@access`, or nothing.

@@ -12,14 +12,14 @@ use serde_json::Value;
 use crate::command::{finish, finish_with_input, in_network};
 
 use super::super::network;
-use super::plan::{MeshPort, Plan, Vip};
+use super::plan::{BalancingPlan, MeshPort, Vip};
 
 const TO_TASKS: &str = "SWARMGATE-VIP";
 const FROM_HERE: &str = "SWARMGATE-SNAT";
 const LET_PASS: &str = "SWARMGATE-PASS";
 
 /// A namespace: the same path names another one after a node was off or a network was removed.
-type Place = (PathBuf, u64);
+type Namespace = (PathBuf, u64);
 
 /// The addresses of a namespace are cached for this many rounds: only the engine changes them, and only when it creates the
 /// namespace. Reading them takes a process, and there are dozens of namespaces.
@@ -27,10 +27,10 @@ const ROUNDS: u32 = 12;
 
 /// Which rules were written where, so that a round without changes costs nothing.
 #[derive(Default)]
-pub(super) struct Applied {
-    written: BTreeMap<Place, Rules>,
-    addresses: BTreeMap<Place, Value>,
-    plan: Plan,
+pub(super) struct AppliedRules {
+    written: BTreeMap<Namespace, Rules>,
+    addresses: BTreeMap<Namespace, Value>,
+    plan: BalancingPlan,
     rounds: u32,
 }
 
@@ -45,9 +45,9 @@ struct Rules {
     passes: Vec<String>,
 }
 
-impl Applied {
+impl AppliedRules {
     /// Begins a round: the content of the namespaces is read again after a change, and periodically.
-    pub fn begin(&mut self, plan: &Plan) {
+    pub fn begin(&mut self, plan: &BalancingPlan) {
         self.rounds += 1;
         if self.rounds > ROUNDS || self.plan != *plan {
             (self.rounds, self.plan) = (0, plan.clone());
@@ -57,7 +57,7 @@ impl Applied {
 
     /// Makes the namespaces of node `k`, whose first process is `first`, match `plan`. A namespace can vanish at any time, or
     /// leave its name behind; that must not hold up the others, so each one is tried and the last failure is returned.
-    pub fn bring(&mut self, lab: &str, k: usize, first: i32, plan: &Plan) -> Result<()> {
+    pub fn bring(&mut self, lab: &str, k: usize, first: i32, plan: &BalancingPlan) -> Result<()> {
         let engines_own = PathBuf::from(format!("/proc/{first}/root/run/docker/netns"));
         let mut outcome = Ok(());
         for (id, vips) in &plan.networks {
@@ -74,7 +74,7 @@ impl Applied {
         outcome
     }
 
-    fn bring_mesh(&mut self, mesh: &Path, node: &Path, plan: &Plan) -> Result<()> {
+    fn bring_mesh(&mut self, mesh: &Path, node: &Path, plan: &BalancingPlan) -> Result<()> {
         let gateway = address_of(&self.addresses(mesh)?.1, "eth1");
         self.write(mesh, |addresses| of_mesh(&plan.ports, addresses))?;
         gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, &gateway))))
@@ -94,7 +94,7 @@ impl Applied {
     }
 
     /// Addresses of a namespace that the engine has not finished setting up are not cached.
-    fn addresses(&mut self, path: &Path) -> Result<(Place, Value)> {
+    fn addresses(&mut self, path: &Path) -> Result<(Namespace, Value)> {
         let place = (path.to_path_buf(), fs::metadata(path)?.ino());
         if let Some(known) = self.addresses.get(&place) {
             return Ok((place, known.clone()));

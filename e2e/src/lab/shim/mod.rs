@@ -14,9 +14,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::Lab;
-use super::engine::Engine;
-use apply::Applied;
-use plan::Plan;
+use super::docker_client::DockerClient;
+use apply::AppliedRules;
+use plan::BalancingPlan;
 
 /// How often the Swarm is polled: a change takes effect after about twice this time.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ impl Drop for VipShim {
 }
 
 fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
-    let mut applied = Applied::default();
+    let mut applied = AppliedRules::default();
     let mut engines = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         let outcome = round(lab, &mut engines, &mut applied);
@@ -65,7 +65,7 @@ fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
     }
 }
 
-fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied) -> Result<()> {
+fn round(lab: &Lab, engines: &mut BTreeMap<usize, DockerClient>, applied: &mut AppliedRules) -> Result<()> {
     let plan = observe(lab, engines)?;
     applied.begin(&plan);
     let mut outcome = Ok(());
@@ -79,7 +79,7 @@ fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied
 }
 
 /// Queries the first node that knows: only managers do, and a stopped node must not hold up the others for long.
-fn observe(lab: &Lab, engines: &mut BTreeMap<usize, Engine>) -> Result<Plan> {
+fn observe(lab: &Lab, engines: &mut BTreeMap<usize, DockerClient>) -> Result<BalancingPlan> {
     let mut last = anyhow::anyhow!("the lab has no manager");
     for k in 1..=lab.nodes() {
         let engine = match engines.entry(k) {
@@ -94,9 +94,9 @@ fn observe(lab: &Lab, engines: &mut BTreeMap<usize, Engine>) -> Result<Plan> {
     Err(last)
 }
 
-fn ask(engine: &Engine) -> Result<Plan> {
+fn ask(engine: &DockerClient) -> Result<BalancingPlan> {
     let services = engine.get("/services")?;
     let tasks = engine.get("/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D")?;
     let networks = engine.get("/networks?filters=%7B%22driver%22%3A%5B%22overlay%22%5D%7D")?;
-    Ok(Plan::of(&services, &tasks, &networks))
+    Ok(BalancingPlan::of(&services, &tasks, &networks))
 }

@@ -22,15 +22,15 @@ pub(super) struct MeshPort {
 
 /// All the inputs of load balancing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct BalancingPlan {
     /// By network id.
     pub networks: BTreeMap<String, Vec<Vip>>,
     pub ports: Vec<MeshPort>,
 }
 
-type Addresses = BTreeMap<(String, String), Vec<String>>;
+type NodeAddresses = BTreeMap<(String, String), Vec<String>>;
 
-impl Plan {
+impl BalancingPlan {
     /// Parses the lists of services, of tasks whose desired state is running, and of overlay networks.
     pub fn of(services: &Value, tasks: &Value, networks: &Value) -> Self {
         let overlay: BTreeSet<_> = list(networks).map(|network| text(&network["Id"])).collect();
@@ -65,8 +65,8 @@ fn mesh_ports(service: &Value, tasks: &[String]) -> Vec<MeshPort> {
     through_mesh.map(read).collect()
 }
 
-fn addresses_of_running_tasks(tasks: &Value) -> Addresses {
-    let mut found = Addresses::new();
+fn addresses_of_running_tasks(tasks: &Value) -> NodeAddresses {
+    let mut found = NodeAddresses::new();
     for task in list(tasks).filter(|task| task["Status"]["State"] == "running") {
         for attachment in list(&task["NetworksAttachments"]) {
             let key = (text(&task["ServiceID"]), text(&attachment["Network"]["ID"]));
@@ -111,7 +111,7 @@ mod tests {
         };
         let tasks = json!([task("running", 9), task("starting", 8), task("running", 7)]);
         let networks = json!([{"Id": "mesh", "Ingress": true}, {"Id": "app", "Ingress": false}]);
-        let plan = Plan::of(&services, &tasks, &networks);
+        let plan = BalancingPlan::of(&services, &tasks, &networks);
         assert_eq!(plan.networks["app"], [Vip { address: "10.0.1.5".into(), tasks: vec!["10.0.1.7".into(), "10.0.1.9".into()] }]);
         assert_eq!(plan.ports.len(), 1);
         assert_eq!(plan.ports[0].tasks, ["10.0.0.7", "10.0.0.9"]);

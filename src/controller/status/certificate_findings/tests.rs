@@ -130,9 +130,13 @@ fn an_expiring_certificate_produces_a_finding_thirty_days_ahead() {
 
 #[test]
 fn certificates_that_clients_reject_produce_one_finding_per_kind() {
-    let doubt = |kind, words: &str| Doubt { kind, words: words.to_owned() };
-    let doubts =
-        vec![doubt(DoubtKind::Key, "a"), doubt(DoubtKind::Signature, "b"), doubt(DoubtKind::Chain, "c"), doubt(DoubtKind::Chain, "d")];
+    let doubt = |kind, words: &str| CertificateWarning { kind, words: words.to_owned() };
+    let doubts = vec![
+        doubt(CertificateWarningKind::Key, "a"),
+        doubt(CertificateWarningKind::Signature, "b"),
+        doubt(CertificateWarningKind::Chain, "c"),
+        doubt(CertificateWarningKind::Chain, "d"),
+    ];
     let good = report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &["app.example.org"]);
     let doubted = MaterialReport { doubts, ..good };
     let expected = ["CertificateUnsupported service app (ssl_cert = cert)", "CertificateChainInvalid service app (ssl_cert = cert)"];

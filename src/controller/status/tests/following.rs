@@ -64,13 +64,14 @@ fn a_proxy_that_refuses_the_newest_configuration_is_an_error_at_once() {
         move |proxy: &mut ProxyReport| {
             is_behind(proxy);
             doing(proxy, ActivityKind::Following, "");
-            proxy.rejected = Some(Refusal { undecided, ..Refusal::new(Digest::of_bytes(b"config"), "no memory".to_owned()) });
+            proxy.rejected =
+                Some(ConfigRejection { undecided, ..ConfigRejection::new(Digest::of_bytes(b"config"), "no memory".to_owned()) });
         }
     };
     check(refuses(false), 0, &["it refuses the newest", "no memory"]);
     check(refuses(true), 0, &["no memory"]);
     // What it refused before the newest configuration is not reported.
-    let earlier = |proxy: &mut ProxyReport| proxy.rejected = Some(Refusal::new(Digest::of_bytes(b"earlier"), "no".to_owned()));
+    let earlier = |proxy: &mut ProxyReport| proxy.rejected = Some(ConfigRejection::new(Digest::of_bytes(b"earlier"), "no".to_owned()));
     assert!(stuck_after(30, earlier).is_none());
 }
 

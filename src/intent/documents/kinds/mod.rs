@@ -7,22 +7,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::conflicts::{Claim, ClaimType};
+use super::conflicts::{ClaimType, ExclusiveClaim};
 use super::declared_object::DeclaredObject;
-use super::fields::Check;
+use super::fields::DocumentCheck;
 use super::schema_validation::Schema;
 use crate::types::ClusterName;
 
 pub use service_cluster::DeclaredCluster;
 
 /// All kinds that are read. The first is the one that `swarmgate schema` prints if none is named.
-pub(super) const KINDS: &[&Kind] = &[FALLBACK];
+pub(super) const KINDS: &[&DocumentKind] = &[FALLBACK];
 
 /// How documents are read whose kind is missing or unknown: what they name must not look undeclared.
-pub(super) const FALLBACK: &Kind = &service_cluster::ROW;
+pub(super) const FALLBACK: &DocumentKind = &service_cluster::ROW;
 
 /// One kind of document.
-pub struct Kind {
+pub struct DocumentKind {
     /// The value of the field `kind`.
     pub(super) name: &'static str,
     /// A shorter name for the command line.
@@ -32,16 +32,16 @@ pub struct Kind {
     /// The fields, and what each may hold.
     pub(super) schema: fn() -> &'static Schema,
     /// What the schema cannot express.
-    pub(super) checks: &'static [Check],
+    pub(super) checks: &'static [DocumentCheck],
     /// What no other document may have, beside the name, with the field that claims it.
-    pub(super) claims: fn(&Value) -> Vec<(Claim, String)>,
+    pub(super) claims: fn(&Value) -> Vec<(ExclusiveClaim, String)>,
     /// Converts a valid document into what it declares. Explains why that is impossible.
     pub(super) convert: fn(&Value) -> Result<Arc<dyn DeclaredObject>, String>,
     /// What a document with mistakes declares, as far as it can be read.
-    pub(super) broken: fn(&Parsed<'_>) -> Arc<dyn DeclaredObject>,
+    pub(super) broken: fn(&ParsedDocument<'_>) -> Arc<dyn DeclaredObject>,
 }
 
-impl Kind {
+impl DocumentKind {
     /// The value of the field `kind`.
     pub fn name(&self) -> &'static str {
         self.name
@@ -59,7 +59,7 @@ impl Kind {
 }
 
 /// A document after all checks.
-pub(super) struct Parsed<'a> {
+pub(super) struct ParsedDocument<'a> {
     /// `metadata.name`.
     pub name: &'a ClusterName,
     /// All fields, as plain values.

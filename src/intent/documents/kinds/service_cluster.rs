@@ -6,10 +6,10 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{Kind, Parsed};
+use super::{DocumentKind, ParsedDocument};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{KIND, ServiceCluster};
-use crate::intent::documents::conflicts::{Claim, ClaimType, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
+use crate::intent::documents::conflicts::{ClaimType, ExclusiveClaim, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
 use crate::intent::documents::schema_validation::Schema;
 use crate::intent::documents::{Declaration, DeclaredObject, conversion, field_dependencies};
 use crate::intent::json_schema::cluster_schema;
@@ -18,7 +18,7 @@ use crate::report::Severity;
 use crate::types::ClusterName;
 
 /// Its row in the table.
-pub(super) static ROW: Kind = Kind {
+pub(super) static ROW: DocumentKind = DocumentKind {
     name: KIND,
     short_name: "cluster",
     name_claim: CLUSTER_NAME,
@@ -99,39 +99,43 @@ fn schema() -> &'static Schema {
     &SCHEMA
 }
 
-fn claims(value: &Value) -> Vec<(Claim, String)> {
+fn claims(value: &Value) -> Vec<(ExclusiveClaim, String)> {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let mut claims = Vec::new();
     if !value["spec"].is_object() {
         return claims;
     }
     match value.pointer("/spec/serviceCluster") {
-        None => claims.push((Claim::new(UNLABELLED, ""), "/spec/serviceCluster".to_owned())),
+        None => claims.push((ExclusiveClaim::new(UNLABELLED, ""), "/spec/serviceCluster".to_owned())),
         Some(Value::String(label)) => claims.push((label_claim(label.trim()), "/spec/serviceCluster".to_owned())),
         Some(_) => {}
     }
     for workload in ["extension", "proxy"] {
         let stated = format!("/spec/{workload}/serviceName");
         if let Some(service) = text(&stated) {
-            claims.push((Claim::new(SWARM_SERVICE, service), stated));
+            claims.push((ExclusiveClaim::new(SWARM_SERVICE, service), stated));
         } else if let (Some(name), true) = (text("/metadata/name"), value["spec"][workload].is_object()) {
-            claims.push((Claim::new(SWARM_SERVICE, format!("swarmgate-{workload}-{name}")), stated));
+            claims.push((ExclusiveClaim::new(SWARM_SERVICE, format!("swarmgate-{workload}-{name}")), stated));
         }
     }
     claims.extend(port_claims(value));
     claims
 }
 
-fn label_claim(label: &str) -> Claim {
-    if label.is_empty() { Claim::new(UNLABELLED, "") } else { Claim::new(LABEL, label) }
+fn label_claim(label: &str) -> ExclusiveClaim {
+    if label.is_empty() { ExclusiveClaim::new(UNLABELLED, "") } else { ExclusiveClaim::new(LABEL, label) }
 }
 
-fn port_claims(value: &Value) -> Vec<(Claim, String)> {
+fn port_claims(value: &Value) -> Vec<(ExclusiveClaim, String)> {
     let proxy = &value["spec"]["proxy"];
     let Some(publish) = proxy.get("publish") else {
         // The default for a document that states none.
         let whole = proxy.is_object().then_some([80, 443]);
-        return whole.into_iter().flatten().map(|port| (Claim::port(MESH_PORT, port, ""), "/spec/proxy/publish".to_owned())).collect();
+        return whole
+            .into_iter()
+            .flatten()
+            .map(|port| (ExclusiveClaim::port(MESH_PORT, port, ""), "/spec/proxy/publish".to_owned()))
+            .collect();
     };
     let mut constraints: Vec<String> =
         proxy["constraints"].as_array().into_iter().flatten().filter_map(Value::as_str).map(canonical).collect();
@@ -139,8 +143,8 @@ fn port_claims(value: &Value) -> Vec<(Claim, String)> {
     let nodes = Value::from(constraints).to_string();
     let ports = ["http", "https"].iter().filter_map(|side| Some((publish[side]["published"].as_u64()?, side)));
     let claim = |port| match publish["mode"].as_str() {
-        Some("ingress") => Some(Claim::port(MESH_PORT, port, "")),
-        Some("host") => Some(Claim::port(HOST_PORT, port, nodes.clone())),
+        Some("ingress") => Some(ExclusiveClaim::port(MESH_PORT, port, "")),
+        Some("host") => Some(ExclusiveClaim::port(HOST_PORT, port, nodes.clone())),
         _ => None,
     };
     ports.filter_map(|(port, side)| Some((claim(port)?, format!("/spec/proxy/publish/{side}/published")))).collect()
@@ -154,12 +158,12 @@ fn convert(value: &Value) -> Result<Arc<dyn DeclaredObject>, String> {
     Ok(Arc::new(DeclaredCluster::Valid(Box::new(cluster(value)?))))
 }
 
-fn broken(document: &Parsed<'_>) -> Arc<dyn DeclaredObject> {
+fn broken(document: &ParsedDocument<'_>) -> Arc<dyn DeclaredObject> {
     Arc::new(DeclaredCluster::Broken { name: document.name.clone(), label: label(document) })
 }
 
 /// The label value of the services that it is for, if readable.
-fn label(document: &Parsed<'_>) -> Option<String> {
+fn label(document: &ParsedDocument<'_>) -> Option<String> {
     match document.value.get("spec")?.as_object()?.get("serviceCluster") {
         Some(Value::String(label)) => Some(label.trim().to_owned()),
         Some(_) => None,

@@ -10,7 +10,7 @@ use crate::intent::documents::fields::Fields;
 use crate::intent::documents::{DeclaredCluster, SourceFile, read_kinds};
 use crate::report::{FindingCode, Severity};
 
-static SITE: Kind = Kind {
+static SITE: DocumentKind = DocumentKind {
     name: "Site",
     short_name: "site",
     name_claim: SITE_NAME,
@@ -22,7 +22,7 @@ static SITE: Kind = Kind {
 };
 
 /// The real kinds and the one of these tests.
-pub(crate) const BOTH: &[&Kind] = &[FALLBACK, &SITE];
+pub(crate) const BOTH: &[&DocumentKind] = &[FALLBACK, &SITE];
 
 /// What a document of the second kind declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +66,9 @@ fn closed_sites(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-fn claims(value: &Value) -> Vec<(Claim, String)> {
+fn claims(value: &Value) -> Vec<(ExclusiveClaim, String)> {
     let port = value.pointer("/spec/port").and_then(Value::as_u64);
-    port.map(|port| (Claim::port(MESH_PORT, port, ""), "/spec/port".to_owned())).into_iter().collect()
+    port.map(|port| (ExclusiveClaim::port(MESH_PORT, port, ""), "/spec/port".to_owned())).into_iter().collect()
 }
 
 /// A document of the second kind.
@@ -83,7 +83,7 @@ fn cluster(kind: &str) -> String {
 }
 
 /// The ports of the sites, whether each cluster is valid, and the code, field and message of each finding.
-fn read(kinds: &[&'static Kind], texts: &[String]) -> (Vec<Option<u64>>, Vec<bool>, Vec<(FindingCode, String, String)>) {
+fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>, Vec<bool>, Vec<(FindingCode, String, String)>) {
     let files: Vec<_> = texts.iter().enumerate().map(|(at, text)| SourceFile::new(format!("{at}.yaml"), text)).collect();
     let read = read_kinds(kinds, &files);
     assert_eq!(read, read_kinds(kinds, &files), "the same again");

@@ -8,7 +8,7 @@ const HOPS: usize = 4;
 
 /// What the last trusted hops say about the client.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said<'a> {
+pub(super) struct ForwardedElements<'a> {
     /// Its address.
     pub client: Option<IpAddr>,
     /// The element that describes it, even if it hides the address.
@@ -18,8 +18,8 @@ pub(super) struct Said<'a> {
 }
 
 /// Reads the header of a trusted load balancer.
-pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_> {
-    let (mut said, mut before) = (Said::default(), None);
+pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> ForwardedElements<'_> {
+    let (mut said, mut before) = (ForwardedElements::default(), None);
     for behind in 0..HOPS {
         let element = alone(header, behind);
         said.element = element.or(before);
@@ -33,7 +33,7 @@ pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_
     said
 }
 
-impl<'a> Said<'a> {
+impl<'a> ForwardedElements<'a> {
     /// Whether the client used `https` (or else `http`).
     pub fn is_secure(&self) -> Option<bool> {
         self.elements().find_map(is_secure)

@@ -5,14 +5,14 @@ mod forwarded;
 mod trusted_headers;
 mod uri_normalization;
 
-use super::{Nginx, main_context, proxy_directives, request_headers, upstreams};
+use super::{NginxRenderer, main_context, proxy_directives, request_headers, upstreams};
 use crate::render::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, RetryRule, StatusCodes};
 use crate::route::{Backend, ClientAddress, EngineSettings};
 
 /// The headers of HTTP/1.1 connections.
 const CONNECTION_HEADERS: [&str; 2] = ["Upgrade", "Connection"];
 
-impl Behavior for Nginx {
+impl Behavior for NginxRenderer {
     fn status_codes(&self) -> StatusCodes {
         StatusCodes {
             bad_path: 400,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The message and remedy for a service that does not get a host.
-fn taken(story: &Story, service: &str) -> (String, String) {
+fn taken(story: &PassSequence, service: &str) -> (String, String) {
     let translation = story.look();
     let is_it = |finding: &&Finding| finding.code == FindingCode::HostTaken && finding.subject.to_string() == format!("service {service}");
     let finding = translation.findings.iter().find(is_it).unwrap();
@@ -14,8 +14,8 @@ fn taken(story: &Story, service: &str) -> (String, String) {
 fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
     for (shared, restarted) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
         let entry = || Some(vec![named("*", &[]), named("h.test", &["b"])]);
-        let mut story = Story::of(rules(shared, entry()));
-        let change = |story: &mut Story, sharing, allow| {
+        let mut story = PassSequence::of(rules(shared, entry()));
+        let change = |story: &mut PassSequence, sharing, allow| {
             story.cluster = rules(sharing, allow);
             if restarted {
                 story.restart();
@@ -43,7 +43,7 @@ fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
 fn a_guest_owns_the_host_once_the_owner_is_gone_unless_a_later_entry_names_another_service() {
     let entries = |names: &[&str]| Some(vec![named("*", &[]), named("h.test", names)]);
     let guest = || {
-        let mut story = Story::of(rules(Sharing::Allowed, entries(&["b"])));
+        let mut story = PassSequence::of(rules(Sharing::Allowed, entries(&["b"])));
         story
             .asks("0", "third", H)
             .leaves("0")
@@ -64,7 +64,7 @@ fn a_guest_owns_the_host_once_the_owner_is_gone_unless_a_later_entry_names_anoth
     assert!(remedy.contains("remove c from the entry that names both"), "{remedy}");
     // The same for a name below the wildcard of the service that owns it.
     let allow = || Some(vec![named("*", &[]), named("x.w.test", &["b"])]);
-    let mut story = Story::of(rules(Sharing::Allowed, allow()));
+    let mut story = PassSequence::of(rules(Sharing::Allowed, allow()));
     story.asks("a", "shop", &[("hosts", "*.w.test")]).asks("b", "promo", &[("hosts", "x.w.test")]).check("x.w.test", &["b"]);
     story.cluster = rules(Sharing::SameStack, allow());
     story.check("x.w.test", &[]).restart().check("x.w.test", &[]);
@@ -92,7 +92,7 @@ fn messages_name_the_reason_for_the_decision() {
     ];
     for (entry, why, remedy) in cases {
         let allow = entry.map(|(host, services)| vec![named("*", &[]), named(host, services)]);
-        let mut story = Story::of(rules(Sharing::SameStack, allow));
+        let mut story = PassSequence::of(rules(Sharing::SameStack, allow));
         story.asks("a", "shop", H).asks("b", "promo", H).check("h.test", &["a"]);
         let words = taken(&story, "b");
         assert!(words.0.contains(why) && words.1.contains(remedy), "{words:?}");

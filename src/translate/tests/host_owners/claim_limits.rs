@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::intent::labels::{LabelReading, read_labels};
-use crate::translate::World;
-use crate::translate::claim_limits::Asking;
+use crate::translate::TranslationContext;
+use crate::translate::claim_limits::ClaimLimiter;
 
 fn many(hosts: usize) -> String {
     (0..hosts).map(|number| format!("h{number}.test")).collect::<Vec<_>>().join(",")
@@ -18,7 +18,7 @@ fn is_published(translation: &Translation, name: &str) -> bool {
 }
 
 /// A stack with one service for each of these names, each with a thousand hosts.
-fn squat(story: &mut Story, stack: &str, names: std::ops::Range<usize>, hosts: &str) {
+fn squat(story: &mut PassSequence, stack: &str, names: std::ops::Range<usize>, hosts: &str) {
     for number in names {
         story.asks(&format!("b{number:02}"), stack, &[("hosts", hosts)]);
     }
@@ -89,7 +89,7 @@ fn beyond_the_bound_of_a_cluster_some_hosts_of_each_team_are_considered() {
 #[test]
 fn no_service_loses_a_host_because_others_ask_for_very_many() {
     for allow in [None, Some(vec![named("*.test", &["v*"])])] {
-        let mut story = Story::of(rules(Sharing::SameStack, allow.clone()));
+        let mut story = PassSequence::of(rules(Sharing::SameStack, allow.clone()));
         story.asks("v", "victim", H);
         story.pass();
         let all = many(1_000);
@@ -126,9 +126,9 @@ fn redirects_are_counted_with_their_source_host() {
     story.asks("a", "shop", &[("hosts", "plain.test,h.test"), ("redirects", &redirects)]);
     let service = &story.snapshot.services[&ServiceId("id-a".to_owned())];
     let LabelReading::Published(read) = read_labels(&service.name, &service.labels).reading else { panic!("it can be read") };
-    let register = Register::complete();
-    let world = World::new(&story.cluster, &story.snapshot, &register);
-    let mut asking = Asking::of(&world);
+    let register = HostOwners::complete();
+    let world = TranslationContext::new(&story.cluster, &story.snapshot, &register);
+    let mut asking = ClaimLimiter::of(&world);
     let mut left = || {
         let mut labels = (*read).clone();
         let finding = asking.admit(service, &mut labels);

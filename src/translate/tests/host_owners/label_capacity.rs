@@ -8,7 +8,7 @@ fn ids(word: &str, count: usize) -> std::sync::Arc<[ServiceId]> {
 
 #[test]
 fn a_host_that_does_not_fit_displaces_no_other() {
-    let mut register = Register::default();
+    let mut register = HostOwners::default();
     let (large, small) = (host("a.large.test"), host("b.small.test"));
     register.note((&large).into(), ids("one-of-very-many-services", 2_000));
     register.note((&small).into(), ids("few", 2));
@@ -22,7 +22,7 @@ fn a_host_that_does_not_fit_displaces_no_other() {
 #[test]
 fn a_label_keeps_as_many_hosts_as_fit() {
     for (services, of_one) in [(1, 5_000), (5_000, 1), (50, 100)] {
-        let mut register = Register::default();
+        let mut register = HostOwners::default();
         let mut first = Vec::new();
         for number in 0..services * of_one {
             let host = host(&format!("h{number:04}.test"));
@@ -42,7 +42,7 @@ fn a_label_keeps_as_many_hosts_as_fit() {
 fn a_host_with_very_many_guests_displaces_no_other() {
     let entry = || Some(vec![named("*", &[]), named("h.test", &["e*"])]);
     for shared in [Sharing::Allowed, Sharing::Anyone] {
-        let mut story = Story::of(rules(shared, entry()));
+        let mut story = PassSequence::of(rules(shared, entry()));
         story.asks("a", "old", &[("hosts", "own.test")]).asks("b", "shop", H).asks("c", "late", OTHER);
         for number in 0..1_200 {
             story.asks(&format!("e{number}"), &format!("guest{number}"), H);
@@ -67,7 +67,7 @@ fn a_host_with_very_many_guests_displaces_no_other() {
 #[test]
 fn old_labels_that_name_every_guest_are_still_read() {
     let entry = || Some(vec![named("*", &[]), named("h.test", &["c*"])]);
-    let mut story = Story::of(rules(Sharing::SameStack, entry()));
+    let mut story = PassSequence::of(rules(Sharing::SameStack, entry()));
     story.asks("b", "shop", H);
     for number in 0..6 {
         story.asks(&format!("c{number}"), &format!("promo{number}"), H);

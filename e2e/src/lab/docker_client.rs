@@ -13,12 +13,12 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A client of one node's Docker API.
-pub struct Engine {
+pub struct DockerClient {
     client: Client,
     socket: PathBuf,
 }
 
-impl Engine {
+impl DockerClient {
     /// Creates a client for the engine that listens at `socket`; whether it responds shows only at the first request.
     pub fn at(socket: &Path) -> Result<Self> {
         let client = Client::builder().unix_socket(socket).timeout(PATIENCE).build().context("prepare a client for the Docker API")?;
