@@ -162,7 +162,7 @@ async fn answered(engine: &UdpSocket, question: &[u8]) -> ResponseCode {
 /// The code of the answer and the last bytes of its addresses in order; `None` if there is no answer.
 async fn told(handler: &NameHandler, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
     let question = question(name);
-    let answer = Message::from_vec(&handler.answer_to(Via::Udp, &question).await?).unwrap();
+    let answer = Message::from_vec(&handler.answer_to(DnsTransport::Udp, &question).await?).unwrap();
     let asked = Message::from_vec(&question).unwrap();
     assert_eq!(
         (answer.metadata.id, answer.metadata.message_type, &answer.queries),
@@ -272,7 +272,7 @@ async fn answers_that_do_not_fit_into_a_datagram_are_sent_over_tcp() {
     }
     let handler = script.handler().await;
     let question = question("tasks.web.net");
-    let [by_udp, by_tcp] = [Via::Udp, Via::Tcp].map(|via| handler.answer_to(via, &question));
+    let [by_udp, by_tcp] = [DnsTransport::Udp, DnsTransport::Tcp].map(|via| handler.answer_to(via, &question));
     let [by_udp, by_tcp] = [by_udp.await, by_tcp.await].map(|answer| Message::from_vec(&answer.unwrap()).unwrap());
     assert!(by_udp.metadata.truncation && by_udp.answers.is_empty());
     assert_eq!((by_tcp.metadata.truncation, by_tcp.answers.len()), (false, 600));
@@ -305,7 +305,7 @@ async fn malformed_queries_are_ignored() {
     for bytes in [&[][..], &[1, 2, 3], &[0; 12], &[0xff; 40]] {
         assert!(TaskQuery::read(bytes).is_none());
         // It is forwarded to Docker unchanged, which need not answer.
-        let _ = timeout(Duration::from_secs(3), handler.answer_to(Via::Udp, &bytes[..bytes.len().min(3)])).await;
+        let _ = timeout(Duration::from_secs(3), handler.answer_to(DnsTransport::Udp, &bytes[..bytes.len().min(3)])).await;
     }
     assert_eq!(no_such_name(&[1, 2, 3]), None);
 }
