@@ -82,7 +82,7 @@ impl EngineFixture {
 }
 
 #[test]
-fn what_is_told_of_any_label_agrees_with_its_findings() {
+fn explanations_of_any_labels_agree_with_their_findings() {
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     let config = ProptestConfig { cases: 400, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in label_generator::services(&names), tls in prop::bool::weighted(0.8))| {
@@ -92,7 +92,7 @@ fn what_is_told_of_any_label_agrees_with_its_findings() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
-fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
+fn any_labels_yield_exactly_their_routes_and_stay_in_their_positions() {
     let Some(bench) = EngineFixture::new() else { return };
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     // Each case starts the engine three times. Set PROPTEST_CASES to run more.
@@ -105,7 +105,7 @@ fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
 
 /// Uses as many names as some real installations have, of lengths at which hash tables only just suffice.
 #[test]
-fn any_number_of_names_of_any_length_fits_the_tables() {
+fn any_number_of_names_of_any_length_fits_the_hash_tables() {
     let Some(bench) = EngineFixture::new() else { return };
     let config = ProptestConfig { cases: 12, max_shrink_iters: 30, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in hash_table_stress::crowds(), tls in prop::bool::weighted(0.8))| {

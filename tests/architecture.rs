@@ -48,7 +48,7 @@ fn check(rule: impl Fn(&RustSource) -> Vec<String>) {
 
 /// Applies one rule to a sample that breaks it.
 fn check_can_fail(rule: impl Fn(&RustSource) -> Vec<String>, name: &str, text: &str) {
-    assert!(!rule(&RustSource::new(name, text)).is_empty(), "the rule says nothing about {name}:\n{text}");
+    assert!(!rule(&RustSource::new(name, text)).is_empty(), "the rule does not reject {name}:\n{text}");
 }
 
 /// Applies one rule to a sample that follows it.
@@ -58,7 +58,7 @@ fn check_allows(rule: impl Fn(&RustSource) -> Vec<String>, name: &str, text: &st
 }
 
 #[test]
-fn imports_go_one_way() {
+fn rooms_import_in_one_direction() {
     check(imports);
     check_can_fail(imports, "report/status.rs", "use crate::swarm::Snapshot;");
     check_can_fail(imports, "plan/diff.rs", "fn f() { crate::docker::connect() }");
@@ -69,7 +69,7 @@ fn imports_go_one_way() {
 }
 
 #[test]
-fn no_circles_between_files() {
+fn files_of_a_room_have_no_import_cycles() {
     let complaints = circles(&sources());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
     let found = |files: &[(&str, &str)]| {
@@ -93,7 +93,7 @@ fn no_circles_between_files() {
 }
 
 #[test]
-fn pure_rooms_know_no_world() {
+fn pure_rooms_use_no_io() {
     check(purity);
     for bad in ["use tokio::sync::Mutex;", "let t = jiff::Timestamp::now();", "std::fs::read(p)", "std::env::var(n)", "async fn f() {}"] {
         check_can_fail(purity, "plan/order.rs", bad);
@@ -104,7 +104,7 @@ fn pure_rooms_know_no_world() {
 }
 
 #[test]
-fn dependencies_stay_behind_their_fence() {
+fn dependencies_stay_in_their_rooms() {
     check(fences);
     check_can_fail(fences, "controller/run.rs", "use bollard::Docker;");
     check_can_fail(fences, "proxy/fetch.rs", "use backoff::ExponentialBackoff;");
@@ -113,7 +113,7 @@ fn dependencies_stay_behind_their_fence() {
 }
 
 #[test]
-fn only_an_engines_own_files_name_it() {
+fn only_engine_files_name_the_engine() {
     check(engine_words);
     check_can_fail(engine_words, "translate/mod.rs", "const WORDS: &str = \"nginx keeps hosts in tables\";");
     check_can_fail(engine_words, "explain/listener.rs", "match engine { EngineKind::Nginx => 400 }");
@@ -129,7 +129,7 @@ fn every_file_opens_with_its_purpose() {
 }
 
 #[test]
-fn no_file_holds_two_ideas() {
+fn files_stay_within_the_size_limit() {
     check(size);
     check_can_fail(size, "plan/order.rs", &"fn f() {}\n".repeat(501));
     check_allows(size, "plan/order.rs", &"fn f() {}\n".repeat(500));
@@ -161,11 +161,11 @@ fn rooms_of_the_map() -> Vec<String> {
 }
 
 #[test]
-fn the_map_lists_every_room_in_the_order_of_imports() {
+fn the_map_lists_every_room_in_import_order() {
     let rooms: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).chain(["cli"]).collect();
     assert_eq!(rooms_of_the_map(), rooms, "the map of ARCHITECTURE.md and the import table of tests/architecture/rules.rs differ");
     for (at, (room, allowed)) in ROOMS.iter().enumerate() {
         let below: Vec<_> = allowed.iter().filter(|named| !rooms[..at].contains(named)).collect();
-        assert!(below.is_empty(), "{room} may import {below:?}, which stand below it in the map");
+        assert!(below.is_empty(), "{room} may import {below:?}, which the map lists below it");
     }
 }

@@ -21,7 +21,7 @@ fn words(network: &Yaml<'_>) -> [Option<String>; 2] {
 }
 
 #[test]
-fn the_encrypted_control_network_is_the_one_of_the_stack() {
+fn the_encrypted_control_network_matches_the_stack() {
     with_network("stack.yml", |plain| {
         assert!(words(plain).iter().all(Option::is_some), "it has a name and a driver");
         with_network("encrypted.yml", |encrypted| {

@@ -3,7 +3,7 @@
 //! converges within a bound, and nothing is written from then on.
 //!
 //! `SEED=n` replays one seed with its story; `SEEDS=n` changes the number of seeds.
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be built has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its simulated Swarm has failed")]
 
 #[path = "convergence/channel.rs"]
 mod channel;
@@ -28,7 +28,7 @@ use scenario::Scenario;
 const SEEDS: u64 = 2_000;
 
 #[test]
-fn every_history_stays_safe_and_converges_once_it_is_left_alone() {
+fn every_history_stays_safe_and_converges_when_faults_stop() {
     if let Some(seed) = number("SEED") {
         Scenario::new(seed, true).tell();
         return;

@@ -14,7 +14,7 @@ mod interlock;
 #[path = "corpus/shell_script.rs"]
 mod shell_script;
 #[path = "support/skip.rs"]
-#[expect(dead_code, reason = "the corpus is required nowhere: others hold its rights")]
+#[expect(dead_code, reason = "the corpus is never required, because others hold its rights")]
 mod skip;
 #[path = "corpus/stack_file.rs"]
 mod stack_file;
@@ -33,17 +33,17 @@ const STACK_ROUTES_MIN: usize = 50;
 const SCRIPT_ROUTES_MIN: usize = 10;
 
 #[test]
-fn every_stack_gives_the_routes_that_its_author_wanted_or_says_why_not() {
+fn every_stack_yields_the_intended_routes_or_a_finding() {
     check("stacks", STACK_ROUTES_MIN, |name, text| vec![stack_file::read(&stack_file::name_of(name, text), text)]);
 }
 
 #[test]
-fn every_script_gives_the_routes_that_its_author_wanted_or_says_why_not() {
+fn every_script_yields_the_intended_routes_or_a_finding() {
     check("cli", SCRIPT_ROUTES_MIN, |_, text| shell_script::read(text));
 }
 
 #[test]
-fn every_key_of_every_interlock_file_has_a_place_here() {
+fn every_key_of_every_interlock_file_is_accounted_for() {
     let files = files("interlock-toml");
     let strangers: Vec<_> = files.iter().flat_map(|(name, text)| interlock::strangers(name, text)).collect();
     assert!(strangers.is_empty(), "{}", strangers.join("\n"));
@@ -61,8 +61,8 @@ fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde
         let complaints = outcomes.into_iter().flat_map(|outcome| outcome.complaints);
         wrong.extend(complaints.map(|complaint| format!("{name}: {complaint}")));
         match PUBLISH_NOTHING.contains(&name.as_str()) {
-            true if here > 0 => wrong.push(format!("{name}: publishes {here} routes, and none of its labels stands where labels belong")),
-            false if here == 0 && !told => wrong.push(format!("{name}: publishes nothing, and nobody is told why")),
+            true if here > 0 => wrong.push(format!("{name}: publishes {here} routes, but none of its labels is where labels belong")),
+            false if here == 0 && !told => wrong.push(format!("{name}: publishes no route and reports no finding")),
             _ => served += here,
         }
     }
@@ -76,7 +76,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(corpus.join(folder)).expect("the corpus has this folder");
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert!(!paths.is_empty(), "the corpus has nothing in {folder}");
+    assert!(!paths.is_empty(), "the corpus has no files in {folder}");
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
     paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }

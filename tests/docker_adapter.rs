@@ -110,7 +110,7 @@ fn find(line: &str, answers: &[(&'static str, ScriptedResponse)]) -> ScriptedRes
         return ScriptedResponse::Json(200, json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}));
     }
     let found = answers.iter().find(|(prefix, _)| line.starts_with(prefix));
-    found.map_or_else(|| ScriptedResponse::Json(404, json!({"message": format!("nothing recorded for {line}")})), |(_, a)| a.clone())
+    found.map_or_else(|| ScriptedResponse::Json(404, json!({"message": format!("no recorded response for {line}")})), |(_, a)| a.clone())
 }
 
 /// Sends an answer; returns whether the connection stays open.
@@ -147,13 +147,13 @@ async fn an_update_of_an_outdated_version_is_out_of_sequence() {
 }
 
 #[tokio::test]
-async fn no_leader_says_nothing_about_the_swarms_content() {
+async fn a_swarm_without_a_leader_reveals_nothing_about_its_contents() {
     let error = update_error(refusal(500, "rpc error: code = Unknown desc = The swarm does not have a leader")).await;
     assert_eq!(error.kind, SwarmErrorKind::Unavailable);
 }
 
 #[tokio::test]
-async fn a_missing_object_and_a_taken_name_are_told_apart() {
+async fn a_missing_object_and_a_name_conflict_are_distinguished() {
     let taken = refusal(409, "rpc error: code = AlreadyExists desc = name conflicts with an existing object");
     let manager = ScriptedManager::start(&[
         ("DELETE /v1.41/configs/gone", refusal(404, "config gone not found")),
@@ -171,13 +171,13 @@ async fn a_missing_object_and_a_taken_name_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_page_instead_of_json_keeps_its_words() {
+async fn an_html_error_page_keeps_its_message() {
     let error = update_error(ScriptedResponse::Json(403, json!("forbidden by the socket filter"))).await;
     assert_eq!((error.kind, error.message.as_str()), (SwarmErrorKind::Other, "\"forbidden by the socket filter\""));
 }
 
 #[tokio::test]
-async fn one_failed_list_fails_the_whole_look() {
+async fn one_failed_list_fails_the_whole_snapshot() {
     for list in ["services", "tasks", "nodes", "networks", "configs", "secrets"] {
         let path = &*Box::leak(format!("GET /v1.41/{list}").into_boxed_str());
         let manager =
@@ -188,7 +188,7 @@ async fn one_failed_list_fails_the_whole_look() {
 }
 
 #[tokio::test]
-async fn the_nodes_bridge_is_in_every_look_and_asked_for_seldom() {
+async fn the_bridge_network_is_in_every_snapshot_but_rarely_requested() {
     let bridge = json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}});
     let by_name = "GET /v1.41/networks?filters=%7B%22name%22";
     let manager = ScriptedManager::quiet(&[(by_name, ScriptedResponse::Json(200, json!([bridge])))]);
@@ -202,19 +202,19 @@ async fn the_nodes_bridge_is_in_every_look_and_asked_for_seldom() {
     assert_eq!(
         failing.swarm().observe().await.unwrap_err().doing,
         "list the node's gateway bridge",
-        "nobody is told that it has no subnet"
+        "a failed request must not pass for a missing subnet"
     );
 }
 
 #[tokio::test]
-async fn a_list_that_is_cut_off_is_no_shorter_list() {
+async fn a_truncated_list_is_an_error_rather_than_a_shorter_list() {
     let manager = ScriptedManager::quiet(&[("GET /v1.41/services", ScriptedResponse::Cut(r#"[{"ID":"a"},"#))]);
     let error = manager.swarm().observe().await.unwrap_err();
     assert_eq!(error.kind, SwarmErrorKind::Unavailable);
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_given_up_at_the_deadline() {
+async fn a_request_to_a_silent_server_fails_at_the_deadline() {
     let manager = ScriptedManager::quiet(&[("GET /v1.41/nodes", ScriptedResponse::Silence)]);
     let error = manager.swarm().observe().await.unwrap_err();
     assert_eq!(error.to_string(), "list nodes: no answer within 500ms");
@@ -222,7 +222,7 @@ async fn a_server_that_does_not_answer_is_given_up_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_socket_is_unavailable_and_a_later_manager_is_found() {
+async fn a_missing_socket_is_unavailable_until_a_manager_listens() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let swarm = DockerSwarm::connect(&format!("unix://{}", socket.display())).unwrap();
@@ -233,7 +233,7 @@ async fn nobody_at_the_socket_is_unavailable_and_a_later_manager_is_found() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_too_old_is_refused_with_its_version() {
+async fn an_outdated_docker_engine_is_rejected_with_its_version() {
     let folder = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(folder.path().join("s")).unwrap();
     tokio::spawn(async move {
@@ -248,7 +248,7 @@ async fn an_engine_that_is_too_old_is_refused_with_its_version() {
 }
 
 #[tokio::test]
-async fn fields_and_values_that_nobody_knows_yet_survive_a_round_trip() {
+async fn unknown_fields_and_values_survive_a_round_trip() {
     let spec = json!({"Name": "web", "Mode": {"Quantum": {}}, "TaskTemplate": {"Futuristic": [1, null], "Runtime": "wasm"}, "Labels": {}});
     let odd = json!({"ID": "abc", "Spec": spec, "Version": {"Index": 7}, "UpdateStatus": {"State": "pondering"}});
     let task = json!({"ID": "t", "DesiredState": "running", "Status": {"State": "levitating"}});
@@ -266,7 +266,7 @@ async fn fields_and_values_that_nobody_knows_yet_survive_a_round_trip() {
 }
 
 #[tokio::test]
-async fn every_call_but_the_negotiation_names_the_negotiated_version() {
+async fn every_call_after_the_negotiation_uses_the_negotiated_version() {
     let manager = ScriptedManager::quiet(&[("DELETE /v1.41/services/abc", ScriptedResponse::Json(200, Value::Null))]);
     let swarm = manager.swarm();
     swarm.observe().await.unwrap();
@@ -292,20 +292,20 @@ async fn hints(lines: &'static str) -> Vec<Result<String, String>> {
 }
 
 #[tokio::test]
-async fn an_event_stream_that_ends_says_so() {
+async fn the_end_of_an_event_stream_is_reported() {
     let lines = "{\"Type\":\"service\",\"Action\":\"update\",\"Actor\":{\"Attributes\":{\"name\":\"web\"}}}\n\n{\"Type\":\"quark\"}\n";
     let expected = [Ok("service: update web".to_owned()), Ok("quark:  ".to_owned()), Err("follow events: the stream ended".to_owned())];
     assert_eq!(hints(lines).await, expected);
 }
 
 #[tokio::test]
-async fn nonsense_in_the_event_stream_is_its_last_item() {
+async fn an_invalid_event_ends_the_event_stream() {
     let expected = [Ok("node:  ".to_owned()), Err("follow events: not an event: <html>".to_owned())];
     assert_eq!(hints("{\"Type\":\"node\"}\n<html>\n{\"Type\":\"node\"}\n").await, expected);
 }
 
 #[test]
-fn an_address_that_is_none_is_refused_at_once() {
+fn an_invalid_address_is_rejected_immediately() {
     for url in ["", "docker.sock", "unix://relative", "https://host", "tcp://"] {
         let error = DockerSwarm::connect(url).err().unwrap();
         assert!(error.to_string().contains(&format!("'{url}'")), "{error}");

@@ -46,7 +46,7 @@ fn published() -> BTreeSet<String> {
     lines
         .map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert!(words.len() > 3, "a line says method, path and why, not {line:?}");
+            assert!(words.len() > 3, "a line must give method, path and reason, not {line:?}");
             format!("{} {}", words[0], words[1])
         })
         .collect()
@@ -108,13 +108,13 @@ async fn called() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_published_calls_are_those_that_the_operator_makes() {
+async fn the_published_call_list_matches_the_calls_of_the_operator() {
     let called = called().await;
-    assert_eq!(published(), called, "left: charts/swarmgate/docker-api.txt, right: what the adapter asks");
+    assert_eq!(published(), called, "left: charts/swarmgate/docker-api.txt, right: the calls of the adapter");
 }
 
 #[test]
-fn every_method_of_the_port_is_called_here() {
+fn every_method_of_the_port_is_exercised() {
     let port = read("src/swarm/port.rs");
     let methods: BTreeSet<&str> = port
         .lines()
@@ -125,7 +125,7 @@ fn every_method_of_the_port_is_called_here() {
 }
 
 #[test]
-fn no_call_reaches_containers_images_or_volumes() {
+fn no_call_touches_containers_images_or_volumes() {
     for call in published() {
         let kind = call.split('/').nth(1).unwrap_or_default();
         assert!(["version", "events", "services", "tasks", "nodes", "networks", "configs", "secrets"].contains(&kind), "{call}");

@@ -48,7 +48,7 @@ fn mounting(config: &FakeConfig) -> Value {
 }
 
 #[tokio::test]
-async fn a_name_makes_nobody_download_what_only_begins_so() {
+async fn a_config_whose_id_starts_with_a_name_is_not_downloaded() {
     let manager = FakeManager::start();
     for n in 0..50 {
         manager.add(FakeConfig::new(&format!("j{n:03}"), &[], LARGE));
@@ -62,7 +62,7 @@ async fn a_name_makes_nobody_download_what_only_begins_so() {
 }
 
 #[tokio::test]
-async fn a_config_that_docker_finds_otherwise_than_by_its_name_is_not_that_of_the_name() {
+async fn a_config_that_docker_matches_by_id_is_not_the_named_config() {
     let manager = FakeManager::start();
     manager.add(FakeConfig { id: "abc1".to_owned(), ..FakeConfig::new("one", &[], 10) });
     manager.add(FakeConfig { id: "xyz1".to_owned(), ..FakeConfig::new("two", &[], 10) });
@@ -73,7 +73,7 @@ async fn a_config_that_docker_finds_otherwise_than_by_its_name_is_not_that_of_th
 }
 
 #[tokio::test]
-async fn large_configs_whose_ids_begin_like_a_name_do_not_stop_the_look() {
+async fn large_configs_with_similar_ids_do_not_block_the_snapshot() {
     // Docker loads all of them before it notices that there are several, which exceeds the limit of one call.
     let manager = FakeManager::start();
     for n in 0..6 {
@@ -86,7 +86,7 @@ async fn large_configs_whose_ids_begin_like_a_name_do_not_stop_the_look() {
 }
 
 #[tokio::test]
-async fn configs_with_the_operators_label_alone_are_not_downloaded() {
+async fn the_operator_label_alone_causes_no_download() {
     let manager = FakeManager::start();
     for n in 0..50 {
         manager.add(FakeConfig::new(&format!("stranger{n}"), &[("swarmgate.owner", "swarmgate")], LARGE));
@@ -98,7 +98,7 @@ async fn configs_with_the_operators_label_alone_are_not_downloaded() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_not_asked_for_again() {
+async fn known_configs_are_not_downloaded_again() {
     let manager = FakeManager::start();
     let boot = FakeConfig::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], LARGE);
     manager.set_services(vec![service("s1", "ca"), service("s2", "nowhere"), mounting(&boot)]);
@@ -118,7 +118,7 @@ async fn what_is_known_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_event_tells_that_a_config_is_there_another_or_gone() {
+async fn config_events_update_the_cache() {
     let manager = FakeManager::start();
     manager.set_services(vec![service("s", "ca")]);
     let swarm = manager.swarm();
@@ -144,7 +144,7 @@ async fn an_event_tells_that_a_config_is_there_another_or_gone() {
 }
 
 #[tokio::test]
-async fn the_operators_own_writes_are_in_the_next_look() {
+async fn the_operators_own_writes_appear_in_the_next_snapshot() {
     let manager = FakeManager::start();
     let swarm = manager.swarm();
     let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "swarmgate".to_owned())]);
@@ -162,7 +162,7 @@ async fn the_operators_own_writes_are_in_the_next_look() {
 }
 
 #[tokio::test]
-async fn what_an_operators_service_mounts_is_known_beside_any_number_of_look_alikes() {
+async fn mounted_configs_are_found_among_any_number_of_lookalikes() {
     // So many configs with such large labels that the adapter does not read the list to its end. The mounted config comes last.
     let manager = FakeManager::start();
     let large = "x".repeat(400_000);
@@ -181,24 +181,24 @@ async fn what_an_operators_service_mounts_is_known_beside_any_number_of_look_ali
 }
 
 #[tokio::test]
-async fn a_look_that_is_too_large_is_an_error_that_says_what_to_do() {
+async fn an_oversized_snapshot_is_an_error_with_a_remedy() {
     let manager = FakeManager::start();
     let large = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Name": "large", "Labels": {"note": "x".repeat(100_000)}}});
     manager.set_services((0..10).map(large).collect());
     let swarm = manager.swarm().with_look_memory_max(900_000);
     let error = swarm.observe().await.unwrap_err();
-    assert_eq!(error.kind, SwarmErrorKind::Unavailable, "it says nothing about the Swarm's content");
+    assert_eq!(error.kind, SwarmErrorKind::Unavailable, "the error must not describe the Swarm's contents");
     let told = error.to_string();
     let words =
         "list services: the lists of one snapshot of the Swarm take more than 900000 bytes of memory, most of it \"list services\",";
     assert!(told.starts_with(words), "{told}");
     assert!(told.contains("--look-memory-max (SWARMGATE_LOOK_MEMORY_MAX)"), "{told}");
     manager.set_services(vec![large(0)]);
-    assert_eq!(look(&swarm).await.services.len(), 1, "the next look has all the room again");
+    assert_eq!(look(&swarm).await.services.len(), 1, "the next snapshot has the whole budget again");
 }
 
 #[tokio::test]
-async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than_its_own_spec() {
+async fn replicas_do_not_multiply_the_size_of_a_large_environment() {
     let manager = FakeManager::start();
     manager.set_services(vec![routed(0, 3_000)]);
     manager.set_list("/tasks", 200, |n| task(n, 3_000));
@@ -209,7 +209,7 @@ async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than
 }
 
 #[tokio::test]
-async fn an_endless_refusal_is_not_read_to_its_end() {
+async fn an_endless_error_response_is_not_read_to_its_end() {
     let manager = FakeManager::start();
     manager.set_endless();
     let error = manager.swarm().remove_config(&ConfigId("c".to_owned())).await.unwrap_err();

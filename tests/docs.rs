@@ -27,7 +27,7 @@ fn page(name: &str) -> String {
 }
 
 #[test]
-fn every_label_has_a_section_and_every_section_a_label() {
+fn labels_and_sections_match_one_to_one() {
     let page = page("docs/labels.md");
     let sections: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     let labels: BTreeSet<&str> = LABELS.iter().map(|label| label.name).collect();
@@ -43,7 +43,7 @@ fn the_readme_names_every_label() {
 }
 
 #[test]
-fn every_known_problem_of_interlock_is_held_by_something_that_exists() {
+fn every_known_interlock_problem_names_an_existing_test() {
     let page = page("docs/interlock-cases.md");
     let rows: Vec<Vec<&str>> =
         page.lines().filter(|line| line.starts_with("| ")).map(|line| line.split('|').map(str::trim).collect()).collect();
@@ -61,7 +61,7 @@ fn every_known_problem_of_interlock_is_held_by_something_that_exists() {
 fn dangling(cells: &[&str], code: &str) -> Vec<String> {
     let held_by: Vec<&str> = cells[4].split('`').filter(|word| word.contains(':')).collect();
     if held_by.is_empty() {
-        return vec![format!("{}: held by nothing", cells[1])];
+        return vec![format!("{}: no test is named", cells[1])];
     }
     let missing = held_by.into_iter().filter(|word| match word.split_once(':') {
         Some(("golden", name)) => !root().join("tests/golden").join(name).join("swarm.yaml").is_file(),
@@ -69,7 +69,7 @@ fn dangling(cells: &[&str], code: &str) -> Vec<String> {
         Some(("e2e", name)) => !code.contains(&format!("\"{name}\"")),
         _ => true,
     });
-    missing.map(|word| format!("{}: there is no {word}", cells[1])).collect()
+    missing.map(|word| format!("{}: {word} does not exist", cells[1])).collect()
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn is_understood(arguments: &[String]) -> bool {
 }
 
 #[test]
-fn every_command_on_a_page_is_one_that_the_program_knows() {
+fn every_command_on_a_page_exists() {
     let wrong = |words: &str| !is_understood(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
     assert!(wrong("stat") && wrong("status --severe") && wrong("schema animal"), "this test can fail");
     let mut known = 0;
@@ -159,7 +159,7 @@ fn every_command_on_a_page_is_one_that_the_program_knows() {
 }
 
 #[test]
-fn the_commands_of_a_page_are_found() {
+fn commands_on_a_page_are_detected() {
     let page = "```sh\na --b \\\n    c   # why\n\n# nothing\nd '#1'\n```\n```yaml\nx: y\n```\n";
     assert_eq!(commands(page), ["a --b      c", "d '#1'"]);
     assert_eq!(commands::blocks(page, "yaml"), ["x: y\n"]);
@@ -171,7 +171,7 @@ fn head<'a>(page: &'a str, field: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn every_decision_has_a_date_a_status_and_a_line_in_the_index() {
+fn every_decision_has_a_date_a_status_and_an_index_entry() {
     let index = page("docs/decisions/README.md");
     for path in markdown("docs/decisions").into_iter().filter(|path| !path.ends_with("README.md")) {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -188,7 +188,7 @@ fn every_decision_has_a_date_a_status_and_a_line_in_the_index() {
 }
 
 #[test]
-fn every_link_to_a_page_leads_somewhere() {
+fn every_link_to_a_page_resolves() {
     let decisions = markdown("docs/decisions");
     for path in
         pages().into_iter().chain(decisions).chain(["ARCHITECTURE.md", "CHANGELOG.md", "fuzz/README.md"].map(|name| root().join(name)))
@@ -205,7 +205,7 @@ fn every_link_to_a_page_leads_somewhere() {
 }
 
 #[test]
-fn every_decision_that_the_code_names_exists() {
+fn every_decision_named_in_the_code_exists() {
     let code = code();
     let named = code.split("docs/decisions/").skip(1).filter_map(|rest| rest.split_once(".md")).map(|(name, _)| name);
     let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');

@@ -72,7 +72,7 @@ fn answer(sources: &Sources<'_>, question: &str) -> String {
 }
 
 #[test]
-fn every_question_gets_exactly_its_answer() {
+fn every_request_gets_exactly_its_expected_explanation() {
     for case in cases() {
         let path = case.folder.join("answers.txt");
         let given = answers(&case);
@@ -91,7 +91,7 @@ fn every_question_gets_exactly_its_answer() {
 }
 
 #[test]
-fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
+fn redacting_a_snapshot_changes_no_explanation() {
     // Together these cases contain every kind of object on which a route can depend.
     for case in cases().into_iter().chain(golden_cases::all_cases()) {
         let (clusters, _) = case.clusters();
@@ -122,7 +122,7 @@ fn without_hints(mut finding: Finding) -> Option<Finding> {
 
 /// The only property of a service without labels on which a route depends: it publishes the same port on its nodes.
 #[test]
-fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
+fn a_contested_port_is_explained_without_naming_the_other_service() {
     let swarm = |port: u16| {
         let text = format!(
             "nodes: [{{name: n1, address: 192.0.2.1}}]\nservices:\n  - {{name: web, labels: {{hosts: web.example.org, port: 80}}, hostPorts: [{{target: 80, published: 8000}}], tasks: [{{node: n1, hostPorts: [8000]}}]}}\n  \
@@ -142,7 +142,7 @@ fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
 
 /// The configuration as a running operator reports it, without invalid certificates and refused routes.
 #[test]
-fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
+fn a_running_operator_renders_the_configuration_its_proxies_receive() {
     let case = cases().into_iter().find(|case| case.name == "running").unwrap();
     let (clusters, snapshot) = (case.clusters().0, case.snapshot());
     let status: StatusReport = serde_json::from_str(&fs::read_to_string(case.folder.join("status.json")).unwrap()).unwrap();
@@ -151,7 +151,7 @@ fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
         let by_tls = |host: &str| files.iter().any(|(name, text)| name.starts_with("host-") && text.contains(host));
         (by_tls("bad.example.org"), by_tls("good.example.org"), files["nginx.conf"].contains("upstream up-refused.example.org"))
     };
-    assert_eq!(files(None), (true, true, true), "without an operator nothing is known");
+    assert_eq!(files(None), (true, true, true), "without an operator, quarantined routes are unknown");
     assert_eq!(files(Some(&status)), (false, true, false));
 }
 
@@ -178,7 +178,7 @@ fn check(case: &str, words: &[&str], code: i32, printed: &str) {
 }
 
 #[test]
-fn the_command_answers_from_files_and_its_exit_code_tells_served_from_not_served_from_wrong() {
+fn the_command_explains_files_and_its_exit_code_shows_the_outcome() {
     check("routes", &["explain", "http://shop.example.org/cart"], 0, "=> shop or shop_next answers and receives /cart");
     check("routes", &["explain", "http://other.example.org/elsewhere"], 1, "=> 404: *.example.org is published only at /app");
     check("routes", &["explain", "ftp://shop.example.org/"], 2, "use a URL such as http://app.example.org/path");

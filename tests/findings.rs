@@ -17,7 +17,7 @@ const END: &str = "<!-- generated from the catalogue: end -->\n";
 fn sections() -> BTreeMap<&'static str, &'static str> {
     let sections: Vec<_> = PAGE.split("\n### ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
     let by_title: BTreeMap<_, _> = sections.iter().copied().collect();
-    assert_eq!(by_title.len(), sections.len(), "no title stands twice");
+    assert_eq!(by_title.len(), sections.len(), "two sections have the same title");
     by_title
 }
 
@@ -81,7 +81,7 @@ fn a_remedy_has_the_data_of_its_finding() {
 }
 
 #[test]
-fn the_table_of_the_page_is_the_catalogue() {
+fn the_table_on_the_page_matches_the_catalogue() {
     let (before, rest) = PAGE.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();
     if std::env::var_os("BLESS").is_some() {
@@ -92,14 +92,14 @@ fn the_table_of_the_page_is_the_catalogue() {
 }
 
 #[test]
-fn every_code_has_its_section_and_every_section_its_code() {
+fn codes_and_sections_match_one_to_one() {
     let mut codes: Vec<_> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
     codes.sort();
     assert_eq!(sections().into_keys().collect::<Vec<_>>(), codes);
 }
 
 #[test]
-fn every_section_says_how_bad_it_is_and_what_to_do() {
+fn every_section_states_its_severity_and_remedy() {
     let sections = sections();
     for code in FindingCode::ALL {
         let text = sections[code.as_str().as_str()];
@@ -113,7 +113,7 @@ fn every_section_says_how_bad_it_is_and_what_to_do() {
 }
 
 #[test]
-fn a_code_is_the_same_in_json_and_text() {
+fn codes_are_identical_in_json_and_text() {
     for code in FindingCode::ALL {
         let finding = Finding::new(*code, Subject::Cluster("dev".to_owned()), "message");
         let json = serde_json::to_value(&finding).unwrap();

@@ -28,7 +28,7 @@ const EXCLUDED: &[(&str, &str, &str, &str)] = &[
         "a path that is cut off (context_root_rewrite) is cut off the path by which the route was chosen, with dots resolved and escapes \
          read; taking the path as the client wrote it would pass /app/../admin on as it is",
     ),
-    ("", "weak_ssl_tls", "unresolved selectors: ECDHE+CHACHA20", "gixy does not know this selector; it stands for two good suites"),
+    ("", "weak_ssl_tls", "unresolved selectors: ECDHE+CHACHA20", "gixy does not know this selector, which selects two strong suites"),
     (
         "",
         "hsts_header",
@@ -37,7 +37,7 @@ const EXCLUDED: &[(&str, &str, &str, &str)] = &[
          httpOptions; without ssl_only the same host is served by plain HTTP, too",
     ),
     ("engine-settings", "weak_ssl_tls", "ssl_prefer_server_ciphers is on", "the case's administrator has a list of ciphers with an order"),
-    ("engine-settings", "version_disclosure", "server_tokens", "the case's administrator wants it"),
+    ("engine-settings", "version_disclosure", "server_tokens", "the administrator of this case configures it"),
 ];
 
 fn is_excluded(finding: &Value) -> bool {
@@ -99,7 +99,7 @@ fn without_possession(text: &str) -> String {
 }
 
 #[test]
-fn nothing_is_found_in_the_golden_configurations() {
+fn gixy_finds_nothing_in_the_golden_configurations() {
     let Some(gixy) = gixy() else { return };
     let directory = tempfile::tempdir().unwrap();
     let configs = write_golden_configs(directory.path());
@@ -107,7 +107,7 @@ fn nothing_is_found_in_the_golden_configurations() {
     let found = findings(&gixy, &configs);
     for (case, check, reason, why) in EXCLUDED {
         let alone = |finding: &&Value| finding["plugin"] == *check && finding["reason"].as_str().is_some_and(|text| text.contains(reason));
-        assert!(found.iter().any(|finding| alone(&finding)), "nothing to exclude any more: {case} {check} ({why})");
+        assert!(found.iter().any(|finding| alone(&finding)), "this exclusion is no longer needed: {case} {check} ({why})");
     }
     let told: Vec<_> = found
         .iter()
@@ -118,7 +118,7 @@ fn nothing_is_found_in_the_golden_configurations() {
 }
 
 #[test]
-fn a_mistake_would_be_found() {
+fn gixy_detects_a_planted_mistake() {
     let Some(gixy) = gixy() else { return };
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("nginx.conf");

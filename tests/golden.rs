@@ -26,7 +26,7 @@ use golden_outputs::{files, outputs};
 const CASES_MIN: usize = 80;
 
 #[test]
-fn every_case_gives_exactly_its_outputs() {
+fn every_case_produces_exactly_its_outputs() {
     let cases = all_cases();
     assert!(cases.len() >= CASES_MIN, "only {} golden cases were found", cases.len());
     let bless = std::env::var_os("BLESS").is_some();
@@ -57,14 +57,14 @@ fn compare(case: &GoldenCase) -> Vec<String> {
 }
 
 #[test]
-fn a_case_says_the_same_every_time() {
+fn every_case_is_deterministic() {
     for case in all_cases() {
         assert_eq!(outputs(&case), outputs(&case), "{}", case.name);
     }
 }
 
 #[test]
-fn a_case_opens_with_the_promise_that_it_holds() {
+fn every_case_opens_with_the_promise_it_verifies() {
     for case in all_cases() {
         let text = fs::read_to_string(case.folder.join("swarm.yaml")).expect("a case has a swarm.yaml");
         let promise = text.lines().next().unwrap_or_default();

@@ -10,6 +10,8 @@ mod golden_compact;
 
 #[path = "nginx/administrator_options.rs"]
 mod administrator_options;
+#[path = "support/any_certificate.rs"]
+mod any_certificate;
 #[path = "nginx/backend_protocols.rs"]
 mod backend_protocols;
 #[path = "nginx/certificates.rs"]
@@ -57,6 +59,8 @@ mod reloads;
 mod route_matching;
 #[path = "nginx/route_tables.rs"]
 mod route_tables;
+#[path = "nginx/serving.rs"]
+mod serving;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "nginx/slow_clients.rs"]

@@ -22,6 +22,7 @@ use swarmgate::protocol::ChannelMode;
 use swarmgate::report::{ConditionReason, FindingCode, StatusReport, Subject};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
+use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +41,21 @@ fn authority() -> Arc<Authority> {
     Arc::new(Authority::create(jiff::Timestamp::now()).unwrap())
 }
 
+/// Runs a test beside an operator, then stops the operator, which must succeed.
+fn with_operator(test: impl AsyncFnOnce(&RunningOperator)) {
+    with_operator_as(DOCUMENT, |_| {}, test);
+}
+
+/// Like [`with_operator`], with this document and these options.
+fn with_operator_as(document: &str, set: impl FnOnce(&mut OperatorOptions), test: impl AsyncFnOnce(&RunningOperator)) {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let scene = RunningOperator::start(document, set);
+        test(&scene).await;
+        scene.end().await;
+    });
+}
+
 /// A running operator and its environment.
 struct RunningOperator {
     swarm: SimSwarm,
@@ -50,15 +66,7 @@ struct RunningOperator {
 }
 
 impl RunningOperator {
-    fn start() -> Self {
-        Self::start_with(DOCUMENT)
-    }
-
-    fn start_with(document: &str) -> Self {
-        Self::start_as(document, |_| {})
-    }
-
-    fn start_as(document: &str, set: impl FnOnce(&mut OperatorOptions)) -> Self {
+    fn start(document: &str, set: impl FnOnce(&mut OperatorOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("default.yaml"), document).unwrap();
         let swarm = SimSwarm::new(SimOptions::default());
@@ -90,13 +98,13 @@ impl RunningOperator {
             self.swarm.advance(Duration::from_millis(50));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("waited in vain for: {what}\n{last:#?}");
+        panic!("timed out waiting for {what}\n{last:#?}");
     }
 
     async fn end(self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(3), self.operator).await;
-        assert!(ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.is_ok())), "the operator stops when it is told to");
+        assert!(ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.is_ok())), "the operator did not stop cleanly");
     }
 }
 
@@ -143,154 +151,164 @@ fn has_route(status: &StatusReport) -> bool {
     status.clusters.get("default").is_some_and(|cluster| cluster.routes.iter().any(|route| route.host.as_str() == "web.example.org"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route() {
-    let scene = RunningOperator::start();
-    application(&scene.swarm);
-    let status = scene.until("a route and an extension", |status| has_route(status) && status.operator.writes_total >= 3).await;
-    assert!(status.operator.snapshot_error.is_none());
-    assert_eq!(scene.get("/readyz").await.unwrap().0, 200);
-    assert_eq!(scene.get("/healthz").await.unwrap().0, 200);
-    let (code, page) = scene.get("/").await.unwrap();
-    assert!(code == 200 && page.contains("web.example.org"), "{page}");
-    let plan: Value = serde_json::from_str(&scene.get("/plan?output=json").await.unwrap().1).unwrap();
-    assert_eq!(plan["clusters"][0]["cluster"], "default");
-    scene.end().await;
+#[test]
+fn a_declared_cluster_gets_an_extension_and_a_labelled_service_a_route() {
+    with_operator(async |scene| {
+        application(&scene.swarm);
+        let status = scene.until("a route and an extension", |status| has_route(status) && status.operator.writes_total >= 3).await;
+        assert!(status.operator.snapshot_error.is_none());
+        assert_eq!(scene.get("/readyz").await.unwrap().0, 200);
+        assert_eq!(scene.get("/healthz").await.unwrap().0, 200);
+        let (code, page) = scene.get("/").await.unwrap();
+        assert!(code == 200 && page.contains("web.example.org"), "{page}");
+        let plan: Value = serde_json::from_str(&scene.get("/plan?output=json").await.unwrap().1).unwrap();
+        assert_eq!(plan["clusters"][0]["cluster"], "default");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
-    let scene = RunningOperator::start();
-    application(&scene.swarm);
-    scene.until("a route", has_route).await;
-    let told = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
-    let told: Explanation = serde_json::from_str(&told).unwrap();
-    assert_eq!(told.clusters[0].route.as_ref().unwrap().services[0].service, "web", "{told}");
-    let (code, text) = scene.get("/explain?service=web").await.unwrap();
-    assert!(code == 200 && text.contains("com.docker.lb.port = 8080"), "{text}");
-    for (path, expected) in [
-        ("/explain", 400),
-        ("/explain?url=nonsense://x", 400),
-        ("/explain?service=nobody", 404),
-        ("/explain?url=http://web.example.org/&cluster=nobody", 404),
-        ("/render?purpose=odd", 400),
-        ("/render?cluster=nobody", 404),
-    ] {
-        let (code, text) = scene.get(path).await.unwrap();
-        assert_eq!(code, expected, "{path}: {text}");
-    }
-    let (code, text) = scene.get("/render").await.unwrap();
-    assert!(code == 200 && text.contains("server_name web.example.org;"), "{text}");
-    let (code, text) = scene.get("/snapshot").await.unwrap();
-    let raw: RawSnapshot = serde_json::from_str(&text).unwrap();
-    assert!(
-        code == 200 && !text.contains("hunter2") && Snapshot::from_raw(&raw).is_ok_and(|snapshot| snapshot.services.len() >= 2),
-        "{text}"
-    );
-    scene.end().await;
+#[test]
+fn the_status_api_answers_without_showing_secrets() {
+    with_operator(async |scene| {
+        application(&scene.swarm);
+        scene.until("a route", has_route).await;
+        let told = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
+        let told: Explanation = serde_json::from_str(&told).unwrap();
+        assert_eq!(told.clusters[0].route.as_ref().unwrap().services[0].service, "web", "{told}");
+        let (code, text) = scene.get("/explain?service=web").await.unwrap();
+        assert!(code == 200 && text.contains("com.docker.lb.port = 8080"), "{text}");
+        for (path, expected) in [
+            ("/explain", 400),
+            ("/explain?url=nonsense://x", 400),
+            ("/explain?service=nobody", 404),
+            ("/explain?url=http://web.example.org/&cluster=nobody", 404),
+            ("/render?purpose=odd", 400),
+            ("/render?cluster=nobody", 404),
+        ] {
+            let (code, text) = scene.get(path).await.unwrap();
+            assert_eq!(code, expected, "{path}: {text}");
+        }
+        let (code, text) = scene.get("/render").await.unwrap();
+        assert!(code == 200 && text.contains("server_name web.example.org;"), "{text}");
+        let (code, text) = scene.get("/snapshot").await.unwrap();
+        let raw: RawSnapshot = serde_json::from_str(&text).unwrap();
+        assert!(
+            code == 200 && !text.contains("hunter2") && Snapshot::from_raw(&raw).is_ok_and(|snapshot| snapshot.services.len() >= 2),
+            "{text}"
+        );
+    });
 }
 
 /// While a service flaps, all three ways of asking give the configuration that proxies get, with the reason.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
-    let scene = RunningOperator::start();
-    application(&scene.swarm);
-    scene.until("a route", has_route).await;
-    let flaps =
-        |status: &StatusReport| status.clusters["default"].findings.iter().any(|finding| finding.code == FindingCode::LabelsFlapping);
-    let number = std::cell::Cell::new(0);
-    let status = scene.until("the service is held", |status| {
-        number.set(number.get() + 1);
-        let host = format!("web{}.example.org", number.get());
-        scene.swarm.user_edits_service("web", |spec| spec["Labels"]["com.docker.lb.hosts"] = json!(host)).unwrap();
-        flaps(status)
+#[test]
+fn explanations_of_a_flapping_service_use_the_labels_in_use() {
+    with_operator(async |scene| {
+        application(&scene.swarm);
+        scene.until("a route", has_route).await;
+        let flaps =
+            |status: &StatusReport| status.clusters["default"].findings.iter().any(|finding| finding.code == FindingCode::LabelsFlapping);
+        let number = std::cell::Cell::new(0);
+        let status = scene.until("the service is held", |status| {
+            number.set(number.get() + 1);
+            let host = format!("web{}.example.org", number.get());
+            scene.swarm.user_edits_service("web", |spec| spec["Labels"]["com.docker.lb.hosts"] = json!(host)).unwrap();
+            flaps(status)
+        });
+        let published = status.await.clusters["default"].routes[0].host.to_string();
+        let now = format!("web{}.example.org", number.get());
+        assert_ne!(published, now);
+        let (_, text) = scene.get("/explain?service=web").await.unwrap();
+        for words in [
+            "  held       the labels change too often: their current values take effect at ",
+            &format!("com.docker.lb.hosts = {published}\n      publishes {published}"),
+            &format!("com.docker.lb.hosts = {now}\n      held back: the value above is used"),
+            "warning LabelsFlapping",
+        ] {
+            assert!(text.contains(words), "{words:?} is not in {text}");
+        }
+        let (_, text) = scene.get(&format!("/explain?url=http://{published}/")).await.unwrap();
+        assert!(text.contains("  held       web: the labels change too often") && text.contains("LabelsFlapping"), "{text}");
+        let (_, text) = scene.get(&format!("/explain?url=http://{now}/")).await.unwrap();
+        assert!(text.contains(&format!("service web requests {now}: the labels change too often")), "{text}");
+        let (_, text) = scene.get("/render").await.unwrap();
+        assert!(text.contains(&format!("server_name {published};")) && !text.contains(&now), "{text}");
+        let (_, text) = scene.get("/plan").await.unwrap();
+        assert!(text.contains("LabelsFlapping"), "{text}");
     });
-    let published = status.await.clusters["default"].routes[0].host.to_string();
-    let now = format!("web{}.example.org", number.get());
-    assert_ne!(published, now);
-    let (_, text) = scene.get("/explain?service=web").await.unwrap();
-    for words in [
-        "  held       the labels change too often: their current values take effect at ",
-        &format!("com.docker.lb.hosts = {published}\n      publishes {published}"),
-        &format!("com.docker.lb.hosts = {now}\n      held back: the value above is used"),
-        "warning LabelsFlapping",
-    ] {
-        assert!(text.contains(words), "{words:?} is not in {text}");
-    }
-    let (_, text) = scene.get(&format!("/explain?url=http://{published}/")).await.unwrap();
-    assert!(text.contains("  held       web: the labels change too often") && text.contains("LabelsFlapping"), "{text}");
-    let (_, text) = scene.get(&format!("/explain?url=http://{now}/")).await.unwrap();
-    assert!(text.contains(&format!("service web requests {now}: the labels change too often")), "{text}");
-    let (_, text) = scene.get("/render").await.unwrap();
-    assert!(text.contains(&format!("server_name {published};")) && !text.contains(&now), "{text}");
-    let (_, text) = scene.get("/plan").await.unwrap();
-    assert!(text.contains("LabelsFlapping"), "{text}");
-    scene.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_still_world_is_looked_at_and_not_written() {
-    let scene = RunningOperator::start();
-    scene.until("the first writes", |status| status.operator.writes_total >= 3).await;
-    scene.swarm.settle(Duration::from_secs(60));
-    let before =
-        scene.until("a running extension", |status| status.clusters["default"].rollouts.iter().any(|rollout| rollout.running == 1));
-    let before = before.await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let after = scene.status().await.unwrap();
-    assert!(after.operator.last_snapshot_at >= before.operator.last_snapshot_at);
-    assert_eq!(after.operator.writes_total, before.operator.writes_total, "{:?}", scene.swarm.writes());
-    scene.end().await;
+#[test]
+fn an_unchanged_swarm_is_observed_but_not_written() {
+    with_operator(async |scene| {
+        scene.until("the first writes", |status| status.operator.writes_total >= 3).await;
+        scene.swarm.settle(Duration::from_secs(60));
+        let before =
+            scene.until("a running extension", |status| status.clusters["default"].rollouts.iter().any(|rollout| rollout.running == 1));
+        let before = before.await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let after = scene.status().await.unwrap();
+        assert!(after.operator.last_snapshot_at >= before.operator.last_snapshot_at);
+        assert_eq!(after.operator.writes_total, before.operator.writes_total, "{:?}", scene.swarm.writes());
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_swarm_that_cannot_be_read_costs_no_route_and_is_told() {
-    let scene = RunningOperator::start();
-    application(&scene.swarm);
-    scene.until("a route", has_route).await;
-    scene.swarm.cut_off_after(0);
-    let blind = scene.until("the error", |status| status.operator.snapshot_error.is_some() && status.clusters["default"].error.is_some());
-    assert!(has_route(&blind.await));
-    scene.swarm.reconnect();
-    scene.until("sight again", |status| status.operator.snapshot_error.is_none() && status.clusters["default"].error.is_none()).await;
-    scene.end().await;
+#[test]
+fn an_unreadable_swarm_removes_no_route_and_is_reported() {
+    with_operator(async |scene| {
+        application(&scene.swarm);
+        scene.until("a route", has_route).await;
+        scene.swarm.cut_off_after(0);
+        let blind =
+            scene.until("the error", |status| status.operator.snapshot_error.is_some() && status.clusters["default"].error.is_some());
+        assert!(has_route(&blind.await));
+        scene.swarm.reconnect();
+        scene.until("sight again", |status| status.operator.snapshot_error.is_none() && status.clusters["default"].error.is_none()).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_is_noticed() {
-    let scene = RunningOperator::start();
-    scene.until("the first pass", |status| status.clusters.get("default").is_some_and(|cluster| cluster.observed_generation == 1)).await;
-    let file = scene.folder.path().join("default.yaml");
-    std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
-    let status = scene.until("the mistake", |status| status.clusters["default"].generation == 2 && !status.findings.is_empty()).await;
-    let accepted = status.clusters["default"].conditions.iter().find(|condition| condition.kind.as_str() == "Accepted").unwrap();
-    assert_eq!(accepted.reason, ConditionReason::InvalidDocument);
-    std::fs::write(&file, DOCUMENT).unwrap();
-    scene.until("the repaired document", |status| status.clusters["default"].observed_generation == 3).await;
-    let second = DOCUMENT.replace("name: default", "name: dev").replace("  engine", "  serviceCluster: dev\n  engine");
-    let second = format!("{second}  # another port\n")
-        .replace("  proxy: {image: proxy}", "  proxy: {image: proxy, publish: {mode: ingress, http: {published: 8081, target: 80}}}");
-    std::fs::write(scene.folder.path().join("dev.yaml"), second).unwrap();
-    scene.until("the second cluster", |status| status.clusters.get("dev").is_some_and(|cluster| cluster.observed_generation == 1)).await;
-    std::fs::remove_file(scene.folder.path().join("dev.yaml")).unwrap();
-    scene.until("its removal", |status| !status.clusters.contains_key("dev")).await;
-    scene.end().await;
+#[test]
+fn an_invalid_document_keeps_its_last_good_version_until_it_is_fixed() {
+    with_operator(async |scene| {
+        scene
+            .until("the first pass", |status| status.clusters.get("default").is_some_and(|cluster| cluster.observed_generation == 1))
+            .await;
+        let file = scene.folder.path().join("default.yaml");
+        std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
+        let status = scene.until("the mistake", |status| status.clusters["default"].generation == 2 && !status.findings.is_empty()).await;
+        let accepted = status.clusters["default"].conditions.iter().find(|condition| condition.kind.as_str() == "Accepted").unwrap();
+        assert_eq!(accepted.reason, ConditionReason::InvalidDocument);
+        std::fs::write(&file, DOCUMENT).unwrap();
+        scene.until("the repaired document", |status| status.clusters["default"].observed_generation == 3).await;
+        let second = DOCUMENT.replace("name: default", "name: dev").replace("  engine", "  serviceCluster: dev\n  engine");
+        let second = format!("{second}  # another port\n")
+            .replace("  proxy: {image: proxy}", "  proxy: {image: proxy, publish: {mode: ingress, http: {published: 8081, target: 80}}}");
+        std::fs::write(scene.folder.path().join("dev.yaml"), second).unwrap();
+        scene
+            .until("the second cluster", |status| status.clusters.get("dev").is_some_and(|cluster| cluster.observed_generation == 1))
+            .await;
+        std::fs::remove_file(scene.folder.path().join("dev.yaml")).unwrap();
+        scene.until("its removal", |status| !status.clusters.contains_key("dev")).await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_document_that_is_wrong_from_the_start_is_told_with_the_services_that_wait_for_it() {
-    let scene = RunningOperator::start_with(&DOCUMENT.replace("nginx", "apache"));
-    application(&scene.swarm);
-    let about = |status: &StatusReport| {
-        let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));
-        about_web.map(|finding| finding.code).collect::<Vec<_>>()
-    };
-    let status = scene.until("a finding about the service", |status| !about(status).is_empty()).await;
-    assert_eq!(about(&status), [FindingCode::ClusterNotInForce], "and not that nobody declares its cluster");
-    for condition in &status.clusters["default"].conditions {
-        assert_eq!(condition.reason, ConditionReason::InvalidDocument, "{condition:?}");
-    }
-    std::fs::write(scene.folder.path().join("default.yaml"), DOCUMENT).unwrap();
-    scene.until("the repaired document", |status| has_route(status) && about(status).is_empty()).await;
-    scene.end().await;
+#[test]
+fn an_initially_invalid_document_is_reported_with_its_waiting_services() {
+    let document = DOCUMENT.replace("nginx", "apache");
+    with_operator_as(
+        &document,
+        |_| {},
+        async |scene| {
+            application(&scene.swarm);
+            let about = |status: &StatusReport| {
+                let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));
+                about_web.map(|finding| finding.code).collect::<Vec<_>>()
+            };
+            let status = scene.until("a finding about the service", |status| !about(status).is_empty()).await;
+            assert_eq!(about(&status), [FindingCode::ClusterNotInForce], "not the finding for an undeclared cluster");
+            for condition in &status.clusters["default"].conditions {
+                assert_eq!(condition.reason, ConditionReason::InvalidDocument, "{condition:?}");
+            }
+            std::fs::write(scene.folder.path().join("default.yaml"), DOCUMENT).unwrap();
+            scene.until("the repaired document", |status| has_route(status) && about(status).is_empty()).await;
+        },
+    );
 }

@@ -46,13 +46,13 @@ const INPUTS: usize = 100;
 type PlantedFault = (&'static str, fn(&mut Vec<Directive>, &RouteTable));
 
 const FAULTS: &[PlantedFault] = &[
-    ("http knows the lengths of the hosts that end at the proxy only", |config, table| {
+    ("http only considers the lengths of terminated hosts", |config, table| {
         set_bucket(block(config, "http"), longest(table.hosts.keys()));
     }),
-    ("http knows the lengths of the hosts that are passed through only", |config, table| {
+    ("http only considers the lengths of passthrough hosts", |config, table| {
         set_bucket(block(config, "http"), longest(table.passthrough.keys()));
     }),
-    ("stream knows the lengths of the hosts that end at the proxy only", |config, table| {
+    ("stream only considers the lengths of terminated hosts", |config, table| {
         set_bucket(block(config, "stream"), longest(table.hosts.keys()));
     }),
     ("a host that is passed through has no server for plain HTTP", |config, table| {
@@ -65,7 +65,7 @@ const FAULTS: &[PlantedFault] = &[
             last.map(|at| inner(server).remove(at));
         }
     }),
-    ("pools have each other's endpoints", |config, _| {
+    ("pools swap their endpoints", |config, _| {
         let mut pools: Vec<&mut Directive> = inner(block(config, "http")).iter_mut().filter(|d| d.name == "upstream").collect();
         if let [first, .., last] = pools.as_mut_slice() {
             std::mem::swap(&mut first.block, &mut last.block);
@@ -87,7 +87,7 @@ const FAULTS: &[PlantedFault] = &[
             }
         }
     }),
-    ("the name of a host stands in a log format", |config, table| {
+    ("a host name appears in a log format", |config, table| {
         if let Some(host) = table.hosts.keys().next() {
             for format in inner(block(config, "http")).iter_mut().filter(|d| d.name == "log_format") {
                 format.args.push(host.to_string());
@@ -97,7 +97,7 @@ const FAULTS: &[PlantedFault] = &[
 ];
 
 #[test]
-fn every_planted_fault_is_found() {
+fn every_planted_fault_is_detected() {
     let inputs = inputs();
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -105,8 +105,8 @@ fn every_planted_fault_is_found() {
         FAULTS.iter().filter(|(_, plant)| !inputs.iter().any(|table| is_found(table, *plant))).map(|(name, _)| *name).collect();
     let good = inputs.iter().all(|table| !is_found(table, |_, _| {}));
     std::panic::set_hook(quiet);
-    assert!(good, "something is found where nothing was planted: see tests/any_input.rs");
-    assert_eq!(missed, Vec::<&str>::new(), "nothing was found in {INPUTS} inputs");
+    assert!(good, "a fault is found where none was planted: see tests/any_input.rs");
+    assert_eq!(missed, Vec::<&str>::new(), "the fault was not found in {INPUTS} inputs");
 }
 
 /// The first inputs that the grammar draws, which are always the same.
@@ -170,7 +170,7 @@ fn set_bucket(block: &mut Directive, longest: usize) {
 }
 
 #[test]
-fn a_table_is_too_small_for_a_long_name_and_too_crowded_for_many() {
+fn undersized_hash_tables_are_detected() {
     let config = |bucket: usize, hosts: Vec<String>| {
         let directive = |name: &str, args: Vec<String>, block| Directive { name: name.to_owned(), args, block, comment: None };
         let listen = directive("listen", vec!["80".to_owned()], None);
@@ -186,14 +186,14 @@ fn a_table_is_too_small_for_a_long_name_and_too_crowded_for_many() {
 }
 
 #[test]
-fn as_many_names_as_there_may_be_fit_their_tables() {
+fn the_maximum_number_of_names_fits_the_hash_tables() {
     for table in drawn(&hash_table_stress::crowds(), 40) {
         nginx_hash_tables::check(&parser::parse(&render(&table, ConfigPurpose::Live).files));
     }
 }
 
 #[test]
-fn names_that_are_the_same_to_the_engine_fit_their_tables_and_would_not_in_usual_buckets() {
+fn names_with_equal_hashes_fit_only_into_the_enlarged_buckets() {
     let tables = drawn(&hash_table_stress::lookalikes(), 20);
     let parsed = |table| parser::parse(&render(table, ConfigPurpose::Live).files);
     for table in &tables {

@@ -111,7 +111,7 @@ fn words(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
+async fn an_operator_started_as_root_drops_privileges_before_its_first_thread() {
     let place = SpecFolder::with_socket_mode(0o660);
     let status = start(&mut place.operator("65532:65532")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
@@ -128,7 +128,7 @@ async fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
 }
 
 #[tokio::test]
-async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
+async fn a_root_only_socket_ends_the_operator_with_a_remedy() {
     let place = SpecFolder::with_socket_mode(0o600);
     if is_root() {
         let output = place.operator("65532:65532").output().unwrap();
@@ -142,7 +142,7 @@ async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
 
 /// `SWARMGATE_USER=65532:65532` where the socket has another group: Swarm sees the failed task and rolls the update back.
 #[test]
-fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
+fn an_unprivileged_user_without_socket_access_gets_a_remedy() {
     let place = SpecFolder::with_socket_mode(0o060);
     let mut command = place.operator("65532:65532");
     if is_root() {
@@ -154,7 +154,7 @@ fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn root_that_is_asked_for_stays_and_gets_no_more() {
+async fn explicitly_requested_root_is_kept_without_further_privileges() {
     let place = SpecFolder::with_socket_mode(0o600);
     let status = start(&mut place.operator("0:0")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
@@ -162,7 +162,7 @@ async fn root_that_is_asked_for_stays_and_gets_no_more() {
 }
 
 #[test]
-fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
+fn a_command_beside_the_operator_reads_the_operators_files() {
     // Run as `docker exec` does: as root, but without the capability to read everything, so other users' files are
     // inaccessible.
     let place = SpecFolder::with_socket_mode(0o660);
@@ -175,14 +175,14 @@ fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
     if is_root() {
         chown(&spec, Some(65_532), Some(65_532)).unwrap();
         let other = validate("65533");
-        assert!(!other.status.success(), "somebody else reads it: {other:?}");
+        assert!(!other.status.success(), "another user can read it: {other:?}");
     }
     let output = validate("65532");
     assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]
-async fn extension_and_proxy_forbid_new_privileges_by_themselves() {
+async fn extension_and_proxy_set_no_new_privileges() {
     // Where the engine does not set it (Swarm has no option for it before Docker 25), the program does. Observed in its child.
     let folder = tempfile::tempdir().unwrap();
     let (engine, seen, token) = (folder.path().join("nginx"), folder.path().join("seen"), folder.path().join("token"));
@@ -198,7 +198,7 @@ async fn extension_and_proxy_forbid_new_privileges_by_themselves() {
     let seen = loop {
         match fs::read_to_string(&seen) {
             Ok(text) if !text.is_empty() => break text,
-            _ if Instant::now() > deadline => unreachable!("the engine was not asked: {:?}", extension.0.try_wait()),
+            _ if Instant::now() > deadline => unreachable!("the engine was not started: {:?}", extension.0.try_wait()),
             _ => sleep(Duration::from_millis(10)).await,
         }
     };

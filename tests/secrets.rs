@@ -2,7 +2,7 @@
 //! bundles, config objects, volume, status, page, explanations, logs. The tests put keys of every kind, damaged in every way,
 //! where labels name material, and search everything that comes out. Planted secrets prove that the search works.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up its stage has failed")]
 
 #[path = "secrets/captured_outputs.rs"]
 mod captured_outputs;
@@ -25,6 +25,9 @@ mod skip;
 #[path = "delivery/stage.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod stage;
+#[path = "delivery/tasks.rs"]
+#[allow(dead_code, reason = "shared with the tests of delivery")]
+mod tasks;
 #[path = "delivery/traffic.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod traffic;
@@ -37,17 +40,18 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use secret_search::{RUN, SecretRuns};
+use stage::on_stage;
 use swarmgate::extension::tls_material_inspection;
 use swarmgate::protocol::messages::MaterialState;
 
-/// The world whose certificate covers the domain of all hosts in these tests.
-static WORLD: LazyLock<TestKeys> = LazyLock::new(|| TestKeys::new("*.example.org"));
-static KEYS: LazyLock<SecretRuns> = LazyLock::new(|| WORLD.keys());
+/// The keys whose certificate covers the domain of all hosts in these tests.
+static TEST_KEYS: LazyLock<TestKeys> = LazyLock::new(|| TestKeys::new("*.example.org"));
+static KEYS: LazyLock<SecretRuns> = LazyLock::new(|| TEST_KEYS.keys());
 
 /// Checks that outputs contain nothing of these objects except certificates, and no part of a key.
 fn check(objects: &[Vec<u8>], outputs: &[CapturedOutput]) {
-    let stored = WORLD.stored(objects);
-    assert!(KEYS.len() > 1000, "there is something to find");
+    let stored = TEST_KEYS.stored(objects);
+    assert!(KEYS.len() > 1000, "the keys are too few: the test proves nothing");
     for CapturedOutput { name, content } in outputs {
         let shown = || String::from_utf8_lossy(content).chars().take(3000).collect::<String>();
         assert_eq!(KEYS.find_in(content), None, "of a key, in {name}: {}", shown());
@@ -57,7 +61,7 @@ fn check(objects: &[Vec<u8>], outputs: &[CapturedOutput]) {
 
 /// The reader's messages about an object in the place of each label, and what it would publish.
 fn said_of(object: &[u8]) -> Vec<CapturedOutput> {
-    let (certificate, key) = (WORLD.certificate.as_bytes(), WORLD.key.as_bytes());
+    let (certificate, key) = (TEST_KEYS.certificate.as_bytes(), TEST_KEYS.key.as_bytes());
     let refused = |fault: tls_material_inspection::RejectedMaterial| format!("{fault:?}");
     let pair =
         |certificate: &[u8], key: &[u8]| tls_material_inspection::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
@@ -71,12 +75,12 @@ fn said_of(object: &[u8]) -> Vec<CapturedOutput> {
 }
 
 #[test]
-fn nothing_that_the_reader_says_or_publishes_of_common_mistakes_holds_any_of_a_key() {
-    let objects = WORLD.common();
+fn reports_about_common_mistakes_contain_no_part_of_a_key() {
+    let objects = TEST_KEYS.common();
     assert!(objects.len() > 500);
     let said: Vec<CapturedOutput> = objects.iter().flat_map(|object| said_of(object)).collect();
     let words: std::collections::BTreeSet<&[u8]> = said.iter().map(|output| output.content.as_slice()).collect();
-    assert!(words.len() > 20, "different mistakes have different words: {}", words.len());
+    assert!(words.len() > 20, "different mistakes must have different messages: {}", words.len());
     check(&objects, &said);
 }
 
@@ -84,61 +88,62 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_that_the_reader_says_or_publishes_of_anything_holds_any_of_a_key(object in WORLD.any()) {
+    fn reports_about_any_object_contain_no_part_of_a_key(object in TEST_KEYS.any()) {
         check(std::slice::from_ref(&object), &said_of(&object));
     }
 }
 
 #[test]
-fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
-    let whole = WORLD.sorts().flat_map(|key| [format!("{}{key}", WORLD.certificate), format!("{key}{}", WORLD.certificate)]);
+fn a_key_in_an_authority_object_is_reported_whatever_its_encoding() {
+    let whole = TEST_KEYS.sorts().flat_map(|key| [format!("{}{key}", TEST_KEYS.certificate), format!("{key}{}", TEST_KEYS.certificate)]);
     for object in whole {
         let refused = tls_material_inspection::authority(object.as_bytes()).unwrap_err();
         assert_eq!(refused.state, MaterialState::HoldsKey, "{object}: {refused:?}");
     }
     let damaged = [
-        WORLD.key.replace("-----BEGIN PRIVATE KEY-----\n", ""),
-        WORLD.key.replace("PRIVATE KEY", "X"),
-        WORLD.key.replace('\n', "\\n"),
-        WORLD.key.replace('\n', " "),
-        WORLD.key.replace("-----", "\u{2013}\u{2013}"),
-        WORLD.key.to_lowercase(),
-        WORLD.key.replace("PRIVATE KEY", "CERTIFICATE REQUEST"),
+        TEST_KEYS.key.replace("-----BEGIN PRIVATE KEY-----\n", ""),
+        TEST_KEYS.key.replace("PRIVATE KEY", "X"),
+        TEST_KEYS.key.replace('\n', "\\n"),
+        TEST_KEYS.key.replace('\n', " "),
+        TEST_KEYS.key.replace("-----", "\u{2013}\u{2013}"),
+        TEST_KEYS.key.to_lowercase(),
+        TEST_KEYS.key.replace("PRIVATE KEY", "CERTIFICATE REQUEST"),
     ];
     for key in damaged {
-        let refused = tls_material_inspection::authority(format!("{}{key}", WORLD.certificate).as_bytes()).unwrap_err();
+        let refused = tls_material_inspection::authority(format!("{}{key}", TEST_KEYS.certificate).as_bytes()).unwrap_err();
         assert_eq!(refused.state, MaterialState::HoldsKey, "{key}: {refused:?}");
     }
-    let innocent = format!("The private key of this CA is in the vault -- ask Ann.\n{}", WORLD.certificate);
-    assert_eq!(tls_material_inspection::authority(innocent.as_bytes()).unwrap(), WORLD.certificate);
+    let innocent = format!("The private key of this CA is in the vault -- ask Ann.\n{}", TEST_KEYS.certificate);
+    assert_eq!(tls_material_inspection::authority(innocent.as_bytes()).unwrap(), TEST_KEYS.certificate);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_leaves_the_extension_holds_any_of_a_key() {
+#[test]
+fn nothing_that_leaves_the_extension_contains_part_of_a_key() {
     let logs = Logs::start();
-    let Some(site) = RunningSystem::start().await else { return };
-    let mut runner = TestRunner::deterministic();
-    let mut any = || WORLD.any().new_tree(&mut runner).unwrap().current();
-    let chosen = WORLD.common().into_iter().step_by(29);
-    let objects: Vec<Vec<u8>> = chosen.chain(std::iter::repeat_with(&mut any).take(36)).collect();
-    for batch in objects.chunks(objects.len().div_ceil(3)) {
-        let outputs = site.run(&WORLD, batch).await;
-        let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-        for expected in ["report", "boot", "stock", "config object", "volume", "status", "page", "explain"] {
-            assert!(names.contains(&expected), "{expected} is missing: {names:?}");
+    on_stage(async |stage| {
+        let site = RunningSystem::start(stage);
+        let mut runner = TestRunner::deterministic();
+        let mut any = || TEST_KEYS.any().new_tree(&mut runner).unwrap().current();
+        let chosen = TEST_KEYS.common().into_iter().step_by(29);
+        let objects: Vec<Vec<u8>> = chosen.chain(std::iter::repeat_with(&mut any).take(36)).collect();
+        for batch in objects.chunks(objects.len().div_ceil(3)) {
+            let outputs = site.run(&TEST_KEYS, batch).await;
+            let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+            for expected in ["report", "boot", "stock", "config object", "volume", "status", "page", "explain"] {
+                assert!(names.contains(&expected), "{expected} is missing: {names:?}");
+            }
+            check(batch, &outputs);
+            let said = logs.take();
+            assert!(said.content.len() > 1000, "no logs were captured");
+            check(batch, &[said]);
         }
-        check(batch, &outputs);
-        let said = logs.take();
-        assert!(said.content.len() > 1000, "the logs were heard");
-        check(batch, &[said]);
-    }
-    assert!(KEYS.find_in(&site.memory_of_proxies()).is_some(), "keys did travel, and only there");
-    site.end().await;
+        assert!(KEYS.find_in(&site.memory_of_proxies()).is_some(), "no key reached a proxy: the test proves nothing");
+    });
 }
 
 /// What the search must find: secrets planted in text, in each form.
 #[test]
-fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
+fn the_search_finds_planted_secrets_in_every_encoding_and_nothing_else() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     let bytes: Vec<u8> = (0..64_u8).map(|n| n.wrapping_mul(37).wrapping_add(200)).collect();
@@ -171,16 +176,16 @@ fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
 
 /// The check of this file must fail if anything leaks, such as part of an error message or a file of a bundle.
 #[test]
-fn a_planted_leak_fails_the_check() {
-    let object = WORLD.key.replace('\n', "\\n").into_bytes();
+fn a_planted_leak_is_detected() {
+    let object = TEST_KEYS.key.replace('\n', "\\n").into_bytes();
     let quoting = rustls_pki_types_error(&object);
-    let raw_copy = format!("{}{}", WORLD.certificate, WORLD.key);
+    let raw_copy = format!("{}{}", TEST_KEYS.certificate, TEST_KEYS.key);
     for leak in [quoting, raw_copy] {
         let outputs = [CapturedOutput::new("planted", leak.clone())];
         let caught = std::panic::catch_unwind(|| check(std::slice::from_ref(&object), &outputs));
         assert!(caught.is_err(), "not found: {leak}");
     }
-    let harmless = CapturedOutput::new("planted", format!("{{\"ca\": \"{}\"}}", WORLD.certificate.replace('\n', "\\n")));
+    let harmless = CapturedOutput::new("planted", format!("{{\"ca\": \"{}\"}}", TEST_KEYS.certificate.replace('\n', "\\n")));
     check(&[object], &[harmless]);
 }
 

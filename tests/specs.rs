@@ -17,11 +17,11 @@ fn specs() -> PathBuf {
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(specs().join(folder)).expect("the folder is there");
+    let entries = fs::read_dir(specs().join(folder)).expect("the folder exists");
     let mut paths: Vec<_> =
         entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
     paths.sort();
-    assert!(!paths.is_empty(), "{folder} holds documents");
+    assert!(!paths.is_empty(), "{folder} contains no documents");
     paths
 }
 
@@ -42,7 +42,7 @@ fn check_generated(path: &Path, generated: &str) {
 }
 
 #[test]
-fn the_schemas_are_those_of_the_types() {
+fn the_schemas_match_the_types() {
     for name in names() {
         let file = format!("{}.schema.json", name.to_lowercase().replace('-', ""));
         check_generated(&specs().join(file), &text(name).expect("a schema"));
@@ -50,7 +50,7 @@ fn the_schemas_are_those_of_the_types() {
 }
 
 #[test]
-fn every_example_passes_without_any_finding() {
+fn every_example_is_valid_without_findings() {
     for path in files("examples") {
         let declaration = read_documents(&[source(&path)]);
         assert_eq!(declaration.findings, [], "{}", path.display());
@@ -59,7 +59,7 @@ fn every_example_passes_without_any_finding() {
 }
 
 #[test]
-fn every_illegal_document_gives_exactly_its_findings() {
+fn every_illegal_document_produces_exactly_its_findings() {
     for path in files("illegal") {
         let declaration = read_documents(&[source(&path)]);
         check_generated(&path.with_extension("findings.txt"), &describe(&declaration));
@@ -70,7 +70,7 @@ fn every_illegal_document_gives_exactly_its_findings() {
 #[test]
 fn every_findings_file_belongs_to_a_document() {
     let documents: BTreeSet<_> = files("illegal").into_iter().map(|path| path.with_extension("findings.txt")).collect();
-    for entry in fs::read_dir(specs().join("illegal")).expect("the folder is there") {
+    for entry in fs::read_dir(specs().join("illegal")).expect("the folder exists") {
         let path = entry.expect("an entry").path();
         assert!(path.extension().is_some_and(|kind| kind == "yaml") || documents.contains(&path), "{} is left over", path.display());
     }
@@ -86,7 +86,7 @@ fn fields_of(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn everything_yaml_has_every_field_there_is() {
+fn everything_yaml_contains_every_field() {
     let document = fs::read_to_string(specs().join("examples/everything.yaml")).expect("a readable document");
     let schema: Value = serde_json::from_str(&text("ServiceCluster").expect("a schema")).expect("JSON");
     let mut fields = BTreeSet::new();
@@ -112,7 +112,7 @@ fn paths_of(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_dev_example_is_read_as_it_is_meant() {
+fn the_dev_example_is_read_as_intended() {
     let declaration = read_documents(&[source(&specs().join("examples/dev.yaml"))]);
     let cluster = declaration.valid().next().expect("a valid cluster");
     assert_eq!((cluster.name.as_str(), cluster.service_cluster.as_deref()), ("dev", Some("dev")));

@@ -40,14 +40,14 @@ fn unpinned(dockerfile: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_base_image_has_its_digest() {
+fn every_base_image_is_pinned_by_digest() {
     let dockerfile = read("Dockerfile");
     assert_eq!(unpinned(&dockerfile), [""; 0]);
     assert!(dockerfile.matches("@sha256:").count() >= 3, "three images are built from");
 }
 
 #[test]
-fn an_image_without_a_digest_is_found() {
+fn an_unpinned_image_is_detected() {
     let digest = "0".repeat(64);
     let good = format!("FROM a:1@sha256:{digest} AS one\nFROM one AS two\nCOPY --from=one /a /b\n");
     assert_eq!(unpinned(&good), [""; 0]);
@@ -64,11 +64,11 @@ fn an_image_without_a_digest_is_found() {
 }
 
 #[test]
-fn every_file_from_pypi_has_its_digest() {
+fn every_pypi_file_is_pinned_by_digest() {
     for name in ["nginx", "crossplane", "gixy"] {
         let text = read(&format!("scripts/requirements/{name}.txt")).replace("\\\n", " ");
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).collect();
-        assert!(!lines.is_empty(), "{name} asks for nothing");
+        assert!(!lines.is_empty(), "{name} requires nothing");
         for line in lines {
             let mut words = line.split_whitespace();
             assert!(words.next().is_some_and(|requirement| requirement.contains("==")), "{name}: {line}");
@@ -79,12 +79,12 @@ fn every_file_from_pypi_has_its_digest() {
     }
     let setup = read("scripts/setup");
     let installs: Vec<&str> = setup.lines().filter(|line| line.contains("pip install") && !line.contains("loud")).collect();
-    assert_eq!(installs.len(), 1, "all of pip goes through one line: {installs:?}");
+    assert_eq!(installs.len(), 1, "pip must be used in exactly one line: {installs:?}");
     assert!(installs[0].contains("--require-hashes"), "{installs:?}");
 }
 
 #[test]
-fn tools_from_crates_io_have_their_version() {
+fn tools_from_crates_io_are_pinned_by_version() {
     let setup = read("scripts/setup");
     let calls: Vec<&str> = setup.lines().filter(|line| line.contains("install_cargo_tool cargo-")).collect();
     assert!(calls.len() >= 2);

@@ -56,7 +56,7 @@ fn filled(text: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_examples_give_a_configuration_for_every_case_and_purpose() {
+fn the_examples_render_every_case_for_every_purpose() {
     assert_eq!(examples().len(), 2);
     for (case, table) in examples().iter().flat_map(tables) {
         for purpose in PURPOSES {
@@ -68,7 +68,7 @@ fn the_examples_give_a_configuration_for_every_case_and_purpose() {
 }
 
 #[test]
-fn the_examples_keep_to_the_borders_of_segments() {
+fn the_examples_respect_segment_boundaries() {
     for (_, table) in examples().iter().flat_map(tables).filter(|(case, _)| case == "match-segment-borders") {
         let text = render(&table, ConfigPurpose::Live).files[CONFIG_FILE].replace('"', "");
         assert!(text.contains("location = /foo {") && text.contains("location /foo/ {"), "{text}");
@@ -77,7 +77,7 @@ fn the_examples_keep_to_the_borders_of_segments() {
 }
 
 #[test]
-fn the_engine_accepts_what_the_examples_give() {
+fn the_engine_accepts_the_rendered_examples() {
     let Some(nginx) = nginx() else { return };
     let directory = tempfile::tempdir().unwrap();
     let run_dir: &'static str = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
@@ -101,7 +101,7 @@ fn the_engine_accepts_what_the_examples_give() {
 }
 
 #[test]
-fn the_built_in_parts_together_are_the_built_in_configuration() {
+fn the_built_in_parts_compose_the_built_in_configuration() {
     let text = "{{ builtin.main }}{{ builtin.stream }}http {\n{{ builtin.http }}{{ builtin.upstreams }}{{ builtin.servers }}}\n";
     let (_, table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
     let mut plain = table.clone();
@@ -114,7 +114,7 @@ fn the_built_in_parts_together_are_the_built_in_configuration() {
 }
 
 #[test]
-fn a_template_that_fails_gives_nothing_but_its_fault_with_its_line() {
+fn a_failing_template_yields_only_its_error_with_a_line() {
     for (text, fault) in [
         ("http {\n{{ table.nonsense }}\n}", "in its line 2: "),
         ("{{ 'a' | pool }}", "in its line 1: filter pool is unknown"),
@@ -127,7 +127,7 @@ fn a_template_that_fails_gives_nothing_but_its_fault_with_its_line() {
 }
 
 #[test]
-fn five_thousand_hosts_do_not_use_up_the_steps() {
+fn five_thousand_hosts_stay_within_the_step_limit() {
     for template in examples() {
         let (_, mut table) = tables(&template).into_iter().find(|(case, _)| case == "several-hosts").expect("a case of this name");
         let model = table.hosts.values().next().expect("a host").clone();
@@ -137,7 +137,7 @@ fn five_thousand_hosts_do_not_use_up_the_steps() {
 }
 
 #[test]
-fn filters_write_arguments() {
+fn filters_quote_arguments() {
     let text = "{{ 'a \"b\\\\' | quote }} {{ 1500 | duration }} {{ 33554432 | size }} {{ '*.a.org' | server_name }} {{ pool('a.org', '/x') }} \
          {{ {'address': 'fd00::1', 'port': 80} | address }} {{ purpose }} {% if table.defaultBackend %}x{% endif %}";
     let expected = "\"a \\\"b\\\\\" 1500ms 32m \"~^[^.]+[.]a[.]org$\" up-a.org~x [fd00::1]:80 live\n";

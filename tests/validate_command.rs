@@ -28,7 +28,7 @@ fn check(args: &[&str], input: &str, code: i32, printed: &str) {
 }
 
 #[test]
-fn exit_codes_tell_valid_from_invalid_from_wrong_usage() {
+fn exit_codes_distinguish_valid_invalid_and_misuse() {
     let (good, bad) = (specs("examples/dev.yaml"), specs("illegal/wrong-types.yaml"));
     let (good, bad) = (good.to_str().expect("UTF-8"), bad.to_str().expect("UTF-8"));
     check(&[good], "", 0, "1 of 1 document valid, 0 errors, 0 warnings");
@@ -38,13 +38,13 @@ fn exit_codes_tell_valid_from_invalid_from_wrong_usage() {
 }
 
 #[test]
-fn standard_input_is_a_file() {
+fn standard_input_is_read_as_a_file() {
     check(&["-"], &std::fs::read_to_string(specs("examples/default.yaml")).expect("a document"), 0, "1 of 1 document valid");
     check(&["-"], "kind: [", 1, "(standard input):1: error[UnreadableDocument]");
 }
 
 #[test]
-fn a_folder_stands_for_its_documents_and_each_file_counts_once() {
+fn a_folder_includes_its_documents_and_each_file_once() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, example) in [("b.yml", "dev.yaml"), ("a.yaml", "default.yaml")] {
         std::fs::copy(specs("examples").join(example), folder.path().join(name)).expect("a copy");
@@ -55,14 +55,14 @@ fn a_folder_stands_for_its_documents_and_each_file_counts_once() {
 }
 
 #[test]
-fn what_nobody_sees_is_printed_as_what_it_is() {
+fn invisible_characters_are_printed_escaped() {
     let document = std::fs::read_to_string(specs("examples/default.yaml")).expect("a document");
     let document = document.replacen("spec:\n", "spec:\n  \"net\u{202e}\\e[31mworks\": 1\n", 1);
     check(&["-"], &document, 1, "net\\u{202e}\\u001b[31mworks");
 }
 
 #[test]
-fn json_output_holds_the_findings_as_the_status_report_does() {
+fn json_output_matches_the_findings_of_the_status_report() {
     for option in ["--output", "-o"] {
         let output = swarmgate(&["validate", option, "json", specs("illegal/single-equals.yaml").to_str().expect("UTF-8")], "");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -1,7 +1,7 @@
 //! `backend_mode=vip` against the simulated Swarm: changes to a service behind its virtual IP never change a byte of the
 //! proxies' configurations, not even temporarily.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be built has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot build its simulated Swarm has failed")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,13 +88,13 @@ fn file(id: &str, name: &str, kind: &str) -> Value {
 }
 
 #[test]
-fn scaling_changes_nothing_as_long_as_one_task_is_wanted() {
+fn scaling_changes_nothing_while_one_task_is_desired() {
     check_unchanged("scaled up", |swarm| swarm.user_scales(APP, 6).unwrap());
     check_unchanged("scaled down", |swarm| swarm.user_scales(APP, 1).unwrap());
 }
 
 #[test]
-fn updates_of_the_container_change_nothing() {
+fn container_updates_change_nothing() {
     check_unchanged("another image", |swarm| edit(swarm, |spec| spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!("app:2")));
     check_unchanged("environment added", |swarm| edit(swarm, |spec| spec["TaskTemplate"]["ContainerSpec"]["Env"] = json!(["A=b"])));
     check_unchanged("a container label added", |swarm| {
@@ -103,7 +103,7 @@ fn updates_of_the_container_change_nothing() {
 }
 
 #[test]
-fn configs_and_secrets_change_nothing() {
+fn changes_of_configs_and_secrets_change_nothing() {
     check_unchanged("another config", |swarm| {
         let id = swarm.user_creates_config("settings", &BTreeMap::new(), b"x").unwrap();
         edit(swarm, |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = file(&id.0, "settings", "Config"));
@@ -115,7 +115,7 @@ fn configs_and_secrets_change_nothing() {
 }
 
 #[test]
-fn other_labels_change_nothing() {
+fn unrelated_labels_change_nothing() {
     check_unchanged("a label added", |swarm| edit(swarm, |spec| spec["Labels"]["team"] = json!("shop")));
     check_unchanged("a label added and removed", |swarm| {
         edit(swarm, |spec| spec["Labels"]["team"] = json!("shop"));
@@ -124,15 +124,15 @@ fn other_labels_change_nothing() {
 }
 
 #[test]
-fn tasks_that_are_moved_or_die_change_nothing() {
+fn moved_or_failed_tasks_change_nothing() {
     check_unchanged("a node drained", |swarm| swarm.set_availability("node2", Availability::Drain));
     check_unchanged("a node lost", |swarm| swarm.node_goes_down("node3"));
     check_unchanged("a task dead", |swarm| assert!(swarm.kill_task(APP)));
-    check_unchanged("all tasks replaced", |swarm| edit(swarm, |spec| spec["TaskTemplate"]["ForceUpdate"] = json!(1)));
+    check_unchanged("all tasks are replaced", |swarm| edit(swarm, |spec| spec["TaskTemplate"]["ForceUpdate"] = json!(1)));
 }
 
 #[test]
-fn a_further_network_changes_nothing_while_the_label_names_the_first() {
+fn an_additional_network_changes_nothing_while_the_label_names_the_first() {
     check_unchanged("a network added", |swarm| {
         let more = Snapshot::from_raw(&swarm.truth()).unwrap().networks.values().find(|network| network.name == "more").cloned().unwrap();
         edit(swarm, |spec| spec["TaskTemplate"]["Networks"].as_array_mut().unwrap().push(json!({"Target": more.id.0})));
@@ -140,7 +140,7 @@ fn a_further_network_changes_nothing_while_the_label_names_the_first() {
 }
 
 #[test]
-fn zero_replicas_answer_503_and_come_back_with_the_same_configuration() {
+fn zero_replicas_answer_503_and_scaling_up_restores_the_configuration() {
     let swarm = swarm();
     let before = config(&swarm);
     swarm.user_scales(APP, 0).unwrap();
@@ -154,7 +154,7 @@ fn zero_replicas_answer_503_and_come_back_with_the_same_configuration() {
 }
 
 #[test]
-fn without_a_virtual_ip_tasks_are_used_and_the_author_is_told() {
+fn without_a_virtual_ip_tasks_are_used_and_a_finding_reports_it() {
     let swarm = swarm();
     edit(&swarm, |spec| spec["EndpointSpec"] = json!({"Mode": "dnsrr"}));
     swarm.advance(A_WHILE);

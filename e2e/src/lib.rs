@@ -5,5 +5,5 @@ pub mod command;
 pub mod image;
 pub mod lab;
 pub mod measure;
+pub mod testbed;
 pub mod wait;
-pub mod world;

@@ -6,5 +6,5 @@ mod cases;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    swarmgate_e2e::world::run(cases::all())
+    swarmgate_e2e::testbed::run(cases::all())
 }

@@ -67,7 +67,7 @@ fn servers_of<'a>(http: &'a Directive, scheme: Scheme, table: &RouteTable) -> Se
         let is_default = listens[0].args.iter().any(|word| word == "default_server");
         for name in server.all("server_name").flat_map(|names| &names.args) {
             assert_eq!(is_default, name.is_empty(), "{server:?}");
-            assert!(found.insert(pattern(name), server).is_none(), "{name} stands twice");
+            assert!(found.insert(pattern(name), server).is_none(), "{name} appears twice");
         }
     }
     found
@@ -140,7 +140,7 @@ fn answer(server: &Directive, path: &str, pools: &Pools) -> ExpectedResponse {
     if let Some((pool, uri)) = passes(location) {
         return ExpectedResponse::Passed { servers: pools[&pool].clone(), path: passed_path(location, path, &uri) };
     }
-    let words = &location.all("return").next().unwrap_or_else(|| panic!("{location:?} does nothing")).args;
+    let words = &location.all("return").next().unwrap_or_else(|| panic!("{location:?} has no effect")).args;
     let status = words[0].parse().unwrap();
     words.get(1).map_or(ExpectedResponse::Status(status), |target| ExpectedResponse::Redirect { status, target: target.clone() })
 }
@@ -173,7 +173,7 @@ fn check_passthrough(config: &[Directive], table: &RouteTable, purpose: ConfigPu
             let servers = server.word("proxy_pass").map_or_else(BTreeSet::new, |pool| pools[pool].clone());
             for name in server.all("server_name").flat_map(|names| &names.args) {
                 let ends_here = server.word("pass").is_some();
-                assert!(found.insert(pattern(name), (servers.clone(), ends_here)).is_none(), "{name} stands twice");
+                assert!(found.insert(pattern(name), (servers.clone(), ends_here)).is_none(), "{name} appears twice");
             }
         }
     }

@@ -139,9 +139,9 @@ fn check_block(block: &str, directives: &[Directive]) {
             assert!(!is_marked(directive.comment.as_deref().unwrap_or_default()), "a label's value in a comment: {directive:?}");
             continue;
         }
-        assert!(is_known(block, &directive.name), "{} does not belong into {block:?}: {directive:?}", directive.name);
+        assert!(is_known(block, &directive.name), "{} is not allowed in {block:?}: {directive:?}", directive.name);
         for (at, word) in directive.args.iter().enumerate().filter(|(_, word)| is_marked(word)) {
-            assert!(may_hold_values(block, directive, at), "the label's value {word:?} stands in {block:?}: {directive:?}");
+            assert!(may_hold_values(block, directive, at), "the label's value {word:?} appears in {block:?}: {directive:?}");
         }
         match (directive.name.as_str(), &directive.block) {
             ("map", Some(entries)) => check_map(directive, entries),
@@ -175,14 +175,14 @@ fn may_hold_values(block: &str, directive: &Directive, at: usize) -> bool {
 /// An entry of a map is a pattern and a word. A label's value appears in a pattern only if it is the cookie's.
 fn check_map(map: &Directive, entries: &[Directive]) {
     for entry in entries.iter().filter(|entry| entry.name != "#") {
-        assert!(entry.args.len() == 1 && entry.block.is_none(), "a map's entry has two words: {entry:?}");
+        assert!(entry.args.len() == 1 && entry.block.is_none(), "a map entry must have two values: {entry:?}");
         assert!(!is_marked(&entry.args[0]), "a label's value decides in a map: {entry:?}");
         assert!(!is_marked(&entry.name) || map.args[0] == "$http_cookie", "a label's value in the map {:?}: {entry:?}", map.args);
     }
 }
 
 #[test]
-fn what_does_not_belong_is_seen() {
+fn misplaced_values_are_detected() {
     let directive = |name: &str, args: &[&str], block: Option<Vec<Directive>>| Directive {
         name: name.to_owned(),
         args: args.iter().map(ToString::to_string).collect(),

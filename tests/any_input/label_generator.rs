@@ -200,7 +200,7 @@ pub fn services(names: &[&'static str]) -> impl Strategy<Value = Vec<(BTreeMap<S
 }
 
 #[test]
-fn hosts_have_exactly_the_length_that_is_asked_for() {
+fn generated_hosts_have_exactly_the_requested_length() {
     for length in 9..=253 {
         let host = host_of_length(length, 3);
         assert!(host.len() == length && host.split('.').all(|label| (1..=63).contains(&label.len())), "{length}: {host}");

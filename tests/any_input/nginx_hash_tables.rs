@@ -64,7 +64,7 @@ impl Table {
         let stated = |what: &str| {
             let full = format!("{name}_{what}");
             let found: Vec<_> = block.block.iter().flatten().filter(|directive| directive.name == full).collect();
-            assert!(found.len() <= 1, "{full} stands twice");
+            assert!(found.len() <= 1, "{full} appears twice");
             found.first().map(|directive| directive.args[0].parse::<usize>().expect("a number"))
         };
         let bucket_size = stated("bucket_size").unwrap_or(CACHE_LINE).next_multiple_of(CACHE_LINE);

@@ -82,7 +82,7 @@ fn hosts(count: usize) -> String {
 }
 
 #[test]
-fn limits_a_thousand_hosts_on_one_service_work_and_the_next_one_is_told() {
+fn limits_one_service_can_have_a_thousand_hosts_and_the_next_is_reported() {
     let Some(bench) = EngineFixture::new() else { return };
     let snapshot = |count| swarm_generator::swarm(&[service(&[("hosts", &hosts(count)), ("port", "80"), ("network", "net")], 2)]);
     let all = bench.measure("1,000 hosts on one service", &bench.cluster(true), &snapshot(1000));
@@ -102,7 +102,7 @@ fn limits_five_thousand_routes_work() {
 }
 
 #[test]
-fn limits_names_of_every_permitted_length_work() {
+fn limits_names_of_every_allowed_length_work() {
     let Some(bench) = EngineFixture::new() else { return };
     let label = "l".repeat(63);
     let host = format!("{label}.{label}.{label}.{}", "l".repeat(61));
@@ -148,7 +148,7 @@ fn limits_a_thousand_cookies_and_a_thousand_paths_work() {
 }
 
 #[test]
-fn limits_a_thousand_hosts_passed_through_and_a_thousand_redirects_work() {
+fn limits_a_thousand_passthrough_hosts_and_a_thousand_redirects_work() {
     let Some(bench) = EngineFixture::new() else { return };
     let passed = service(&[("hosts", &hosts(1000)), ("port", "443"), ("network", "net"), ("ssl_passthrough", "true")], 2);
     let redirects = (0..1000).map(|number| format!("http://r.example.org/p{number},https://t.example.org/q{number}")).collect::<Vec<_>>();
@@ -175,7 +175,7 @@ fn limits_a_hundred_networks_work() {
 }
 
 #[test]
-fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose() {
+fn limits_a_cluster_serves_its_route_limit_and_drops_the_newest_routes() {
     let Some(bench) = EngineFixture::new() else { return };
     // Two teams, so that neither reaches its share.
     let app = |number: usize| {
@@ -193,7 +193,7 @@ fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose(
 }
 
 #[test]
-fn limits_a_hundred_thousand_websocket_endpoints_in_one_label_cost_nobody_anything() {
+fn limits_a_hundred_thousand_websocket_endpoints_in_one_label_affect_no_other_service() {
     let Some(bench) = EngineFixture::new() else { return };
     let endpoints = (0..95_000).map(|number| format!("/socket/{number}")).collect::<Vec<_>>().join(",");
     let heavy = service(&[("hosts", &hosts(1000)), ("port", "80"), ("network", "net"), ("websocket_endpoints", &endpoints)], 2);

@@ -49,7 +49,7 @@ fn extension_tasks(story: &Scenario) -> BTreeSet<String> {
 }
 
 #[test]
-fn an_older_service_of_another_stack_never_gets_a_host_that_is_published() {
+fn an_older_service_of_another_stack_never_takes_over_a_published_host() {
     let mut story = Scenario::plain();
     deploy(&story, "old", "old_web", "other.test");
     deploy(&story, "shop", "shop_web", "shop.test");
@@ -62,7 +62,7 @@ fn an_older_service_of_another_stack_never_gets_a_host_that_is_published() {
     assert_eq!(holders_of(&story), ["shop_web"]);
     assert!(label(&story).is_some_and(|label| label.contains("shop.test")));
     story.restart();
-    assert_eq!(holders_of(&story), ["shop_web"], "also for an operator that was started again");
+    assert_eq!(holders_of(&story), ["shop_web"], "a restarted operator must remember it");
 
     deploy(&story, "shop", "shop_green", "shop.test");
     story.converge();
@@ -75,14 +75,14 @@ fn an_older_service_of_another_stack_never_gets_a_host_that_is_published() {
 
     story.swarm().user_removes_service("shop_green").unwrap();
     story.converge();
-    assert_eq!((holders_of(&story), label(&story)), (vec!["old_web".to_owned()], None), "nothing is kept for those who are gone");
+    assert_eq!((holders_of(&story), label(&story)), (vec!["old_web".to_owned()], None), "holders that are gone must be forgotten");
     assert_eq!(extension_tasks(&story), before, "no task is replaced for any of this");
 }
 
 /// Anyone who may create services could create one with the extension's name before it exists, and write into it which service
 /// holds which hosts.
 #[test]
-fn what_somebody_else_wrote_down_is_not_believed() {
+fn host_ownership_written_by_others_is_ignored() {
     let mut story = Scenario::plain();
     deploy(&story, "shop", "shop_web", "shop.test");
     deploy(&story, "evil", "evil_web", "shop.test");

@@ -54,7 +54,7 @@ fn is_found(story: &Scenario, code: FindingCode) -> bool {
 }
 
 #[test]
-fn a_network_waits_for_the_end_of_a_stranger_that_would_get_the_port_of_a_proxy() {
+fn a_network_change_waits_until_no_stranger_can_take_the_port_of_a_proxy() {
     let mut story = Scenario::on_nodes();
     story.converge();
     let (before, few) = (running(&story, PROXY), networks(&story));
@@ -70,7 +70,7 @@ fn a_network_waits_for_the_end_of_a_stranger_that_would_get_the_port_of_a_proxy(
 }
 
 #[test]
-fn a_proxy_that_ends_by_itself_costs_one_node_at_most_and_blames_no_network() {
+fn a_proxy_that_exits_affects_at_most_one_node_and_blames_no_network() {
     let mut story = Scenario::on_nodes();
     story.converge();
     let before = running(&story, PROXY);
@@ -81,7 +81,7 @@ fn a_proxy_that_ends_by_itself_costs_one_node_at_most_and_blames_no_network() {
     story.go_on(60);
     assert!(running(&story, PROXY).len() + 1 >= before.len());
     assert!(is_found(&story, FindingCode::HostPortContested) && !is_found(&story, FindingCode::NetworkQuarantined));
-    assert!(ids(&running(&story, PROXY)).intersection(&ids(&before)).count() + 1 >= before.len(), "nobody else was replaced");
+    assert!(ids(&running(&story, PROXY)).intersection(&ids(&before)).count() + 1 >= before.len(), "another task was replaced");
 
     story.swarm().user_removes_service(STRANGER).unwrap();
     story.converge();

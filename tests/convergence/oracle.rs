@@ -27,7 +27,7 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
                     virtual_host.paths.iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route)
                 });
             let pooled = route.is_some_and(|route| route.backend.services.iter().any(|part| part.id == service.id));
-            assert!(pooled, "cluster {cluster}: {} asks for {host}{path} and is not in the table", service.name);
+            assert!(pooled, "cluster {cluster}: {} publishes {host}{path} but is not in the table", service.name);
         }
     }
     let parts = desired.table.hosts.values().flat_map(|host| host.paths.values()).flat_map(|route| &route.backend.services);
@@ -35,7 +35,7 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
         for (endpoint, task) in part.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.task.as_ref()?))) {
             let found = seen.tasks.get(task).filter(|task| task.service == part.id && task.state.as_str() == "running");
             let fine = found.is_some_and(|task| is_at(task, endpoint, seen) && is_reached(cluster, task, endpoint, seen));
-            assert!(fine, "cluster {cluster}: {endpoint:?} stands for {} and is no running task of it: {found:?}", part.name);
+            assert!(fine, "cluster {cluster}: {endpoint:?} is listed for {} but is none of its running tasks: {found:?}", part.name);
         }
     }
 }

@@ -306,7 +306,7 @@ impl Scenario {
         assert_eq!(others(before), others(&after), "a pass for {name} touched another cluster's routes");
         let Some(seen) = seen else {
             assert_eq!(before.get(name), after.get(name), "{name}: what cannot be read changes no route");
-            assert!(!wrote, "{name}: a pass that could not look wrote");
+            assert!(!wrote, "{name}: a pass without a snapshot wrote");
             return;
         };
         let in_force = self.operator.declared.clusters.get(name).and_then(|declared| declared.in_force.as_ref());
@@ -368,7 +368,7 @@ impl Scenario {
         self.swarm.advance(pause);
         self.extensions_report();
         for (name, verdict) in self.round(1.0) {
-            assert_eq!(verdict, PassResult::Still, "{name} is not still in a still world:\n{}", self.obstacles());
+            assert_eq!(verdict, PassResult::Still, "{name} keeps writing although nothing changes:\n{}", self.obstacles());
         }
     }
 

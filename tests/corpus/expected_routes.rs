@@ -116,7 +116,7 @@ impl<'a> Wanted<'a> {
         let redirects = value(self.service, "redirects").map_or(0, |list| list.split(';').filter(|pair| !pair.trim().is_empty()).count());
         let certificate = found.tls.as_ref().filter(|tls| tls.certificate.id.is_some());
         for (right, what) in [
-            (route.rewrite == is_true(self.service, "context_root_rewrite"), "is not rewritten as asked"),
+            (route.rewrite == is_true(self.service, "context_root_rewrite"), "is not rewritten as labelled"),
             (route.websockets.len() >= sockets, "lacks websockets"),
             (found.redirects.len() >= redirects, "does not redirect"),
             (value(self.service, "ssl_cert").is_none() || certificate.is_some(), "has no certificate"),
@@ -128,7 +128,7 @@ impl<'a> Wanted<'a> {
 
     fn compare_backend(&self, host: &str, backend: &Backend) -> Result<(), String> {
         let own = backend.services.iter().find(|service| service.name.as_str() == self.service.name);
-        let own = own.ok_or(format!("{host} does not lead to it"))?;
+        let own = own.ok_or(format!("{host} does not reach it"))?;
         let cookie = value(self.service, "sticky_session_cookie");
         let sticky = match &backend.affinity {
             Affinity::Cookie(name) => cookie == Some(name.as_str()),
@@ -138,9 +138,9 @@ impl<'a> Wanted<'a> {
         let port = value(self.service, "port").and_then(|port| port.parse::<u16>().ok());
         for (right, what) in [
             (!own.endpoints.is_empty() || self.service.replicas == Some(0), "has no endpoint"),
-            (own.vip == (value(self.service, "backend_mode") == Some("vip")), "is not reached as asked"),
+            (own.vip == (value(self.service, "backend_mode") == Some("vip")), "is not reached as labelled"),
             (Some(own.port.get()) == port, "is reached at another port"),
-            (sticky, "is not sticky as asked"),
+            (sticky, "is not sticky as labelled"),
         ] {
             right.then_some(()).ok_or(format!("{host} {what}"))?;
         }
@@ -152,5 +152,5 @@ impl<'a> Wanted<'a> {
 fn unasked(table: &RouteTable, wants: &[Wanted<'_>]) -> Vec<String> {
     let asked: BTreeSet<&str> = wants.iter().flat_map(|wanted| &wanted.hosts).map(String::as_str).collect();
     let given = table.hosts.keys().chain(table.passthrough.keys());
-    given.filter(|host| !asked.contains(host.as_str())).map(|host| format!("nobody asked for {host}")).collect()
+    given.filter(|host| !asked.contains(host.as_str())).map(|host| format!("no label publishes {host}")).collect()
 }

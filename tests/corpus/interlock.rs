@@ -30,7 +30,7 @@ pub fn strangers(name: &str, text: &str) -> Vec<String> {
 /// Keys that are not documented. Interlock itself accepts any capitalization.
 fn unknown<'a>(name: &str, place: &str, keys: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<String> {
     let strange = keys.filter(|key| !known.contains(&key.to_ascii_lowercase()));
-    strange.map(|key| format!("{name}: nothing is said about {place}{key}")).collect()
+    strange.map(|key| format!("{name}: {place}{key} is not accounted for")).collect()
 }
 
 /// The keys in the first column of a page's tables, in lower case.
@@ -43,7 +43,7 @@ fn documented(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_place_that_the_page_names_exists() {
+fn every_path_named_on_the_page_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let schema = fs::read_to_string(root.join("crd-like-specs/servicecluster.schema.json")).expect("the schema exists");
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("the schema is JSON");

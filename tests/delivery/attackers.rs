@@ -26,14 +26,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::eventually_healthy;
 use crate::route_tables::routes;
-use crate::stage::{Stage, cluster, eventually};
+use crate::stage::{Stage, cluster, eventually, on_stage};
+use crate::tasks::Extension;
 use crate::test_application::TestApplication;
 
 const HOST: &str = "app.example.org";
 
 /// A client with a certificate for this role, cluster and task, or without a certificate, that trusts any peer that answers as
 /// `server`.
-fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> AttackerClient {
+fn client(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> AttackerClient {
     let credentials = Credentials::new(stage.authority().root().clone());
     if let Some((role, cluster, task)) = certificate {
         credentials.replace(ChannelIdentity::issued_by(stage.authority(), role, cluster, task, Timestamp::now()).unwrap());
@@ -57,27 +58,27 @@ async fn get(client: &AttackerClient, url: &str) -> Result<(StatusCode, String),
     send(client, Request::get(url).body(Full::default()).unwrap()).await
 }
 
-async fn asked(client: &AttackerClient, url: String) -> (StatusCode, String) {
+async fn answer(client: &AttackerClient, url: String) -> (StatusCode, String) {
     get(client, &url).await.unwrap()
 }
 
-fn message(url: &str) -> http::request::Builder {
+fn json_post(url: &str) -> http::request::Builder {
     Request::post(url).header("content-type", "application/json")
 }
 
-async fn told(client: &AttackerClient, url: String, body: &Value) -> StatusCode {
-    send(client, message(&url).body(Full::from(body.to_string())).unwrap()).await.unwrap().0
+async fn post(client: &AttackerClient, url: String, body: &Value) -> StatusCode {
+    send(client, json_post(&url).body(Full::from(body.to_string())).unwrap()).await.unwrap().0
 }
 
 fn other_cluster() -> ClusterName {
     ClusterName::parse("prod").unwrap()
 }
 
-/// A stage with a running extension that has accepted a table.
-async fn running(stage: &Stage, app: &TestApplication) -> crate::stage::Extension {
-    let extension = stage.extension();
+/// Starts an extension, and waits until it has accepted a table.
+async fn start_extension(stage: &Stage, app: &TestApplication) -> Extension {
+    let extension = stage.start_extension();
     stage.publish(routes(stage, &[(HOST, &[app])]));
-    eventually("the first report", || stage.report()?.accepted).await;
+    eventually("the first report arrives", || stage.report()?.accepted).await;
     extension
 }
 
@@ -121,8 +122,8 @@ impl Impostor {
         format!("https://{}", self.address)
     }
 
-    fn check_that_it_was_tried_and_told_nothing(&self) {
-        assert!(*self.knocks.lock().unwrap() > 0, "nobody tried this address: the test shows nothing");
+    fn assert_contacted_but_told_nothing(&self) {
+        assert!(*self.knocks.lock().unwrap() > 0, "no client connected to the impostor, so this test proves nothing");
         assert_eq!(*self.heard.lock().unwrap(), [""; 0]);
     }
 }
@@ -140,153 +141,159 @@ async fn silent() -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_who_take_our_name_and_stay_silent_keep_nobody_waiting() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let mut places = Vec::new();
-    for _ in 0..20 {
-        places.push(silent().await);
-    }
-    let all = places.join(",");
-    let proxy = stage.proxy_told_of(&format!("{all},{}", stage.extension_url()), &format!("{all},{}", stage.operator_url()));
-    // Tried one after another, they would take minutes; the stage gives up after twenty seconds.
-    stage.until_answer(HOST, "one").await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn silent_impostors_do_not_delay_proxies() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let mut places = Vec::new();
+        for _ in 0..20 {
+            places.push(silent().await);
+        }
+        let all = places.join(",");
+        stage.start_proxy_that_knows(&format!("{all},{}", stage.extension_url()), &format!("{all},{}", stage.operator_url()));
+        // Tried one after another, they would take minutes; the stage gives up after twenty seconds.
+        stage.until_answer(HOST, "one").await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_speaks_for_itself_only() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let name = role_name(ChannelRole::Extension, &cluster());
-    let proxy = somebody(&stage, &name, Some((ChannelRole::Proxy, &cluster(), "t1")));
-    let report = |task: &str| json!({"version": WIRE_VERSION, "task": task, "node": "n", "reloads": 0});
-    for (task, expected) in [("proxy-task", StatusCode::UNAUTHORIZED), ("t1", StatusCode::NO_CONTENT)] {
-        let url = format!("{}/v1/proxies/{task}", stage.extension_url());
-        assert_eq!(told(&proxy, url, &report(task)).await, expected, "{task}");
-    }
-    extension.stopped().await;
+#[test]
+fn a_proxy_reports_only_for_itself() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let name = role_name(ChannelRole::Extension, &cluster());
+        let proxy = client(stage, &name, Some((ChannelRole::Proxy, &cluster(), "t1")));
+        let report = |task: &str| json!({"version": WIRE_VERSION, "task": task, "node": "n", "reloads": 0});
+        for (task, expected) in [("proxy-task", StatusCode::UNAUTHORIZED), ("t1", StatusCode::NO_CONTENT)] {
+            let url = format!("{}/v1/proxies/{task}", stage.extension_url());
+            assert_eq!(post(&proxy, url, &report(task)).await, expected, "{task}");
+        }
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_answers_to_our_names_is_told_nothing_and_is_passed_over() {
-    let stage = crate::stage_or_skip!();
-    let (app, impostor) = (TestApplication::start("one").await, Impostor::start().await);
-    // A service with the operator's alias, or one on the operator's port on another manager, that answers first.
-    let everywhere = format!("{},{}", impostor.url(), stage.operator_url());
-    let extension = running(&stage, &app).await;
-    let proxy = stage.proxy_told_of(&format!("{},{}", impostor.url(), stage.extension_url()), &everywhere);
-    stage.until_answer(HOST, "one").await;
-    impostor.check_that_it_was_tried_and_told_nothing();
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn an_impostor_receives_nothing_and_is_skipped() {
+    on_stage(async |stage| {
+        let (app, impostor) = (TestApplication::start("one").await, Impostor::start().await);
+        // A service with the operator's alias, or one on the operator's port on another manager, that answers first.
+        let everywhere = format!("{},{}", impostor.url(), stage.operator_url());
+        start_extension(stage, &app).await;
+        stage.start_proxy_that_knows(&format!("{},{}", impostor.url(), stage.extension_url()), &everywhere);
+        stage.until_answer(HOST, "one").await;
+        impostor.assert_contacted_but_told_nothing();
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_certificate_there_is_nothing_to_be_had() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let nobody = somebody(&stage, OPERATOR_NAME, None);
-    for path in ["desired", "peers"] {
-        let (status, body) = asked(&nobody, format!("{}/v1/clusters/dev/{path}", stage.operator_url())).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
-        assert!(!body.contains("example"), "{body}");
-    }
-    let report = serde_json::to_value(stage.report().unwrap()).unwrap();
-    assert_eq!(told(&nobody, format!("{}/v1/clusters/dev/report", stage.operator_url()), &report).await, StatusCode::UNAUTHORIZED);
-    let extension_name = role_name(ChannelRole::Extension, &cluster());
-    let refused = get(&somebody(&stage, &extension_name, None), &format!("{}/v1/bundle", stage.extension_url())).await;
-    assert!(refused.is_err(), "the extension speaks to nobody without a certificate: {refused:?}");
-    let plain =
-        crate::traffic::get(stage.operator_url().trim_start_matches("https://").parse().unwrap(), "x", "/v1/clusters/dev/desired").await;
-    assert!(plain.is_err(), "there is no plain HTTP: {plain:?}");
-    extension.stopped().await;
+#[test]
+fn a_client_without_a_certificate_obtains_nothing() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let anonymous = client(stage, OPERATOR_NAME, None);
+        for path in ["desired", "peers"] {
+            let (status, body) = answer(&anonymous, format!("{}/v1/clusters/dev/{path}", stage.operator_url())).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+            assert!(!body.contains("example"), "{body}");
+        }
+        let report = serde_json::to_value(stage.report().unwrap()).unwrap();
+        assert_eq!(post(&anonymous, format!("{}/v1/clusters/dev/report", stage.operator_url()), &report).await, StatusCode::UNAUTHORIZED);
+        let extension_name = role_name(ChannelRole::Extension, &cluster());
+        let refused = get(&client(stage, &extension_name, None), &format!("{}/v1/bundle", stage.extension_url())).await;
+        assert!(refused.is_err(), "the extension answered a client without a certificate: {refused:?}");
+        let plain =
+            crate::traffic::get(stage.operator_url().trim_start_matches("https://").parse().unwrap(), "x", "/v1/clusters/dev/desired")
+                .await;
+        assert!(plain.is_err(), "the operator answered over plain HTTP: {plain:?}");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_is_good_for_its_own_role_cluster_and_task_only() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let (dev, prod) = (cluster(), other_cluster());
-    let desired = format!("{}/v1/clusters/dev/desired", stage.operator_url());
-    for (role, of, expected) in [
-        (ChannelRole::Extension, &dev, StatusCode::OK),
-        (ChannelRole::Extension, &prod, StatusCode::UNAUTHORIZED),
-        (ChannelRole::Proxy, &dev, StatusCode::UNAUTHORIZED),
-    ] {
-        let (status, body) = asked(&somebody(&stage, OPERATOR_NAME, Some((role, of, "t1"))), desired.clone()).await;
-        assert_eq!(status, expected, "{role} of {of}");
-        assert_eq!(body.contains(HOST), expected == StatusCode::OK, "{role} of {of}");
-    }
-    let bundle = format!("{}/v1/bundle", stage.extension_url());
-    let name = role_name(ChannelRole::Extension, &dev);
-    for (role, of, expected) in [
-        (ChannelRole::Proxy, &dev, StatusCode::OK),
-        (ChannelRole::Proxy, &prod, StatusCode::UNAUTHORIZED),
-        (ChannelRole::Extension, &dev, StatusCode::UNAUTHORIZED),
-    ] {
-        assert_eq!(asked(&somebody(&stage, &name, Some((role, of, "t1"))), bundle.clone()).await.0, expected, "{role} of {of}");
-    }
-    let elsewhere = somebody(&stage, &role_name(ChannelRole::Extension, &prod), Some((ChannelRole::Proxy, &prod, "t1")));
-    assert!(get(&elsewhere, &bundle).await.is_err(), "a proxy of prod does not follow the extension of dev");
-    extension.stopped().await;
+#[test]
+fn a_certificate_is_valid_only_for_its_role_cluster_and_task() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let (dev, prod) = (cluster(), other_cluster());
+        let desired = format!("{}/v1/clusters/dev/desired", stage.operator_url());
+        for (role, of, expected) in [
+            (ChannelRole::Extension, &dev, StatusCode::OK),
+            (ChannelRole::Extension, &prod, StatusCode::UNAUTHORIZED),
+            (ChannelRole::Proxy, &dev, StatusCode::UNAUTHORIZED),
+        ] {
+            let (status, body) = answer(&client(stage, OPERATOR_NAME, Some((role, of, "t1"))), desired.clone()).await;
+            assert_eq!(status, expected, "{role} of {of}");
+            assert_eq!(body.contains(HOST), expected == StatusCode::OK, "{role} of {of}");
+        }
+        let bundle = format!("{}/v1/bundle", stage.extension_url());
+        let name = role_name(ChannelRole::Extension, &dev);
+        for (role, of, expected) in [
+            (ChannelRole::Proxy, &dev, StatusCode::OK),
+            (ChannelRole::Proxy, &prod, StatusCode::UNAUTHORIZED),
+            (ChannelRole::Extension, &dev, StatusCode::UNAUTHORIZED),
+        ] {
+            assert_eq!(answer(&client(stage, &name, Some((role, of, "t1"))), bundle.clone()).await.0, expected, "{role} of {of}");
+        }
+        let elsewhere = client(stage, &role_name(ChannelRole::Extension, &prod), Some((ChannelRole::Proxy, &prod, "t1")));
+        assert!(get(&elsewhere, &bundle).await.is_err(), "a proxy of prod followed the extension of dev");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_is_good_for_certificates_of_its_own_role_and_nothing_else() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let nobody = somebody(&stage, OPERATOR_NAME, None);
-    let ask = |token: &'static str, role: ChannelRole, task: &'static str| {
-        let (nobody, url) = (nobody.clone(), format!("{}/v1/clusters/dev/certificate", stage.operator_url()));
-        let (_, pem) = request().unwrap();
-        let body = json!(CertificateRequest { version: WIRE_VERSION, role, task: task.to_owned(), request: pem }).to_string();
-        let question = message(&url).header(AUTHORIZATION, format!("Bearer {token}")).body(Full::from(body)).unwrap();
-        async move { send(&nobody, question).await.unwrap().0 }
-    };
-    let own = "a-token-for-each-proxy";
-    assert_eq!(ask(own, ChannelRole::Proxy, "t1").await, StatusCode::OK);
-    assert_eq!(ask(own, ChannelRole::Extension, "t1").await, StatusCode::UNAUTHORIZED, "the proxies' token makes no extension");
-    assert_eq!(ask("forged", ChannelRole::Proxy, "t1").await, StatusCode::UNAUTHORIZED);
-    for task in ["nobody", "t1.extension.dev"] {
-        assert_eq!(ask(own, ChannelRole::Proxy, task).await, StatusCode::SERVICE_UNAVAILABLE, "the Swarm has no task {task}");
-    }
-    let (status, _) = asked(&nobody, format!("{}/v1/clusters/dev/desired", stage.operator_url())).await;
-    assert_eq!(status, StatusCode::UNAUTHORIZED, "a token reads nothing");
-    extension.stopped().await;
+#[test]
+fn a_token_obtains_only_certificates_of_its_role() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let anonymous = client(stage, OPERATOR_NAME, None);
+        let ask = |token: &'static str, role: ChannelRole, task: &'static str| {
+            let (anonymous, url) = (anonymous.clone(), format!("{}/v1/clusters/dev/certificate", stage.operator_url()));
+            let (_, pem) = request().unwrap();
+            let body = json!(CertificateRequest { version: WIRE_VERSION, role, task: task.to_owned(), request: pem }).to_string();
+            let request = json_post(&url).header(AUTHORIZATION, format!("Bearer {token}")).body(Full::from(body)).unwrap();
+            async move { send(&anonymous, request).await.unwrap().0 }
+        };
+        let own = "a-token-for-each-proxy";
+        assert_eq!(ask(own, ChannelRole::Proxy, "t1").await, StatusCode::OK);
+        assert_eq!(
+            ask(own, ChannelRole::Extension, "t1").await,
+            StatusCode::UNAUTHORIZED,
+            "a proxy token obtained an extension certificate"
+        );
+        assert_eq!(ask("forged", ChannelRole::Proxy, "t1").await, StatusCode::UNAUTHORIZED);
+        for task in ["nobody", "t1.extension.dev"] {
+            assert_eq!(ask(own, ChannelRole::Proxy, task).await, StatusCode::SERVICE_UNAVAILABLE, "the Swarm has no task {task}");
+        }
+        let (status, _) = answer(&anonymous, format!("{}/v1/clusters/dev/desired", stage.operator_url())).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "a token alone must not read anything");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forged_report_is_not_taken() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let genuine = stage.report().unwrap();
-    let url = format!("{}/v1/clusters/dev/report", stage.operator_url());
-    let (dev, prod) = (cluster(), other_cluster());
-    let evil = |report: &ExtensionReport| json!(ExtensionReport { engine_version: "evil".to_owned(), ..report.clone() });
-    for (role, of, task, expected) in [
-        (ChannelRole::Proxy, &dev, genuine.task.as_str(), StatusCode::UNAUTHORIZED),
-        (ChannelRole::Extension, &prod, genuine.task.as_str(), StatusCode::UNAUTHORIZED),
-        (ChannelRole::Extension, &dev, "another-task", StatusCode::UNAUTHORIZED),
-    ] {
-        let client = somebody(&stage, OPERATOR_NAME, Some((role, of, task)));
-        assert_eq!(told(&client, url.clone(), &evil(&genuine)).await, expected, "{role} of {of}, {task}");
-    }
-    let own = somebody(&stage, OPERATOR_NAME, Some((ChannelRole::Extension, &dev, genuine.task.as_str())));
-    let boot = genuine.boot.clone().unwrap();
-    let spoilt = Bundle { generation: boot.generation + 1, ..boot };
-    assert_eq!(told(&own, url.clone(), &evil(&ExtensionReport { boot: Some(spoilt), ..genuine.clone() })).await, StatusCode::BAD_REQUEST);
-    assert_ne!(stage.report().unwrap().engine_version, "evil");
-    assert_eq!(told(&own, url, &evil(&genuine)).await, StatusCode::NO_CONTENT, "the right sender would have been heard");
-    extension.stopped().await;
+#[test]
+fn a_forged_report_is_rejected() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let genuine = stage.report().unwrap();
+        let url = format!("{}/v1/clusters/dev/report", stage.operator_url());
+        let (dev, prod) = (cluster(), other_cluster());
+        let evil = |report: &ExtensionReport| json!(ExtensionReport { engine_version: "evil".to_owned(), ..report.clone() });
+        for (role, of, task, expected) in [
+            (ChannelRole::Proxy, &dev, genuine.task.as_str(), StatusCode::UNAUTHORIZED),
+            (ChannelRole::Extension, &prod, genuine.task.as_str(), StatusCode::UNAUTHORIZED),
+            (ChannelRole::Extension, &dev, "another-task", StatusCode::UNAUTHORIZED),
+        ] {
+            let client = client(stage, OPERATOR_NAME, Some((role, of, task)));
+            assert_eq!(post(&client, url.clone(), &evil(&genuine)).await, expected, "{role} of {of}, {task}");
+        }
+        let own = client(stage, OPERATOR_NAME, Some((ChannelRole::Extension, &dev, genuine.task.as_str())));
+        let boot = genuine.boot.clone().unwrap();
+        let spoilt = Bundle { generation: boot.generation + 1, ..boot };
+        assert_eq!(
+            post(&own, url.clone(), &evil(&ExtensionReport { boot: Some(spoilt), ..genuine.clone() })).await,
+            StatusCode::BAD_REQUEST
+        );
+        assert_ne!(stage.report().unwrap().engine_version, "evil");
+        assert_eq!(post(&own, url, &evil(&genuine)).await, StatusCode::NO_CONTENT, "the genuine sender was rejected");
+    });
 }
 
 /// Forwards connections and records what the client sent.
@@ -320,90 +327,90 @@ async fn recorder(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
     (address, tape)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recorded_message_says_nothing_and_does_nothing_when_it_is_played_back() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let report = stage.report().unwrap();
-    let operator: SocketAddr = stage.operator_url().trim_start_matches("https://").parse().unwrap();
-    let (relay, tape) = recorder(operator).await;
-    let own = somebody(&stage, OPERATOR_NAME, Some((ChannelRole::Extension, &cluster(), "replayed")));
-    let message = json!(ExtensionReport { task: "replayed".to_owned(), engine_version: "recorded".to_owned(), ..report.clone() });
-    assert_eq!(told(&own, format!("https://{relay}/v1/clusters/dev/report"), &message).await, StatusCode::NO_CONTENT);
-    let tapes = tape.lock().unwrap().clone();
-    let heard = tapes.iter().any(|tape| tape.len() > 1000);
-    assert!(heard, "the recorder heard the message");
-    let contains = |tape: &Vec<u8>, text: &str| tape.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(!tapes.iter().any(|tape| contains(tape, "recorded") || contains(tape, HOST)), "nothing can be read on the way");
+#[test]
+fn recorded_traffic_reveals_nothing_and_cannot_be_replayed() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        start_extension(stage, &app).await;
+        let report = stage.report().unwrap();
+        let operator: SocketAddr = stage.operator_url().trim_start_matches("https://").parse().unwrap();
+        let (relay, tape) = recorder(operator).await;
+        let own = client(stage, OPERATOR_NAME, Some((ChannelRole::Extension, &cluster(), "replayed")));
+        let message = json!(ExtensionReport { task: "replayed".to_owned(), engine_version: "recorded".to_owned(), ..report.clone() });
+        assert_eq!(post(&own, format!("https://{relay}/v1/clusters/dev/report"), &message).await, StatusCode::NO_CONTENT);
+        let tapes = tape.lock().unwrap().clone();
+        let heard = tapes.iter().any(|tape| tape.len() > 1000);
+        assert!(heard, "the recorder captured no message");
+        let contains = |tape: &Vec<u8>, text: &str| tape.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!tapes.iter().any(|tape| contains(tape, "recorded") || contains(tape, HOST)), "the recorded traffic contains plain text");
 
-    let before = stage.reports_taken();
-    for tape in &tapes {
-        let mut stream = TcpStream::connect(operator).await.unwrap();
-        let _ = stream.write_all(tape).await;
-        let mut answer = Vec::new();
-        // The operator closes a connection that it cannot decrypt.
-        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
-        assert!(ended.is_ok(), "the connection is ended");
-        assert!(!contains(&answer, "204"), "and not answered");
-    }
-    assert!(stage.task_reported_since("replayed", before).is_none(), "the replay was not taken for a report");
-    extension.stopped().await;
+        let before = stage.reports_taken();
+        for tape in &tapes {
+            let mut stream = TcpStream::connect(operator).await.unwrap();
+            let _ = stream.write_all(tape).await;
+            let mut answer = Vec::new();
+            // The operator closes a connection that it cannot decrypt.
+            let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+            assert!(ended.is_ok(), "the operator kept the connection open");
+            assert!(!contains(&answer, "204"), "the operator answered the replay");
+        }
+        assert!(stage.task_reported_since("replayed", before).is_none(), "the replay was accepted as a report");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_proxy_runs_an_old_bundle_or_one_that_its_extension_has_not_signed() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let old = eventually("the boot snapshot", || stage.report()?.boot).await;
-    let proxy = stage.proxy();
-    stage.until_answer(HOST, "one").await;
-    let desired = stage.publish(routes(&stage, &[(HOST, &[&app]), ("new.example.org", &[&app])]));
-    stage.until_running(&desired).await;
-    eventually("the volume is written", || stage.saved_state()).await;
-    extension.stopped().await;
-    proxy.drained().await.unwrap();
+#[test]
+fn a_proxy_rejects_old_bundles_and_bundles_its_extension_did_not_sign() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        let extension = start_extension(stage, &app).await;
+        let old = eventually("the boot snapshot arrives", || stage.report()?.boot).await;
+        let proxy = stage.start_proxy();
+        stage.until_answer(HOST, "one").await;
+        let desired = stage.publish(routes(stage, &[(HOST, &[&app]), ("new.example.org", &[&app])]));
+        stage.until_running(&desired).await;
+        eventually("the volume is written", || stage.saved_state()).await;
+        extension.stop().await;
+        proxy.drain().await;
 
-    // A genuine snapshot older than what this node has run, and forged ones that claim to be newer.
-    let other = Authority::create(Timestamp::now()).unwrap();
-    let by = |authority: &Authority, role, of: &ClusterName| {
-        let key = ChannelIdentity::issued_by(authority, role, of, "t1", Timestamp::now()).unwrap();
-        old.clone().signed(u64::MAX, &key.signer(), Timestamp::now())
-    };
-    let forged = [
-        old.clone(),
-        Bundle { generation: u64::MAX, ..old.clone() },
-        Bundle { signature: None, generation: u64::MAX, ..old.clone() },
-        by(&other, ChannelRole::Extension, &cluster()),
-        by(stage.authority(), ChannelRole::Proxy, &cluster()),
-        by(stage.authority(), ChannelRole::Extension, &other_cluster()),
-    ];
-    for bundle in forged {
-        stage.write_boot_file(&bundle);
-        let proxy = stage.proxy();
-        eventually_healthy(&stage, "volume").await;
-        assert_ne!(stage.running_config().await, old.digest.short(), "{:?}", bundle.signature);
-        proxy.drained().await.unwrap();
-    }
+        // A genuine snapshot older than what this node has run, and forged ones that claim to be newer.
+        let other = Authority::create(Timestamp::now()).unwrap();
+        let by = |authority: &Authority, role, of: &ClusterName| {
+            let key = ChannelIdentity::issued_by(authority, role, of, "t1", Timestamp::now()).unwrap();
+            old.clone().signed(u64::MAX, &key.signer(), Timestamp::now())
+        };
+        let forged = [
+            old.clone(),
+            Bundle { generation: u64::MAX, ..old.clone() },
+            Bundle { signature: None, generation: u64::MAX, ..old.clone() },
+            by(&other, ChannelRole::Extension, &cluster()),
+            by(stage.authority(), ChannelRole::Proxy, &cluster()),
+            by(stage.authority(), ChannelRole::Extension, &other_cluster()),
+        ];
+        for bundle in forged {
+            stage.write_boot_file(&bundle);
+            let proxy = stage.start_proxy();
+            eventually_healthy(stage, "volume").await;
+            assert_ne!(stage.running_config().await, old.digest.short(), "{:?}", bundle.signature);
+            proxy.drain().await;
+        }
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_extension_whose_numbers_are_behind_catches_up_and_is_followed() {
-    let stage = crate::stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = running(&stage, &app).await;
-    let ahead = eventually("the boot snapshot", || stage.report()?.boot).await;
-    // Signed by an extension on a node whose clock was an hour ahead.
-    let generation = ahead.generation + 3_600_000_000;
-    let files = ahead.files.clone().into_iter().chain([("note.conf".to_owned(), "# ahead".to_owned())]).collect();
-    stage.write_boot_file(&stage.signed(Bundle::new(cluster(), Digest::of_bytes(b""), files), generation));
-    extension.stopped().await;
-    let proxy = stage.proxy();
-    eventually_healthy(&stage, "boot").await;
-    let extension = stage.extension();
-    stage.until_answer(HOST, "one").await;
-    eventually_healthy(&stage, "live").await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn an_extension_with_lower_generations_catches_up_and_is_followed() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        let extension = start_extension(stage, &app).await;
+        let ahead = eventually("the boot snapshot arrives", || stage.report()?.boot).await;
+        // Signed by an extension on a node whose clock was an hour ahead.
+        let generation = ahead.generation + 3_600_000_000;
+        let files = ahead.files.clone().into_iter().chain([("note.conf".to_owned(), "# ahead".to_owned())]).collect();
+        stage.write_boot_file(&stage.signed(Bundle::new(cluster(), Digest::of_bytes(b""), files), generation));
+        extension.stop().await;
+        stage.start_proxy();
+        eventually_healthy(stage, "boot").await;
+        stage.start_extension();
+        stage.until_answer(HOST, "one").await;
+        eventually_healthy(stage, "live").await;
+    });
 }

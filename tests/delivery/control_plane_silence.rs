@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use crate::name_server::{NameTable, name_server, task_id};
 use crate::ports;
-use crate::stage::{Stage, cluster, eventually};
+use crate::stage::{Stage, cluster, eventually, on_stage};
+use crate::tasks::{Extension, RunningProxy};
 use crate::test_application::TestApplication;
-use crate::traffic::{LoadResult, SteadyLoad, get};
+use crate::traffic::{LoadOutcome, SteadyLoad, get};
 
 const HOST: &str = "app.example.org";
 /// How long the control plane may be silent on these stages. Longer than the interval between two confirmations.
@@ -39,25 +40,26 @@ const SLOW_HOST: &str = "slow.example.org";
 /// Longer than the agent waits for an answer from Docker.
 const SLOW_ANSWER: Duration = Duration::from_millis(800);
 
-/// A stage with a proxy that the first task serves, and a name server that knows this task.
-struct SilenceFixture {
-    stage: Stage,
+/// A stage for a proxy that forwards to the first task, and a name server that knows this task.
+struct SilenceFixture<'a> {
+    stage: &'a mut Stage,
     names: NameTable,
     port: u16,
     first: TestApplication,
 }
 
-impl SilenceFixture {
-    async fn new(stage: Stage) -> Self {
+impl<'a> SilenceFixture<'a> {
+    async fn new(stage: &'a mut Stage) -> Self {
         Self::with_answers_after(stage, Duration::ZERO).await
     }
 
     /// Like [`Self::new`], with a name server that delays each answer.
-    async fn with_answers_after(stage: Stage, time: Duration) -> Self {
+    async fn with_answers_after(stage: &'a mut Stage, time: Duration) -> Self {
         let (resolver, names) = name_server(time).await;
         let port = ports::free_port();
         let first = TestApplication::start_at("own", SocketAddr::from((FIRST, port))).await;
-        let scene = Self { stage: stage.with_names(resolver, "own-name"), names, port, first };
+        stage.set_names(resolver, "own-name");
+        let scene = Self { stage, names, port, first };
         scene.set_name("own-name", &[Ipv4Addr::new(127, 0, 0, 250)]);
         scene.set_name(TASKS, &[FIRST]);
         scene.set_holder("app", FIRST);
@@ -115,20 +117,23 @@ impl SilenceFixture {
     async fn until_source(&self, source: &str, patience: Duration) -> Duration {
         let began = Instant::now();
         while self.source().await != source {
-            assert!(began.elapsed() < patience, "after {patience:?} it is still {:?}", self.source().await);
+            assert!(began.elapsed() < patience, "after {patience:?}, the source is still {:?}", self.source().await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         began.elapsed()
     }
 
+    /// Starts an extension and a proxy with this limit, and waits until the task answers.
+    async fn serve(&self, limit: Duration) -> (Extension, RunningProxy) {
+        self.stage.serve(self.table(limit), HOST, self.first.name).await
+    }
+
     /// Runs a proxy once, then leaves only the task and the name server running.
-    async fn left_alone(mut self) -> Self {
-        let (extension, proxy) = (self.stage.extension(), self.stage.proxy());
-        self.stage.publish(self.table(LIMIT));
-        self.stage.until_answer(HOST, "own").await;
+    async fn left_alone(self) -> Self {
+        let (extension, proxy) = self.serve(LIMIT).await;
         eventually("the volume is written", || self.stage.saved_state()).await;
-        proxy.drained().await.unwrap();
-        extension.stopped().await;
+        proxy.drain().await;
+        extension.stop().await;
         self.stage.stop_operator().await;
         self
     }
@@ -154,7 +159,7 @@ impl SilenceFixture {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the old address becomes free");
+        tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the old address did not become free");
         TestApplication::start_at("a stranger", SocketAddr::from((FIRST, self.port))).await
     }
 
@@ -165,11 +170,11 @@ impl SilenceFixture {
         let mut running = false;
         while !running {
             assert_eq!(self.source().await, "live", "after {:?}", began.elapsed());
-            assert!(began.elapsed() < Duration::from_secs(3 * SLOW), "the slow table is never in force");
+            assert!(began.elapsed() < Duration::from_secs(3 * SLOW), "the slow table was never applied");
             tokio::time::sleep(Duration::from_millis(100)).await;
             running = self.stage.runs(desired);
         }
-        assert!(began.elapsed() > LIMIT, "it was tested at once");
+        assert!(began.elapsed() > LIMIT, "the slow table was tested too quickly: the test proves nothing");
         check_answers(&load.finish().await);
     }
 
@@ -191,7 +196,7 @@ impl SilenceFixture {
     async fn check_silence(&self) {
         let load = SteadyLoad::start(self.stage.http(), HOST, 4);
         let waited = self.until_source("names", LIMIT + SLACK).await;
-        assert!(waited >= LIMIT / 4, "it went over to names at once: {waited:?}");
+        assert!(waited >= LIMIT / 4, "the proxy switched to names too early: {waited:?}");
         // By then the old workers have answered the requests on kept connections.
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         check_answers(&load.finish().await);
@@ -203,58 +208,57 @@ impl SilenceFixture {
     }
 }
 
-fn check_answers(told: &LoadResult) {
-    assert!(told.answered > 100, "the load was no load: {told:?}");
-    assert_eq!((told.failed.len(), told.bodies.keys().map(String::as_str).collect::<Vec<_>>()), (0, vec!["own"]), "{told:?}");
+fn check_answers(outcome: &LoadOutcome) {
+    assert!(outcome.answered > 100, "the load sent too few requests: {outcome:?}");
+    assert_eq!((outcome.failed.len(), outcome.bodies.keys().map(String::as_str).collect::<Vec<_>>()), (0, vec!["own"]), "{outcome:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_an_operator_names_take_the_place_of_addresses_and_addresses_return_with_it() {
-    let mut scene = SilenceFixture::new(stage_or_skip!()).await;
-    let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
-    scene.stage.publish(scene.table(LIMIT));
-    scene.stage.until_answer(HOST, "own").await;
-    scene.stage.stop_operator().await;
-    scene.check_silence().await;
+#[test]
+fn without_an_operator_proxies_use_names_until_it_returns() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        scene.serve(LIMIT).await;
+        scene.stage.stop_operator().await;
+        scene.check_silence().await;
 
-    scene.stage.start_operator().await;
-    let mut table = scene.table(LIMIT);
-    table.backends_mut().flat_map(|backend| &mut backend.services).for_each(|service| service.endpoints[0].address = SECOND.into());
-    let load = SteadyLoad::start(scene.stage.http(), HOST, 4);
-    let desired = scene.stage.publish(table);
-    let waited = scene.until_source("live", LIMIT * 2 + SLACK).await;
-    assert!(waited >= LIMIT / 2, "it did not wait until the addresses had been confirmed for a while: {waited:?}");
-    check_answers(&load.finish().await);
-    scene.stage.until_running(&desired).await;
-    let report = scene.stage.report().unwrap().proxies.remove(0);
-    assert_eq!((report.source.as_ref().map(ConfigSource::as_str), report.fallbacks), (Some("live"), 1));
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+        scene.stage.start_operator().await;
+        let mut table = scene.table(LIMIT);
+        table.backends_mut().flat_map(|backend| &mut backend.services).for_each(|service| service.endpoints[0].address = SECOND.into());
+        let load = SteadyLoad::start(scene.stage.http(), HOST, 4);
+        let desired = scene.stage.publish(table);
+        let waited = scene.until_source("live", LIMIT * 2 + SLACK).await;
+        assert!(waited >= LIMIT / 2, "the proxy returned to addresses too early: {waited:?}");
+        check_answers(&load.finish().await);
+        scene.stage.until_running(&desired).await;
+        let report = scene.stage.report().unwrap().proxies.remove(0);
+        assert_eq!((report.source.as_ref().map(ConfigSource::as_str), report.fallbacks), (Some("live"), 1));
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_that_answers_and_cannot_look_confirms_nothing() {
-    let scene = SilenceFixture::new(stage_or_skip!()).await;
-    let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
-    scene.stage.publish(scene.table(LIMIT));
-    scene.stage.until_answer(HOST, "own").await;
-    scene.stage.blind_operator();
-    scene.check_silence().await;
-    let report = scene.stage.report().unwrap().proxies.remove(0);
-    assert_eq!((report.source.as_ref().map(ConfigSource::as_str), report.fallbacks), (Some("names"), 1), "the operator hears of it");
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn an_operator_without_snapshots_confirms_no_address() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        scene.serve(LIMIT).await;
+        scene.stage.blind_operator();
+        scene.check_silence().await;
+        let report = scene.stage.report().unwrap().proxies.remove(0);
+        assert_eq!(
+            (report.source.as_ref().map(ConfigSource::as_str), report.fallbacks),
+            (Some("names"), 1),
+            "the fallback was not reported"
+        );
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_an_extension_names_take_the_place_of_addresses() {
-    let scene = SilenceFixture::new(stage_or_skip!()).await;
-    let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
-    scene.stage.publish(scene.table(LIMIT));
-    scene.stage.until_answer(HOST, "own").await;
-    extension.stopped().await;
-    scene.check_silence().await;
-    proxy.drained().await.unwrap();
+#[test]
+fn without_an_extension_proxies_use_names() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        let (extension, _) = scene.serve(LIMIT).await;
+        extension.stop().await;
+        scene.check_silence().await;
+    });
 }
 
 /// Forwards connections until `cut` is set, and then silently drops everything, like a network that fails without notice.
@@ -281,196 +285,195 @@ async fn pass_on(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::t
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_a_cut_cable_names_take_the_place_of_addresses() {
-    let scene = SilenceFixture::new(stage_or_skip!()).await;
-    let extension = scene.stage.extension();
-    let cut = Arc::new(AtomicBool::new(false));
-    let url = scene.stage.extension_url();
-    let through = cable(url.trim_start_matches("https://").parse().unwrap(), cut.clone()).await;
-    let proxy = scene.stage.proxy_told_of(&format!("https://{through}"), &scene.stage.operator_url());
-    scene.stage.publish(scene.table(LIMIT));
-    scene.stage.until_answer(HOST, "own").await;
-    cut.store(true, Ordering::Relaxed);
-    scene.check_silence().await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn proxies_use_names_when_the_network_drops_all_packets() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        scene.stage.start_extension();
+        let cut = Arc::new(AtomicBool::new(false));
+        let url = scene.stage.extension_url();
+        let through = cable(url.trim_start_matches("https://").parse().unwrap(), cut.clone()).await;
+        scene.stage.start_proxy_that_knows(&format!("https://{through}"), &scene.stage.operator_url());
+        scene.stage.publish(scene.table(LIMIT));
+        scene.stage.until_answer(HOST, "own").await;
+        cut.store(true, Ordering::Relaxed);
+        scene.check_silence().await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_of_the_control_plane_reloads_nothing_and_neither_does_silence_without_a_limit() {
-    let mut scene = SilenceFixture::new(stage_or_skip!()).await;
-    let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
-    // As long as an operator takes to restart, with the usual limit.
-    scene.stage.publish(scene.table(Duration::from_secs(30)));
-    scene.stage.until_answer(HOST, "own").await;
-    let reloads = scene.stage.reloads();
-    scene.stage.stop_operator().await;
-    tokio::time::sleep(Duration::from_secs(18)).await;
-    scene.stage.start_operator().await;
-    let desired = scene.stage.publish(scene.table(Duration::from_secs(30)));
-    scene.stage.until_running(&desired).await;
-    assert_eq!((scene.source().await.as_str(), scene.stage.reloads()), ("live", reloads));
+#[test]
+fn neither_a_short_pause_nor_unlimited_silence_causes_reloads() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        scene.stage.start_extension();
+        scene.stage.start_proxy();
+        // As long as an operator takes to restart, with the usual limit.
+        scene.stage.publish(scene.table(Duration::from_secs(30)));
+        scene.stage.until_answer(HOST, "own").await;
+        let reloads = scene.stage.reloads();
+        scene.stage.stop_operator().await;
+        tokio::time::sleep(Duration::from_secs(18)).await;
+        scene.stage.start_operator().await;
+        let desired = scene.stage.publish(scene.table(Duration::from_secs(30)));
+        scene.stage.until_running(&desired).await;
+        assert_eq!((scene.source().await.as_str(), scene.stage.reloads()), ("live", reloads));
 
-    scene.stage.publish(scene.table(Duration::ZERO));
-    scene.stage.until_running(&scene.stage.publish(scene.table(Duration::ZERO))).await;
-    scene.stage.stop_operator().await;
-    tokio::time::sleep(LIMIT + Duration::from_secs(3)).await;
-    assert_eq!(scene.source().await, "live");
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+        scene.stage.publish(scene.table(Duration::ZERO));
+        scene.stage.until_running(&scene.stage.publish(scene.table(Duration::ZERO))).await;
+        scene.stage.stop_operator().await;
+        tokio::time::sleep(LIMIT + Duration::from_secs(3)).await;
+        assert_eq!(scene.source().await, "live");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_starts_while_only_the_extension_answers_starts_with_names() {
-    let mut scene = SilenceFixture::new(stage_or_skip!()).await;
-    let extension = scene.stage.extension();
-    let proxy = scene.stage.proxy();
-    scene.stage.publish(scene.table(LIMIT));
-    scene.stage.until_answer(HOST, "own").await;
-    proxy.drained().await.unwrap();
-    scene.stage.blind_operator();
-    tokio::time::sleep(LIMIT + Duration::from_secs(1)).await;
-    let (_second, _stranger) = scene.replace_task_by_stranger().await;
-    let proxy = scene.stage.proxy();
-    scene.until_source("names", SLACK).await;
-    scene.stage.until_answer(HOST, "own").await;
-    scene.stage.stop_operator().await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn a_proxy_starts_with_names_when_only_the_extension_answers() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        let (_, proxy) = scene.serve(LIMIT).await;
+        proxy.drain().await;
+        scene.stage.blind_operator();
+        tokio::time::sleep(LIMIT + Duration::from_secs(1)).await;
+        let (_second, _stranger) = scene.replace_task_by_stranger().await;
+        scene.stage.start_proxy();
+        scene.until_source("names", SLACK).await;
+        scene.stage.until_answer(HOST, "own").await;
+        scene.stage.stop_operator().await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_takes_the_name_of_a_service_for_an_alias_never_answers_for_it() {
-    let scene = SilenceFixture::new(stage_or_skip!()).await;
-    let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
-    scene.stage.publish(scene.table(LIMIT));
-    scene.stage.until_answer(HOST, "own").await;
-    let _stranger = TestApplication::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
-    scene.set_holder("evil", THIRD);
-    scene.set_name(TASKS, &[FIRST, THIRD]);
-    scene.set_name("tasks.app", &[THIRD]);
-    scene.stage.blind_operator();
-    scene.check_silence_with_stranger().await;
-    // The stranger hides the name on its own network: the known task is still found.
-    scene.set_name(TASKS, &[THIRD]);
-    scene.check_answers_for(Duration::from_secs(4)).await;
-    // The tasks are gone: no application answers, least of all the stranger.
-    scene.set_name("somebody", &[FIRST]);
-    scene.names.lock().unwrap().retain(|name, _| !name.starts_with("app."));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while let Ok(answer) = get(scene.stage.http(), HOST, "/").await {
-        assert_eq!(answer, "own");
-        assert!(Instant::now() < deadline, "its address is used for ever");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let told = load.finish().await;
-    assert_eq!((told.answered, told.failed.is_empty()), (0, false), "{told:?}");
-    // The task has its address and name again.
-    scene.set_holder("app", FIRST);
-    scene.set_name(TASKS, &[FIRST]);
-    scene.stage.until_answer(HOST, "own").await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_starts_by_name_takes_requests_once_it_knows_whom_to_ask() {
-    let scene = SilenceFixture::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
-    scene.stage.age_saved_state(LIMIT * 2);
-    let proxy = scene.stage.proxy();
-    let began = Instant::now();
-    let first = loop {
-        match get(scene.stage.http(), HOST, "/").await {
-            // An engine that only tests a configuration also listens for a moment.
-            Err(words) if words.contains("ConnectionRefused") || words.contains("ConnectionReset") => {
-                assert!(began.elapsed() < Duration::from_secs(30), "it never takes requests");
-                assert!(check(scene.stage.health()).await.is_err(), "it is healthy and takes no requests");
-            }
-            answered => break answered,
+#[test]
+fn a_stranger_with_the_service_name_as_alias_never_answers_for_the_service() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        scene.serve(LIMIT).await;
+        let _stranger = TestApplication::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
+        scene.set_holder("evil", THIRD);
+        scene.set_name(TASKS, &[FIRST, THIRD]);
+        scene.set_name("tasks.app", &[THIRD]);
+        scene.stage.blind_operator();
+        scene.check_silence_with_stranger().await;
+        // The stranger hides the name on its own network: the known task is still found.
+        scene.set_name(TASKS, &[THIRD]);
+        scene.check_answers_for(Duration::from_secs(4)).await;
+        // The tasks are gone: no application answers, least of all the stranger.
+        scene.set_name("somebody", &[FIRST]);
+        scene.names.lock().unwrap().retain(|name, _| !name.starts_with("app."));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Ok(answer) = get(scene.stage.http(), HOST, "/").await {
+            assert_eq!(answer, "own");
+            assert!(Instant::now() < deadline, "the proxy keeps using the old address");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
-    assert_eq!(first.as_deref(), Ok("own"));
-    scene.check_answers_for(Duration::from_secs(2)).await;
-    assert_eq!(scene.source().await, "names of the volume");
-    proxy.drained().await.unwrap();
+        let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let outcome = load.finish().await;
+        assert_eq!((outcome.answered, outcome.failed.is_empty()), (0, false), "{outcome:?}");
+        // The task has its address and name again.
+        scene.set_holder("app", FIRST);
+        scene.set_name(TASKS, &[FIRST]);
+        scene.stage.until_answer(HOST, "own").await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_name_server_holds_a_start_up_for_a_while_only() {
-    let scene = SilenceFixture::new(stage_or_skip!()).await.left_alone().await;
-    scene.stage.age_saved_state(LIMIT * 2);
-    let known = std::mem::take(&mut *scene.names.lock().unwrap());
-    let proxy = scene.stage.proxy();
-    scene.until_source("names of the volume", Duration::from_secs(30)).await;
-    *scene.names.lock().unwrap() = known;
-    scene.stage.until_answer(HOST, "own").await;
-    proxy.drained().await.unwrap();
+#[test]
+fn a_proxy_that_starts_by_name_accepts_requests_once_names_resolve() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::with_answers_after(stage, SLOW_ANSWER).await.left_alone().await;
+        scene.stage.age_saved_state(LIMIT * 2);
+        scene.stage.start_proxy();
+        let began = Instant::now();
+        let first = loop {
+            match get(scene.stage.http(), HOST, "/").await {
+                // An engine that only tests a configuration also listens for a moment.
+                Err(words) if words.contains("ConnectionRefused") || words.contains("ConnectionReset") => {
+                    assert!(began.elapsed() < Duration::from_secs(30), "the proxy never accepted requests");
+                    assert!(check(scene.stage.health()).await.is_err(), "the proxy is healthy but accepts no requests");
+                }
+                answered => break answered,
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(first.as_deref(), Ok("own"));
+        scene.check_answers_for(Duration::from_secs(2)).await;
+        assert_eq!(scene.source().await, "names of the volume");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_has_just_started_alone_goes_over_to_names_without_a_loss() {
-    let scene = SilenceFixture::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
-    let proxy = scene.stage.proxy();
-    scene.until_source("volume", LIMIT).await;
-    let load = SteadyLoad::start(scene.stage.http(), HOST, 4);
-    scene.until_source("names", LIMIT + SLACK).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    check_answers(&load.finish().await);
-    proxy.drained().await.unwrap();
+#[test]
+fn a_silent_name_server_delays_startup_only_for_a_while() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await.left_alone().await;
+        scene.stage.age_saved_state(LIMIT * 2);
+        let known = std::mem::take(&mut *scene.names.lock().unwrap());
+        scene.stage.start_proxy();
+        scene.until_source("names of the volume", Duration::from_secs(30)).await;
+        *scene.names.lock().unwrap() = known;
+        scene.stage.until_answer(HOST, "own").await;
+    });
+}
+
+#[test]
+fn a_proxy_started_from_its_volume_switches_to_names_without_losing_requests() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::with_answers_after(stage, SLOW_ANSWER).await.left_alone().await;
+        scene.stage.start_proxy();
+        scene.until_source("volume", LIMIT).await;
+        let load = SteadyLoad::start(scene.stage.http(), HOST, 4);
+        scene.until_source("names", LIMIT + SLACK).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        check_answers(&load.finish().await);
+    });
 }
 
 /// Uses a table that takes longer to test than addresses may stay unconfirmed; either the extension or the proxy tests it
 /// slowly.
-async fn check_that_slow_is_not_silent(extension_is_slow: bool) {
-    let scene = SilenceFixture::new(stage_or_skip!()).await;
-    let (extension, proxy) = if extension_is_slow {
-        (scene.stage.extension_that_is_slow(SLOW_HOST, SLOW), scene.stage.proxy())
+async fn check_that_slow_is_not_silent(stage: &mut Stage, extension_is_slow: bool) {
+    let scene = SilenceFixture::new(stage).await;
+    if extension_is_slow {
+        scene.stage.start_slow_extension(SLOW_HOST, SLOW);
+        scene.stage.start_proxy();
     } else {
-        (scene.stage.extension(), scene.stage.proxy_that_is_slow(SLOW_HOST, SLOW))
-    };
+        scene.stage.start_extension();
+        scene.stage.start_slow_proxy(SLOW_HOST, SLOW);
+    }
     scene.stage.publish(scene.table(LIMIT));
     scene.stage.until_answer(HOST, "own").await;
     let desired = scene.stage.publish(scene.slow_table(&[FIRST]));
     scene.check_slowness(&desired).await;
     assert_eq!(scene.stage.report().unwrap().proxies[0].fallbacks, 0);
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_the_extension_tests_for_longer_than_the_limit_takes_no_proxy_to_names() {
-    check_that_slow_is_not_silent(true).await;
+#[test]
+fn a_slow_configuration_test_in_the_extension_is_not_silence() {
+    on_stage(async |stage| check_that_slow_is_not_silent(stage, true).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_a_proxy_tests_for_longer_than_the_limit_does_not_take_it_to_names() {
-    check_that_slow_is_not_silent(false).await;
+#[test]
+fn a_slow_configuration_test_in_a_proxy_is_not_silence() {
+    on_stage(async |stage| check_that_slow_is_not_silent(stage, false).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_a_task_leaves_while_a_table_is_tested_is_not_kept_until_the_test_ends() {
-    let scene = SilenceFixture::new(stage_or_skip!()).await;
-    let extension = scene.stage.extension_that_is_slow(SLOW_HOST, 2);
-    let proxy = scene.stage.proxy_that_is_slow(SLOW_HOST, 2 * SLOW);
-    let _second = TestApplication::start_at("own", SocketAddr::from((SECOND, scene.port))).await;
-    scene.stage.publish(scene.table_with(LIMIT, &[FIRST, SECOND]));
-    scene.stage.until_answer(HOST, "own").await;
-    scene.stage.publish(scene.slow_table(&[FIRST, SECOND]));
-    // By then the proxy is testing the table.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let desired = scene.stage.publish(scene.slow_table(&[SECOND]));
-    // Swarm frees the address of a task that has ended; here a stranger gets it as late as the proxy may still use it.
-    tokio::time::sleep(LIMIT).await;
-    let _stranger = scene.take_first_address().await;
-    let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert!(!scene.stage.runs(&desired), "the test has not ended");
-    assert_eq!(scene.source().await, "live");
-    check_answers(&load.finish().await);
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn a_released_address_is_dropped_while_a_slow_configuration_test_runs() {
+    on_stage(async |stage| {
+        let scene = SilenceFixture::new(stage).await;
+        scene.stage.start_slow_extension(SLOW_HOST, 2);
+        scene.stage.start_slow_proxy(SLOW_HOST, 2 * SLOW);
+        let _second = TestApplication::start_at("own", SocketAddr::from((SECOND, scene.port))).await;
+        scene.stage.publish(scene.table_with(LIMIT, &[FIRST, SECOND]));
+        scene.stage.until_answer(HOST, "own").await;
+        scene.stage.publish(scene.slow_table(&[FIRST, SECOND]));
+        // By then the proxy is testing the table.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let desired = scene.stage.publish(scene.slow_table(&[SECOND]));
+        // Swarm frees the address of a task that has ended; here a stranger gets it as late as the proxy may still use it.
+        tokio::time::sleep(LIMIT).await;
+        let _stranger = scene.take_first_address().await;
+        let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!scene.stage.runs(&desired), "the configuration test ended too early: the test proves nothing");
+        assert_eq!(scene.source().await, "live");
+        check_answers(&load.finish().await);
+    });
 }

@@ -19,8 +19,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::route_tables::routes;
-use crate::stage::{Stage, cluster, eventually};
+use crate::route_tables::{routes, serve_app};
+use crate::stage::{Stage, cluster, eventually, on_stage};
 use crate::test_application::TestApplication;
 
 /// The time within which the status must show it.
@@ -28,51 +28,49 @@ const SOON: Duration = Duration::from_secs(10);
 /// A debug build writes tens of megabytes a few times.
 const RENDERING: Duration = Duration::from_secs(180);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn routes_that_no_message_can_hold_are_left_without_their_largest_part() {
-    let stage = stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let (extension, proxy) = (stage.extension(), stage.proxy());
-    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
-    stage.until_answer("app.example.org", "one").await;
-    let heavy = HostPattern::parse("heavy.example.org").unwrap();
-    let mut table = routes(&stage, &[("app.example.org", &[&app]), (heavy.as_str(), &[&app]), ("new.example.org", &[&app])]);
-    let socket = |number: usize| ContextPath::parse(&format!("/{}-{number:05}", "w".repeat(1000))).unwrap();
-    table.hosts.get_mut(&heavy).unwrap().paths.get_mut(&ContextPath::root()).unwrap().websockets = (0..16_000).map(socket).collect();
-    let desired = stage.publish(table);
-    // Changes of other services are served, and the heavy service keeps its name.
-    let deadline = Instant::now() + RENDERING;
-    while stage.answer("new.example.org").await.as_deref() != Ok("one") {
-        assert!(Instant::now() < deadline, "the new host is never served");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    stage.until_running(&desired).await;
-    assert!(stage.answer("heavy.example.org").await.unwrap_err().contains("503"));
-    let report = stage.report().unwrap();
-    let held: Vec<_> = report.quarantined.iter().map(|held| (&held.part, held.too_large)).collect();
-    assert_eq!(held, [(&QuarantineUnit::Route { host: heavy, path: ContextPath::root() }, true)]);
-    let words = &report.quarantined[0].words;
-    assert!(words.contains("for proxies") && words.contains(&format!("more than the maximum of {MESSAGE_BYTES_MAX}")), "{words}");
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn routes_beyond_the_message_limit_are_published_without_their_largest_part() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        serve_app(stage, "app.example.org", &app).await;
+        let heavy = HostPattern::parse("heavy.example.org").unwrap();
+        let mut table = routes(stage, &[("app.example.org", &[&app]), (heavy.as_str(), &[&app]), ("new.example.org", &[&app])]);
+        let socket = |number: usize| ContextPath::parse(&format!("/{}-{number:05}", "w".repeat(1000))).unwrap();
+        table.hosts.get_mut(&heavy).unwrap().paths.get_mut(&ContextPath::root()).unwrap().websockets = (0..16_000).map(socket).collect();
+        let desired = stage.publish(table);
+        // Changes of other services are served, and the heavy service keeps its name.
+        let deadline = Instant::now() + RENDERING;
+        while stage.answer("new.example.org").await.as_deref() != Ok("one") {
+            assert!(Instant::now() < deadline, "the new host was never served");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        stage.until_running(&desired).await;
+        assert!(stage.answer("heavy.example.org").await.unwrap_err().contains("503"));
+        let report = stage.report().unwrap();
+        let held: Vec<_> = report.quarantined.iter().map(|held| (&held.part, held.too_large)).collect();
+        assert_eq!(held, [(&QuarantineUnit::Route { host: heavy, path: ContextPath::root() }, true)]);
+        let words = &report.quarantined[0].words;
+        assert!(words.contains("for proxies") && words.contains(&format!("more than the maximum of {MESSAGE_BYTES_MAX}")), "{words}");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_says_nothing_any_more_is_missed_within_ten_seconds() {
-    let stage = stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let (extension, proxy) = (stage.extension(), stage.proxy());
-    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
-    stage.until_running(&desired).await;
-    let said = |silent: bool| stage.report().filter(|report| report.proxies.first().is_some_and(|proxy| proxy.silent == silent));
-    assert!(said(false).is_some());
-    proxy.lost();
-    let since = Instant::now();
-    let report = eventually("it is missed", || said(true)).await;
-    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-    assert!(report.proxies[0].running.is_some(), "what it last said is known");
-    assert_eq!(stage.answer("app.example.org").await.unwrap(), "one", "its engine goes on");
-    extension.stopped().await;
+#[test]
+fn a_silent_proxy_is_reported_within_ten_seconds() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        stage.start_extension();
+        let proxy = stage.start_proxy();
+        let desired = stage.publish(routes(stage, &[("app.example.org", &[&app])]));
+        stage.until_running(&desired).await;
+        let said = |silent: bool| stage.report().filter(|report| report.proxies.first().is_some_and(|proxy| proxy.silent == silent));
+        assert!(said(false).is_some());
+        proxy.abort();
+        let since = Instant::now();
+        let report = eventually("the proxy is reported as silent", || said(true)).await;
+        assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+        assert!(report.proxies[0].running.is_some(), "the last report was lost");
+        assert_eq!(stage.answer("app.example.org").await.unwrap(), "one", "the engine stopped serving");
+    });
 }
 
 /// An impostor with the extension's certificate that offers more than any proxy reads, and records the proxies' reports.
@@ -93,31 +91,32 @@ async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>,
     url
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_cannot_read_what_is_offered_says_so_and_goes_on() {
-    let stage = stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let (extension, proxy) = (stage.extension(), stage.proxy());
-    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
-    stage.until_running(&desired).await;
-    eventually("the state is saved", || stage.saved_state()).await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+#[test]
+fn a_proxy_reports_an_oversized_bundle_and_continues() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        let (extension, proxy) = (stage.start_extension(), stage.start_proxy());
+        let desired = stage.publish(routes(stage, &[("app.example.org", &[&app])]));
+        stage.until_running(&desired).await;
+        eventually("the state is saved", || stage.saved_state()).await;
+        proxy.drain().await;
+        extension.stop().await;
 
-    let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
-    let url = oversized_extension(&stage, Arc::clone(&heard), stop.clone()).await;
-    let since = Instant::now();
-    let proxy = stage.proxy_told_of(&url, &stage.operator_url());
-    let cut = || {
-        let heard = heard.lock().unwrap();
-        let is_cut = |report: &&ProxyReport| report.activity.as_ref().is_some_and(|activity| activity.kind == ActivityKind::Cut);
-        heard.iter().find(is_cut).cloned()
-    };
-    let report = eventually("it says why", cut).await;
-    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-    let words = report.activity.unwrap().words;
-    assert!(words.contains(&format!("answered more than {MESSAGE_BYTES_MAX} bytes")), "{words}");
-    stage.until_answer("app.example.org", "one").await;
-    proxy.drained().await.unwrap();
-    stop.cancel();
+        let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+        let url = oversized_extension(stage, Arc::clone(&heard), stop.clone()).await;
+        let since = Instant::now();
+        stage.start_proxy_that_knows(&url, &stage.operator_url());
+        let cut = || {
+            let heard = heard.lock().unwrap();
+            let is_cut = |report: &&ProxyReport| report.activity.as_ref().is_some_and(|activity| activity.kind == ActivityKind::Cut);
+            heard.iter().find(is_cut).cloned()
+        };
+        let report = eventually("the proxy reports the reason", cut).await;
+        assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+        let words = report.activity.unwrap().words;
+        assert!(words.contains(&format!("answered more than {MESSAGE_BYTES_MAX} bytes")), "{words}");
+        stage.until_answer("app.example.org", "one").await;
+        proxy.drain().await;
+        stop.cancel();
+    });
 }

@@ -6,7 +6,13 @@ use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, NginxS
 use swarmgate::types::{ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
 use crate::stage::{Stage, cluster};
+use crate::tasks::{Extension, RunningProxy};
 use crate::test_application::TestApplication;
+
+/// Starts an extension and a proxy that serve this application at this host, and waits until they do.
+pub async fn serve_app(stage: &Stage, host: &str, app: &TestApplication) -> (Extension, RunningProxy) {
+    stage.serve(routes(stage, &[(host, &[app])]), host, app.name).await
+}
 
 /// A table with these hosts, each served by these applications.
 pub fn routes(stage: &Stage, hosts: &[(&str, &[&TestApplication])]) -> RouteTable {

@@ -1,4 +1,5 @@
-//! A stage: the operator hub, extension and agent of one cluster on free ports, with their own directory.
+//! A stage: the operator hub, extension and agent of one cluster on free ports, with their own directory. A stage must never end
+//! without draining its proxies and stopping its extensions.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,13 +12,13 @@ use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelIdentity, ChannelRole};
 use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, PeerAddresses};
 use swarmgate::protocol::{Bootstrap, bootstrap};
-use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
+use swarmgate::proxy::{self, Follow, NameServer, ProxyOptions};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
 use swarmgate::types::{Digest, EngineKind};
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,10 +26,11 @@ pub use crate::nginx_binary::nginx;
 pub use crate::operator_hub::cluster;
 use crate::operator_hub::{OperatorEnd, token, token_text};
 use crate::ports::free_port;
+use crate::tasks::{Extension, RunningProxy, Tasks};
 use crate::traffic;
 
 /// The URL of a manager without an operator.
-pub const NOBODY: &str = "https://127.0.0.1:9";
+pub const NO_OPERATOR: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `probe` returns a value.
@@ -38,17 +40,32 @@ pub async fn eventually<T>(what: &str, probe: impl Fn() -> Option<T>) -> T {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(Instant::now() < deadline, "never came: {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
+/// Runs a test on a stage of its own, then drains every proxy and stops every extension that is left, which must succeed. Returns
+/// what the test returns, or `None` after skipping it because there is no engine.
+pub fn on_stage<T>(test: impl AsyncFnOnce(&mut Stage) -> T) -> Option<T> {
+    let nginx = nginx()?;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut stage = Stage::new(nginx).await;
+        let result = test(&mut stage).await;
+        stage.tasks.end().await;
+        Some(result)
+    })
+}
+
+/// The operator hub of a cluster, and whatever a test starts beside it.
 pub struct Stage {
     directory: TempDir,
     nginx: PathBuf,
     operator: OperatorEnd,
     ports: Ports,
     authority: Arc<Authority>,
+    tasks: Tasks,
     names: Option<NameServer>,
 }
 
@@ -71,7 +88,7 @@ fn free_ports() -> Ports {
 
 impl Stage {
     /// A stage with only an operator.
-    pub async fn new(nginx: PathBuf) -> Self {
+    async fn new(nginx: PathBuf) -> Self {
         let ports = free_ports();
         let directory = tempfile::tempdir().unwrap();
         // As root, the engine's workers run as another user and must be able to reach their directories.
@@ -81,14 +98,13 @@ impl Stage {
         }
         let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
         let operator = OperatorEnd::start(ports.operator, &authority).await;
-        Self { directory, nginx, operator, ports, authority, names: None }
+        Self { directory, nginx, operator, ports, authority, tasks: Tasks::default(), names: None }
     }
 
-    /// The same stage with a name server in place of Docker's, which knows this name.
-    pub fn with_names(mut self, docker: SocketAddr, known: &str) -> Self {
+    /// Puts a name server in place of Docker's, which knows this name.
+    pub fn set_names(&mut self, docker: SocketAddr, known: &str) {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         self.names = Some(NameServer { listen, docker, known: known.to_owned() });
-        self
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -205,6 +221,14 @@ impl Stage {
         }
     }
 
+    /// Starts an extension and a proxy, publishes the table, and waits until the host answers with this body.
+    pub async fn serve(&self, table: RouteTable, host: &str, body: &str) -> (Extension, RunningProxy) {
+        let (extension, proxy) = (self.start_extension(), self.start_proxy());
+        self.publish(table);
+        self.until_answer(host, body).await;
+        (extension, proxy)
+    }
+
     /// From now on the operator's looks at the Swarm fail; it still answers requests.
     pub fn blind_operator(&self) {
         self.operator.blind();
@@ -218,18 +242,18 @@ impl Stage {
         self.operator = OperatorEnd::start(self.ports.operator, &self.authority).await;
     }
 
-    pub fn extension(&self) -> Extension {
-        self.extension_with(self.nginx.clone())
+    pub fn start_extension(&self) -> Extension {
+        self.start_extension_with(self.nginx.clone())
     }
 
     /// An extension whose engine gets an unknown directive in every configuration that contains this pattern: the renderer
     /// itself writes nothing that nginx refuses.
-    pub fn extension_that_spoils(&self, pattern: &str) -> Extension {
+    pub fn start_spoiling_extension(&self, pattern: &str) -> Extension {
         let script = self.directory.path().join("spoiling-nginx");
         let spoil = format!("if grep -q '{pattern}' \"$4\" 2>/dev/null; then echo 'spoilt on;' >> \"$4\"; fi");
         std::fs::write(&script, format!("#!/bin/sh\n{spoil}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
         make_mode(&script, 0o755);
-        self.extension_with(script)
+        self.start_extension_with(script)
     }
 
     /// An engine that takes this many seconds to test each configuration that contains the pattern.
@@ -242,20 +266,20 @@ impl Stage {
     }
 
     /// An extension whose engine takes this many seconds to test each configuration that contains the pattern.
-    pub fn extension_that_is_slow(&self, pattern: &str, seconds: u64) -> Extension {
-        self.extension_with(self.slow_engine("slow-nginx", pattern, seconds))
+    pub fn start_slow_extension(&self, pattern: &str, seconds: u64) -> Extension {
+        self.start_extension_with(self.slow_engine("slow-nginx", pattern, seconds))
     }
 
     /// A proxy whose engine takes this many seconds to test each configuration that contains the pattern.
-    pub fn proxy_that_is_slow(&self, pattern: &str, seconds: u64) -> RunningProxy {
+    pub fn start_slow_proxy(&self, pattern: &str, seconds: u64) -> RunningProxy {
         let engine = self.slow_engine("slow-proxy-nginx", pattern, seconds);
-        self.proxy_with(engine, Follow::Extension(self.extension_url()), &self.operator_url())
+        self.start_proxy_with(engine, Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
     /// An extension whose engine can be removed ([`Stage::take_engine`]) and restored.
-    pub fn extension_with_an_engine_of_its_own(&self) -> Extension {
+    pub fn start_extension_with_own_engine(&self) -> Extension {
         self.give_engine_back();
-        self.extension_with(self.path("own-nginx"))
+        self.start_extension_with(self.path("own-nginx"))
     }
 
     pub fn take_engine(&self) {
@@ -290,16 +314,16 @@ impl Stage {
         false
     }
 
-    /// An extension at a different address from that of [`Stage::extension`].
-    pub fn extension_elsewhere(&self) -> Extension {
-        self.extension_at(self.ports.elsewhere, self.nginx.clone())
+    /// An extension at a different address from that of [`Stage::start_extension`].
+    pub fn start_extension_elsewhere(&self) -> Extension {
+        self.start_extension_at(self.ports.elsewhere, self.nginx.clone())
     }
 
-    fn extension_with(&self, engine: PathBuf) -> Extension {
-        self.extension_at(self.ports.extension, engine)
+    fn start_extension_with(&self, engine: PathBuf) -> Extension {
+        self.start_extension_at(self.ports.extension, engine)
     }
 
-    fn extension_at(&self, listen: SocketAddr, engine: PathBuf) -> Extension {
+    fn start_extension_at(&self, listen: SocketAddr, engine: PathBuf) -> Extension {
         let stop = CancellationToken::new();
         let options = ExtensionOptions {
             engine_kind: EngineKind::Nginx,
@@ -315,35 +339,35 @@ impl Stage {
             material_dir: self.path("extension-mounts"),
         };
         let task = tokio::spawn(extension::run(options, stop.clone()));
-        Extension { stop, task }
+        self.tasks.add_extension(Extension::new(stop, task))
     }
 
     /// Announces the extension at its usual address, or at the other one.
     pub fn introduce(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
-        let peers = PeerAddresses::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
+        let peers = PeerAddresses::new(vec![NO_OPERATOR.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
         self.operator.hub().introduce(&cluster(), peers);
     }
 
-    pub fn proxy(&self) -> RunningProxy {
-        self.proxy_that_follows(Follow::Extension(self.extension_url()), &self.operator_url())
+    pub fn start_proxy(&self) -> RunningProxy {
+        self.start_proxy_that_follows(Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
     /// A proxy that knows only these managers.
-    pub fn proxy_that_asks(&self, operators: &str) -> RunningProxy {
-        self.proxy_that_follows(Follow::Operator, operators)
+    pub fn start_proxy_that_knows_operators(&self, operators: &str) -> RunningProxy {
+        self.start_proxy_that_follows(Follow::Operator, operators)
     }
 
     /// A proxy that knows these operators, and this address as that of its extension.
-    pub fn proxy_told_of(&self, extension: &str, operators: &str) -> RunningProxy {
-        self.proxy_that_follows(Follow::Extension(extension.to_owned()), operators)
+    pub fn start_proxy_that_knows(&self, extension: &str, operators: &str) -> RunningProxy {
+        self.start_proxy_that_follows(Follow::Extension(extension.to_owned()), operators)
     }
 
-    fn proxy_that_follows(&self, follow: Follow, operators: &str) -> RunningProxy {
-        self.proxy_with(self.nginx.clone(), follow, operators)
+    fn start_proxy_that_follows(&self, follow: Follow, operators: &str) -> RunningProxy {
+        self.start_proxy_with(self.nginx.clone(), follow, operators)
     }
 
-    fn proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> RunningProxy {
+    fn start_proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> RunningProxy {
         let options = ProxyOptions {
             engine_kind: EngineKind::Nginx,
             cluster: cluster(),
@@ -370,7 +394,7 @@ impl Stage {
             }
             ended
         });
-        RunningProxy { signals, task }
+        self.tasks.add_proxy(RunningProxy::new(signals, task))
     }
 
     pub fn write_boot_file(&self, bundle: &Bundle) {
@@ -437,43 +461,4 @@ fn leaked(path: &Path) -> &'static str {
 fn make_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
-pub struct Extension {
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), extension::ExtensionError>>,
-}
-
-impl Extension {
-    /// Stops the extension, and checks that it ends within a second.
-    pub async fn stopped(self) {
-        self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(1), self.task).await;
-        ended.expect("the extension ends within a second").unwrap().unwrap();
-    }
-}
-
-pub struct RunningProxy {
-    signals: mpsc::Sender<ProxySignal>,
-    task: JoinHandle<Result<(), ProxyError>>,
-}
-
-impl RunningProxy {
-    pub async fn signal(&self, signal: ProxySignal) {
-        self.signals.send(signal).await.unwrap();
-    }
-
-    /// The agent disappears without notice, and its engine continues.
-    pub fn lost(self) {
-        self.task.abort();
-    }
-
-    pub async fn drained(self) -> Result<(), ProxyError> {
-        self.signal(ProxySignal::Drain).await;
-        self.ended().await
-    }
-
-    pub async fn ended(self) -> Result<(), ProxyError> {
-        tokio::time::timeout(PATIENCE, self.task).await.expect("the agent ends").unwrap()
-    }
 }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A running application, which ends with the test's runtime.
 pub struct TestApplication {
+    /// What it answers.
+    pub name: &'static str,
     /// Where it listens.
     pub address: SocketAddr,
     slow_requests: watch::Receiver<u32>,
@@ -38,10 +40,10 @@ impl TestApplication {
             .route("/", get(async move || name).post(async move |body: Bytes| format!("{} bytes", body.len())))
             .route("/slow", slow);
         let stop = CancellationToken::new();
-        let told = stop.clone();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { told.cancelled().await });
+        let stopping = stop.clone();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
         tokio::spawn(async move { serving.await });
-        Self { address, slow_requests, stop }
+        Self { name, address, slow_requests, stop }
     }
 
     /// Stops the application gracefully: it answers open requests and accepts no new connections.

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 
-use crate::traffic::{LoadResult, exchange};
+use crate::any_certificate::client_config;
+use crate::traffic::{LoadOutcome, SteadyLoad, exchange};
 
 /// A certificate with its key.
 pub struct Certificate {
@@ -77,40 +75,20 @@ async fn connect(proxy: SocketAddr, host: Option<&str>) -> Result<TlsStream<TcpS
 }
 
 fn config() -> Arc<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate)).with_no_client_auth();
+    let mut config = client_config();
     // Without resumption, each handshake shows the certificate.
     config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
     Arc::new(config)
 }
 
-/// Several clients over TLS that send requests one after another on kept connections.
-pub struct TlsLoad {
-    clients: JoinSet<LoadResult>,
-    stop: CancellationToken,
-}
-
-impl TlsLoad {
-    pub fn start(proxy: SocketAddr, host: &'static str, clients: usize) -> Self {
-        let stop = CancellationToken::new();
-        let clients = (0..clients).map(|_| one_client(proxy, host, stop.clone())).collect();
-        Self { clients, stop }
-    }
-
-    pub async fn finish(self) -> LoadResult {
-        self.stop.cancel();
-        let mut sum = LoadResult::default();
-        for told in self.clients.join_all().await {
-            sum.answered += told.answered;
-            sum.failed.extend(told.failed);
-        }
-        sum
-    }
+/// Starts clients over TLS that send requests one after another on kept connections.
+pub fn tls_load(proxy: SocketAddr, host: &'static str, clients: usize) -> SteadyLoad {
+    SteadyLoad::of(clients, |stop| one_client(proxy, host, stop))
 }
 
 /// A client that never repeats a request.
-async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> LoadResult {
-    let mut told = LoadResult::default();
+async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> LoadOutcome {
+    let mut outcome = LoadOutcome::default();
     let mut kept: Option<TlsStream<TcpStream>> = None;
     while !stop.is_cancelled() {
         let asked = async {
@@ -124,50 +102,11 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
         match tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
             Ok(connection) => {
                 kept = connection;
-                told.answered += 1;
+                outcome.answered += 1;
             }
-            Err(words) => told.failed.push(words),
+            Err(words) => outcome.failed.push(words),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    told
-}
-
-/// Accepts every certificate: the tests compare the certificates themselves.
-#[derive(Debug)]
-struct AcceptAnyCertificate;
-
-impl ServerCertVerifier for AcceptAnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
+    outcome
 }

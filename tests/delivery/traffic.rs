@@ -27,9 +27,9 @@ async fn request(client: &Client, proxy: SocketAddr, host: &str, path: &str) -> 
     if status.is_success() { Ok(body) } else { Err(format!("{status}: {body}")) }
 }
 
-/// The results of a load.
+/// The outcome of a load.
 #[derive(Debug, Clone, Default)]
-pub struct LoadResult {
+pub struct LoadOutcome {
     /// The number of requests that were answered with 200.
     pub answered: usize,
     /// Descriptions of all other results.
@@ -40,26 +40,34 @@ pub struct LoadResult {
 
 /// Several clients that send requests one after another on kept connections.
 pub struct SteadyLoad {
-    clients: JoinSet<LoadResult>,
+    clients: JoinSet<LoadOutcome>,
     stop: CancellationToken,
 }
 
 impl SteadyLoad {
     /// Starts the clients.
     pub fn start(proxy: SocketAddr, host: &'static str, clients: usize) -> Self {
+        Self::of(clients, |stop| one_client(proxy, host, stop))
+    }
+
+    /// Starts this many clients, each of which ends soon after its token is cancelled.
+    pub fn of<C>(clients: usize, client: impl Fn(CancellationToken) -> C) -> Self
+    where
+        C: Future<Output = LoadOutcome> + Send + 'static,
+    {
         let stop = CancellationToken::new();
-        let clients = (0..clients).map(|_| one_client(proxy, host, stop.clone())).collect();
+        let clients = (0..clients).map(|_| client(stop.clone())).collect();
         Self { clients, stop }
     }
 
-    /// Ends the load and returns its results.
-    pub async fn finish(self) -> LoadResult {
+    /// Ends the load and returns its outcome.
+    pub async fn finish(self) -> LoadOutcome {
         self.stop.cancel();
-        let mut sum = LoadResult::default();
-        for told in self.clients.join_all().await {
-            sum.answered += told.answered;
-            sum.failed.extend(told.failed);
-            told.bodies.into_iter().for_each(|(body, count)| *sum.bodies.entry(body).or_default() += count);
+        let mut sum = LoadOutcome::default();
+        for outcome in self.clients.join_all().await {
+            sum.answered += outcome.answered;
+            sum.failed.extend(outcome.failed);
+            outcome.bodies.into_iter().for_each(|(body, count)| *sum.bodies.entry(body).or_default() += count);
         }
         sum
     }
@@ -67,8 +75,8 @@ impl SteadyLoad {
 
 /// A client that never repeats a request: a request without an answer has failed. It only follows HTTP: it opens another
 /// connection after an answer with `Connection: close`.
-async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> LoadResult {
-    let mut told = LoadResult::default();
+async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> LoadOutcome {
+    let mut outcome = LoadOutcome::default();
     let mut connection = None;
     // Some 100 requests per second and client, so that the load does not starve what is tested; at most one minute.
     for _ in 0..6000 {
@@ -79,14 +87,14 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
         match asked.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
             Ok((body, kept)) => {
                 connection = kept;
-                told.answered += 1;
-                *told.bodies.entry(body).or_default() += 1;
+                outcome.answered += 1;
+                *outcome.bodies.entry(body).or_default() += 1;
             }
-            Err(words) => told.failed.push(words),
+            Err(words) => outcome.failed.push(words),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    told
+    outcome
 }
 
 /// Sends one request; returns the body, and the connection if it can be reused.

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::route_tables::routes;
-use crate::stage::{Stage, eventually};
+use crate::stage::{Stage, eventually, on_stage};
 use crate::test_application::TestApplication;
 
 /// Sends a request whose body does not end, so that its worker has something to finish.
@@ -44,10 +44,7 @@ fn load(stage: &Stage) -> Option<EngineLoad> {
 /// Holds a connection open over each of `rounds` reloads; returns whether each was cut, oldest first.
 async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: ClientLimits) -> Vec<bool> {
     let app = TestApplication::start("one").await;
-    let extension = stage.extension();
-    let proxy = stage.proxy();
-    stage.publish(table(stage, &app, 0, &limits));
-    stage.until_answer("app.example.org", "one").await;
+    stage.serve(table(stage, &app, 0, &limits), "app.example.org", "one").await;
     let mut held = Vec::new();
     for round in 1..=rounds {
         held.push(open_upload(stage, 10).await);
@@ -57,8 +54,7 @@ async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: Clien
         stage.until_running(&desired).await;
     }
     let ended = u64::try_from(rounds).unwrap() - u64::from(left);
-    eventually("the oldest workers have ended", || load(stage).filter(|load| load.retiring_workers == left && load.ended_workers == ended))
-        .await;
+    eventually("the oldest workers end", || load(stage).filter(|load| load.retiring_workers == left && load.ended_workers == ended)).await;
     let newest = open_upload(stage, 10).await;
     held.push(newest);
     let mut cut = Vec::new();
@@ -66,66 +62,65 @@ async fn cut_over_reloads(stage: &Stage, rounds: usize, left: u32, limits: Clien
         cut.push(is_cut(connection, Duration::from_millis(300)).await);
     }
     stage.until_answer("app.example.org", "one").await;
-    drop(held);
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
     cut
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beyond_their_number_the_oldest_of_the_retiring_workers_ends_first() {
-    let stage = stage_or_skip!();
-    // Workers that are ended release their connections, so the only address of this test is never refused.
-    let limits = ClientLimits { retiring_workers_max: Some(2), client_connections_max: 3, ..ClientLimits::default() };
-    let cut = cut_over_reloads(&stage, 5, 2, limits).await;
-    assert_eq!(cut, [true, true, true, false, false, false]);
+#[test]
+fn beyond_the_worker_limit_the_oldest_retiring_workers_end_first() {
+    on_stage(async |stage| {
+        // Workers that are ended release their connections, so the only address of this test is never refused.
+        let limits = ClientLimits { retiring_workers_max: Some(2), client_connections_max: 3, ..ClientLimits::default() };
+        let cut = cut_over_reloads(stage, 5, 2, limits).await;
+        assert_eq!(cut, [true, true, true, false, false, false]);
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beyond_their_memory_all_but_the_last_of_the_retiring_workers_end() {
-    let stage = stage_or_skip!();
-    let limits = ClientLimits { retiring_memory_max: Some(SizeBytes(1)), ..ClientLimits::default() };
-    let cut = cut_over_reloads(&stage, 3, 1, limits).await;
-    assert_eq!(cut, [true, true, false, false]);
+#[test]
+fn beyond_the_memory_limit_all_but_the_newest_retiring_worker_end() {
+    on_stage(async |stage| {
+        let limits = ClientLimits { retiring_memory_max: Some(SizeBytes(1)), ..ClientLimits::default() };
+        let cut = cut_over_reloads(stage, 3, 1, limits).await;
+        assert_eq!(cut, [true, true, false, false]);
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_bounds_every_connection_is_finished() {
-    let stage = stage_or_skip!();
-    let none = Some(SizeBytes(0));
-    let limits = ClientLimits { retiring_workers_max: Some(0), retiring_memory_max: none, ..ClientLimits::default() };
-    let cut = cut_over_reloads(&stage, 3, 3, limits).await;
-    assert_eq!(cut, [false; 4]);
+#[test]
+fn without_limits_every_connection_is_finished() {
+    on_stage(async |stage| {
+        let none = Some(SizeBytes(0));
+        let limits = ClientLimits { retiring_workers_max: Some(0), retiring_memory_max: none, ..ClientLimits::default() };
+        let cut = cut_over_reloads(stage, 3, 3, limits).await;
+        assert_eq!(cut, [false; 4]);
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_take_more_than_their_space_fail_the_health_check_until_they_are_cut() {
-    let stage = stage_or_skip!();
-    let app = TestApplication::start("one").await;
-    let extension = stage.extension();
-    let proxy = stage.proxy();
-    let limits = ClientLimits { body_spool_max: Some(SizeBytes(4 << 20)), ..ClientLimits::default() };
-    stage.publish(table(&stage, &app, 0, &limits));
-    stage.until_answer("app.example.org", "one").await;
+#[test]
+fn request_bodies_beyond_the_spool_limit_fail_the_health_check_until_they_are_removed() {
+    on_stage(async |stage| {
+        let app = TestApplication::start("one").await;
+        stage.start_extension();
+        stage.start_proxy();
+        let limits = ClientLimits { body_spool_max: Some(SizeBytes(4 << 20)), ..ClientLimits::default() };
+        stage.publish(table(stage, &app, 0, &limits));
+        stage.until_answer("app.example.org", "one").await;
 
-    let small = open_upload(&stage, 1 << 20).await;
-    eventually("the body is seen on the volume", || load(&stage).filter(|load| load.body_spool >= 1 << 19)).await;
-    assert!(check(stage.health()).await.is_ok(), "that is not too much");
-    drop(small);
-    let mut large = open_upload(&stage, 8 << 20).await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let words = loop {
-        match check(stage.health()).await {
-            Err(error) => break error.to_string(),
-            Ok(_) => assert!(tokio::time::Instant::now() < deadline, "it stays healthy with {:?}", load(&stage)),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    assert!(words.contains("request bodies take") && words.contains("requestBodySpoolMax"), "{words}");
-    assert!(is_cut(&mut large, Duration::from_secs(20)).await, "the space is freed");
-    assert!(stage.becomes_healthy(Duration::from_secs(20)).await);
-    stage.until_answer("app.example.org", "one").await;
-    eventually("it is told", || load(&stage).filter(|load| load.body_spool == 0 && load.ended_workers >= 1)).await;
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
+        let small = open_upload(stage, 1 << 20).await;
+        eventually("the body appears on the volume", || load(stage).filter(|load| load.body_spool >= 1 << 19)).await;
+        assert!(check(stage.health()).await.is_ok(), "a body within the limit failed the health check");
+        drop(small);
+        let mut large = open_upload(stage, 8 << 20).await;
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let words = loop {
+            match check(stage.health()).await {
+                Err(error) => break error.to_string(),
+                Ok(_) => assert!(tokio::time::Instant::now() < deadline, "the proxy stays healthy with {:?}", load(stage)),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert!(words.contains("request bodies take") && words.contains("requestBodySpoolMax"), "{words}");
+        assert!(is_cut(&mut large, Duration::from_secs(20)).await, "the upload was not cut off");
+        assert!(stage.becomes_healthy(Duration::from_secs(20)).await);
+        stage.until_answer("app.example.org", "one").await;
+        eventually("the ended workers are reported", || load(stage).filter(|load| load.body_spool == 0 && load.ended_workers >= 1)).await;
+    });
 }

@@ -1,23 +1,22 @@
 //! The engine does what the administrator chose.
 
 use serde_json::{Value, json};
-use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{AccessLogFormat, BackendHttpVersion, EngineSettings};
 use swarmgate::types::{EngineLine, LogFormat};
 
 use super::engine::{EngineSandbox, NginxProcess, nginx};
 use super::raw_client::{get, raw, request};
 use super::route_tables::{Path, empty, route};
+use super::serving::serving;
 use super::test_application;
 
 /// An engine with one application for the host `h`; the first line of the log belongs to the connection test.
 async fn engine(change: impl FnOnce(&mut EngineSettings)) -> Option<NginxProcess> {
-    let nginx = nginx()?;
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
-    change(&mut table.settings);
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        route(table, "h", "/", Path::Kept, &[test_application::start("app").await]);
+        change(&mut table.settings);
+    })
+    .await
 }
 
 fn lines(lines: &[&str]) -> Vec<EngineLine> {
@@ -31,7 +30,7 @@ async fn logged(engine: &NginxProcess, count: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_json_log_has_one_object_for_each_request_whatever_it_holds() {
+async fn the_json_log_has_one_valid_object_per_request() {
     let Some(engine) = engine(|settings| settings.access_log_format = AccessLogFormat::Json).await else { return };
     let odd = ["User-Agent: say \"x\\y\"\té", "X-Request-ID: id-of-the-client"];
     request(engine.http(), "GET", "h", "/a?b=%22c", &odd).await;
@@ -49,7 +48,7 @@ async fn a_json_log_has_one_object_for_each_request_whatever_it_holds() {
 }
 
 #[tokio::test]
-async fn a_log_format_of_interlock_works_as_it_was_stored() {
+async fn a_stored_interlock_log_format_works_unchanged() {
     let stored = "'$remote_addr \"$request\" '\n\t\t    '$status $reqid [$http_x_team]';";
     let Some(engine) = engine(|settings| settings.nginx.main_log_format = LogFormat::parse(stored).ok()).await else { return };
     request(engine.http(), "GET", "h", "/", &["X-Request-ID: id-of-the-client", "X-Team: \"edge\""]).await;
@@ -57,7 +56,7 @@ async fn a_log_format_of_interlock_works_as_it_was_stored() {
 }
 
 #[tokio::test]
-async fn the_trace_format_tells_the_times_of_each_step() {
+async fn the_trace_format_logs_the_time_of_each_step() {
     let Some(engine) = engine(|settings| settings.access_log_format = AccessLogFormat::Trace).await else { return };
     get(engine.http(), "h", "/").await;
     let line = engine.log(1).await.pop().unwrap();
@@ -65,7 +64,7 @@ async fn the_trace_format_tells_the_times_of_each_step() {
 }
 
 #[tokio::test]
-async fn raw_lines_take_the_place_of_ours_and_add_to_headers() {
+async fn raw_lines_replace_generated_directives_and_add_headers() {
     let added = ["client_max_body_size 10;", "add_header x-team edge;", "proxy_set_header X-Zone a;"];
     let Some(engine) = engine(|settings| settings.nginx.http_options = lines(&added)).await else { return };
     let answer = get(engine.http(), "h", "/").await;
@@ -76,7 +75,7 @@ async fn raw_lines_take_the_place_of_ours_and_add_to_headers() {
 }
 
 #[tokio::test]
-async fn applications_are_spoken_to_in_the_version_that_was_chosen() {
+async fn applications_are_reached_with_the_configured_http_version() {
     for (version, said) in [(BackendHttpVersion::Http10, "HTTP/1.0"), (BackendHttpVersion::Http11, "HTTP/1.1")] {
         let Some(engine) = engine(|settings| settings.backend_http_version = version).await else { return };
         assert_eq!(get(engine.http(), "h", "/").await.said("version"), said);
@@ -84,7 +83,7 @@ async fn applications_are_spoken_to_in_the_version_that_was_chosen() {
 }
 
 #[test]
-fn what_cannot_be_a_line_is_just_what_the_engine_refuses() {
+fn the_line_parser_rejects_exactly_what_the_engine_rejects() {
     let Some(nginx) = nginx() else { return };
     let place = EngineSandbox::new();
     for (line, works) in [

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use super::curl::ask;
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::nginx;
 use super::raw_client::get;
-use super::route_tables::{Path, empty, route};
+use super::route_tables::{Path, route};
+use super::serving::serving;
 use super::{certificates, tls_application};
-use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{BackendProtocol, MaterialKind, MaterialRef, Verification};
 use swarmgate::types::ObjectName;
 
@@ -18,11 +18,11 @@ fn authority() -> Verification {
 
 /// The response that a client of `host` gets from an application over this protocol.
 async fn answer(host: &str, path: (&str, Path), protocol: BackendProtocol, application: SocketAddr, target: &str) -> Option<(u16, String)> {
-    let (nginx, place) = (nginx()?, EngineSandbox::new());
-    let mut table = empty(place.http);
-    route(&mut table, host, path.0, path.1, &[application]);
-    table.backends_mut().for_each(|backend| backend.protocol = protocol.clone());
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+    let engine = serving(async |table| {
+        route(table, host, path.0, path.1, &[application]);
+        table.backends_mut().for_each(|backend| backend.protocol = protocol.clone());
+    });
+    let engine = engine.await?;
     let answer = get(engine.http(), host, target).await;
     Some((answer.status, answer.body))
 }
@@ -43,7 +43,7 @@ async fn check_tls(host: &str, verification: Verification, http2: bool, expected
 }
 
 #[tokio::test]
-async fn applications_are_spoken_to_in_tls_and_checked_as_asked() {
+async fn applications_are_reached_over_tls_and_verified_as_configured() {
     for http2 in [false, true] {
         check_tls("good.test", Verification::Off, http2, 200).await;
         check_tls("other.test", Verification::Off, http2, 200).await;
@@ -54,7 +54,7 @@ async fn applications_are_spoken_to_in_tls_and_checked_as_asked() {
 }
 
 #[tokio::test]
-async fn http2_goes_to_applications_in_plain_text_with_paths_cut_off_as_asked() {
+async fn plain_text_http2_reaches_applications_with_rewritten_paths() {
     if nginx().is_none() {
         return;
     }
@@ -69,13 +69,12 @@ async fn http2_goes_to_applications_in_plain_text_with_paths_cut_off_as_asked() 
 }
 
 #[tokio::test]
-async fn clients_speak_http2_in_plain_text_when_they_know_it_beforehand() {
-    let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    route(&mut table, "h.test", "/", Path::Kept, &[tls_application::start_h2c().await]);
-    table.backends_mut().for_each(|backend| backend.protocol = BackendProtocol { http2: true, tls: None });
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+async fn clients_can_use_plain_text_http2_with_prior_knowledge() {
+    let engine = serving(async |table| {
+        route(table, "h.test", "/", Path::Kept, &[tls_application::start_h2c().await]);
+        table.backends_mut().for_each(|backend| backend.protocol = BackendProtocol { http2: true, tls: None });
+    });
+    let Some(engine) = engine.await else { return };
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("ca.pem"), certificates::ca()).unwrap();
     let url = format!("http://h.test:{}/x", engine.http().port());

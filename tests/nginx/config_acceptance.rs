@@ -36,7 +36,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 #[test]
-fn every_golden_case_is_accepted_for_every_purpose() {
+fn nginx_accepts_every_golden_case_for_every_purpose() {
     for case in all_cases() {
         let (clusters, snapshot) = (case.clusters().0, case.snapshot());
         for cluster in &clusters {
@@ -46,7 +46,7 @@ fn every_golden_case_is_accepted_for_every_purpose() {
 }
 
 #[test]
-fn thousands_of_long_names_are_accepted_without_a_warning() {
+fn nginx_accepts_thousands_of_long_names_without_a_warning() {
     let mut table = empty(80);
     for number in 0..2000 {
         let label = format!("h{number:04}-{}", "x".repeat(57));
@@ -57,7 +57,7 @@ fn thousands_of_long_names_are_accepted_without_a_warning() {
 
 /// Uses as many of the longest lookalikes as may be published.
 #[test]
-fn hosts_that_are_the_same_to_its_tables_are_accepted_without_a_warning() {
+fn nginx_accepts_hosts_with_equal_hashes_without_a_warning() {
     let mut table = empty(80);
     for number in 0..200 {
         route(&mut table, &lookalike(number, 250), "/", Path::Kept, &[address("10.0.0.2:80")]);
@@ -69,7 +69,7 @@ fn hosts_that_are_the_same_to_its_tables_are_accepted_without_a_warning() {
 }
 
 #[test]
-fn a_pool_of_a_thousand_endpoints_fits_its_memory() {
+fn a_pool_of_a_thousand_endpoints_fits_its_memory_zone() {
     let endpoints: Vec<_> = (0..1000).map(|number| address(&format!("10.0.{}.{}:8080", number / 250, number % 250 + 1))).collect();
     let six: Vec<_> = (0..1000).map(|number| address(&format!("[fd00:1234:5678:9abc:def0:1234:5678:{number:x}]:8080"))).collect();
     let mut table = empty(80);

@@ -27,7 +27,7 @@ async fn wait_for(engine: &NginxProcess, host: &str, expected: &str) {
 }
 
 #[tokio::test]
-async fn a_boot_snapshot_serves_names_as_they_become_known() {
+async fn a_boot_snapshot_serves_names_once_they_resolve() {
     let Some(nginx) = nginx() else { return };
     let (resolver, names) = name_server(Duration::ZERO).await;
     let (place, port) = (EngineSandbox::with_resolver(resolver), test_application::start("app").await.port());

@@ -132,7 +132,7 @@ impl AgreementFixture {
             TraceOutcome::Redirect { status, location } => answer.status == *status && answer.header("location") == location,
             TraceOutcome::Nobody { status, .. } => Some(answer.status) == *status,
         };
-        assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain says\n{text}\n{}", sent.target, self.engine.words());
+        assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain predicts\n{text}\n{}", sent.target, self.engine.words());
         outcome
     }
 
@@ -154,7 +154,7 @@ impl AgreementFixture {
             TraceOutcome::Redirect { status, .. } | TraceOutcome::Nobody { status: Some(status), .. } => seen.status == *status,
             TraceOutcome::Nobody { status: None, .. } => seen.exit != 0,
         };
-        assert!(fits, "curl saw {seen:?}\nof {url}\nexplain says\n{text}\n{}", self.engine.words());
+        assert!(fits, "curl saw {seen:?}\nof {url}\nexplain predicts\n{text}\n{}", self.engine.words());
         word("https", &outcome)
     }
 }
@@ -250,7 +250,7 @@ fn services(random: &mut StdRng) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn nginx_does_what_explain_says() {
+async fn nginx_behaves_as_explain_predicts() {
     let mut applications = Vec::new();
     for name in NAMES {
         applications.push(test_application::start(name).await.port());

@@ -129,7 +129,7 @@ pub const FORWARDED: &[ForwardedCase<'static>] = &[
 ];
 
 #[tokio::test]
-async fn forwarded_of_a_believed_peer_is_read_from_its_end() {
+async fn forwarded_of_a_trusted_peer_is_read_from_its_end() {
     let Some(engine) = engine(Some(ClientAddressSource::Forwarded), |_| ()).await else { return };
     let here = "for=127.0.0.7;proto=http;host=\"h\"";
     for &(about, headers, real, proto, host, passed) in FORWARDED {

@@ -24,10 +24,10 @@ use super::test_application;
 const CASES_MIN: usize = 20;
 
 #[tokio::test]
-async fn the_requests_of_golden_cases_reach_whom_they_should() {
+async fn requests_of_golden_cases_reach_the_expected_services() {
     let Some(nginx) = nginx() else { return };
     let cases: Vec<_> = all_cases().into_iter().filter(|case| case.folder.join(REQUESTS).exists()).collect();
-    assert!(cases.len() >= CASES_MIN, "only {} cases say which requests reach whom", cases.len());
+    assert!(cases.len() >= CASES_MIN, "only {} cases list requests", cases.len());
     let mut wrong = Vec::new();
     for case in cases {
         let place = EngineSandbox::new();

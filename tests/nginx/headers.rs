@@ -1,20 +1,19 @@
 //! What applications and clients learn about the way between them.
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::raw_client::{get, raw, request};
-use super::route_tables::{Path, empty, route};
+use super::route_tables::{Path, route};
+use super::serving::serving;
 use super::{raw_client, test_application};
-use swarmgate::render::ConfigPurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// An engine with one application for the host `h`, and a table that the test may change before the start.
 async fn engine(change: impl FnOnce(&mut swarmgate::route::RouteTable)) -> Option<NginxProcess> {
-    let nginx = nginx()?;
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
-    change(&mut table);
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        route(table, "h", "/", Path::Kept, &[test_application::start("app").await]);
+        change(table);
+    })
+    .await
 }
 
 fn check_said(answer: &raw_client::HttpResponse, expected: &[(&str, &str)]) {
@@ -24,7 +23,7 @@ fn check_said(answer: &raw_client::HttpResponse, expected: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn the_application_is_told_who_asks_for_what() {
+async fn applications_receive_the_forwarding_headers() {
     let Some(engine) = engine(|_| ()).await else { return };
     let answer = request(engine.http(), "GET", "H:8082", "/", &["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"]).await;
     check_said(
@@ -44,14 +43,14 @@ async fn the_application_is_told_who_asks_for_what() {
 }
 
 #[tokio::test]
-async fn a_host_that_contradicts_the_request_line_is_not_passed_on() {
+async fn a_host_header_that_contradicts_the_request_line_is_not_forwarded() {
     let Some(engine) = engine(|_| ()).await else { return };
     let answer = raw(engine.http(), "GET http://h/x HTTP/1.1\r\nHost: internal.example.org\r\nConnection: close\r\n\r\n").await;
     check_said(&answer, &[("app", "app"), ("host", "h"), ("x-forwarded-host", "h")]);
 }
 
 #[tokio::test]
-async fn a_sane_request_id_is_kept_and_any_other_replaced() {
+async fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
     let Some(engine) = engine(|_| ()).await else { return };
     let kept = request(engine.http(), "GET", "h", "/", &["X-Request-ID: abc-123.DEF_456"]).await;
     assert_eq!((kept.said("x-request-id"), kept.header("x-request-id")), ("abc-123.DEF_456", "abc-123.DEF_456"));
@@ -65,7 +64,7 @@ async fn a_sane_request_id_is_kept_and_any_other_replaced() {
 }
 
 #[tokio::test]
-async fn answers_carry_the_information_headers_also_when_they_are_errors() {
+async fn error_responses_also_carry_the_information_headers() {
     let Some(engine) = engine(|table| table.settings.upstream_address_header = true).await else { return };
     for (host, target, status) in [("h", "/", 200), ("h", "/_status/404", 404), ("h", "/_status/500", 500), ("unknown", "/", 503)] {
         let answer = get(engine.http(), host, target).await;
@@ -88,7 +87,7 @@ async fn information_headers_can_be_hidden() {
 }
 
 #[tokio::test]
-async fn large_headers_pass_and_large_bodies_are_refused_at_the_limit() {
+async fn large_headers_pass_and_bodies_beyond_the_limit_are_rejected() {
     let Some(engine) = engine(|table| table.settings.client_max_body_size = swarmgate::route::SizeBytes(1000)).await else { return };
     assert_eq!(get(engine.http(), "h", "/_large").await.header("x-large").len(), 12_000);
     let post = |size: usize| raw_post(size);
@@ -101,12 +100,11 @@ fn raw_post(size: usize) -> String {
 }
 
 #[tokio::test]
-async fn websockets_pass_and_plain_text_http2_does_not() {
-    let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[test_application::start_upgrading().await]);
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+async fn websocket_upgrades_pass_but_h2c_upgrades_do_not() {
+    let engine = serving(async |table| {
+        route(table, "h", "/", Path::Kept, &[test_application::start_upgrading().await]);
+    });
+    let Some(engine) = engine.await else { return };
     let mut stream = tokio::net::TcpStream::connect(engine.http()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await.unwrap();
     let mut buffer = vec![0; 4096];

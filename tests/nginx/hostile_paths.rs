@@ -99,7 +99,7 @@ fn stays_below_app(sent: &str, generous: &str) {
 }
 
 #[tokio::test]
-async fn no_reader_is_led_out_of_an_application_and_explain_knows_every_refusal() {
+async fn no_path_reading_escapes_an_application_and_explain_predicts_every_rejection() {
     let service = |name, labels| json!({"name": name, "networks": ["web"], "tasks": 1, "labels": labels});
     let services = [
         service("s0", json!({"hosts": "a.test,c.test", "context_root": "/app"})),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::raw_client::{get, request};
 use super::route_tables::{Path, empty, route, service};
+use super::serving::serving;
 use super::test_application;
 use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Affinity, Backend, Endpoint, PathRoute, RouteTable};
@@ -35,27 +36,26 @@ async fn met(engine: &NginxProcess, cookie: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn a_cookie_keeps_its_client_and_clients_without_one_are_spread() {
-    let Some(nginx) = nginx() else { return };
-    let (place, addresses) = (EngineSandbox::new(), applications(4).await);
-    let mut table = empty(place.http);
+async fn a_cookie_pins_its_client_and_clients_without_one_are_spread() {
+    let addresses = applications(4).await;
     // A cookie name that cannot be the name of a variable in the engine.
-    sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses);
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+    let cookie = Affinity::Cookie(CookieName::parse("app-session.id").unwrap());
+    let engine = serving(async |table| sticky(table, &cookie, &addresses));
+    let Some(engine) = engine.await else { return };
     let mut homes = BTreeMap::new();
     for client in 0..40 {
         let cookie = format!("client-{client}");
         let home = met(&engine, Some(&cookie)).await;
-        assert_eq!(met(&engine, Some(&cookie)).await, home, "the same client comes back");
+        assert_eq!(met(&engine, Some(&cookie)).await, home, "the client moved to another endpoint");
         homes.insert(cookie, home);
     }
     let used: std::collections::BTreeSet<_> = homes.values().collect();
-    assert_eq!(used.len(), 4, "clients with cookies are spread, too: {homes:?}");
+    assert_eq!(used.len(), 4, "clients with cookies are not spread: {homes:?}");
     let mut without = std::collections::BTreeSet::new();
     for _ in 0..60 {
         without.insert(met(&engine, None).await);
     }
-    assert_eq!(without.len(), 4, "clients without a cookie are spread");
+    assert_eq!(without.len(), 4, "clients without a cookie are not spread");
     check_that_scaling_moves_few(&engine, &addresses, &homes).await;
 }
 
@@ -65,7 +65,7 @@ async fn check_that_scaling_moves_few(engine: &NginxProcess, addresses: &[Socket
     sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses[..3]);
     engine.reload(&table, ConfigPurpose::Live);
     // Workers from before the reload may still accept connections: wait until a client of the removed endpoint has moved.
-    let (mover, _) = homes.iter().find(|(_, home)| *home == "four").expect("somebody was there");
+    let (mover, _) = homes.iter().find(|(_, home)| *home == "four").expect("a client used the removed endpoint");
     while met(engine, Some(mover)).await == "four" {
         tokio::task::yield_now().await;
     }
@@ -77,12 +77,10 @@ async fn check_that_scaling_moves_few(engine: &NginxProcess, addresses: &[Socket
 }
 
 #[tokio::test]
-async fn an_address_keeps_its_client() {
-    let Some(nginx) = nginx() else { return };
-    let (place, addresses) = (EngineSandbox::new(), applications(4).await);
-    let mut table = empty(place.http);
-    sticky(&mut table, &Affinity::ClientAddress, &addresses);
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+async fn an_address_pins_its_client() {
+    let addresses = applications(4).await;
+    let engine = serving(async |table| sticky(table, &Affinity::ClientAddress, &addresses));
+    let Some(engine) = engine.await else { return };
     let home = met(&engine, None).await;
     for client in 0..20 {
         assert_eq!(met(&engine, Some(&format!("{client}"))).await, home);
@@ -91,8 +89,7 @@ async fn an_address_keeps_its_client() {
 
 /// The number of `requests` that the applications of each weighted service answer.
 async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize> {
-    let Some(nginx) = nginx() else { return Vec::new() };
-    let (place, addresses) = (EngineSandbox::new(), applications(services.iter().map(|(_, count)| count).sum()).await);
+    let addresses = applications(services.iter().map(|(_, count)| count).sum()).await;
     let mut rest = addresses.iter();
     let parts = services.iter().enumerate().map(|(at, (weight, count))| {
         let endpoint =
@@ -101,20 +98,21 @@ async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize>
         swarmgate::route::BackendService { weight: *weight, ..service(&format!("s{at}"), 80, endpoints) }
     });
     let backend = Backend::of(parts.collect());
-    let mut table = empty(place.http);
-    let host = table.hosts.entry(HostPattern::parse("h").unwrap()).or_default();
-    host.paths.insert(ContextPath::root(), PathRoute::to(backend));
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+    let engine = serving(async |table| {
+        let host = table.hosts.entry(HostPattern::parse("h").unwrap()).or_default();
+        host.paths.insert(ContextPath::root(), PathRoute::to(backend));
+    });
+    let Some(engine) = engine.await else { return Vec::new() };
     let mut counts = vec![0; addresses.len()];
     for _ in 0..requests {
         let app = get(engine.http(), "h", "/").await.said("app").to_owned();
-        counts[NAMES.iter().position(|name| *name == app).expect("one of ours")] += 1;
+        counts[NAMES.iter().position(|name| *name == app).expect("an application of this test")] += 1;
     }
     counts
 }
 
 #[tokio::test]
-async fn a_weight_is_a_share_of_the_requests_whatever_the_number_of_endpoints() {
+async fn weights_are_shares_of_requests_regardless_of_endpoint_counts() {
     // The engine distributes requests in turn by weight, so shares are exact over a whole round.
     let expected = |counts: Vec<usize>, expected: &[usize]| assert!(counts.is_empty() || counts == expected, "{counts:?}");
     expected(shares(&[(None, 3), (Some(10), 1)], 100).await, &[30, 30, 30, 10]);

@@ -179,12 +179,12 @@ async fn check_that_ends_tls(balancer: &Balancer, behind: &BalancedEngine) -> Se
     assert_eq!(said(&secure, "x-forwarded-for"), format!("{CLIENT}, {FRONT}"), "{secure:?}");
     assert_eq!(said(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{secure:?}");
     assert_eq!(said(&secure, "host"), format!("a.test:{}", balancer.tls), "{secure:?}");
-    assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "plain HTTP is redirected, whatever the client says");
+    assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "plain HTTP must be redirected, whatever the client claims");
     secure
 }
 
 #[tokio::test]
-async fn haproxy_that_ends_tls_is_believed() {
+async fn haproxy_with_tls_termination_is_trusted() {
     let (Some(behind), Some(haproxy)) = (behind(ClientAddressSource::XForwardedFor, false).await, haproxy()) else { return };
     let balancer = Balancer::start(&haproxy, &documented("haproxy", 0), for_haproxy(&behind, ""), &["-db", "-f"]).await;
     assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
@@ -205,14 +205,14 @@ async fn nginx_in_front(behind: &BalancedEngine, number: usize) -> Balancer {
 }
 
 #[tokio::test]
-async fn nginx_that_ends_tls_is_believed() {
+async fn nginx_with_tls_termination_is_trusted() {
     let Some(behind) = behind(ClientAddressSource::XForwardedFor, false).await else { return };
     let balancer = nginx_in_front(&behind, 0).await;
     assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
 }
 
 #[tokio::test]
-async fn nginx_that_says_forwarded_is_believed() {
+async fn nginx_with_the_forwarded_header_is_trusted() {
     let Some(behind) = behind(ClientAddressSource::Forwarded, false).await else { return };
     let balancer = nginx_in_front(&behind, 1).await;
     let forwarded = said(&check_that_ends_tls(&balancer, &behind).await, "forwarded");
@@ -221,7 +221,7 @@ async fn nginx_that_says_forwarded_is_believed() {
 }
 
 #[tokio::test]
-async fn haproxy_that_passes_connections_on_is_believed_before_termination_and_passthrough() {
+async fn haproxy_with_the_proxy_protocol_is_trusted_for_termination_and_passthrough() {
     for sent in ["send-proxy", "send-proxy-v2"] {
         let (Some(behind), Some(haproxy)) = (behind(ClientAddressSource::ProxyProtocol, true).await, haproxy()) else { return };
         let balancer = Balancer::start(&haproxy, &documented("haproxy", 1), for_haproxy(&behind, sent), &["-db", "-f"]).await;
@@ -243,7 +243,7 @@ async fn haproxy_that_passes_connections_on_is_believed_before_termination_and_p
         assert_ne!(
             ask(direct, &format!("https://a.test:{}/", behind.https), &behind.ca, &[]).await.exit,
             0,
-            "{sent}: nobody is served without the protocol"
+            "{sent}: a request without the protocol was served"
         );
         // curl sends its own address in the header. It is a stranger here, whatever address it sends.
         let stranger =

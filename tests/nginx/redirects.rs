@@ -1,10 +1,10 @@
 //! Requests that are answered with a redirect, and similar ones that are not.
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::raw_client::{get, request};
-use super::route_tables::{Path, empty, route};
+use super::route_tables::{Path, route};
+use super::serving::serving;
 use super::test_application;
-use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Redirect, RouteTable};
 use swarmgate::types::{ContextPath, HostPattern, Port, Scheme, SiteUrl};
 
@@ -19,17 +19,16 @@ async fn check(engine: &NginxProcess, host: &str, target: &str, expected: (u16, 
 }
 
 #[tokio::test]
-async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
-    let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    let app = test_application::start("app").await;
-    route(&mut table, "part.test", "/", Path::Kept, &[app]);
-    route(&mut table, "part.test", "/old/kept", Path::Kept, &[app]);
-    redirect(&mut table, "whole.test", Scheme::Http, "/", "http://new.test:8080");
-    redirect(&mut table, "part.test", Scheme::Http, "/old", "https://new.test/base");
-    redirect(&mut table, "part.test", Scheme::Https, "/", "https://elsewhere.test");
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+async fn a_redirect_keeps_path_and_query_and_ignores_other_paths() {
+    let engine = serving(async |table| {
+        let app = test_application::start("app").await;
+        route(table, "part.test", "/", Path::Kept, &[app]);
+        route(table, "part.test", "/old/kept", Path::Kept, &[app]);
+        redirect(table, "whole.test", Scheme::Http, "/", "http://new.test:8080");
+        redirect(table, "part.test", Scheme::Http, "/old", "https://new.test/base");
+        redirect(table, "part.test", Scheme::Https, "/", "https://elsewhere.test");
+    });
+    let Some(engine) = engine.await else { return };
     check(&engine, "whole.test", "/a/b?c=%20d", (302, "http://new.test:8080/a/b?c=%20d")).await;
     check(&engine, "part.test", "/old", (302, "https://new.test/base/old")).await;
     check(&engine, "part.test", "/old/x?y", (302, "https://new.test/base/old/x?y")).await;
@@ -39,20 +38,19 @@ async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
 }
 
 #[tokio::test]
-async fn https_only_redirects_and_only_asking_methods_become_a_get() {
-    let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    let app = test_application::start("app").await;
-    route(&mut table, "*.secure.test", "/", Path::Kept, &[app]);
-    route(&mut table, "mixed.test", "/open", Path::Kept, &[app]);
-    route(&mut table, "mixed.test", "/closed", Path::Kept, &[app]);
-    (table.https_port, table.https_published) = (Port::new(super::ports::free_port()).ok(), Port::new(8443).ok());
-    for (host, path) in [("*.secure.test", "/"), ("mixed.test", "/closed")] {
-        let host = table.hosts.get_mut(&HostPattern::parse(host).unwrap()).unwrap();
-        host.paths.get_mut(&ContextPath::parse(path).unwrap()).unwrap().https_only = true;
-    }
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+async fn https_only_redirects_with_301_for_safe_methods_and_308_otherwise() {
+    let engine = serving(async |table| {
+        let app = test_application::start("app").await;
+        route(table, "*.secure.test", "/", Path::Kept, &[app]);
+        route(table, "mixed.test", "/open", Path::Kept, &[app]);
+        route(table, "mixed.test", "/closed", Path::Kept, &[app]);
+        (table.https_port, table.https_published) = (Port::new(super::ports::free_port()).ok(), Port::new(8443).ok());
+        for (host, path) in [("*.secure.test", "/"), ("mixed.test", "/closed")] {
+            let host = table.hosts.get_mut(&HostPattern::parse(host).unwrap()).unwrap();
+            host.paths.get_mut(&ContextPath::parse(path).unwrap()).unwrap().https_only = true;
+        }
+    });
+    let Some(engine) = engine.await else { return };
     check(&engine, "a.secure.test", "/x?y=1", (301, "https://a.secure.test/x?y=1")).await;
     check(&engine, "a.secure.test:8080", "/x", (301, "https://a.secure.test:8443/x")).await;
     check(&engine, "mixed.test", "/open", (200, "")).await;
@@ -62,14 +60,13 @@ async fn https_only_redirects_and_only_asking_methods_become_a_get() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_only_passed_through_redirects_plain_http() {
-    let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    table.https_published = Port::new(443).ok();
-    table.hosts.entry(HostPattern::parse("pass.test").unwrap()).or_default().https_only = true;
-    redirect(&mut table, "moved.test", Scheme::Http, "/here", "https://pass.test");
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+async fn a_passthrough_only_host_redirects_plain_http() {
+    let engine = serving(async |table| {
+        table.https_published = Port::new(443).ok();
+        table.hosts.entry(HostPattern::parse("pass.test").unwrap()).or_default().https_only = true;
+        redirect(table, "moved.test", Scheme::Http, "/here", "https://pass.test");
+    });
+    let Some(engine) = engine.await else { return };
     check(&engine, "pass.test", "/x", (301, "https://pass.test/x")).await;
     check(&engine, "moved.test", "/here/x", (302, "https://pass.test/here/x")).await;
     check(&engine, "moved.test", "/there", (503, "")).await;

@@ -49,7 +49,7 @@ async fn ask(mut stream: TcpStream) -> Option<(TcpStream, bool)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_reloads_lose_no_request_of_clients_that_keep_their_connections() {
+async fn twenty_reloads_lose_no_request_on_keepalive_connections() {
     let Some(nginx) = nginx() else { return };
     let place = EngineSandbox::new();
     let (one, two) = (test_application::start("one").await, test_application::start("two").await);

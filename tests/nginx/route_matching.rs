@@ -1,24 +1,23 @@
 //! Which application answers for each host and path, and the path that it sees.
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::raw_client::{get, raw};
-use super::route_tables::{Path, empty, route};
+use super::route_tables::{Path, route};
+use super::serving::serving;
 use super::{route_tables, test_application};
-use swarmgate::render::ConfigPurpose;
 use swarmgate::route::DefaultBackend;
 
 /// Starts an engine with one application per route, named after it. Returns `None` if there is no engine.
 async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'static str>) -> Option<NginxProcess> {
-    let nginx = nginx()?;
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    for (name, host, path, kept) in routes {
-        route(&mut table, host, path, *kept, &[test_application::start(name).await]);
-    }
-    if let Some(name) = default {
-        table.default_backend = Some(DefaultBackend::plain(route_tables::backend(&[test_application::start(name).await])));
-    }
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        for (name, host, path, kept) in routes {
+            route(table, host, path, *kept, &[test_application::start(name).await]);
+        }
+        if let Some(name) = default {
+            table.default_backend = Some(DefaultBackend::plain(route_tables::backend(&[test_application::start(name).await])));
+        }
+    })
+    .await
 }
 
 /// Sends a request and compares the answer: the name of the application, or the status if there is none.
@@ -29,7 +28,7 @@ async fn check(engine: &NginxProcess, host: &str, target: &str, expected: &str) 
 }
 
 #[tokio::test]
-async fn hosts_compare_without_case_and_port_and_a_wildcard_is_exactly_one_label() {
+async fn hosts_match_without_case_and_port_and_wildcards_match_one_label() {
     let routes = [
         ("exact", "a.example.org", "/", Path::Kept),
         ("any", "*.example.org", "/", Path::Kept),
@@ -61,7 +60,7 @@ async fn hosts_compare_without_case_and_port_and_a_wildcard_is_exactly_one_label
 }
 
 #[tokio::test]
-async fn the_default_backend_answers_for_every_other_host_and_for_none_that_is_published() {
+async fn the_default_backend_answers_only_for_unpublished_hosts() {
     let routes = [("published", "a.example.org", "/app", Path::Kept)];
     let Some(engine) = engine(&routes, Some("default")).await else { return };
     check(&engine, "elsewhere.example.org", "/any/path", "default").await;
@@ -72,7 +71,7 @@ async fn the_default_backend_answers_for_every_other_host_and_for_none_that_is_p
 }
 
 #[tokio::test]
-async fn the_longest_path_on_a_segment_border_answers() {
+async fn the_longest_path_at_a_segment_boundary_wins() {
     let routes = [
         ("site", "h", "/", Path::Kept),
         ("app", "h", "/app", Path::Kept),
@@ -108,7 +107,7 @@ async fn the_longest_path_on_a_segment_border_answers() {
 }
 
 #[tokio::test]
-async fn without_rewriting_the_application_sees_exactly_what_was_asked() {
+async fn without_rewriting_applications_receive_the_exact_target() {
     let routes = [("app", "h", "/app", Path::Kept)];
     let Some(engine) = engine(&routes, None).await else { return };
     for target in ["/app", "/app/", "/app/a%2Fb%20c?d=e%20f&g", "/app//x", "/app/./y", "/app/%C3%A4?"] {
@@ -118,7 +117,7 @@ async fn without_rewriting_the_application_sees_exactly_what_was_asked() {
 }
 
 #[tokio::test]
-async fn rewriting_cuts_the_path_off_and_adds_the_slash_to_the_context_root_only() {
+async fn rewriting_strips_the_path_and_adds_a_slash_only_to_the_context_root() {
     let routes = [("app", "h", "/app", Path::Cut), ("deep", "h", "/app/deep", Path::Cut), ("root", "r", "/", Path::Cut)];
     let Some(engine) = engine(&routes, None).await else { return };
     for (target, seen) in [
@@ -195,7 +194,7 @@ const LEADING_OUT: [&str; 47] = [
 /// nginx resolves what it interprets as a step up before it chooses a location; it refuses what only applications may interpret
 /// as one.
 #[tokio::test]
-async fn no_path_leads_an_application_out_of_its_own() {
+async fn no_path_escapes_its_application() {
     let routes = [
         ("shop", "h", "/app", Path::Kept),
         ("cut", "h", "/cut", Path::Cut),
@@ -230,7 +229,7 @@ async fn no_path_leads_an_application_out_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_application_answers_for_its_own_requests_only() {
+async fn applications_answer_only_their_own_requests() {
     let routes = [("neighbour", "h", "/app", Path::Kept), ("own", "h", "/own", Path::Kept)];
     let Some(engine) = engine(&routes, None).await else { return };
     let answer = get(engine.http(), "h", "/own/_commands").await;
@@ -238,7 +237,7 @@ async fn an_application_answers_for_its_own_requests_only() {
 }
 
 #[tokio::test]
-async fn an_application_is_told_which_path_was_cut_off() {
+async fn applications_receive_the_stripped_prefix() {
     let routes = [("kept", "h", "/kept", Path::Kept), ("cut", "h", "/cut/deep", Path::Cut), ("root", "h", "/", Path::Cut)];
     let Some(engine) = engine(&routes, None).await else { return };
     for (target, prefix) in [("/cut/deep/x", "/cut/deep"), ("/kept/x", ""), ("/x", "")] {

@@ -9,7 +9,6 @@ use axum::Router;
 use axum::body::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
-use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{ClientAddress, ClientAddressSource, RouteTable};
 use swarmgate::types::{AddressRange, EngineLine, HostPattern, Port};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,10 +16,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::ports::free_port;
 use super::raw_client::{get, raw, request};
-use super::route_tables::{Path, backend, empty, route};
+use super::route_tables::{Path, backend, route};
+use super::serving::serving;
 use super::tls::binding;
 
 const SLOW: usize = 4000;
@@ -60,15 +60,15 @@ async fn start_application() -> SocketAddr {
 
 /// A host over plain HTTP and TLS, with the default limits of a document in host mode.
 async fn site(https: u16, change: impl FnOnce(&mut RouteTable, SocketAddr)) -> Option<NginxProcess> {
-    let (nginx, place) = (nginx()?, EngineSandbox::new());
-    let mut table = empty(place.http);
-    table.https_port = Port::new(https).ok();
-    let application = start_application().await;
-    route(&mut table, "h", "/", Path::Kept, &[application]);
-    table.hosts.get_mut(&HostPattern::parse("h").unwrap()).unwrap().tls = Some(binding("h"));
-    table.settings.limits.client_connections_max = table.settings.max_connections / 4;
-    change(&mut table, application);
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        table.https_port = Port::new(https).ok();
+        let application = start_application().await;
+        route(table, "h", "/", Path::Kept, &[application]);
+        table.hosts.get_mut(&HostPattern::parse("h").unwrap()).unwrap().tls = Some(binding("h"));
+        table.settings.limits.client_connections_max = table.settings.max_connections / 4;
+        change(table, application);
+    })
+    .await
 }
 
 /// A connection from the attacker's address that has sent these bytes.
@@ -87,7 +87,12 @@ async fn many_slow(count: usize, to: SocketAddr, first: &[u8]) -> Vec<TcpStream>
     let mut held = Vec::new();
     while held.len() < count {
         let together = (0..TOGETHER.min(count - held.len())).map(|_| timeout(QUICK * 5, slow(to, first)));
-        held.extend(futures::future::join_all(together).await.into_iter().map(|slow| slow.expect("it is taken in time").unwrap()));
+        held.extend(
+            futures::future::join_all(together)
+                .await
+                .into_iter()
+                .map(|slow| slow.expect("the connection was not accepted in time").unwrap()),
+        );
     }
     held
 }
@@ -133,33 +138,33 @@ async fn check(what: &str, first: &[u8], by_tls: bool) {
         open += usize::from(slow.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     }
     // If the connections had been closed, the test would prove something else. Clients of `/large` have data to read.
-    assert!(first.starts_with(b"GET /large") || open * 10 > count * 9, "{open} of {count} {what} are held");
+    assert!(first.starts_with(b"GET /large") || open * 10 > count * 9, "only {open} of {count} {what} stay open");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_that_never_end_stop_nobody_else() {
+async fn unfinished_request_heads_do_not_block_other_clients() {
     check("heads", b"GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handshakes_that_never_end_stop_nobody_else() {
+async fn unfinished_handshakes_do_not_block_other_clients() {
     // The beginning of a record with a ClientHello.
     check("handshakes", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_never_end_stop_nobody_else() {
+async fn unfinished_bodies_do_not_block_other_clients() {
     let body = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n{}", "x".repeat(10_000));
     check("bodies", body.as_bytes(), false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_nobody_takes_stop_nobody_else() {
+async fn unread_responses_do_not_block_other_clients() {
     check("readers", b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_slow_ends() {
+async fn connections_that_are_too_slow_are_closed() {
     let https = free_port();
     let quick = |table: &mut RouteTable, _| {
         let settings = &mut table.settings;
@@ -187,18 +192,18 @@ async fn what_is_too_slow_ends() {
             };
             tokio::select! { _ = read.read_to_end(&mut seen) => {}, () = dripping => {} }
         };
-        timeout(Duration::from_secs(10), end).await.unwrap_or_else(|_| panic!("{first:?} is waited for"));
+        timeout(Duration::from_secs(10), end).await.unwrap_or_else(|_| panic!("{first:?} was not closed"));
     }
     let mut reader = slow(engine.http(), b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mut seen = Vec::new();
-    let _ = timeout(Duration::from_secs(10), reader.read_to_end(&mut seen)).await.expect("who does not read is cut off");
-    assert!(seen.len() < LARGE, "all of it came");
+    let _ = timeout(Duration::from_secs(10), reader.read_to_end(&mut seen)).await.expect("a client that does not read was not cut off");
+    assert!(seen.len() < LARGE, "the whole response arrived");
 }
 
 /// The limit of one address does not affect other addresses. Status 429 tells which address exceeded it.
 #[tokio::test]
-async fn one_address_gets_no_more_than_its_part() {
+async fn one_address_gets_no_more_than_its_connection_limit() {
     let Some(engine) = site(free_port(), |table, _| table.settings.limits.client_connections_max = 5).await else { return };
     let body = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\nx";
     let _held = many_slow(5, engine.http(), body).await;
@@ -212,12 +217,12 @@ async fn one_address_gets_no_more_than_its_part() {
         }
         assert!(Instant::now() < deadline, "{answer}");
     }
-    assert_eq!(get(engine.http(), "h", "/").await.status, 200, "another address");
+    assert_eq!(get(engine.http(), "h", "/").await.status, 200, "another address must not be limited");
 }
 
 /// The same where TLS is passed through: a connection above the limit closes before the engine reads a server name.
 #[tokio::test]
-async fn one_address_gets_no_more_than_its_part_of_what_is_passed_through() {
+async fn one_address_gets_no_more_passthrough_connections_than_its_limit() {
     let https = free_port();
     let fill = |table: &mut RouteTable, application: SocketAddr| {
         table.settings.limits.client_connections_max = 5;
@@ -229,16 +234,16 @@ async fn one_address_gets_no_more_than_its_part_of_what_is_passed_through() {
     let is_held = async |mut connection: TcpStream| timeout(Duration::from_millis(500), connection.read(&mut [0])).await.is_err();
     let deadline = Instant::now() + Duration::from_secs(10);
     while is_held(slow(to, b"\x16\x03\x01").await.unwrap()).await {
-        assert!(Instant::now() < deadline, "the sixth is held: {}", engine.words());
+        assert!(Instant::now() < deadline, "the sixth connection stays open: {}", engine.words());
     }
     let mut elsewhere = TcpStream::connect(to).await.unwrap();
     elsewhere.write_all(b"\x16\x03\x01").await.unwrap();
-    assert!(is_held(elsewhere).await, "another address");
+    assert!(is_held(elsewhere).await, "another address must not be limited");
 }
 
 /// A load balancer in front carries the connections of many clients; only their content shows which belongs to which client.
 #[tokio::test]
-async fn who_is_believed_about_clients_is_not_counted_as_one() {
+async fn a_trusted_peer_is_not_limited_as_a_client() {
     let https = free_port();
     let fill = |table: &mut RouteTable, application: SocketAddr| {
         let trusted = vec![AddressRange::parse(&ATTACKER.to_string()).unwrap()];
@@ -250,14 +255,14 @@ async fn who_is_believed_about_clients_is_not_counted_as_one() {
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, https));
     for mut connection in many_slow(20, to, b"\x16\x03\x01").await {
         let closed = timeout(Duration::from_millis(50), connection.read(&mut [0])).await;
-        assert!(closed.is_err(), "the front has more than five: {}", engine.words());
+        assert!(closed.is_err(), "the trusted peer was limited: {}", engine.words());
     }
 }
 
 /// An IPv6 client is a whole network. An IPv4 address may be written as an IPv6 address and is still a single client. A line of
 /// the administrator's takes the addresses from a header.
 #[tokio::test]
-async fn a_client_is_an_address_or_a_network_of_ipv6() {
+async fn a_client_is_an_ipv4_address_or_an_ipv6_network() {
     let change = |table: &mut RouteTable, _| {
         table.settings.limits.client_connections_max = 1;
         let lines = ["set_real_ip_from 127.0.0.0/8;", "real_ip_header X-Real-IP;"];
@@ -274,14 +279,14 @@ async fn a_client_is_an_address_or_a_network_of_ipv6() {
         let status = async |client: &str| request(engine.http(), "GET", "h", "/", &[&format!("X-Real-IP: {client}")]).await.status;
         let deadline = Instant::now() + Duration::from_secs(10);
         while status(same).await != 429 {
-            assert!(Instant::now() < deadline, "{same} is not {holder}");
+            assert!(Instant::now() < deadline, "{same} is not limited together with {holder}");
         }
-        assert_eq!(status(other).await, 200, "{other} is not {holder}");
+        assert_eq!(status(other).await, 200, "{other} is limited together with {holder}");
     }
 }
 
 #[tokio::test]
-async fn no_limit_means_no_limit() {
+async fn without_a_limit_connections_are_unlimited() {
     let Some(engine) = site(free_port(), |table, _| table.settings.limits.client_connections_max = 0).await else { return };
     let body = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\nx";
     let _held = many_slow(50, engine.http(), body).await;

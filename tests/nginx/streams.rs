@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
-use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{BackendProtocol, DefaultBackend, RouteTable, SizeBytes};
 use swarmgate::types::ContextPath;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,9 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::raw_client::raw;
-use super::route_tables::{Path, backend, empty, route};
+use super::route_tables::{Path, backend, route};
+use super::serving::serving;
 use super::test_application;
 
 /// The time limit for forms.
@@ -28,15 +28,13 @@ const SILENCE: Duration = Duration::from_millis(1600);
 const AT_ONCE: Duration = Duration::from_secs(5);
 const LARGE: usize = 2 << 20;
 
-/// A table with small, quick forms; streams may be silent for the given time.
-fn table(place: &EngineSandbox, idle: Duration) -> RouteTable {
-    let mut table = empty(place.http);
+/// Allows only small, quick forms; streams may be silent for the given time.
+fn limit_forms(table: &mut RouteTable, idle: Duration) {
     let settings = &mut table.settings;
     (settings.client_body_timeout_ms, settings.limits.client_send_timeout_ms) = (FORM_MS, FORM_MS);
     (settings.read_timeout_ms, settings.send_timeout_ms) = (FORM_MS, FORM_MS);
     settings.client_max_body_size = SizeBytes(1024);
     settings.limits.stream_idle_timeout_ms = u64::try_from(idle.as_millis()).unwrap();
-    table
 }
 
 /// An application that echoes what it receives over HTTP/2 as it arrives, for any length of time.
@@ -119,18 +117,19 @@ impl Http2Stream {
 
 /// An engine whose applications all speak HTTP/2.
 async fn engine_in_http2(idle: Duration) -> Option<NginxProcess> {
-    let (nginx, place) = (nginx()?, EngineSandbox::new());
-    let mut table = table(&place, idle);
-    let application = start_echo().await;
-    route(&mut table, "h", "/", Path::Kept, &[application]);
-    route(&mut table, "h", "/cut", Path::Cut, &[application]);
-    table.default_backend = Some(DefaultBackend::plain(backend(&[application])));
-    table.backends_mut().for_each(|backend| backend.protocol = BackendProtocol { http2: true, tls: None });
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        limit_forms(table, idle);
+        let application = start_echo().await;
+        route(table, "h", "/", Path::Kept, &[application]);
+        route(table, "h", "/cut", Path::Cut, &[application]);
+        table.default_backend = Some(DefaultBackend::plain(backend(&[application])));
+        table.backends_mut().for_each(|backend| backend.protocol = BackendProtocol { http2: true, tls: None });
+    })
+    .await
 }
 
 #[tokio::test]
-async fn a_call_in_both_directions_outlives_the_limits_of_forms() {
+async fn a_bidirectional_call_outlives_the_request_limits() {
     let Some(engine) = engine_in_http2(Duration::from_secs(60)).await else { return };
     for (host, path) in [("h", "/chat.Chat/Talk"), ("h", "/cut/chat.Chat/Talk"), ("elsewhere", "/chat.Chat/Talk")] {
         let mut call = Http2Stream::open(engine.http(), host, path).await;
@@ -144,22 +143,23 @@ async fn a_call_in_both_directions_outlives_the_limits_of_forms() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_silent_for_longer_than_streams_may_be_ends() {
+async fn a_call_beyond_the_idle_timeout_ends() {
     let Some(engine) = engine_in_http2(Duration::from_millis(FORM_MS)).await else { return };
     let mut call = Http2Stream::open(engine.http(), "h", "/chat.Chat/Talk").await;
     assert!(call.say(10).await.is_some());
-    let end = timeout(AT_ONCE, call.from.data()).await.expect("it ends by itself");
-    assert!(end.is_none_or(|data| data.is_err()), "nothing was said, and something came");
+    let end = timeout(AT_ONCE, call.from.data()).await.expect("the call did not end");
+    assert!(end.is_none_or(|data| data.is_err()), "data arrived on a silent call");
 }
 
 /// An engine with an application for the path `/ws` and the rest of its host.
 async fn engine_with_long_lived(application: SocketAddr) -> Option<NginxProcess> {
-    let (nginx, place) = (nginx()?, EngineSandbox::new());
-    let mut table = table(&place, Duration::from_secs(60));
-    route(&mut table, "h", "/", Path::Kept, &[application]);
-    let routes = table.hosts.values_mut().flat_map(|host| host.paths.values_mut());
-    routes.for_each(|route| route.websockets = vec![ContextPath::parse("/ws").unwrap()]);
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        limit_forms(table, Duration::from_secs(60));
+        route(table, "h", "/", Path::Kept, &[application]);
+        let routes = table.hosts.values_mut().flat_map(|host| host.paths.values_mut());
+        routes.for_each(|route| route.websockets = vec![ContextPath::parse("/ws").unwrap()]);
+    })
+    .await
 }
 
 async fn upgraded(at: SocketAddr, path: &str) -> TcpStream {
@@ -184,7 +184,7 @@ async fn until(stream: &mut TcpStream, end: &[u8]) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_upgraded_connection_may_be_silent_where_connections_live_long() {
+async fn an_upgraded_connection_may_be_idle_on_a_long_lived_path() {
     let Some(engine) = engine_with_long_lived(test_application::start_upgrading().await).await else { return };
     for path in ["/ws", "/ws/room"] {
         let mut stream = upgraded(engine.http(), path).await;
@@ -193,7 +193,7 @@ async fn an_upgraded_connection_may_be_silent_where_connections_live_long() {
         assert!(until(&mut stream, b"there?").await.is_some(), "{path}: {}", engine.words());
     }
     let mut elsewhere = upgraded(engine.http(), "/other").await;
-    assert_eq!(timeout(AT_ONCE, elsewhere.read(&mut [0])).await.expect("the answers' own limit holds there").unwrap_or(0), 0);
+    assert_eq!(timeout(AT_ONCE, elsewhere.read(&mut [0])).await.expect("the response time limit must apply there").unwrap_or(0), 0);
 }
 
 /// An application that answers every connection with `answer`; the channel receives all that it was sent.
@@ -223,7 +223,7 @@ async fn start_raw(answer: &'static [u8], holds: Duration) -> (SocketAddr, mpsc:
 
 /// Some of these answers end with the connection, which stays open for long: nothing shows that more data will follow.
 #[tokio::test]
-async fn an_event_comes_when_it_is_sent_whatever_ends_the_answer() {
+async fn events_arrive_immediately_whatever_frames_the_response() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: first\n\n",
         "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n",
@@ -232,10 +232,8 @@ async fn an_event_comes_when_it_is_sent_whatever_ends_the_answer() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 1000\r\n\r\ndata: first\n\n",
     ] {
         let (application, _) = start_raw(answer.as_bytes(), AT_ONCE * 4).await;
-        let (Some(nginx), place) = (nginx(), EngineSandbox::new()) else { return };
-        let mut table = empty(place.http);
-        route(&mut table, "h", "/", Path::Kept, &[application]);
-        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+        let engine = serving(async |table| route(table, "h", "/", Path::Kept, &[application]));
+        let Some(engine) = engine.await else { return };
         let mut stream = TcpStream::connect(engine.http()).await.unwrap();
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
         assert!(until(&mut stream, b"data: first").await.is_some(), "{answer:?}");
@@ -243,7 +241,7 @@ async fn an_event_comes_when_it_is_sent_whatever_ends_the_answer() {
 }
 
 #[tokio::test]
-async fn an_upload_to_a_path_of_long_lived_connections_flows_and_may_pause_and_be_large() {
+async fn uploads_to_a_long_lived_path_stream_without_size_or_idle_limits() {
     let (application, mut seen) = start_raw(b"", Duration::ZERO).await;
     let Some(engine) = engine_with_long_lived(application).await else { return };
     let mut stream = TcpStream::connect(engine.http()).await.unwrap();
@@ -261,7 +259,7 @@ async fn an_upload_to_a_path_of_long_lived_connections_flows_and_may_pause_and_b
 }
 
 #[tokio::test]
-async fn a_form_is_still_bounded_in_size_and_in_time() {
+async fn ordinary_requests_stay_limited_in_size_and_time() {
     let Some(engine) = engine_with_long_lived(test_application::start("app").await).await else { return };
     let head = "POST /form HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n";
     let large = raw(engine.http(), &format!("{head}{}", "x".repeat(2000))).await;
@@ -270,6 +268,6 @@ async fn a_form_is_still_bounded_in_size_and_in_time() {
     stalled.write_all(b"POST /form HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\nfield=").await.unwrap();
     // The connection is reset, or closed after the answer 408.
     let mut answer = Vec::new();
-    let end = timeout(AT_ONCE, stalled.read_to_end(&mut answer)).await.expect("a body that stalls is not waited for");
+    let end = timeout(AT_ONCE, stalled.read_to_end(&mut answer)).await.expect("the engine kept waiting for a stalled body");
     assert!(end.is_err() || !String::from_utf8_lossy(&answer).contains("200"), "{answer:?}");
 }

@@ -72,7 +72,7 @@ async fn with_tls(table: &mut RouteTable, name: &'static str) {
 const REFUSED: i32 = 35;
 
 #[tokio::test]
-async fn each_host_is_shown_with_its_own_certificate_and_nobody_elses() {
+async fn each_host_presents_only_its_own_certificate() {
     let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "a.test").await;
         with_tls(table, "*.wild.test").await;
@@ -94,7 +94,7 @@ async fn each_host_is_shown_with_its_own_certificate_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
+async fn a_tls_connection_serves_no_host_without_tls() {
     let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "a.test").await;
         with_tls(table, "b.test").await;
@@ -106,12 +106,12 @@ async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
             assert_eq!(site.ask("a.test", "/", &[version, "--header", &format!("Host: {other}")]).await.status, 421, "{other} {version}");
         }
         let seen = site.ask("a.test", "/", &[version, "--header", "Host: b.test"]).await;
-        assert_eq!(said(&seen, "app"), "b.test", "a host with TLS is itself, whatever connection brings the request");
+        assert_eq!(said(&seen, "app"), "b.test", "a host with TLS must answer on any connection");
     }
 }
 
 #[tokio::test]
-async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_published_host() {
+async fn a_default_backend_with_a_certificate_answers_only_unknown_names() {
     let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "a.test").await;
         route(table, "plain.test", "/", Path::Kept, &[test_application::start("plain.test").await]);
@@ -127,7 +127,7 @@ async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_publi
 }
 
 #[tokio::test]
-async fn an_exact_host_beats_a_wildcard_whatever_either_publishes_by_tls() {
+async fn an_exact_host_takes_precedence_over_a_wildcard_with_or_without_tls() {
     let site = TlsEngine::start(ConfigPurpose::Live, async |table| {
         with_tls(table, "*.wild.test").await;
         route(table, "plain.wild.test", "/", Path::Kept, &[test_application::start("plain").await]);
@@ -158,7 +158,7 @@ async fn site_with_passthrough(purpose: ConfigPurpose) -> Option<TlsEngine> {
 }
 
 #[tokio::test]
-async fn tls_is_passed_through_by_server_name_beside_termination_on_the_same_port() {
+async fn passthrough_and_termination_share_a_port_by_server_name() {
     let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     assert_eq!(site.app("a.test", &[]).await, "a.test");
     assert_eq!(site.ask("a.test", "/", &[]).await.version, "2");
@@ -167,7 +167,7 @@ async fn tls_is_passed_through_by_server_name_beside_termination_on_the_same_por
         assert_eq!(
             (seen.exit, said(&seen, "app"), said(&seen, "sni")),
             (0, "peer".to_owned(), name.to_owned()),
-            "its own certificate fits: {seen:?}"
+            "its certificate must match: {seen:?}"
         );
     }
     for stranger in ["other.test", "empty.test", "b.c.deep.test", "127.0.0.1"] {
@@ -177,14 +177,14 @@ async fn tls_is_passed_through_by_server_name_beside_termination_on_the_same_por
 }
 
 #[tokio::test]
-async fn termination_beside_passthrough_keeps_the_clients_address() {
+async fn termination_beside_passthrough_keeps_the_client_address() {
     let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     let seen = site.ask("a.test", "/", &["--interface", "127.0.0.9"]).await;
     assert_eq!((said(&seen, "x-real-ip"), said(&seen, "x-forwarded-for")), ("127.0.0.9".to_owned(), "127.0.0.9".to_owned()));
 }
 
 #[tokio::test]
-async fn passthrough_can_come_and_go_without_a_restart() {
+async fn passthrough_is_added_and_removed_without_a_restart() {
     let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     // A signal that arrives before nginx waits for signals is lost: an answer shows that nginx is ready.
     assert_eq!(site.app("a.test", &[]).await, "a.test");

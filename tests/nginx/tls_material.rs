@@ -14,11 +14,9 @@ use rustls_pki_types::pem::PemObject as _;
 use swarmgate::extension::tls_material_inspection;
 use swarmgate::types::pem;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::any_certificate::client_config;
 use super::engine::nginx;
 use super::ports::free_port;
 
@@ -240,8 +238,8 @@ impl ConfigTester {
         let (read, taken) = (tls_material_inspection::pair(certificate, key), self.takes_pair(certificate, key));
         match read {
             Ok(pair) if taken && self.takes_pair(pair.certificate.as_bytes(), pair.key.as_bytes()) => return Some(pair),
-            Ok(_) => complaints.push(format!("{name}: the reader takes it, and the engine takes it as stored: {taken}")),
-            Err(refused) if taken => complaints.push(format!("{name}: the engine takes it, and the reader says {refused:?}")),
+            Ok(_) => complaints.push(format!("{name}: the reader accepts it; the engine accepts it as stored: {taken}")),
+            Err(refused) if taken => complaints.push(format!("{name}: the engine accepts it, but the reader reports {refused:?}")),
             Err(_) => {}
         }
         None
@@ -249,7 +247,7 @@ impl ConfigTester {
 }
 
 #[test]
-fn reader_and_engine_say_the_same_of_certificates_and_keys() {
+fn reader_and_engine_agree_on_certificates_and_keys() {
     let Some(bench) = ConfigTester::new() else { return };
     let (texts, mut complaints, mut good) = (texts(), Vec::new(), Vec::new());
     for (name, content) in certificates(&texts) {
@@ -266,31 +264,31 @@ fn reader_and_engine_say_the_same_of_certificates_and_keys() {
 }
 
 #[test]
-fn reader_and_engine_say_the_same_of_authorities_but_for_keys() {
+fn reader_and_engine_agree_on_authorities_except_for_keys() {
     let Some(bench) = ConfigTester::new() else { return };
     let (texts, mut complaints, mut with_keys) = (texts(), Vec::new(), 0);
     for (name, content) in certificates(&texts) {
         match (tls_material_inspection::authority(&content), bench.takes_authority(&content)) {
             (Ok(written), true) if bench.takes_authority(written.as_bytes()) => assert!(!written.contains("KEY")),
-            (Ok(_), taken) => complaints.push(format!("{name}: the reader takes it, and the engine takes it as stored: {taken}")),
+            (Ok(_), taken) => complaints.push(format!("{name}: the reader accepts it; the engine accepts it as stored: {taken}")),
             (Err(refused), _) if refused.state == swarmgate::protocol::messages::MaterialState::HoldsKey => with_keys += 1,
-            (Err(refused), true) => complaints.push(format!("{name}: the engine takes it, and the reader says {refused:?}")),
+            (Err(refused), true) => complaints.push(format!("{name}: the engine accepts it, but the reader reports {refused:?}")),
             (Err(_), false) => {}
         }
     }
     assert_eq!(complaints, Vec::<String>::new());
-    assert_eq!(with_keys, 6, "those that hold a key, and one that is a key by another name");
+    assert_eq!(with_keys, 6, "objects with a key, and a key under another name");
 }
 
 #[test]
-fn a_key_of_another_kind_is_a_mismatch_although_the_engine_takes_it() {
+fn a_key_of_another_type_is_a_mismatch_although_the_engine_accepts_it() {
     let Some(bench) = ConfigTester::new() else { return };
     let texts = texts();
     // OpenSSL reads the form without the public half.
     let both_halves = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialized_der().to_vec();
     let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let other = pem("PRIVATE KEY", &[&head, &both_halves[16..48]].concat());
-    assert!(bench.takes_pair(texts.leaf.as_bytes(), other.as_bytes()), "no handshake would succeed, and the engine does not say so");
+    assert!(bench.takes_pair(texts.leaf.as_bytes(), other.as_bytes()), "every handshake would fail, and the engine does not report it");
     let refused = tls_material_inspection::pair(texts.leaf.as_bytes(), other.as_bytes()).err().unwrap();
     assert_eq!(refused.state, swarmgate::protocol::messages::MaterialState::Mismatch);
 }
@@ -327,7 +325,7 @@ impl Served {
     async fn shown(&self, at: usize) -> Vec<Vec<u8>> {
         let connection = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from(format!("v{at}.test")).unwrap();
-        let connection = TlsConnector::from(client()).connect(name, connection).await.expect("a handshake succeeds");
+        let connection = TlsConnector::from(Arc::new(client_config())).connect(name, connection).await.expect("a handshake succeeds");
         connection.get_ref().1.peer_certificates().unwrap().iter().map(|certificate| certificate.to_vec()).collect()
     }
 }
@@ -340,7 +338,7 @@ impl Drop for Served {
 }
 
 #[tokio::test]
-async fn clients_are_shown_exactly_the_chain_that_the_reader_understood() {
+async fn clients_are_presented_exactly_the_chain_that_was_read() {
     let Some(bench) = ConfigTester::new() else { return };
     let (texts, mut served, mut understood) = (texts(), Vec::new(), Vec::new());
     let by_key = keys(&texts).into_iter().map(|(name, key)| (name, texts.leaf.clone().into_bytes(), key));
@@ -360,51 +358,4 @@ async fn clients_are_shown_exactly_the_chain_that_the_reader_understood() {
 
 fn chain_of(text: &str) -> Vec<Vec<u8>> {
     CertificateDer::pem_slice_iter(text.as_bytes()).map(|der| der.unwrap().to_vec()).collect()
-}
-
-fn client() -> Arc<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.dangerous().with_custom_certificate_verifier(Arc::new(RecordCertificate)).with_no_client_auth())
-}
-
-/// Records the certificate instead of verifying it; the handshake itself still proves that the engine has the certificate's
-/// key.
-#[derive(Debug)]
-struct RecordCertificate;
-
-impl ServerCertVerifier for RecordCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }

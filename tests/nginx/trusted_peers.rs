@@ -7,10 +7,11 @@ use swarmgate::render::ConfigPurpose;
 use swarmgate::route::{Affinity, ClientAddress, ClientAddressSource, Redirect, RouteTable};
 use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFormat, Port, Scheme, SiteUrl};
 
-use super::engine::{EngineSandbox, NginxProcess, nginx};
+use super::engine::NginxProcess;
 use super::ports::free_port;
 use super::raw_client::{HttpResponse, raw_bytes_from, request};
 use super::route_tables::{Path, empty, route};
+use super::serving::serving;
 use super::skip::skip;
 use super::{proxy_protocol, test_application};
 
@@ -29,14 +30,13 @@ pub fn believed(from: ClientAddressSource) -> ClientAddress {
 
 /// An engine with one application for the host `h`, and balancers in front.
 pub async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut RouteTable)) -> Option<NginxProcess> {
-    let nginx = nginx()?;
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[test_application::start("app").await]);
-    table.settings.client_address = from.map(believed);
-    table.settings.upstream_address_header = true;
-    change(&mut table);
-    Some(NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await)
+    serving(async |table| {
+        route(table, "h", "/", Path::Kept, &[test_application::start("app").await]);
+        table.settings.client_address = from.map(believed);
+        table.settings.upstream_address_header = true;
+        change(table);
+    })
+    .await
 }
 
 /// A request from a peer, with further header lines.
@@ -92,7 +92,7 @@ fn check_nothing_forged(about: &str, answer: &HttpResponse) {
 }
 
 #[tokio::test]
-async fn what_a_stranger_says_about_itself_never_reaches_an_application() {
+async fn forged_client_headers_never_reach_an_application() {
     use ClientAddressSource::{Forwarded, ProxyProtocol, XForwardedFor};
     for from in [None, Some(XForwardedFor), Some(Forwarded), Some(ProxyProtocol)] {
         for underscores in [false, true] {
@@ -107,7 +107,7 @@ async fn what_a_stranger_says_about_itself_never_reaches_an_application() {
 }
 
 #[tokio::test]
-async fn names_with_underscores_that_a_raw_line_lets_in_are_dropped_as_well() {
+async fn forged_headers_with_underscores_enabled_by_a_raw_line_are_dropped() {
     let line = EngineLine::parse("underscores_in_headers on;").unwrap();
     let Some(engine) = engine(None, |table| table.settings.nginx.http_options = vec![line]).await else { return };
     let answer = ask(&engine, STRANGER, "/", FORGED).await;
@@ -117,7 +117,7 @@ async fn names_with_underscores_that_a_raw_line_lets_in_are_dropped_as_well() {
 
 /// The engine cannot tell the two spellings apart, and a peer in front may know only one of them.
 #[tokio::test]
-async fn where_names_with_underscores_are_let_in_nobody_in_front_is_believed_for_what_a_client_may_have_written() {
+async fn with_underscores_allowed_ambiguous_forwarding_headers_are_not_trusted() {
     for (from, said, real) in [
         (ClientAddressSource::XForwardedFor, "X-Forwarded-For: 203.0.113.9", CLIENT),
         (ClientAddressSource::Forwarded, "Forwarded: for=203.0.113.9;proto=https", CLIENT),
@@ -126,7 +126,7 @@ async fn where_names_with_underscores_are_let_in_nobody_in_front_is_believed_for
         let sent = [said, "X-Forwarded-Proto: https", "X_Forwarded_Host: evil.test", "X_Forwarded-Port: 6666", "X_Forwarded_User: root"];
         let answer = ask(&engine, FRONT, "/", &sent).await;
         check("one scheme", &answer, &[("x-real-ip", real), ("x-forwarded-proto", "https"), ("x-forwarded-host", "h")]);
-        check("nobody's word", &answer, &[("x-forwarded-port", "443"), ("x-forwarded-user", ""), ("x_forwarded_user", "")]);
+        check("unattributable headers", &answer, &[("x-forwarded-port", "443"), ("x-forwarded-user", ""), ("x_forwarded_user", "")]);
         if from == ClientAddressSource::XForwardedFor {
             let both = ["X-Forwarded-Proto: http", "X_Forwarded_Proto: https", "X-Forwarded-User: anna"];
             check("two schemes", &ask(&engine, FRONT, "/", &both).await, &[("x-forwarded-proto", "http"), ("x-forwarded-user", "")]);
@@ -135,7 +135,7 @@ async fn where_names_with_underscores_are_let_in_nobody_in_front_is_believed_for
 }
 
 #[tokio::test]
-async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
+async fn x_forwarded_headers_of_a_trusted_peer_describe_the_client() {
     let Some(engine) = engine(Some(ClientAddressSource::XForwardedFor), |_| ()).await else { return };
     for (about, headers, real, chain, rest) in [
         ("nothing", &[][..], "127.0.0.7", "127.0.0.7", ("http", "h", "80")),
@@ -182,7 +182,7 @@ async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
             ("http", "www.test", "81"),
         ),
         (
-            "no words",
+            "invalid values",
             &["X-Forwarded-Proto: gopher", "X-Forwarded-Host: a b;\"", "X-Forwarded-Port: 0x1"],
             "127.0.0.7",
             "127.0.0.7",
@@ -197,12 +197,12 @@ async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
     }
     let found_out = ["X-Forwarded-User: anna", "X-Forwarded-Groups: a,b", "Forwarded: for=6.6.6.6", "X-Forwarded-Ssl: on"];
     let answer = ask(&engine, FRONT, "/", &found_out).await;
-    check("found out in front", &answer, &[("x-forwarded-user", "anna"), ("x-forwarded-groups", "a,b")]);
-    check("not what is not believed", &answer, &[("forwarded", ""), ("x-forwarded-ssl", "")]);
+    check("identity from the peer", &answer, &[("x-forwarded-user", "anna"), ("x-forwarded-groups", "a,b")]);
+    check("untrusted headers", &answer, &[("forwarded", ""), ("x-forwarded-ssl", "")]);
 }
 
 #[tokio::test]
-async fn the_proxy_protocol_is_believed_from_those_in_front_only() {
+async fn the_proxy_protocol_is_trusted_only_from_trusted_peers() {
     let Some(engine) = engine(Some(ClientAddressSource::ProxyProtocol), |_| ()).await else { return };
     let v1 = |port| proxy_protocol::v1(CLIENT, 5555, "192.0.2.1", port);
     let v2 = |port, tls| proxy_protocol::v2(CLIENT, 5555, "192.0.2.1", port, tls);
@@ -222,8 +222,8 @@ async fn the_proxy_protocol_is_believed_from_those_in_front_only() {
         let answer = ask_with(&engine, STRANGER, &before, "/", &[]).await;
         check(about, &answer, &[("x-real-ip", "127.0.0.9"), ("x-forwarded-proto", "http"), ("x-forwarded-port", "80")]);
     }
-    assert_eq!(ask(&engine, FRONT, "/", &[]).await.status, 0, "without the protocol nobody is served");
-    assert_eq!(request(engine.status(), "GET", "h", "/ready", &[]).await.status, 200, "the agent's own check needs no protocol");
+    assert_eq!(ask(&engine, FRONT, "/", &[]).await.status, 0, "a request without the protocol was served");
+    assert_eq!(request(engine.status(), "GET", "h", "/ready", &[]).await.status, 200, "the agent's health check must need no protocol");
 }
 
 /// A host with TLS only, one with redirects, and a default backend with TLS only.
@@ -251,7 +251,7 @@ pub fn secured(table: &mut RouteTable) {
 }
 
 #[tokio::test]
-async fn redirects_end_where_somebody_in_front_ends_tls() {
+async fn redirects_respect_tls_termination_at_a_trusted_peer() {
     let Some(engine) = engine(None, secured).await else { return };
     let told = async |peer, method: &str, host: &str, target: &str, scheme: &str| {
         let request = format!(
@@ -287,40 +287,39 @@ async fn redirects_end_where_somebody_in_front_ends_tls() {
 }
 
 #[tokio::test]
-async fn ip_hash_and_logs_go_by_the_client() {
+async fn ip_hash_and_logs_use_the_client_address() {
     let format = "$remote_addr $scheme $status";
     for (from, header) in
         [(ClientAddressSource::XForwardedFor, "X-Forwarded-For: "), (ClientAddressSource::Forwarded, "Forwarded: proto=https;for=")]
     {
-        let Some(nginx) = nginx() else { return };
-        let place = EngineSandbox::new();
-        let mut table = empty(place.http);
-        let mut applications = Vec::new();
-        for name in ["a", "b", "c", "d", "e", "f"] {
-            applications.push(test_application::start(name).await);
-        }
-        route(&mut table, "h", "/", Path::Kept, &applications);
-        table.backends_mut().for_each(|backend| backend.affinity = Affinity::ClientAddress);
-        table.settings.client_address = Some(believed(from));
-        table.settings.nginx.main_log_format = LogFormat::parse(format).ok();
-        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+        let engine = serving(async |table| {
+            let mut applications = Vec::new();
+            for name in ["a", "b", "c", "d", "e", "f"] {
+                applications.push(test_application::start(name).await);
+            }
+            route(table, "h", "/", Path::Kept, &applications);
+            table.backends_mut().for_each(|backend| backend.affinity = Affinity::ClientAddress);
+            table.settings.client_address = Some(believed(from));
+            table.settings.nginx.main_log_format = LogFormat::parse(format).ok();
+        });
+        let Some(engine) = engine.await else { return };
         let mut by_client = std::collections::BTreeMap::new();
         for round in 0..2 {
             for client in 1..30 {
                 let app = ask(&engine, FRONT, "/", &[&format!("{header}203.0.113.{client}")]).await.said("app").to_owned();
                 let known = by_client.entry(client).or_insert_with(|| app.clone());
-                assert_eq!((round, &*known), (round, &app), "client {client} stays");
+                assert_eq!((round, &*known), (round, &app), "client {client} moved");
             }
         }
         let chosen: std::collections::BTreeSet<_> = by_client.values().collect();
-        assert!(chosen.len() > 2, "clients behind one balancer are told apart: {chosen:?}");
+        assert!(chosen.len() > 2, "clients behind one balancer are not distinguished: {chosen:?}");
         let scheme = if from == ClientAddressSource::Forwarded { "https" } else { "http" };
         assert_eq!(engine.log(58).await[0], format!("203.0.113.1 {scheme} 200"));
     }
 }
 
 #[tokio::test]
-async fn raw_lines_take_the_place_of_our_headers_of_the_same_name() {
+async fn raw_lines_replace_generated_headers_of_the_same_name() {
     let lines = ["proxy_set_header x-forwarded-proto https;", "add_header X-Request-ID mine;", "proxy_set_header X-Own 1;"];
     let lines = lines.map(|line| EngineLine::parse(line).unwrap()).to_vec();
     let Some(engine) = engine(None, |table| table.settings.nginx.http_options = lines).await else { return };
@@ -330,7 +329,7 @@ async fn raw_lines_take_the_place_of_our_headers_of_the_same_name() {
 }
 
 #[tokio::test]
-async fn a_whole_family_of_addresses_can_be_believed() {
+async fn a_whole_address_family_can_be_trusted() {
     let everybody = Some(ClientAddress { trusted: ranges(&["0.0.0.0/0", "::/0"]), from: ClientAddressSource::XForwardedFor });
     let Some(engine) = engine(None, |table| table.settings.client_address = everybody).await else { return };
     let answer = ask(&engine, STRANGER, "/", &["X-Forwarded-For: 203.0.113.9, 203.0.113.10"]).await;
@@ -338,7 +337,7 @@ async fn a_whole_family_of_addresses_can_be_believed() {
 }
 
 #[tokio::test]
-async fn clients_by_ipv6_are_served_and_told_by_their_address() {
+async fn ipv6_clients_are_served_and_forwarded_by_address() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         skip("no IPv6 on the loopback");
         return;
@@ -350,7 +349,7 @@ async fn clients_by_ipv6_are_served_and_told_by_their_address() {
 }
 
 #[test]
-fn stock_images_listen_by_ipv6_only_when_told_to() {
+fn stock_images_listen_on_ipv6_only_when_configured() {
     let mut table = empty(80);
     for (ipv6, purpose, listens) in [
         (None, ConfigPurpose::Live, true),
@@ -367,15 +366,12 @@ fn stock_images_listen_by_ipv6_only_when_told_to() {
 
 #[tokio::test]
 async fn applications_are_reached_at_ipv6_addresses() {
-    let Some(nginx) = nginx() else { return };
     let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
     if std::net::TcpListener::bind(six).is_err() {
         skip("no IPv6 on the loopback");
         return;
     }
-    let place = EngineSandbox::new();
-    let mut table = empty(place.http);
-    route(&mut table, "h", "/", Path::Kept, &[test_application::start_at(six, "six").await]);
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+    let engine = serving(async |table| route(table, "h", "/", Path::Kept, &[test_application::start_at(six, "six").await]));
+    let Some(engine) = engine.await else { return };
     assert_eq!(ask(&engine, STRANGER, "/", &[]).await.said("app"), "six");
 }

@@ -100,7 +100,7 @@ fn by_chance(random: &mut StdRng, parts: &[&str], most: usize) -> String {
 }
 
 #[tokio::test]
-async fn forwarded_is_believed_alike() {
+async fn explain_and_nginx_agree_on_forwarded() {
     let from = ClientAddressSource::Forwarded;
     let Some(engine) = engine(Some(from), |_| ()).await else { return };
     for &(about, headers, ..) in FORWARDED {
@@ -114,13 +114,13 @@ async fn forwarded_is_believed_alike() {
         believed += usize::from(asked.client != Some(FRONT));
         check(&line, &asked, &ask(&engine, FRONT, "/", &[&line]).await);
     }
-    assert!(believed > ROUNDS / 4, "the generator has become too tame: {believed}");
+    assert!(believed > ROUNDS / 4, "the generator produces too few trusted headers: {believed}");
     let line = "Forwarded: for=203.0.113.9;proto=https";
     check("a stranger", &asked(from, STRANGER, &[line], None), &ask(&engine, STRANGER, "/", &[line]).await);
 }
 
 #[tokio::test]
-async fn x_forwarded_headers_are_believed_alike() {
+async fn explain_and_nginx_agree_on_x_forwarded_headers() {
     let from = ClientAddressSource::XForwardedFor;
     let Some(engine) = engine(Some(from), |_| ()).await else { return };
     let random = &mut StdRng::seed_from_u64(8);
@@ -147,7 +147,7 @@ async fn x_forwarded_headers_are_believed_alike() {
 }
 
 #[tokio::test]
-async fn the_proxy_protocol_is_believed_alike() {
+async fn explain_and_nginx_agree_on_the_proxy_protocol() {
     let from = ClientAddressSource::ProxyProtocol;
     let Some(engine) = engine(Some(from), |_| ()).await else { return };
     for port in [80, 443, 8080] {
@@ -163,7 +163,7 @@ async fn the_proxy_protocol_is_believed_alike() {
 
 /// A missing PROXY header closes the connection; an unexpected one is a bad request.
 #[tokio::test]
-async fn a_connection_is_taken_alike() {
+async fn explain_and_nginx_agree_on_connections() {
     for (from, proxy, status) in [
         (Some(ClientAddressSource::ProxyProtocol), None, None),
         (Some(ClientAddressSource::XForwardedFor), Some("PROXY TCP4 203.0.113.9 192.0.2.1 5555 80"), Some(400)),
@@ -196,7 +196,7 @@ fn status(table: &RouteTable, request: &Request) -> u16 {
 }
 
 #[tokio::test]
-async fn redirects_go_by_what_is_believed_alike() {
+async fn explain_and_nginx_agree_on_redirects() {
     let table = std::cell::RefCell::new(empty(1));
     let change = |of_engine: &mut RouteTable| {
         secured(of_engine);

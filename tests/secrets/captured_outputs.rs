@@ -23,7 +23,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::damaged_objects::TestKeys;
 use crate::golden_compact::expand;
-use crate::stage::{Extension, RunningProxy, Stage, eventually, nginx};
+use crate::stage::{Stage, eventually};
 
 /// One output.
 pub struct CapturedOutput {
@@ -37,28 +37,21 @@ impl CapturedOutput {
     }
 }
 
-/// A stage that runs all parts.
-pub struct RunningSystem {
-    stage: Stage,
-    extension: Extension,
-    proxy: RunningProxy,
+/// A stage on which all parts run.
+pub struct RunningSystem<'a> {
+    stage: &'a Stage,
 }
 
-impl RunningSystem {
-    /// Starts the stage. Returns `None` after skipping the test if there is no engine.
-    pub async fn start() -> Option<Self> {
-        let stage = Stage::new(nginx()?).await;
-        let (extension, proxy) = (stage.extension(), stage.proxy());
-        Some(Self { stage, extension, proxy })
-    }
-
-    pub async fn end(self) {
-        self.proxy.drained().await.unwrap();
-        self.extension.stopped().await;
+impl<'a> RunningSystem<'a> {
+    /// Starts an extension and a proxy on the stage.
+    pub fn start(stage: &'a Stage) -> Self {
+        stage.start_extension();
+        stage.start_proxy();
+        Self { stage }
     }
 
     /// Publishes services that name these objects in every label, and collects all outputs.
-    pub async fn run(&self, world: &TestKeys, objects: &[Vec<u8>]) -> Vec<CapturedOutput> {
+    pub async fn run(&self, keys: &TestKeys, objects: &[Vec<u8>]) -> Vec<CapturedOutput> {
         let mounts = self.stage.path("extension-mounts");
         let mount = |id: String, content: &[u8]| std::fs::write(mounts.join(id), content).unwrap();
         // Swarm never reuses an id, and content never changes.
@@ -68,8 +61,8 @@ impl RunningSystem {
             mount(format!("ids{id}"), object);
             mount(format!("idc{id}"), object);
         }
-        mount("idsgoodcert".to_owned(), world.certificate.as_bytes());
-        mount("idsgoodkey".to_owned(), world.key.as_bytes());
+        mount("idsgoodcert".to_owned(), keys.certificate.as_bytes());
+        mount("idsgoodkey".to_owned(), keys.key.as_bytes());
         let (cluster, snapshot) = (self.cluster(), snapshot(&ids));
         let translation = translate(&cluster, &snapshot);
         assert_eq!(translation.table.hosts.len(), 5 * ids.len() + 1, "{:?}", translation.findings);
@@ -208,7 +201,7 @@ fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> 
         findings: Vec::new(),
     };
     let findings = &status.clusters["dev"].findings;
-    assert!(findings.len() > 20, "what is wrong was told: {findings:?}");
+    assert!(findings.len() > 20, "the mistake must be reported: {findings:?}");
     let clusters = [cluster.clone()];
     let sources = Sources { clusters: &clusters, snapshot, held: &[], status: Some(&status) };
     let mut explained = String::new();

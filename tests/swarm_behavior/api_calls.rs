@@ -31,7 +31,7 @@ pub async fn objects_that_do_not_exist_are_not_found(bench: &TestSwarm) {
     assert_eq!(kinds, [SwarmErrorKind::NotFound; 6]);
 }
 
-pub async fn a_taken_name_is_refused(bench: &TestSwarm) {
+pub async fn a_duplicate_name_is_rejected(bench: &TestSwarm) {
     bench.create(&bench.spec("a", 0)).await;
     bench.config("c", b"x").await;
     bench.network("n").await;
@@ -50,7 +50,7 @@ fn reference(id: &ConfigId, name: &str, file: &str) -> Value {
     json!({"ConfigID": id.0, "ConfigName": name, "File": {"Name": file, "UID": "0", "GID": "0", "Mode": 292}})
 }
 
-pub async fn what_is_in_use_stays(bench: &TestSwarm) {
+pub async fn objects_in_use_cannot_be_removed(bench: &TestSwarm) {
     let (config, network) = (bench.config("c", b"x").await, bench.network("n").await);
     let mut spec = bench.spec("a", 0);
     spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([reference(&config, &bench.name("c"), "/c")]);
@@ -69,7 +69,7 @@ pub async fn what_is_in_use_stays(bench: &TestSwarm) {
     bench.remove_network_once_free(&network).await;
 }
 
-pub async fn data_has_its_limits(bench: &TestSwarm) {
+pub async fn data_sizes_are_limited(bench: &TestSwarm) {
     let swarm = bench.port();
     let config =
         async |size: usize| swarm.create_config(&bench.name(&format!("c{size}")), &owner(), &vec![b'x'; size]).await.map_err(|e| e.kind);
@@ -86,7 +86,7 @@ pub async fn data_has_its_limits(bench: &TestSwarm) {
     assert_eq!(refused, [SwarmErrorKind::Invalid; 4]);
 }
 
-pub async fn a_name_has_its_limits(bench: &TestSwarm) {
+pub async fn name_lengths_are_limited(bench: &TestSwarm) {
     let filled = |length: usize| format!("{:x<length$}", bench.name(""));
     let config = async |name: String| bench.port().create_config(&name, &owner(), b"x").await.map(|_| ()).map_err(|e| e.kind);
     assert_eq!(config(filled(64)).await, Ok(()));
@@ -102,7 +102,7 @@ async fn create_error(bench: &TestSwarm, spoil: impl Fn(&mut Value)) -> SwarmErr
     bench.port().create_service(&spec).await.unwrap_err().kind
 }
 
-pub async fn a_config_that_a_label_names_is_seen_and_none_that_begins_so(bench: &TestSwarm) {
+pub async fn a_labelled_config_is_found_only_by_its_exact_name(bench: &TestSwarm) {
     let stack = bench.name("").trim_end_matches('-').to_owned();
     let none = BTreeMap::new();
     let mut ids = Vec::new();
@@ -132,7 +132,7 @@ pub async fn a_config_that_a_label_names_is_seen_and_none_that_begins_so(bench: 
     assert_eq!(seen().await, BTreeSet::new());
 }
 
-pub async fn a_wrong_spec_is_refused(bench: &TestSwarm) {
+pub async fn an_invalid_spec_is_rejected(bench: &TestSwarm) {
     let config = bench.config("c", b"x").await;
     let name = bench.name("c");
     let configs = |s: &mut Value, list: Value| s["TaskTemplate"]["ContainerSpec"]["Configs"] = list;
@@ -160,7 +160,7 @@ async fn update_error(bench: &TestSwarm, id: &ServiceId, spoil: impl Fn(&mut Val
     bench.port().update_service(id, service.version, &spec).await.unwrap_err().kind
 }
 
-pub async fn a_published_port_is_one_services_alone(bench: &TestSwarm) {
+pub async fn a_published_port_belongs_to_one_service(bench: &TestSwarm) {
     let publishing = |name: &str, mode: &str| {
         let mut spec = bench.spec(name, 0);
         spec["EndpointSpec"] = json!({"Ports": [{"TargetPort": 80, "PublishedPort": 8077, "PublishMode": mode}]});
@@ -195,7 +195,7 @@ fn rich(bench: &TestSwarm) -> Value {
     spec
 }
 
-pub async fn a_spec_reads_back_in_swarms_form(bench: &TestSwarm) {
+pub async fn a_spec_reads_back_normalised(bench: &TestSwarm) {
     let network = bench.network("n").await;
     let id = bench.create(&rich(bench)).await;
     let expected = json!({
@@ -226,7 +226,7 @@ pub async fn a_spec_reads_back_in_swarms_form(bench: &TestSwarm) {
 
 /// Capabilities and logging are returned exactly as sent. Of the security options, the engine returns all that it knows,
 /// whether or not they were sent.
-pub async fn bounds_read_back_as_they_were_sent(bench: &TestSwarm) {
+pub async fn limits_read_back_unchanged(bench: &TestSwarm) {
     let mut spec = bench.spec("bounds", 0);
     let (drop, driver) = (json!(["ALL"]), json!({"Name": "json-file", "Options": {"max-file": "3", "max-size": "1m"}}));
     spec["TaskTemplate"]["ContainerSpec"]["CapabilityDrop"] = drop.clone();
@@ -250,7 +250,7 @@ pub async fn bounds_read_back_as_they_were_sent(bench: &TestSwarm) {
     assert_eq!(bench.service(&id).await.spec["TaskTemplate"]["LogDriver"], json!({"Name": "local"}));
 }
 
-pub async fn a_virtual_ip_comes_after_the_creation(bench: &TestSwarm) {
+pub async fn a_virtual_ip_is_assigned_after_creation(bench: &TestSwarm) {
     let network = bench.network("n").await;
     let attached = |name: &str, mode: &str| {
         let mut spec = bench.spec(name, 0);
@@ -264,7 +264,7 @@ pub async fn a_virtual_ip_comes_after_the_creation(bench: &TestSwarm) {
     assert_eq!(seen.services[&dnsrr].virtual_ips, []);
 }
 
-pub async fn changes_are_hinted_at(bench: &TestSwarm) {
+pub async fn changes_produce_events(bench: &TestSwarm) {
     let mut hints = bench.port().hints();
     let mut kind = None;
     // The stream may not be open until it is read, so the change is repeated until its event arrives.

@@ -18,7 +18,7 @@ fn on(bench: &TestSwarm, name: &str, replicas: u64, network: &NetworkId) -> Valu
     spec
 }
 
-pub async fn a_network_shows_what_its_addresses_are_taken_from(bench: &TestSwarm) {
+pub async fn a_network_shows_its_subnets(bench: &TestSwarm) {
     let id = with_subnet(bench, "n", "10.213.1.0/28").await;
     let seen = bench.until("the network has a subnet", |s| !s.networks[&id].subnets.is_empty()).await;
     let network = &seen.networks[&id];
@@ -30,7 +30,7 @@ pub async fn a_network_shows_what_its_addresses_are_taken_from(bench: &TestSwarm
     assert_eq!(subnet.gateway, Some("10.213.1.1".parse().unwrap()));
 }
 
-pub async fn a_network_whose_subnet_is_anothers_has_no_addresses(bench: &TestSwarm) {
+pub async fn a_network_with_a_foreign_subnet_has_no_addresses(bench: &TestSwarm) {
     let first = with_subnet(bench, "a", "10.213.2.0/24").await;
     bench.until("the network has a subnet", |s| !s.networks[&first].subnets.is_empty()).await;
     let second = with_subnet(bench, "b", "10.213.2.128/25").await;
@@ -40,12 +40,12 @@ pub async fn a_network_whose_subnet_is_anothers_has_no_addresses(bench: &TestSwa
         bench.pass(std::time::Duration::from_millis(100)).await;
         let seen = bench.look().await;
         let network = &seen.networks[&second];
-        assert_eq!((network.driver.as_str(), &network.subnets[..]), ("", &[][..]), "nor does anything say why");
+        assert_eq!((network.driver.as_str(), &network.subnets[..]), ("", &[][..]), "the network must report neither driver nor subnet");
         assert!(tasks(&seen, &id).iter().all(|task| task.state.as_str() == "new" && task.addresses.is_empty() && task.error.is_empty()));
     }
 }
 
-pub async fn a_full_network_keeps_tasks_new_without_a_word(bench: &TestSwarm) {
+pub async fn tasks_on_a_full_network_stay_new_without_a_reason(bench: &TestSwarm) {
     let network = with_subnet(bench, "n", "10.213.3.0/29").await;
     let id = bench.create(&on(bench, "s", 7, &network)).await;
     let waiting = |s: &swarmgate::swarm::Snapshot| tasks(s, &id).iter().filter(|task| task.state.as_str() == "new").count();

@@ -28,7 +28,7 @@ async fn replaces_tasks(bench: &TestSwarm, edit: impl Fn(&mut Value)) {
     until_state(bench, &id, "completed").await;
 }
 
-pub async fn a_write_of_the_same_spec_forgets_the_one_before(bench: &TestSwarm) {
+pub async fn rewriting_the_same_spec_overwrites_the_previous_spec(bench: &TestSwarm) {
     // The snapshot does not keep the previous spec of services that belong to others.
     let mut spec = bench.spec("a", 1);
     spec["Labels"] = json!({"swarmgate.owner": "o"});
@@ -121,7 +121,7 @@ pub async fn placement_and_ports_together_are_not_applied(bench: &TestSwarm) {
     assert_eq!(running(&bench.look().await, &id)[0].host_ports.len(), 1);
 }
 
-pub async fn an_update_tells_its_state_only_when_tasks_are_replaced(bench: &TestSwarm) {
+pub async fn an_update_reports_a_state_only_when_tasks_are_replaced(bench: &TestSwarm) {
     let (id, _) = bench.running(&bench.spec("a", 1), 1).await;
     let before = bench.service(&id).await.version;
     bench.edit(&id, |s| s["TaskTemplate"]["ForceUpdate"] = json!(1)).await;

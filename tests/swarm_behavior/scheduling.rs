@@ -12,11 +12,11 @@ fn explains(seen: &Snapshot, id: &ServiceId, words: &str) -> bool {
     tasks(seen, id).iter().any(|t| t.state.as_str() == "pending" && t.error.starts_with("no suitable node (") && t.error.contains(words))
 }
 
-pub async fn a_service_without_a_node_says_why(bench: &TestSwarm) {
+pub async fn a_service_without_a_node_reports_the_reason(bench: &TestSwarm) {
     let mut spec = bench.spec("a", 1);
     spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.nowhere==at-all"]});
     let id = bench.create(&spec).await;
-    bench.until("the task says why", |s| explains(s, &id, "scheduling constraints not satisfied on")).await;
+    bench.until("the task reports the reason", |s| explains(s, &id, "scheduling constraints not satisfied on")).await;
 }
 
 /// On the first node only, regardless of the size of the Swarm.
@@ -32,7 +32,7 @@ pub async fn a_host_port_is_bound_once_per_node(bench: &TestSwarm) {
     let seen = bench.look().await;
     let (first, _) = bench.running(&on_one_node(bench, &seen, "a", 18_055), 1).await;
     let second = bench.create(&on_one_node(bench, &seen, "b", 18_055)).await;
-    bench.until("the task says why", |s| explains(s, &second, "host-mode port already in use on 1 node")).await;
+    bench.until("the task reports the reason", |s| explains(s, &second, "host-mode port already in use on 1 node")).await;
     bench.port().remove_service(&first).await.unwrap();
     bench.until_running(&second, 1).await;
 }
@@ -46,7 +46,7 @@ pub async fn host_ports_are_reported_by_running_tasks(bench: &TestSwarm) {
     assert!(ports[0].host_mode && ports[0].target == 80 && ports[0].published >= 30_000, "{ports:?}");
 }
 
-pub async fn tasks_of_one_node_have_ports_of_their_own(bench: &TestSwarm) {
+pub async fn tasks_on_one_node_have_separate_ports(bench: &TestSwarm) {
     let seen = bench.look().await;
     let mut spec = on_one_node(bench, &seen, "a", 0);
     spec["Mode"]["Replicated"]["Replicas"] = json!(2);
@@ -81,16 +81,16 @@ pub async fn a_global_service_runs_once_per_matching_node(bench: &TestSwarm) {
 }
 
 /// The behaviour on which `mode: global` of proxies relies.
-pub async fn no_node_has_more_tasks_than_it_may_and_those_without_a_node_go_first(bench: &TestSwarm) {
+pub async fn max_replicas_per_node_hold_and_pending_tasks_are_removed_first(bench: &TestSwarm) {
     let nodes = bench.look().await.nodes.len();
     let (id, ids) = bench.running(&bench.spec("a", nodes as u64), nodes).await;
     // Changing the limit per node does not replace running tasks; neither does changing the number of replicas.
     bench.edit(&id, |spec| spec["TaskTemplate"]["Placement"] = json!({"MaxReplicas": 1})).await;
     bench.stays(&id, &ids).await;
     bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(nodes + 1)).await;
-    bench.until("one has no place, and says why", |s| explains(s, &id, "max replicas per node limit exceed")).await;
+    bench.until("one task is not placed and reports the reason", |s| explains(s, &id, "max replicas per node limit exceed")).await;
     bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(nodes)).await;
-    bench.until("nothing waits any more", |s| tasks(s, &id).len() == nodes).await;
+    bench.until("no task is pending", |s| tasks(s, &id).len() == nodes).await;
     bench.stays(&id, &ids).await;
     // A task is replaced on its own node, although the limit per node is one.
     bench.edit(&id, |spec| spec["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
@@ -104,10 +104,10 @@ pub async fn tasks_of_a_removed_service_leave_the_list(bench: &TestSwarm) {
     let (id, _) = bench.running(&bench.spec("a", 2), 2).await;
     bench.port().remove_service(&id).await.unwrap();
     assert!(!bench.look().await.services.contains_key(&id));
-    bench.until("no task is wanted", |s| tasks(s, &id).is_empty()).await;
+    bench.until("no task is desired", |s| tasks(s, &id).is_empty()).await;
 }
 
-pub async fn a_network_stays_while_a_task_is_wanted_on_it(bench: &TestSwarm) {
+pub async fn a_network_stays_while_a_task_on_it_is_desired(bench: &TestSwarm) {
     let network = bench.network("n").await;
     let mut spec = bench.spec("a", 2);
     spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
@@ -119,17 +119,17 @@ pub async fn a_network_stays_while_a_task_is_wanted_on_it(bench: &TestSwarm) {
     bench.port().remove_network(&network).await.unwrap();
 }
 
-pub async fn a_network_whose_tasks_are_on_their_way_out_can_be_removed(bench: &TestSwarm) {
+pub async fn a_network_with_only_stopping_tasks_can_be_removed(bench: &TestSwarm) {
     let network = bench.network("n").await;
     let mut spec = bench.spec("a", 1);
     spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
     let (id, _) = bench.running(&spec, 1).await;
     bench.port().remove_service(&id).await.unwrap();
-    bench.until("no task is wanted", |s| tasks(s, &id).is_empty()).await;
+    bench.until("no task is desired", |s| tasks(s, &id).is_empty()).await;
     bench.port().remove_network(&network).await.unwrap();
 }
 
-pub async fn a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends(bench: &TestSwarm) {
+pub async fn a_task_with_a_stop_order_is_stopping_until_it_ends(bench: &TestSwarm) {
     let mut spec = bench.spec("a", 2);
     // This signal ends nothing, so the task keeps running until its grace period is over.
     spec["TaskTemplate"]["ContainerSpec"]["StopSignal"] = json!("SIGWINCH");
@@ -137,7 +137,7 @@ pub async fn a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends(bench: 
     let (id, ids) = bench.running(&spec, 2).await;
     assert_eq!(bench.stopping(&id).await, BTreeSet::new());
     bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(1)).await;
-    let seen = bench.until("one is not wanted any more", |s| tasks(s, &id).len() == 1).await;
+    let seen = bench.until("one task is no longer desired", |s| tasks(s, &id).len() == 1).await;
     let kept = tasks(&seen, &id)[0].id.0.clone();
     let stopping = bench.stopping(&id).await;
     assert_eq!(stopping, ids.into_iter().filter(|id| *id != kept).collect());
@@ -155,7 +155,7 @@ pub async fn tasks_of_a_job_are_seen_while_they_run(bench: &TestSwarm) {
     assert!(service.is_job() && service.replicas.is_none(), "{:?}", service.spec["Mode"]);
 }
 
-pub async fn a_task_on_its_nodes_own_network_says_so(bench: &TestSwarm) {
+pub async fn a_task_on_a_node_network_reports_it(bench: &TestSwarm) {
     let mut spec = bench.spec("a", 1);
     spec["TaskTemplate"]["Networks"] = json!([{"Target": "host"}]);
     let (id, _) = bench.running(&spec, 1).await;

@@ -143,7 +143,7 @@ impl TestSwarm {
             if so(&seen) {
                 return seen;
             }
-            assert!(waited < LIMIT, "waiting until {what}: {seen:#?}");
+            assert!(waited < LIMIT, "timed out waiting until {what}: {seen:#?}");
             waited += self.pass(Duration::from_millis(100)).await;
         }
     }

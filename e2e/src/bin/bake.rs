@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use swarmgate_e2e::image::recipes;
 use swarmgate_e2e::image::sbom::{self, Parts};
-use swarmgate_e2e::world::repository;
+use swarmgate_e2e::testbed::repository;
 
 #[derive(Parser)]
 #[command(about = "Container images from programs on this machine, as archives for `docker load`")]
@@ -90,7 +90,7 @@ fn bake(Arguments { what, out, busybox, sbom }: &Arguments) -> Result<()> {
 fn parts(what: &BakeCommand) -> Result<Parts> {
     let mut parts = Parts::default();
     let (BakeCommand::Swarmgate { binary } | BakeCommand::SwarmgateNginx { binary, .. }) = what else {
-        bail!("test images have no document about what they are made of");
+        bail!("test images have no SBOM");
     };
     parts.crates(&repository().join("Cargo.toml"), "swarmgate")?.libraries_of(binary)?.debian("ca-certificates")?;
     if let BakeCommand::SwarmgateNginx { nginx, .. } = what {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use swarmgate_e2e::measure::{Ingress, changes, follow, idle, websockets};
-use swarmgate_e2e::world::{Setting, World, repository};
+use swarmgate_e2e::testbed::{Setting, Testbed, repository};
 
 #[derive(Parser)]
 #[command(about = "Measures an ingress on a real three-node Swarm on this machine; needs `make tools images` first")]
@@ -57,16 +57,16 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Result<()> {
     let ingress = arguments.traefik.clone().map_or(Ingress::Swarmgate, |refresh| Ingress::Traefik { refresh });
-    let world = World::up(&SETTING, 0)?;
-    let outcome = world.lab.inside(|| {
-        ingress.deploy(&world, &repository().join("target"))?;
+    let testbed = Testbed::up(&SETTING, 0)?;
+    let outcome = testbed.lab.inside(|| {
+        ingress.deploy(&testbed, &repository().join("target"))?;
         match &arguments.what {
-            MeasureCommand::Follow { runs } => follow(&world, &ingress, *runs),
-            MeasureCommand::Changes => changes(&world, &ingress),
-            MeasureCommand::Idle { services } => idle(&world, &ingress, *services),
-            MeasureCommand::Websockets { wstest } => websockets(&world, &ingress, wstest, &repository().join("target")),
+            MeasureCommand::Follow { runs } => follow(&testbed, &ingress, *runs),
+            MeasureCommand::Changes => changes(&testbed, &ingress),
+            MeasureCommand::Idle { services } => idle(&testbed, &ingress, *services),
+            MeasureCommand::Websockets { wstest } => websockets(&testbed, &ingress, wstest, &repository().join("target")),
         }
     });
-    world.down()?;
+    testbed.down()?;
     outcome
 }

@@ -192,13 +192,13 @@ fn status(name: &str) {
 
 fn follow_vips(name: &str) -> Result<()> {
     let shim = Lab::open(name)?.vip_shim()?;
-    let mut told = None;
+    let mut printed = None;
     loop {
         std::thread::sleep(std::time::Duration::from_secs(1));
         let trouble = shim.trouble();
-        if trouble != told {
+        if trouble != printed {
             eprintln!("swarmlab: vip-shim: {}", trouble.as_deref().unwrap_or("well again"));
-            told = trouble;
+            printed = trouble;
         }
     }
 }

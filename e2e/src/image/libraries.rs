@@ -13,7 +13,7 @@ pub(super) fn of(program: &Path) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     if !output.status.success() || text.contains("not found") {
-        bail!("`ldd {}` says: {}", program.display(), text.trim());
+        bail!("`ldd {}` failed: {}", program.display(), text.trim());
     }
     Ok(parse(&text))
 }

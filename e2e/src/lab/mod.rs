@@ -96,7 +96,7 @@ impl LabOptions {
         beside
             .into_iter()
             .find(|helper| helper.is_file())
-            .with_context(|| format!("no `swarmlab` beside {}: build it first", program.display()))
+            .with_context(|| format!("no `swarmlab` next to {}: build it first", program.display()))
     }
 }
 

@@ -17,10 +17,10 @@ const NO_SUCH_NAME: u8 = 0x83;
 
 /// Answers every query that arrives at `address` with "no such name", until the process is killed.
 pub fn refuse_names(address: &str) -> Result<()> {
-    let socket = UdpSocket::bind((address, 53)).with_context(|| format!("listen for name look-ups at {address}"))?;
+    let socket = UdpSocket::bind((address, 53)).with_context(|| format!("listen for DNS queries at {address}"))?;
     let mut packet = [0; 1500];
     loop {
-        let (length, sender) = socket.recv_from(&mut packet).context("receive a name look-up")?;
+        let (length, sender) = socket.recv_from(&mut packet).context("receive a DNS query")?;
         if let Some(answer) = refusal(&packet[..length]) {
             // A client that is gone needs no answer.
             let _ = socket.send_to(&answer, sender);

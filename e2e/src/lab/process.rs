@@ -57,7 +57,7 @@ pub(crate) fn send(pid: i32, signal: Signal) -> Result<()> {
 /// Stops `pid` and waits until all its threads have stopped; on a busy machine that takes a while.
 pub(crate) fn freeze(pid: i32) -> Result<()> {
     send(pid, Signal::SIGSTOP)?;
-    eventually(DEATH, "the process stands still", || {
+    eventually(DEATH, "the process stops", || {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("list the threads of {pid}"))?;
         let still = |thread: fs::DirEntry| {
             // The state follows the name, which is in parentheses and may contain anything.
@@ -85,7 +85,7 @@ pub(crate) fn end_all(namespace: &Path) -> Result<()> {
         for pid in &left {
             send(*pid, Signal::SIGKILL)?;
         }
-        ensure!(left.is_empty(), "{} holds processes {left:?}", namespace.display());
+        ensure!(left.is_empty(), "{} still contains processes {left:?}", namespace.display());
         Ok(())
     })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::Ingress;
+use crate::testbed::{Load, Testbed, http_get};
 use crate::wait::eventually;
-use crate::world::{Load, World, http_get};
 
 /// Requests per second, of each of the two streams.
 const RATE: u32 = 200;
@@ -18,25 +18,25 @@ const HOST: &str = "steady.test";
 
 /// Makes every change under two steady streams, one with kept connections and one with a new connection for each request, and
 /// prints the failures.
-pub fn changes(world: &World, ingress: &Ingress) -> Result<()> {
-    prepare(world, ingress)?;
+pub fn changes(testbed: &Testbed, ingress: &Ingress) -> Result<()> {
+    prepare(testbed, ingress)?;
     println!("{ingress:?}: requests failed of a steady {RATE}/s, kept connections | a new connection each");
-    phase(world, ingress, "nothing changes", &mut || Ok(()))?;
-    phase(world, ingress, "scale 2 to 6", &mut || scale(world, 6))?;
-    phase(world, ingress, "scale 6 to 2", &mut || scale(world, 2))?;
-    phase(world, ingress, "update, stop-first", &mut || update(world, "stop-first", "demo-app:v2"))?;
-    phase(world, ingress, "update, start-first", &mut || update(world, "start-first", "demo-app:v1"))?;
-    phase(world, ingress, "20 route changes", &mut || route_changes(world, ingress))
+    phase(testbed, ingress, "nothing changes", &mut || Ok(()))?;
+    phase(testbed, ingress, "scale 2 to 6", &mut || scale(testbed, 6))?;
+    phase(testbed, ingress, "scale 6 to 2", &mut || scale(testbed, 2))?;
+    phase(testbed, ingress, "update, stop-first", &mut || update(testbed, "stop-first", "demo-app:v2"))?;
+    phase(testbed, ingress, "update, start-first", &mut || update(testbed, "start-first", "demo-app:v1"))?;
+    phase(testbed, ingress, "20 route changes", &mut || route_changes(testbed, ingress))
 }
 
-fn prepare(world: &World, ingress: &Ingress) -> Result<()> {
+fn prepare(testbed: &Testbed, ingress: &Ingress) -> Result<()> {
     let mut words: Vec<String> = ["--network", "measured", "--replicas", "2", "--update-parallelism", "1"].map(str::to_owned).to_vec();
     words.extend(ingress.labels(NAME, HOST));
     words.push("demo-app:v1".to_owned());
-    world.create(NAME, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    world.await_running(NAME, 2)?;
+    testbed.create(NAME, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    testbed.await_running(NAME, 2)?;
     eventually(Duration::from_secs(60), "the service is routed", || {
-        let answer = http_get(&ingress.address(world), HOST, "/")?;
+        let answer = http_get(&ingress.address(testbed), HOST, "/")?;
         ensure!(answer.status == 200, "status {}", answer.status);
         Ok(())
     })?;
@@ -45,8 +45,8 @@ fn prepare(world: &World, ingress: &Ingress) -> Result<()> {
     Ok(())
 }
 
-fn phase(world: &World, ingress: &Ingress, name: &str, change: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-    let start = |keep| Load::start(&ingress.address(world), HOST, "/", RATE, keep);
+fn phase(testbed: &Testbed, ingress: &Ingress, name: &str, change: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    let start = |keep| Load::start(&ingress.address(testbed), HOST, "/", RATE, keep);
     let (kept, fresh) = (start(true)?, start(false)?);
     thread::sleep(Duration::from_secs(1));
     change()?;
@@ -59,15 +59,15 @@ fn phase(world: &World, ingress: &Ingress, name: &str, change: &mut dyn FnMut() 
     Ok(())
 }
 
-fn scale(world: &World, replicas: usize) -> Result<()> {
-    world.update(NAME, &["--replicas", &replicas.to_string()])?;
-    world.await_running(NAME, replicas).map(drop)
+fn scale(testbed: &Testbed, replicas: usize) -> Result<()> {
+    testbed.update(NAME, &["--replicas", &replicas.to_string()])?;
+    testbed.await_running(NAME, replicas).map(drop)
 }
 
-fn update(world: &World, order: &str, image: &str) -> Result<()> {
-    world.update(NAME, &["--update-order", order, "--image", image])?;
+fn update(testbed: &Testbed, order: &str, image: &str) -> Result<()> {
+    testbed.update(NAME, &["--update-order", order, "--image", image])?;
     eventually(Duration::from_secs(90), "the update is complete", || {
-        let service = world.api()?.get(&format!("/services/{NAME}"))?;
+        let service = testbed.api()?.get(&format!("/services/{NAME}"))?;
         let state = &service["UpdateStatus"]["State"];
         ensure!(state == "completed", "it is {state}");
         Ok(())
@@ -75,9 +75,9 @@ fn update(world: &World, order: &str, image: &str) -> Result<()> {
 }
 
 /// Half a second apart, so that each one results in its own configuration.
-fn route_changes(world: &World, ingress: &Ingress) -> Result<()> {
+fn route_changes(testbed: &Testbed, ingress: &Ingress) -> Result<()> {
     for n in 0..20 {
-        world.update(NAME, &["--label-add", &ingress.route_change(NAME, HOST, n)])?;
+        testbed.update(NAME, &["--label-add", &ingress.route_change(NAME, HOST, n)])?;
         thread::sleep(Duration::from_millis(500));
     }
     Ok(())

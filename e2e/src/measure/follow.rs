@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Ingress, median, random_share};
+use crate::testbed::{HttpCall, Testbed};
 use crate::wait::eventually;
-use crate::world::{HttpCall, World};
 
 /// The longest random pause before a service is created: longer than the period of any measured poller.
 const PHASE_MAX: Duration = Duration::from_secs(3);
@@ -16,11 +16,11 @@ const STEP: Duration = Duration::from_millis(10);
 
 /// Creates and removes `runs` services one after the other. For each, prints the time from Swarm's own time stamp of the task's
 /// RUNNING (the same clock: all nodes are on this machine) to the first 200.
-pub fn follow(world: &World, ingress: &Ingress, runs: usize) -> Result<()> {
+pub fn follow(testbed: &Testbed, ingress: &Ingress, runs: usize) -> Result<()> {
     let mut times = Vec::new();
     for run in 0..runs {
         thread::sleep(PHASE_MAX.mul_f64(random_share()));
-        let took = one(world, ingress, run)?;
+        let took = one(testbed, ingress, run)?;
         println!("run {run}: first 200 {:.3} s after RUNNING", took.as_secs_f64());
         times.push(took);
     }
@@ -30,23 +30,23 @@ pub fn follow(world: &World, ingress: &Ingress, runs: usize) -> Result<()> {
     Ok(())
 }
 
-fn one(world: &World, ingress: &Ingress, run: usize) -> Result<Duration> {
+fn one(testbed: &Testbed, ingress: &Ingress, run: usize) -> Result<Duration> {
     let (name, host) = (format!("follow{run}"), format!("follow{run}.test"));
     let mut words = vec!["--network".to_owned(), "measured".to_owned()];
     words.extend(ingress.labels(&name, &host));
     words.push("demo-app:v1".to_owned());
-    world.create(&name, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let call = HttpCall::get(&ingress.address(world), &host, "/").patience(Duration::from_secs(2));
+    testbed.create(&name, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let call = HttpCall::get(&ingress.address(testbed), &host, "/").patience(Duration::from_secs(2));
     let deadline = SystemTime::now() + Duration::from_secs(60);
     while !call.send().is_ok_and(|answer| answer.status == 200) {
         ensure!(SystemTime::now() < deadline, "{host} never answered 200");
         thread::sleep(STEP);
     }
     let answered = SystemTime::now();
-    let task = world.await_running(&name, 1)?.remove(0);
+    let task = testbed.await_running(&name, 1)?.remove(0);
     let running = task["Status"]["Timestamp"].as_str().context("the task has no time stamp")?;
     let running: SystemTime = running.parse::<jiff::Timestamp>().with_context(|| format!("read {running}"))?.into();
-    world.docker(&["service", "rm", &name])?;
+    testbed.docker(&["service", "rm", &name])?;
     eventually(Duration::from_secs(60), &format!("{host} is gone"), || {
         ensure!(call.send()?.status != 200, "still answers");
         Ok(())

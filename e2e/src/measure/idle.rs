@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::Ingress;
+use crate::testbed::{Testbed, http_get};
 use crate::wait::eventually;
-use crate::world::{World, http_get};
 
 /// How long the idle Swarm is observed.
 const WATCHED: Duration = Duration::from_secs(60);
@@ -18,19 +18,19 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Creates labelled services until there are `services`, waits until nothing changes, and prints what the operator (or the
 /// rival's process) uses in a minute: processor, memory, and for Swarmgate the calls and bytes of the Docker API.
-pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
+pub fn idle(testbed: &Testbed, ingress: &Ingress, services: usize) -> Result<()> {
     for n in 0..services {
         let mut words: Vec<String> = ["--network", "measured"].map(str::to_owned).to_vec();
         words.extend(ingress.labels(&format!("idle{n}"), &format!("idle{n}.test")));
         words.push("demo-app:v1".to_owned());
-        world.create(&format!("idle{n}"), &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        testbed.create(&format!("idle{n}"), &words.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     eventually(Duration::from_secs(1200), "every service is routed", || {
         for n in [0, services / 2, services.saturating_sub(1)] {
-            let answer = http_get(&ingress.address(world), &format!("idle{n}.test"), "/")?;
+            let answer = http_get(&ingress.address(testbed), &format!("idle{n}.test"), "/")?;
             ensure!(answer.status == 200, "idle{n}: status {}", answer.status);
         }
-        let running = world.api()?.get("/services?status=true")?;
+        let running = testbed.api()?.get("/services?status=true")?;
         let short =
             running.as_array().into_iter().flatten().filter(|s| s["ServiceStatus"]["RunningTasks"] != s["ServiceStatus"]["DesiredTasks"]);
         let short = short.count();
@@ -38,8 +38,8 @@ pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
         Ok(())
     })?;
     thread::sleep(Duration::from_secs(15));
-    let pid = process(world, ingress)?;
-    let (cpu, counters) = (cpu_seconds(pid)?, counters(world, ingress));
+    let pid = process(testbed, ingress)?;
+    let (cpu, counters) = (cpu_seconds(pid)?, counters(testbed, ingress));
     thread::sleep(WATCHED);
     let used = cpu_seconds(pid)? - cpu;
     println!(
@@ -48,7 +48,7 @@ pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
         resident_mib(pid)?,
         load()
     );
-    for (name, after) in self::counters(world, ingress) {
+    for (name, after) in self::counters(testbed, ingress) {
         let before = counters.get(&name).copied().unwrap_or_default();
         println!("  {name}: {:.0} a minute", (after - before) * 60.0 / WATCHED.as_secs_f64());
     }
@@ -56,12 +56,12 @@ pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
 }
 
 /// The process of this lab's only task of the service: other labs on this machine have such processes, too.
-fn process(world: &World, ingress: &Ingress) -> Result<u32> {
+fn process(testbed: &Testbed, ingress: &Ingress) -> Result<u32> {
     let service = match ingress {
         Ingress::Swarmgate => "swarmgate_operator",
         Ingress::Traefik { .. } => "traefik",
     };
-    let task = world.await_running(service, 1)?.remove(0);
+    let task = testbed.await_running(service, 1)?.remove(0);
     let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
     let pids = fs::read_dir("/proc").context("list processes")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     // Each node numbers its processes separately, so the id that Docker reports is a different one here.
@@ -94,13 +94,13 @@ fn resident_mib(pid: u32) -> Result<u64> {
 }
 
 /// The operator's own counters of Docker calls, bytes and writes, summed over their labels.
-fn counters(world: &World, ingress: &Ingress) -> BTreeMap<String, f64> {
+fn counters(testbed: &Testbed, ingress: &Ingress) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     if !matches!(ingress, Ingress::Swarmgate) {
         return sums;
     }
-    for k in 1..=world.lab.nodes() {
-        let address = format!("{}:8080", world.lab.node_ip(k));
+    for k in 1..=testbed.lab.nodes() {
+        let address = format!("{}:8080", testbed.lab.node_ip(k));
         let Ok(answer) = http_get(&address, &address, "/metrics") else { continue };
         for line in answer.body.lines().filter(|line| line.starts_with("swarmgate_docker_") || line.starts_with("swarmgate_writes_total")) {
             let Some((name, value)) = line.rsplit_once(' ') else { continue };

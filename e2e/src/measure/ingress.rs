@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::image::{Image, ImageConfig, Layer};
+use crate::testbed::{Testbed, http_get};
 use crate::wait::eventually;
-use crate::world::{World, http_get};
 
 /// The ingress to measure.
 #[derive(Clone, Debug)]
@@ -24,20 +24,20 @@ pub enum Ingress {
 
 impl Ingress {
     /// Deploys it with one proxy on each node, listening on port 8081 of the node, and waits until it answers.
-    pub fn deploy(&self, world: &World, state: &Path) -> Result<()> {
+    pub fn deploy(&self, testbed: &Testbed, state: &Path) -> Result<()> {
         // A hundred services fill a /24.
-        world.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", "10.77.0.0/16", "measured"])?;
+        testbed.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", "10.77.0.0/16", "measured"])?;
         match self {
             Self::Swarmgate => {
                 let spec = state.join("measure-spec.yaml");
                 std::fs::write(&spec, SPEC).with_context(|| format!("write {}", spec.display()))?;
-                world.deploy_swarmgate(&[("SWARMGATE_SPEC", &spec.display().to_string())])?;
+                testbed.deploy_swarmgate(&[("SWARMGATE_SPEC", &spec.display().to_string())])?;
             }
             Self::Traefik { refresh } => {
                 let program = state.join("tools/traefik/bin/traefik");
                 bake_traefik(&program, &state.join("rivals/traefik.tar"))?;
-                world.lab.load(&[state.join("rivals/traefik.tar")])?;
-                world.create(
+                testbed.lab.load(&[state.join("rivals/traefik.tar")])?;
+                testbed.create(
                     "traefik",
                     &[
                         "--mode",
@@ -62,12 +62,12 @@ impl Ingress {
                 )?;
             }
         }
-        eventually(Duration::from_secs(120), "the ingress answers", || http_get(&self.address(world), "nobody.test", "/").map(drop))
+        eventually(Duration::from_secs(120), "the ingress answers", || http_get(&self.address(testbed), "nobody.test", "/").map(drop))
     }
 
     /// Where requests go: the proxy of the first node, which is the manager.
-    pub fn address(&self, world: &World) -> String {
-        format!("{}:8081", world.lab.node_ip(1))
+    pub fn address(&self, testbed: &Testbed) -> String {
+        format!("{}:8081", testbed.lab.node_ip(1))
     }
 
     /// The `docker service create` arguments that publish port 8080 of a service as `host`.

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::Ingress;
 use crate::command::finish;
+use crate::testbed::{Socket, Testbed};
 use crate::wait::eventually;
-use crate::world::{Socket, World};
 
 /// Where the application answers without a proxy.
 const DIRECT: u16 = 9091;
@@ -21,13 +21,13 @@ const LEFT_OUT: [&str; 2] = ["12.*", "13.*"];
 
 /// Runs the suite's client (`wstest`), which writes its reports below `state`, and prints the count of each verdict and the
 /// cases whose verdicts differ.
-pub fn websockets(world: &World, ingress: &Ingress, wstest: &Path, state: &Path) -> Result<()> {
+pub fn websockets(testbed: &Testbed, ingress: &Ingress, wstest: &Path, state: &Path) -> Result<()> {
     let publish = format!("mode=host,published={DIRECT},target=8080");
     // Any host, because the suite sends the address as the host.
     let labels = ["--label", "com.docker.lb.default_backend=true", "--label", "com.docker.lb.port=8080"];
     let rest = ["--network", "measured", "--publish", &publish, "--constraint", "node.hostname==node1", "demo-app:v1"];
-    world.create("autobahn", &[&labels[..], &rest[..]].concat())?;
-    let agents = [("direct", world.at(1, DIRECT)), ("proxied", ingress.address(world))];
+    testbed.create("autobahn", &[&labels[..], &rest[..]].concat())?;
+    let agents = [("direct", testbed.at(1, DIRECT)), ("proxied", ingress.address(testbed))];
     for (name, address) in &agents {
         eventually(Duration::from_secs(60), name, || Socket::open(address, address, "/ws")?.echoes("ready"))?;
     }

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use swarmgate_e2e::world::{App, Case, World};
+use swarmgate_e2e::testbed::{App, Case, Testbed};
 
 use super::shared_swarm::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
-    vec![case("backend_ca::only_applications_that_the_named_authority_signed_are_spoken_to", named)]
+    vec![case("backend_ca::only_applications_signed_by_the_named_authority_are_reached", named)]
 }
 
 type TestAuthority = CertifiedIssuer<'static, KeyPair>;
@@ -29,19 +29,19 @@ fn signed_by(authority: &TestAuthority, host: &str) -> Result<String> {
 }
 
 /// The right authority and a certificate for another host, a wrong authority, the system's authorities, the right one again.
-fn named(world: &World) -> Result<()> {
+fn named(testbed: &Testbed) -> Result<()> {
     let (ours, theirs) = (authority("ours")?, authority("theirs")?);
-    let (right, wrong) = (world.secret("right-authority", &ours.pem())?, world.secret("wrong-authority", &theirs.pem())?);
-    let own = world.secret("vouched-pair", &signed_by(&ours, "vouched.test")?)?;
+    let (right, wrong) = (testbed.secret("right-authority", &ours.pem())?, testbed.secret("wrong-authority", &theirs.pem())?);
+    let own = testbed.secret("vouched-pair", &signed_by(&ours, "vouched.test")?)?;
     let mount = format!("source={own},target=pair.pem");
     let app = App::new("vouched").label("hosts", "vouched.test,also-vouched.test").label("ssl_backend", "true");
-    app.label("ssl_backend_tls_verify", &right).words(&["--secret", &mount, "--env", "TLS=/run/secrets/pair.pem"]).create(world)?;
-    let address = world.at(1, DEFAULT);
-    world.await_answer(&address, "vouched.test", "/", "vouched")?;
-    world.await_code(&address, "also-vouched.test", "/", 502)?;
+    app.label("ssl_backend_tls_verify", &right).words(&["--secret", &mount, "--env", "TLS=/run/secrets/pair.pem"]).create(testbed)?;
+    let address = testbed.at(1, DEFAULT);
+    testbed.await_answer(&address, "vouched.test", "/", "vouched")?;
+    testbed.await_code(&address, "also-vouched.test", "/", 502)?;
     for (authority, status) in [(wrong.as_str(), 502), (&right, 200), ("required", 502), (&right, 200)] {
-        world.update("vouched", &["--label-add", &format!("com.docker.lb.ssl_backend_tls_verify={authority}")])?;
-        world.await_code(&address, "vouched.test", "/", status)?;
+        testbed.update("vouched", &["--label-add", &format!("com.docker.lb.ssl_backend_tls_verify={authority}")])?;
+        testbed.await_code(&address, "vouched.test", "/", status)?;
     }
-    world.await_converged("default").map(drop)
+    testbed.await_converged("default").map(drop)
 }

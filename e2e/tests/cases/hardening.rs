@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::lab::SOCKET_GROUP;
+use swarmgate_e2e::testbed::{Case, Testbed};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{Case, World};
 
 use super::shared_swarm::{DEFAULT, GATE};
 
@@ -15,24 +15,24 @@ const NOTHING: &str = "0000000000000000";
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("hardening::the_operator_is_nobody_with_the_sockets_group", operator),
-        case("hardening::a_command_in_the_operators_container_is_nobody_too", beside_the_operator),
-        case("hardening::extensions_and_proxies_have_no_privileges_and_bounds", bounds),
-        case("hardening::a_stock_image_serves_with_what_it_starts_with", stock),
+        case("hardening::the_operator_runs_as_nobody_with_the_group_of_the_socket", operator),
+        case("hardening::a_command_in_the_operator_container_also_runs_as_nobody", beside_the_operator),
+        case("hardening::extensions_and_proxies_run_unprivileged_and_bounded", bounds),
+        case("hardening::a_stock_image_serves_with_its_own_privileges", stock),
         case("hardening::calls_that_are_not_published_are_refused", refused),
     ]
 }
 
 /// The only running task of a service, and the kernel's status of its first process.
-fn first_process(world: &World, service: &str) -> Result<(Value, String)> {
-    let task = world.running_tasks(service)?.pop().with_context(|| format!("no task of {service} runs"))?;
-    let status = process(world, &task)?;
+fn first_process(testbed: &Testbed, service: &str) -> Result<(Value, String)> {
+    let task = testbed.running_tasks(service)?.pop().with_context(|| format!("no task of {service} runs"))?;
+    let status = process(testbed, &task)?;
     Ok((task, status))
 }
 
-fn process(world: &World, task: &Value) -> Result<String> {
+fn process(testbed: &Testbed, task: &Value) -> Result<String> {
     let pid = task["Status"]["ContainerStatus"]["PID"].as_u64().context("the task has no process")?;
-    world.lab.node_file(world.node_of(task)?, &format!("/proc/{pid}/status"))
+    testbed.lab.node_file(testbed.node_of(task)?, &format!("/proc/{pid}/status"))
 }
 
 fn line<'a>(status: &'a str, name: &str) -> &'a str {
@@ -49,69 +49,69 @@ fn is_nobody(status: &str) -> Result<()> {
     })
 }
 
-fn operator(world: &World) -> Result<()> {
-    let (task, status) = first_process(world, "swarmgate_operator")?;
+fn operator(testbed: &Testbed) -> Result<()> {
+    let (task, status) = first_process(testbed, "swarmgate_operator")?;
     is_nobody(&status)?;
     ensure!(line(&status, "Groups") == SOCKET_GROUP.to_string(), "the groups are {:?}", line(&status, "Groups"));
-    let host = host_config(world, &task)?;
+    let host = host_config(testbed, &task)?;
     ensure!(host["Memory"] == 2_u64 << 30 && host["PidsLimit"] == 1024, "the limits are {} and {}", host["Memory"], host["PidsLimit"]);
     Ok(())
 }
 
 /// `docker exec` starts as root, but without the capability to read other users' files: a command can read what the operator
 /// reads only by becoming the operator's user.
-fn beside_the_operator(world: &World) -> Result<()> {
-    let (task, _) = first_process(world, "swarmgate_operator")?;
-    let answer = world.exec(&task, &["swarmgate", "plan", "--spec", "/etc/swarmgate/spec.yaml"])?;
+fn beside_the_operator(testbed: &Testbed) -> Result<()> {
+    let (task, _) = first_process(testbed, "swarmgate_operator")?;
+    let answer = testbed.exec(&task, &["swarmgate", "plan", "--spec", "/etc/swarmgate/spec.yaml"])?;
     ensure!(answer.contains("cluster default"), "{answer}");
     Ok(())
 }
 
-fn bounds(world: &World) -> Result<()> {
+fn bounds(testbed: &Testbed) -> Result<()> {
     for (service, memory, pids) in [
         ("swarmgate-extension-default", 2_u64 << 30, 1024),
         ("swarmgate-proxy-default", 4 << 30, 4096),
         ("swarmgate-proxy-mesh", 4 << 30, 4096),
     ] {
-        let (task, status) = first_process(world, service)?;
+        let (task, status) = first_process(testbed, service)?;
         is_nobody(&status).with_context(|| service.to_owned())?;
-        ensure!(line(&status, "CapBnd") == NOTHING, "{service} could get {:?}", line(&status, "CapBnd"));
-        let host = host_config(world, &task)?;
+        ensure!(line(&status, "CapBnd") == NOTHING, "{service} could gain {:?}", line(&status, "CapBnd"));
+        let host = host_config(testbed, &task)?;
         ensure!(host["Memory"] == memory && host["PidsLimit"] == pids, "{service}: {} and {}", host["Memory"], host["PidsLimit"]);
         let log = &host["LogConfig"];
         ensure!(log["Type"] == "json-file" && log["Config"]["max-size"] == "10m" && log["Config"]["max-file"] == "5", "{service}: {log}");
     }
     // Without any capability, it still listens on ports below 1024 and serves.
-    world.await_answer(&world.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
+    testbed.await_answer(&testbed.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
 }
 
-fn host_config(world: &World, task: &Value) -> Result<Value> {
+fn host_config(testbed: &Testbed, task: &Value) -> Result<Value> {
     let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
-    let mut found = world.lab.docker_json(world.node_of(task)?, &["container", "inspect", container])?;
+    let mut found = testbed.lab.docker_json(testbed.node_of(task)?, &["container", "inspect", container])?;
     Ok(found[0]["HostConfig"].take())
 }
 
 /// It starts as root and drops that itself, for which it needs capabilities: they are the image's own concern.
-fn stock(world: &World) -> Result<()> {
-    let (task, status) = first_process(world, "swarmgate-proxy-stock")?;
+fn stock(testbed: &Testbed) -> Result<()> {
+    let (task, status) = first_process(testbed, "swarmgate-proxy-stock")?;
     ensure!(line(&status, "Uid").starts_with("0\t"), "the stock image runs as {:?}", line(&status, "Uid"));
-    let host = host_config(world, &task)?;
+    let host = host_config(testbed, &task)?;
     ensure!(host["CapDrop"].is_null() && host["PidsLimit"] == 4096, "{} and {}", host["CapDrop"], host["PidsLimit"]);
     Ok(())
 }
 
-fn refused(world: &World) -> Result<()> {
-    let engine = world.lab.filtered_engine(world.manager()?)?;
+fn refused(testbed: &Testbed) -> Result<()> {
+    let engine = testbed.lab.filtered_engine(testbed.manager()?)?;
     ensure!(engine.get("/services")?.is_array(), "what is published passes");
     let forbidden = ["/containers/json", "/v1.41/images/json", "/volumes", "/swarm", "/services/x/logs"];
     for path in forbidden {
         let reason = engine.get(path).err().with_context(|| format!("{path} passed"))?;
         ensure!(format!("{reason:#}").contains("403"), "{path}: {reason:#}");
     }
-    ensure!(engine.post("/containers/create", &serde_json::json!({"Image": "x"})).is_err(), "a container can be made");
-    let seen = eventually(Duration::from_secs(5), "refused calls are written down", || {
-        let refused = world.lab.take_refused_calls()?;
-        ensure!(!refused.is_empty(), "there is none");
+    ensure!(engine.post("/containers/create", &serde_json::json!({"Image": "x"})).is_err(), "a container can be created");
+    let seen = eventually(Duration::from_secs(5), "refused calls are recorded", || {
+        let refused = testbed.lab.take_refused_calls()?;
+        ensure!(!refused.is_empty(), "no call was refused");
         Ok(refused)
     })?;
     ensure!(seen.iter().any(|call| call.contains("POST") && call.contains("/containers/create")), "{seen:?}");

@@ -39,7 +39,7 @@ mod websockets;
 use std::time::Duration;
 
 use anyhow::Result;
-use swarmgate_e2e::world::{Case, Setting, World};
+use swarmgate_e2e::testbed::{Case, Setting, Testbed};
 
 /// A Swarm with only images on it: three nodes, one manager.
 const BARE: Setting = Setting { name: "bare", nodes: 3, managers: 1, prepare: ready, before: ready };
@@ -50,11 +50,11 @@ const BARE_MANAGERS: Setting = Setting { name: "managers", nodes: 3, managers: 3
 /// Long enough for everything that Swarm itself does slowly: replacing tasks one by one, on a busy machine.
 const SLOW: Duration = Duration::from_secs(120);
 
-fn ready(world: &World) -> Result<()> {
-    world.lab.await_ready()
+fn ready(testbed: &Testbed) -> Result<()> {
+    testbed.lab.await_ready()
 }
 
-/// Every case, in the order in which they run: cases that leave the most to restore come last in their world.
+/// Every case, in the order in which they run: cases that leave the most to restore come last in their testbed.
 pub fn all() -> Vec<Case> {
     let bare = [lab::cases(), three_managers::cases(), readme::cases()];
     let labels = [

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmgate_e2e::testbed::{App, Case, Steady, Testbed, http_get};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, DEV, GATE, MESH};
@@ -11,12 +11,12 @@ use super::shared_swarm::{DEFAULT, DEV, GATE, MESH};
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("network_attachment::a_service_on_a_new_network_is_served_and_its_network_released", attach_and_release),
+        case("network_attachment::a_service_on_a_new_network_is_served_and_the_network_is_released", attach_and_release),
         case("network_attachment::behind_the_routing_mesh_attaching_loses_no_request", attach_without_loss).with_traffic(),
         case("network_attachment::the_network_label_chooses_among_several", label_chooses),
-        case("network_attachment::a_closed_list_is_never_left", closed_list),
-        case("network_attachment::no_bad_network_costs_another_route_a_request_in_host_mode", bad_in_host_mode).with_traffic(),
-        case("network_attachment::no_bad_network_costs_another_route_a_request_behind_the_routing_mesh", bad_behind_the_mesh)
+        case("network_attachment::proxies_never_join_networks_outside_a_closed_list", closed_list),
+        case("network_attachment::a_bad_network_loses_no_request_of_other_routes_in_host_mode", bad_in_host_mode).with_traffic(),
+        case("network_attachment::a_bad_network_loses_no_request_of_other_routes_behind_the_routing_mesh", bad_behind_the_mesh)
             .with_traffic(),
     ]
 }
@@ -51,34 +51,34 @@ const BAD: [Bad; 10] = [
     Bad { name: "bad-full", words: &["-d", "overlay", "--subnet", "10.251.7.0/29"], code: "NetworkFull", why: "addresses free" },
 ];
 
-fn bad_in_host_mode(world: &World) -> Result<()> {
-    bad_networks(world, "default", DEFAULT)
+fn bad_in_host_mode(testbed: &Testbed) -> Result<()> {
+    bad_networks(testbed, "default", DEFAULT)
 }
 
-fn bad_behind_the_mesh(world: &World) -> Result<()> {
-    bad_networks(world, "mesh", MESH)
+fn bad_behind_the_mesh(testbed: &Testbed) -> Result<()> {
+    bad_networks(testbed, "mesh", MESH)
 }
 
 /// One bad network after another, while another service is under load; none of them costs a request or a proxy.
-fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
-    for k in 1..=world.lab.nodes() {
+fn bad_networks(testbed: &Testbed, cluster: &str, port: u16) -> Result<()> {
+    for k in 1..=testbed.lab.nodes() {
         let subnet = format!("10.252.{k}.0/24");
         // Left behind by the other of the two cases.
-        let _ = world.lab.docker(k, &["network", "create", "--config-only", "--subnet", &subnet, "bad-lan"]);
+        let _ = testbed.lab.docker(k, &["network", "create", "--config-only", "--subnet", &subnet, "bad-lan"]);
     }
     let app = |name: &str| if cluster == "default" { App::new(name) } else { App::new(name).cluster(cluster) };
-    app("good").create(world)?;
-    let (kept, fresh) = (world.at(1, port), world.at(2, port));
-    world.await_answer(&kept, "good.test", "/", "good")?;
-    world.await_answer(&fresh, "good.test", "/", "good")?;
-    world.await_converged(cluster)?;
+    app("good").create(testbed)?;
+    let (kept, fresh) = (testbed.at(1, port), testbed.at(2, port));
+    testbed.await_answer(&kept, "good.test", "/", "good")?;
+    testbed.await_answer(&fresh, "good.test", "/", "good")?;
+    testbed.await_converged(cluster)?;
     let proxy = format!("swarmgate-proxy-{cluster}");
-    let (tasks, version) = (world.task_ids(&proxy)?, world.service(&proxy)?["Version"].clone());
+    let (tasks, version) = (testbed.task_ids(&proxy)?, testbed.service(&proxy)?["Version"].clone());
     let traffic = Steady::start([&kept, &fresh], "good.test")?;
     let outcome = BAD.iter().try_for_each(|bad| {
-        one_bad_network(world, cluster, bad, &app).with_context(|| format!("network {}", bad.name))?;
-        ensure!(world.task_ids(&proxy)? == tasks, "{}: proxies were replaced", bad.name);
-        ensure!(world.service(&proxy)?["Version"] == version, "{}: the proxy service was written", bad.name);
+        one_bad_network(testbed, cluster, bad, &app).with_context(|| format!("network {}", bad.name))?;
+        ensure!(testbed.task_ids(&proxy)? == tasks, "{}: proxies were replaced", bad.name);
+        ensure!(testbed.service(&proxy)?["Version"] == version, "{}: the proxy service was written", bad.name);
         for address in [&kept, &fresh] {
             let answer = http_get(address, "good.test", "/").with_context(|| format!("after the network {}", bad.name))?;
             ensure!(answer.status == 200, "after the network {}: status {}", bad.name, answer.status);
@@ -89,79 +89,84 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
     traffic.stop_without_loss().and(outcome)
 }
 
-fn one_bad_network(world: &World, cluster: &str, bad: &Bad, app: &impl Fn(&str) -> App) -> Result<()> {
-    let node = world.lab.node_ip(1);
+fn one_bad_network(testbed: &Testbed, cluster: &str, bad: &Bad, app: &impl Fn(&str) -> App) -> Result<()> {
+    let node = testbed.lab.node_ip(1);
     let lab = node.rsplit_once('.').context("an IPv4 address")?.0;
-    let subnet = |network: &str| world.docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", network]);
+    let subnet = |network: &str| testbed.docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", network]);
     let (bridge, apps) = (subnet("docker_gwbridge")?, subnet("apps")?);
     let known = |word: &&str| word.replace("LAB", lab).replace("GWBRIDGE", bridge.trim()).replace("APPS", apps.trim());
     let words: Vec<String> = bad.words.iter().map(known).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    world.docker(&[&["network", "create"], words.as_slice(), &[bad.name]].concat())?;
+    testbed.docker(&[&["network", "create"], words.as_slice(), &[bad.name]].concat())?;
     let service = bad.name.replace("bad-", "on-");
-    app(&service).network(bad.name).create(world)?;
-    let finding = world.await_finding(cluster, bad.code, &service)?;
+    app(&service).network(bad.name).create(testbed)?;
+    let finding = testbed.await_finding(cluster, bad.code, &service)?;
     let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
-    ensure!(says(bad.name) && says(bad.why) && says("its hosts answer 503"), "it says {finding}");
+    ensure!(says(bad.name) && says(bad.why) && says("its hosts answer 503"), "the finding is {finding}");
     ensure!(finding["severity"] == "error", "{finding}");
     let route = |status: &Value| {
         let routes = status["routes"].as_array().into_iter().flatten();
         routes.into_iter().find(|route| route["host"] == format!("{service}.test")).cloned().context("there is no such route")
     };
-    let reason = route(&world.cluster(cluster)?)?["reason"].clone();
-    ensure!(reason.as_str().is_some_and(|reason| reason.contains(bad.name)), "the route says {reason}");
-    world.docker(&["service", "rm", &service])?;
-    world.await_cluster(cluster, "the finding is gone", |status| {
+    let reason = route(&testbed.cluster(cluster)?)?["reason"].clone();
+    ensure!(reason.as_str().is_some_and(|reason| reason.contains(bad.name)), "the reason of the route is {reason}");
+    testbed.docker(&["service", "rm", &service])?;
+    testbed.await_cluster(cluster, "the finding is gone", |status| {
         ensure!(route(status).is_err() && !status["findings"].to_string().contains(bad.name), "{}", status["findings"]);
         Ok(())
     })?;
-    eventually(SLOW, "the network can be removed", || world.docker(&["network", "rm", bad.name]).map(drop))
+    eventually(SLOW, "the network can be removed", || testbed.docker(&["network", "rm", bad.name]).map(drop))
 }
 
-fn attach_and_release(world: &World) -> Result<()> {
-    App::new("far").cluster("dev").network("far-away").create(world)?;
-    world.await_answer(&world.at(3, DEV), "far.test", "/", "far")?;
+fn attach_and_release(testbed: &Testbed) -> Result<()> {
+    App::new("far").cluster("dev").network("far-away").create(testbed)?;
+    testbed.await_answer(&testbed.at(3, DEV), "far.test", "/", "far")?;
     // The other network of the cluster is kept.
-    world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev")?;
-    world.docker(&["service", "rm", "far"])?;
-    eventually(SLOW, "the network can be removed", || world.docker(&["network", "rm", "far-away"]).map(drop))?;
-    world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
+    testbed.await_answer(&testbed.at(3, DEV), "anchor-dev.test", "/", "anchor-dev")?;
+    testbed.docker(&["service", "rm", "far"])?;
+    eventually(SLOW, "the network can be removed", || testbed.docker(&["network", "rm", "far-away"]).map(drop))?;
+    testbed.await_answer(&testbed.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
 
 /// In ingress mode, new proxy tasks start before old ones end, so existing routes are not interrupted.
-fn attach_without_loss(world: &World) -> Result<()> {
-    App::new("first").cluster("mesh").create(world)?;
-    let (kept, fresh) = (world.at(1, MESH), world.at(2, MESH));
-    world.await_answer(&kept, "first.test", "/", "first")?;
-    world.await_answer(&fresh, "first.test", "/", "first")?;
-    world.await_converged("mesh")?;
-    let before = world.task_ids("swarmgate-proxy-mesh")?;
+fn attach_without_loss(testbed: &Testbed) -> Result<()> {
+    App::new("first").cluster("mesh").create(testbed)?;
+    let (kept, fresh) = (testbed.at(1, MESH), testbed.at(2, MESH));
+    testbed.await_answer(&kept, "first.test", "/", "first")?;
+    testbed.await_answer(&fresh, "first.test", "/", "first")?;
+    testbed.await_converged("mesh")?;
+    let before = testbed.task_ids("swarmgate-proxy-mesh")?;
     let traffic = Steady::start([&kept, &fresh], "first.test")?;
-    App::new("second").cluster("mesh").network("other-side").create(world)?;
-    world.await_answer(&kept, "second.test", "/", "second")?;
-    world.await_converged("mesh")?;
+    App::new("second").cluster("mesh").network("other-side").create(testbed)?;
+    testbed.await_answer(&kept, "second.test", "/", "second")?;
+    testbed.await_converged("mesh")?;
     traffic.stop_without_loss()?;
-    let after = world.task_ids("swarmgate-proxy-mesh")?;
+    let after = testbed.task_ids("swarmgate-proxy-mesh")?;
     ensure!(before.iter().all(|task| !after.contains(task)), "a network that must be attached replaces the tasks: {before:?} {after:?}");
     Ok(())
 }
 
-fn label_chooses(world: &World) -> Result<()> {
-    world.network("private")?;
-    App::new("two-nets").label("network", "apps-dev").network("private").cluster("dev").words(&["--network", "apps-dev"]).create(world)?;
-    let before = world.task_ids("swarmgate-proxy-dev")?;
-    world.await_answer(&world.at(3, DEV), "two-nets.test", "/", "two-nets")?;
-    ensure!(world.task_ids("swarmgate-proxy-dev")? == before, "the proxies were attached to a network that no route needs");
+fn label_chooses(testbed: &Testbed) -> Result<()> {
+    testbed.network("private")?;
+    App::new("two-nets")
+        .label("network", "apps-dev")
+        .network("private")
+        .cluster("dev")
+        .words(&["--network", "apps-dev"])
+        .create(testbed)?;
+    let before = testbed.task_ids("swarmgate-proxy-dev")?;
+    testbed.await_answer(&testbed.at(3, DEV), "two-nets.test", "/", "two-nets")?;
+    ensure!(testbed.task_ids("swarmgate-proxy-dev")? == before, "the proxies were attached to a network that no route needs");
     Ok(())
 }
 
 /// `stock` declares `networks: [apps]`.
-fn closed_list(world: &World) -> Result<()> {
-    App::new("outside").cluster("stock").network("not-listed").create(world)?;
-    world.await_finding("stock", "UnreachableNetwork", "outside")?;
-    world.await_running("outside", 1)?;
-    let proxy = world.service("swarmgate-proxy-stock")?;
-    let network = world.docker(&["network", "inspect", "--format", "{{.Id}}", "not-listed"])?;
+fn closed_list(testbed: &Testbed) -> Result<()> {
+    App::new("outside").cluster("stock").network("not-listed").create(testbed)?;
+    testbed.await_finding("stock", "UnreachableNetwork", "outside")?;
+    testbed.await_running("outside", 1)?;
+    let proxy = testbed.service("swarmgate-proxy-stock")?;
+    let network = testbed.docker(&["network", "inspect", "--format", "{{.Id}}", "not-listed"])?;
     let attached = proxy["Spec"]["TaskTemplate"]["Networks"].as_array().cloned().unwrap_or_default();
     ensure!(!attached.iter().any(|to| to["Target"] == network.trim()), "it is attached to {attached:?}");
     Ok(())

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
+use swarmgate_e2e::testbed::{App, Case, Testbed};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -18,29 +18,29 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Changes the labels of a secret, as docs/labels.md describes: the API can do this, Docker's command line cannot.
-fn relabel(world: &World, name: &str, use_by: Option<&str>) -> Result<()> {
-    let secret = world.api()?.get(&format!("/secrets/{name}"))?;
+fn relabel(testbed: &Testbed, name: &str, use_by: Option<&str>) -> Result<()> {
+    let secret = testbed.api()?.get(&format!("/secrets/{name}"))?;
     let (id, version) = (secret["ID"].as_str().context("an id")?, &secret["Version"]["Index"]);
     let labels = use_by.map_or_else(|| json!({}), |use_by| json!({"swarmgate.use-by": use_by}));
-    world.api()?.post(&format!("/secrets/{id}/update?version={version}"), &json!({"Name": name, "Labels": labels})).map(drop)
+    testbed.api()?.post(&format!("/secrets/{id}/update?version={version}"), &json!({"Name": name, "Labels": labels})).map(drop)
 }
 
 /// The names of the secrets that a service mounts.
-fn mounted(world: &World, service: &str) -> Result<Vec<String>> {
-    let service = world.api()?.get(&format!("/services/{service}"))?;
+fn mounted(testbed: &Testbed, service: &str) -> Result<Vec<String>> {
+    let service = testbed.api()?.get(&format!("/services/{service}"))?;
     let secrets = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"].as_array().cloned().unwrap_or_default();
     Ok(secrets.iter().filter_map(|secret| secret["SecretName"].as_str().map(str::to_owned)).collect())
 }
 
-fn mounts(world: &World, name: &str) -> Result<bool> {
+fn mounts(testbed: &Testbed, name: &str) -> Result<bool> {
     let fleet = ["swarmgate-extension-default", "swarmgate-proxy-default"];
-    let all: Vec<_> = fleet.iter().map(|service| mounted(world, service)).collect::<Result<_>>()?;
+    let all: Vec<_> = fleet.iter().map(|service| mounted(testbed, service)).collect::<Result<_>>()?;
     Ok(all.concat().iter().any(|mounted| mounted == name))
 }
 
 /// The name of the secret with this role that Swarmgate created for the cluster `default`.
-fn own_secret(world: &World, role: &str) -> Result<String> {
-    let secrets = world.api()?.get("/secrets")?;
+fn own_secret(testbed: &Testbed, role: &str) -> Result<String> {
+    let secrets = testbed.api()?.get("/secrets")?;
     let is_it = |secret: &&serde_json::Value| {
         let labels = &secret["Spec"]["Labels"];
         labels["swarmgate.role"] == role && labels["swarmgate.cluster"] == "default"
@@ -50,44 +50,44 @@ fn own_secret(world: &World, role: &str) -> Result<String> {
 }
 
 /// A service of a stack names a secret created by hand: denied, granted, revoked.
-fn granted_and_withdrawn(world: &World) -> Result<()> {
-    store_pair(world, "lent", &pair("lent.test", 2099)?)?;
-    secured("lent", "lent").words(&["--label", "com.docker.stack.namespace=shop"]).create(world)?;
-    let finding = world.await_finding("default", "RefNotPermitted", "lent")?;
+fn granted_and_withdrawn(testbed: &Testbed) -> Result<()> {
+    store_pair(testbed, "lent", &pair("lent.test", 2099)?)?;
+    secured("lent", "lent").words(&["--label", "com.docker.stack.namespace=shop"]).create(testbed)?;
+    let finding = testbed.await_finding("default", "RefNotPermitted", "lent")?;
     let remedy = finding["remedy"].as_str().unwrap_or_default();
     ensure!(remedy.contains("--label swarmgate.use-by=stack:shop") && remedy.contains("stacks: [shop]"), "{finding}");
-    world.await_answer(&world.at(1, DEFAULT), "lent.test", "/", "lent")?;
-    world.await_converged("default")?;
-    ensure!(shown(&world.at(1, TLS), Some("lent.test"))?.is_none(), "a certificate is shown that nobody granted");
-    ensure!(!mounts(world, "lent-cert")? && !mounts(world, "lent-key")?, "what nobody granted is mounted");
+    testbed.await_answer(&testbed.at(1, DEFAULT), "lent.test", "/", "lent")?;
+    testbed.await_converged("default")?;
+    ensure!(shown(&testbed.at(1, TLS), Some("lent.test"))?.is_none(), "a certificate without a grant is presented");
+    ensure!(!mounts(testbed, "lent-cert")? && !mounts(testbed, "lent-key")?, "a secret without a grant is mounted");
 
-    relabel(world, "lent-cert", Some("stack:shop"))?;
-    relabel(world, "lent-key", Some("service:lent"))?;
-    await_tls(world, 1, "lent.test", "lent")?;
-    world.await_converged("default")?;
-    ensure!(mounted(world, "swarmgate-extension-default")?.contains(&"lent-cert".to_owned()), "what is granted is mounted");
+    relabel(testbed, "lent-cert", Some("stack:shop"))?;
+    relabel(testbed, "lent-key", Some("service:lent"))?;
+    await_tls(testbed, 1, "lent.test", "lent")?;
+    testbed.await_converged("default")?;
+    ensure!(mounted(testbed, "swarmgate-extension-default")?.contains(&"lent-cert".to_owned()), "what is granted is mounted");
 
-    relabel(world, "lent-key", None)?;
-    world.await_finding("default", "RefNotPermitted", "lent")?;
-    eventually(SLOW, "no certificate is shown any more", || {
-        ensure!(shown(&world.at(1, TLS), Some("lent.test"))?.is_none(), "one is");
+    relabel(testbed, "lent-key", None)?;
+    testbed.await_finding("default", "RefNotPermitted", "lent")?;
+    eventually(SLOW, "the certificate is no longer presented", || {
+        ensure!(shown(&testbed.at(1, TLS), Some("lent.test"))?.is_none(), "one is");
         Ok(())
     })?;
-    world.await_converged("default")?;
-    ensure!(!mounted(world, "swarmgate-extension-default")?.contains(&"lent-key".to_owned()), "the key is mounted still");
-    world.await_answer(&world.at(1, DEFAULT), "lent.test", "/", "lent").map(drop)
+    testbed.await_converged("default")?;
+    ensure!(!mounted(testbed, "swarmgate-extension-default")?.contains(&"lent-key".to_owned()), "the key is mounted still");
+    testbed.await_answer(&testbed.at(1, DEFAULT), "lent.test", "/", "lent").map(drop)
 }
 
-fn own_secrets(world: &World) -> Result<()> {
-    let token = own_secret(world, "extension-token")?;
+fn own_secrets(testbed: &Testbed) -> Result<()> {
+    let token = own_secret(testbed, "extension-token")?;
     let token = token.as_str();
-    App::new("thief").label("ssl_cert", token).create(world)?;
-    world.await_answer(&world.at(1, DEFAULT), "thief.test", "/", "thief")?;
-    let finding = world.await_finding("default", "RefNotPermitted", "thief")?;
+    App::new("thief").label("ssl_cert", token).create(testbed)?;
+    testbed.await_answer(&testbed.at(1, DEFAULT), "thief.test", "/", "thief")?;
+    let finding = testbed.await_finding("default", "RefNotPermitted", "thief")?;
     ensure!(finding["message"].as_str().is_some_and(|message| message.contains("belongs to Swarmgate")), "{finding}");
-    world.await_converged("default")?;
-    let of_the_token = mounted(world, "swarmgate-extension-default")?.into_iter().filter(|name| name == token).count();
+    testbed.await_converged("default")?;
+    let of_the_token = mounted(testbed, "swarmgate-extension-default")?.into_iter().filter(|name| name == token).count();
     ensure!(of_the_token <= 1, "the token is mounted as material");
-    ensure!(shown(&world.at(1, TLS), Some("thief.test"))?.is_none(), "a certificate is shown");
+    ensure!(shown(&testbed.at(1, TLS), Some("thief.test"))?.is_none(), "a certificate is presented");
     Ok(())
 }

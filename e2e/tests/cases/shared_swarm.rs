@@ -1,12 +1,12 @@
-//! The world that most cases share: Swarmgate with four clusters, and what is restored between two cases. It must never hide
+//! The testbed that most cases share: Swarmgate with four clusters, and what is restored between two cases. It must never hide
 //! that a case left something behind that Swarmgate should have corrected itself.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmgate_e2e::testbed::{App, STAYS, Setting, Testbed};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, STAYS, Setting, World};
 
 /// Three nodes, one manager, four service clusters: see `spec.yaml`.
 pub(super) const GATE: Setting = Setting { name: "gate", nodes: 3, managers: 1, prepare, before: settle };
@@ -26,47 +26,47 @@ pub(super) const STOCK: u16 = 8084;
 const ANCHORS: [(&str, &str, Option<&str>); 2] = [("anchor", "apps", None), ("anchor-dev", "apps-dev", Some("dev"))];
 const SETTLED: Duration = Duration::from_secs(150);
 
-fn prepare(world: &World) -> Result<()> {
-    world.lab.await_ready()?;
-    label_nodes(world)?;
+fn prepare(testbed: &Testbed) -> Result<()> {
+    testbed.lab.await_ready()?;
+    label_nodes(testbed)?;
     for (name, network, cluster) in ANCHORS {
         let stays = format!("{STAYS}=yes");
         let app = App::new(name).network(network).on_node(2).words(&["--label", &stays]);
-        cluster.into_iter().fold(app, App::cluster).create(world)?;
+        cluster.into_iter().fold(app, App::cluster).create(testbed)?;
     }
-    world.deploy_swarmgate_with(SPEC, &[])
+    testbed.deploy_swarmgate_with(SPEC, &[])
 }
 
 /// Restores the declaration and the node labels if a case changed them, and waits until all of Swarmgate has settled.
-fn settle(world: &World) -> Result<()> {
-    label_nodes(world)?;
-    if !is_deployed(world) {
-        declare(world, SPEC)?;
+fn settle(testbed: &Testbed) -> Result<()> {
+    label_nodes(testbed)?;
+    if !is_deployed(testbed) {
+        declare(testbed, SPEC)?;
     }
     eventually(SETTLED, "Swarmgate has settled", || {
-        let status = world.status()?;
+        let status = testbed.status()?;
         let clusters: Vec<_> = status["clusters"].as_object().context("no clusters")?.keys().map(String::as_str).collect();
         ensure!(clusters == CLUSTERS, "the clusters are {clusters:?}");
         CLUSTERS.iter().try_for_each(|name| only_anchors(&status["clusters"][name]).with_context(|| format!("cluster {name}")))
     })?;
-    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))
+    CLUSTERS.iter().try_for_each(|name| testbed.await_converged(name).map(drop))
 }
 
 /// Deploys the chart with another declaration, and returns when the only operator left running has read it.
-pub(super) fn declare(world: &World, spec: &str) -> Result<()> {
-    world.deploy_swarmgate_with(spec, &[])?;
-    await_operator_with(world, spec)
+pub(super) fn declare(testbed: &Testbed, spec: &str) -> Result<()> {
+    testbed.deploy_swarmgate_with(spec, &[])?;
+    await_operator_with(testbed, spec)
 }
 
 /// Waits until the only operator left running has read this declaration.
-pub(super) fn await_operator_with(world: &World, spec: &str) -> Result<()> {
-    let version = World::spec_version(spec);
+pub(super) fn await_operator_with(testbed: &Testbed, spec: &str) -> Result<()> {
+    let version = Testbed::spec_version(spec);
     eventually(SETTLED, "the operator has the new declaration", || {
-        let tasks = world.running_tasks("swarmgate_operator")?;
+        let tasks = testbed.running_tasks("swarmgate_operator")?;
         ensure!(tasks.iter().any(|task| mounts(&task["Spec"], &version)), "it has another one");
-        world.ask_operator("/readyz").map(drop)
+        testbed.ask_operator("/readyz").map(drop)
     })?;
-    world.await_alive("swarmgate_operator", 1)
+    testbed.await_alive("swarmgate_operator", 1)
 }
 
 fn only_anchors(cluster: &Value) -> Result<()> {
@@ -77,9 +77,9 @@ fn only_anchors(cluster: &Value) -> Result<()> {
 }
 
 /// Whether the operator runs with the shared declaration.
-fn is_deployed(world: &World) -> bool {
-    let Ok(operator) = world.service("swarmgate_operator") else { return false };
-    mounts(&operator["Spec"]["TaskTemplate"], &World::spec_version(SPEC)) && operator["Spec"]["Mode"]["Replicated"]["Replicas"] == 1
+fn is_deployed(testbed: &Testbed) -> bool {
+    let Ok(operator) = testbed.service("swarmgate_operator") else { return false };
+    mounts(&operator["Spec"]["TaskTemplate"], &Testbed::spec_version(SPEC)) && operator["Spec"]["Mode"]["Replicated"]["Replicas"] == 1
 }
 
 /// Whether a task template mounts that version of the declaration.
@@ -89,14 +89,14 @@ fn mounts(template: &Value, version: &str) -> bool {
 }
 
 /// Sets `lb=dev` on node3 and nowhere else.
-fn label_nodes(world: &World) -> Result<()> {
+fn label_nodes(testbed: &Testbed) -> Result<()> {
     for k in 1..=3 {
         let node = format!("node{k}");
-        let label = world.docker(&["node", "inspect", "--format", "{{index .Spec.Labels \"lb\"}}", &node])?;
+        let label = testbed.docker(&["node", "inspect", "--format", "{{index .Spec.Labels \"lb\"}}", &node])?;
         match (k, label.trim()) {
             (3, "dev") | (1 | 2, "") => {}
-            (3, _) => world.label_node(3, "lb", Some("dev"))?,
-            _ => world.label_node(k, "lb", None)?,
+            (3, _) => testbed.label_node(3, "lb", Some("dev"))?,
+            _ => testbed.label_node(k, "lb", None)?,
         }
     }
     Ok(())

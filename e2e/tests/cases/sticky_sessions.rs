@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use swarmgate_e2e::testbed::{App, Case, HttpCall, Testbed};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, HttpCall, World};
 
 use super::SLOW;
 use super::shared_swarm::{DEFAULT, GATE};
@@ -16,44 +16,44 @@ const CLIENTS: u8 = 50;
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("sticky_sessions::by_a_cookie_only_clients_of_ended_tasks_move", by_cookie),
-        case("sticky_sessions::by_its_address_only_clients_of_ended_tasks_move", by_address),
+        case("sticky_sessions::with_a_cookie_only_clients_of_ended_tasks_move", by_cookie),
+        case("sticky_sessions::with_ip_hash_only_clients_of_ended_tasks_move", by_address),
     ]
 }
 
-fn by_cookie(world: &World) -> Result<()> {
-    App::new("basket").label("sticky_session_cookie", "SID").replicas(3).create(world)?;
+fn by_cookie(testbed: &Testbed) -> Result<()> {
+    App::new("basket").label("sticky_session_cookie", "SID").replicas(3).create(testbed)?;
     let calls = |address: &str| -> Vec<HttpCall> {
         (0..CLIENTS).map(|n| HttpCall::get(address, "basket.test", "/").header("cookie", &format!("a=b; SID=client{n}; c=d"))).collect()
     };
-    check_scaling(world, "basket", &calls)
+    check_scaling(testbed, "basket", &calls)
 }
 
-fn by_address(world: &World) -> Result<()> {
-    App::new("account").label("ip_hash", "true").replicas(3).create(world)?;
-    let addresses = world.lab.clients(CLIENTS)?;
+fn by_address(testbed: &Testbed) -> Result<()> {
+    App::new("account").label("ip_hash", "true").replicas(3).create(testbed)?;
+    let addresses = testbed.lab.clients(CLIENTS)?;
     ensure!(addresses.len() == usize::from(CLIENTS), "{addresses:?}");
     let calls = |address: &str| -> Vec<HttpCall> {
         addresses.iter().map(|client| HttpCall::get(address, "account.test", "/").from(*client)).collect()
     };
-    let about = world.await_answer(&world.at(1, DEFAULT), "account.test", "/", "account")?;
-    ensure!(about["headers"]["x-real-ip"] == world.lab.gateway(), "the proxy sees who asks: {about}");
-    check_scaling(world, "account", &calls)
+    let about = testbed.await_answer(&testbed.at(1, DEFAULT), "account.test", "/", "account")?;
+    ensure!(about["headers"]["x-real-ip"] == testbed.lab.gateway(), "the proxy must see the client's address: {about}");
+    check_scaling(testbed, "account", &calls)
 }
 
 /// The task that each client reaches, by the client's number.
 type Homes = BTreeMap<usize, String>;
 
 /// Three tasks, then five, then two.
-fn check_scaling(world: &World, name: &str, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<()> {
-    let three = settled(world, name, 3, calls)?;
-    world.update(name, &["--replicas", "5"])?;
-    let five = settled(world, name, 5, calls)?;
+fn check_scaling(testbed: &Testbed, name: &str, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<()> {
+    let three = settled(testbed, name, 3, calls)?;
+    testbed.update(name, &["--replicas", "5"])?;
+    let five = settled(testbed, name, 5, calls)?;
     let old = tasks(&three);
     let astray = moved(&three, &five).filter(|client| old.contains(&five[client])).count();
     ensure!(astray == 0, "{astray} clients moved from one old task to another:\n{three:?}\n{five:?}");
-    world.update(name, &["--replicas", "2"])?;
-    let two = settled(world, name, 2, calls)?;
+    testbed.update(name, &["--replicas", "2"])?;
+    let two = settled(testbed, name, 2, calls)?;
     let alive = tasks(&two);
     let astray = moved(&five, &two).filter(|client| alive.contains(&five[client])).count();
     ensure!(astray == 0, "{astray} clients moved although their task stayed:\n{five:?}\n{two:?}");
@@ -70,18 +70,18 @@ fn moved<'a>(before: &'a Homes, after: &'a Homes) -> impl Iterator<Item = usize>
 }
 
 /// Which task each client reaches, once exactly the running tasks are reached, everywhere. All proxies must agree.
-fn settled(world: &World, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<Homes> {
-    let running: BTreeSet<String> = world.await_running(name, count)?.iter().map(hostname).collect();
+fn settled(testbed: &Testbed, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<Homes> {
+    let running: BTreeSet<String> = testbed.await_running(name, count)?.iter().map(hostname).collect();
     let look = || {
-        let [first, second] = [1, 2].map(|k| homes(&calls(&world.at(k, DEFAULT))));
+        let [first, second] = [1, 2].map(|k| homes(&calls(&testbed.at(k, DEFAULT))));
         let (first, second) = (first?, second?);
         ensure!(tasks(&first) == running, "{:?} are met, {running:?} run", tasks(&first));
         ensure!(first == second, "two proxies send clients to different tasks:\n{first:?}\n{second:?}");
         Ok(first)
     };
-    eventually(SLOW, &format!("the clients of {name} meet all {count} tasks"), look)?;
+    eventually(SLOW, &format!("the clients of {name} reach all {count} tasks"), look)?;
     // Until now, old workers may have answered some of them.
-    world.await_converged("default")?;
+    testbed.await_converged("default")?;
     look()
 }
 

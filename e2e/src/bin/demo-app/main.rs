@@ -144,9 +144,9 @@ fn milliseconds_from(variable: &str) -> Option<Duration> {
 
 async fn time_to_start() {
     if env::var_os("START_ON_USR1").is_some()
-        && let Ok(mut told) = signal(SignalKind::user_defined1())
+        && let Ok(mut signals) = signal(SignalKind::user_defined1())
     {
-        told.recv().await;
+        signals.recv().await;
     }
     tokio::time::sleep(milliseconds_from("START_DELAY_MS").unwrap_or_default()).await;
 }
@@ -165,7 +165,7 @@ async fn told_to_stop() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    println!("demo-app: told to stop, finishing what has begun");
+    println!("demo-app: received the stop signal, finishing open requests");
 }
 
 async fn describe(State(own): State<Identity>, ConnectInfo(caller): ConnectInfo<Caller>, request: Request) -> Response {

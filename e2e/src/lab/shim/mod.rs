@@ -32,8 +32,8 @@ impl VipShim {
     pub(super) fn start(lab: Lab) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let trouble = Arc::new(Mutex::new(None));
-        let (stopped, told) = (Arc::clone(&stop), Arc::clone(&trouble));
-        let work = move || follow(&lab, &stopped, &told);
+        let (stopped, shared) = (Arc::clone(&stop), Arc::clone(&trouble));
+        let work = move || follow(&lab, &stopped, &shared);
         let thread = thread::Builder::new().name("vip-shim".into()).spawn(work).context("start the VIP shim")?;
         Ok(Self { stop, trouble, thread: Some(thread) })
     }
@@ -58,8 +58,8 @@ fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
     let mut engines = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         let outcome = round(lab, &mut engines, &mut applied);
-        if let Ok(mut told) = trouble.lock() {
-            *told = outcome.err().map(|reason| format!("{reason:#}"));
+        if let Ok(mut reported) = trouble.lock() {
+            *reported = outcome.err().map(|reason| format!("{reason:#}"));
         }
         thread::sleep(INTERVAL);
     }

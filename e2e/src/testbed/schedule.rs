@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What a case demands of the machine while it runs (its world exists all the time).
+/// What a case demands of the machine while it runs (its testbed exists all the time).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// It waits for changes; another lab alongside at most slows it down.
@@ -13,7 +13,7 @@ pub enum Demand {
     Traffic,
     /// Nothing may run alongside it.
     Alone,
-    /// A new world is being built: engines start and unpack images.
+    /// A new testbed is being built: engines start and unpack images.
     Raise,
 }
 
@@ -40,7 +40,7 @@ struct Waiting {
 /// One of the labs side by side.
 #[derive(Clone, Debug, Default)]
 struct LabSlot {
-    /// The setting whose world is up there.
+    /// The setting whose testbed is up there.
     setting: &'static str,
     busy: bool,
     /// What the current case there demands of the machine.
@@ -101,7 +101,7 @@ impl Schedule {
         })
     }
 
-    /// Waits until the machine can take what the case demands, once its world is up.
+    /// Waits until the machine can take what the case demands, once its testbed is up.
     pub fn begin(&self, place: usize, demand: Demand) {
         self.wait_until(|state| {
             state.places[place].demand = None;
@@ -109,7 +109,7 @@ impl Schedule {
         });
     }
 
-    /// The case is over, and leaves a world with this setting.
+    /// The case is over, and leaves a testbed with this setting.
     pub fn leave(&self, place: usize, setting: &'static str) {
         self.state().places[place] = LabSlot { setting, busy: false, demand: None };
         self.changed.notify_all();
@@ -120,7 +120,7 @@ impl ScheduleState {
     /// Gives every free place the case that suits it best, if there is one. Returns whether it gave any.
     fn grant(&mut self) -> bool {
         let before = self.granted.len();
-        for place in self.those_that_need_a_world_first() {
+        for place in self.those_that_need_a_testbed_first() {
             if self.missing > 0 || self.places[place].busy {
                 continue;
             }
@@ -133,9 +133,9 @@ impl ScheduleState {
         self.granted.len() > before
     }
 
-    /// All places. No world is built beside a steady stream, so a lab that needs one comes before a lab that would begin the next
+    /// All places. No testbed is built beside a steady stream, so a lab that needs one comes before a lab that would begin the next
     /// stream; otherwise it would stay idle until the last stream has ended.
-    fn those_that_need_a_world_first(&self) -> Vec<usize> {
+    fn those_that_need_a_testbed_first(&self) -> Vec<usize> {
         let has_cases = |place: &usize| self.waiting.values().any(|case| case.setting == self.places[*place].setting);
         let (at_home, without): (Vec<_>, Vec<_>) = (0..self.places.len()).partition(has_cases);
         without.into_iter().chain(at_home).collect()
@@ -145,7 +145,7 @@ impl ScheduleState {
         self.places.iter().filter_map(|place| place.demand).all(|other| demand.bears(other))
     }
 
-    /// The next case in the world that is up there, otherwise the first case of another world.
+    /// The next case in the testbed that is up there, otherwise the first case of another testbed.
     fn choose(&self, place: usize) -> Option<usize> {
         let here = self.places[place].setting;
         let mut at_home = self.waiting.iter().filter(|(_, case)| case.setting == here).peekable();
@@ -183,41 +183,41 @@ mod tests {
     }
 
     #[test]
-    fn between_two_streams_an_idle_lab_gets_its_world() {
+    fn between_two_streams_an_idle_lab_gets_its_testbed() {
         let mut state = state(2, &[("streams", Demand::Traffic), ("other", Demand::Light), ("streams", Demand::Traffic)]);
         state.places[0].setting = "streams";
         state.places[1].setting = "done";
         let first = state.waiting.remove(&0).unwrap();
         state.places[0] = LabSlot { setting: "streams", busy: true, demand: Some(first.demand) };
-        assert_eq!(grant(&mut state), BTreeMap::new(), "no world is built beside a stream");
+        assert_eq!(grant(&mut state), BTreeMap::new(), "no lab may be prepared during a steady stream");
         state.places[0] = LabSlot { setting: "streams", busy: false, demand: None };
-        assert_eq!(grant(&mut state), BTreeMap::from([(1, 1)]), "the world is built before the next stream begins");
+        assert_eq!(grant(&mut state), BTreeMap::from([(1, 1)]), "the lab must be prepared before the next stream starts");
     }
 
     #[test]
-    fn labs_begin_with_different_worlds_and_share_what_is_left_of_the_largest() {
+    fn labs_begin_with_different_testbeds_and_share_what_is_left_of_the_largest() {
         let mut waiting = vec![("small", Demand::Light)];
         waiting.extend([("large", Demand::Light); 14]);
         let mut state = state(2, &waiting);
         assert_eq!(grant(&mut state), BTreeMap::from([(1, 0), (0, 1)]));
         state.places[1] = LabSlot { setting: "small", ..LabSlot::default() };
-        assert_eq!(grant(&mut state), BTreeMap::from([(2, 1)]), "a second world for the 13 that are left");
+        assert_eq!(grant(&mut state), BTreeMap::from([(2, 1)]), "a second lab must take the remaining 13 cases");
         state.waiting.retain(|case, _| *case < 6);
         state.places[1] = LabSlot { setting: "", ..LabSlot::default() };
         assert_eq!(grant(&mut state), BTreeMap::new(), "not for three");
     }
 
     #[test]
-    fn one_steady_stream_at_a_time_and_no_world_is_made_beside_it() {
+    fn one_steady_stream_at_a_time_and_no_testbed_is_made_beside_it() {
         let mut state = state(2, &[("a", Demand::Traffic), ("a", Demand::Traffic), ("a", Demand::Light), ("b", Demand::Light)]);
         for place in &mut state.places {
             place.setting = "a";
         }
-        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0), (2, 1)]), "the second stream waits, what comes after it does not");
+        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0), (2, 1)]), "only the second stream may wait");
         state.places[1] = LabSlot { setting: "a", ..LabSlot::default() };
         assert_eq!(grant(&mut state), BTreeMap::new());
         state.waiting.remove(&1);
-        assert_eq!(grant(&mut state), BTreeMap::new(), "a new world waits for the end of the stream");
+        assert_eq!(grant(&mut state), BTreeMap::new(), "a new lab must wait until the stream ends");
         state.places[0] = LabSlot { setting: "a", ..LabSlot::default() };
         assert_eq!(grant(&mut state).len(), 1);
     }

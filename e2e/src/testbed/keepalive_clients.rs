@@ -28,9 +28,9 @@ impl Browsers {
     /// Starts `count` clients one after another, each of which leaves its connection idle for `rest` between two requests.
     pub fn start(address: &str, host: &str, count: u32, rest: Duration) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (told, address, host) = (Arc::clone(&stop), address.to_owned(), host.to_owned());
+        let (stopping, address, host) = (Arc::clone(&stop), address.to_owned(), host.to_owned());
         // Started here, so that it uses the caller's network.
-        let work = move || browse(&told, &address, &host, count, rest / count);
+        let work = move || browse(&stopping, &address, &host, count, rest / count);
         let thread = thread::Builder::new().name("browsers".into()).spawn(work).context("start the clients")?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -42,7 +42,7 @@ impl Browsers {
         let Some(Ok(answers)) = ended else { bail!("the clients broke off") };
         let failed: Vec<_> = answers.iter().filter(|answer| *answer != "200").collect();
         ensure!(failed.is_empty(), "{} of {} requests on rested connections failed: {failed:?}", failed.len(), answers.len());
-        ensure!(answers.len() >= 50, "{} requests are too few to tell", answers.len());
+        ensure!(answers.len() >= 50, "{} requests are too few to judge", answers.len());
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::{Load, Response, World, http_get};
+use super::{Load, Response, Testbed, http_get};
 use crate::wait::{eventually, throughout};
 
 /// How long any promised change may take to become visible at a proxy on a busy machine.
@@ -109,18 +109,18 @@ impl App {
     }
 
     /// Creates the service, and its network if that is missing, without waiting for the service.
-    pub fn create(self, world: &World) -> Result<()> {
-        self.network.iter().try_for_each(|name| world.network(name))?;
+    pub fn create(self, testbed: &Testbed) -> Result<()> {
+        self.network.iter().try_for_each(|name| testbed.network(name))?;
         let version = self.version.map(|version| format!("VERSION={version}"));
         let mut words: Vec<&str> = self.network.iter().flat_map(|name| ["--network", name]).collect();
         words.extend(version.iter().flat_map(|version| ["--env", version]));
         words.extend(self.words.iter().map(String::as_str));
         words.push(&self.image);
-        world.create(&self.name, &words)
+        testbed.create(&self.name, &words)
     }
 }
 
-impl World {
+impl Testbed {
     /// The address of port `port` of node `k`.
     pub fn at(&self, k: usize, port: u16) -> String {
         format!("{}:{port}", self.lab.node_ip(k))
@@ -202,10 +202,10 @@ impl Steady {
         // A quick change must not end the traffic before it has begun; late effects count as well.
         throughout(TRAFFIC_MIN.saturating_sub(self.since.elapsed()), "traffic", || Ok(()))?;
         let reports = self.loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
-        let told = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
-        let told = told.collect::<Vec<_>>().join("\n");
-        ensure!(reports.iter().all(|report| report.failed == 0), "requests were lost\n{told}");
-        ensure!(reports.iter().all(|report| report.requests >= 50), "too few requests to tell\n{told}");
+        let outcome = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
+        let outcome = outcome.collect::<Vec<_>>().join("\n");
+        ensure!(reports.iter().all(|report| report.failed == 0), "requests were lost\n{outcome}");
+        ensure!(reports.iter().all(|report| report.requests >= 50), "too few requests to judge\n{outcome}");
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ impl Clock {
         lap
     }
 
-    /// The world is up.
+    /// The testbed is up.
     pub fn raised(&mut self) {
         self.times.raise = self.lap();
     }
@@ -55,7 +55,7 @@ impl Clock {
         self.lap();
     }
 
-    /// The world has settled.
+    /// The testbed has settled.
     pub fn settled(&mut self) {
         self.times.settle = self.lap();
     }

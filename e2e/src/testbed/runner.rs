@@ -17,7 +17,7 @@ use super::lab_runner::{LabRunner, chain};
 use super::schedule::{Demand, Schedule};
 use super::timing_report::{self, Clock, Times};
 use super::watchdog::Watchdog;
-use super::{World, repository};
+use super::{Testbed, repository};
 use crate::lab::Lab;
 
 /// Set to `required` to make tests that cannot run count as failed.
@@ -33,7 +33,7 @@ const LABS: usize = 2;
 /// its time limit.
 const FAILURES_MAX: usize = 10;
 
-/// The kind of world that a case needs. Cases with the same setting share a world, one after the other.
+/// The kind of testbed that a case needs. Cases with the same setting share a testbed, one after the other.
 #[derive(Clone, Copy)]
 pub struct Setting {
     /// Short; part of the lab's name.
@@ -43,10 +43,10 @@ pub struct Setting {
     /// How many of them are managers.
     pub managers: usize,
     /// Runs once after the lab is up, for example to deploy Swarmgate.
-    pub prepare: fn(&World) -> Result<()>,
+    pub prepare: fn(&Testbed) -> Result<()>,
     /// Runs before each case, inside the lab's parent namespace, for example to wait until Swarmgate has settled after the
     /// previous case.
-    pub before: fn(&World) -> Result<()>,
+    pub before: fn(&Testbed) -> Result<()>,
 }
 
 impl Setting {
@@ -77,17 +77,17 @@ pub(super) fn remove_leftovers() {
 pub struct Case {
     /// `topic::the_promise_in_words`.
     pub name: &'static str,
-    /// The world that it needs.
+    /// The testbed that it needs.
     pub setting: Setting,
-    /// Runs inside the lab's parent namespace; may break anything, because [`World::tidy`] runs after it.
-    pub check: fn(&World) -> Result<()>,
+    /// Runs inside the lab's parent namespace; may break anything, because [`Testbed::tidy`] runs after it.
+    pub check: fn(&Testbed) -> Result<()>,
     /// What it demands of the machine.
     pub demand: Demand,
 }
 
 impl Case {
     /// A case that tolerates anything running alongside it.
-    pub fn new(name: &'static str, setting: Setting, check: fn(&World) -> Result<()>) -> Self {
+    pub fn new(name: &'static str, setting: Setting, check: fn(&Testbed) -> Result<()>) -> Self {
         Self { name, setting, check, demand: Demand::Light }
     }
 
@@ -148,7 +148,7 @@ fn obstacle() -> Option<String> {
         return Some("this is not Linux".to_owned());
     }
     if !Uid::effective().is_root() {
-        return Some("it makes network namespaces, which needs root".to_owned());
+        return Some("it creates network namespaces, which requires root".to_owned());
     }
     let lacks = |tool: &&str| {
         let path = env::var_os("PATH").unwrap_or_default();

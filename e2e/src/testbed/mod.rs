@@ -48,13 +48,13 @@ const STATUS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub const STAYS: &str = "e2e.stays";
 
 /// A lab with Swarmgate's images and the test images on every node, and with working VIPs.
-pub struct World {
+pub struct Testbed {
     /// The lab itself, to break and repair.
     pub lab: Lab,
     shim: VipShim,
 }
 
-impl World {
+impl Testbed {
     /// Brings up the lab that `setting` describes, with this number among the labs side by side. First removes anything that an
     /// earlier run left under its name.
     pub fn up(setting: &Setting, number: usize) -> Result<Self> {
@@ -63,9 +63,9 @@ impl World {
         options.allowed_calls = Some(repository().join("charts/swarmgate/docker-api.txt"));
         let lab = Lab::up(options)?;
         let shim = lab.vip_shim()?;
-        let world = Self { lab, shim };
-        (setting.prepare)(&world).with_context(|| format!("prepare the world {:?}", setting.name))?;
-        Ok(world)
+        let testbed = Self { lab, shim };
+        (setting.prepare)(&testbed).with_context(|| format!("prepare the testbed {:?}", setting.name))?;
+        Ok(testbed)
     }
 
     /// Removes the lab.
@@ -224,7 +224,7 @@ impl World {
         outcome
     }
 
-    /// The spec version that [`World::deploy_swarmgate_with`] passes on: different for different content.
+    /// The spec version that [`Testbed::deploy_swarmgate_with`] passes on: different for different content.
     pub fn spec_version(spec: &str) -> String {
         Sha256::digest(spec).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     }

@@ -39,7 +39,7 @@ impl Socket {
     pub fn echoes(&mut self, text: &str) -> Result<()> {
         self.0.send(Message::text(text)).with_context(|| format!("send {text}"))?;
         let answer = self.0.read().with_context(|| format!("wait for {text}"))?;
-        ensure!(answer == Message::text(text), "{text} comes back as {answer:?}");
+        ensure!(answer == Message::text(text), "{text} is echoed as {answer:?}");
         Ok(())
     }
 

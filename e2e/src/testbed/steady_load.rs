@@ -1,4 +1,4 @@
-//! A steady stream of requests, to find out whether any is lost while the world changes. Requests begin at fixed times whether
+//! A steady stream of requests, to find out whether any is lost while the testbed changes. Requests begin at fixed times whether
 //! or not earlier ones have finished, and nothing is ever retried, because a lost request must be reported.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -88,12 +88,12 @@ impl Load {
         let address = address.parse().with_context(|| format!("{address} is no IP:PORT"))?;
         let target = LoadTarget { address, request: path.to_owned(), host: host.to_owned(), keep: keepalive, idle: Mutex::default() };
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopping = Arc::clone(&stop);
         let pause = Duration::from_secs(1) / rate.max(1);
         // A separate thread, started here so that it uses the caller's network.
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the load's runtime")?;
-            runtime.block_on(stream(Arc::new(target), pause, &told))
+            runtime.block_on(stream(Arc::new(target), pause, &stopping))
         };
         let thread = thread::Builder::new().name("load".into()).spawn(work).context("start the load")?;
         Ok(Self { stop, thread: Some(thread) })

@@ -1,5 +1,5 @@
-//! One laboratory on which cases run one after the other, and which is rebuilt when a case needs another world. It must never
-//! report a case as passed that did not run, nor give a case a world that the previous one left broken.
+//! One laboratory on which cases run one after the other, and which is rebuilt when a case needs another testbed. It must never
+//! report a case as passed that did not run, nor give a case a testbed that the previous one left broken.
 
 use std::any::Any;
 use std::env;
@@ -10,48 +10,48 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::runner::Case;
 use super::timing_report::Clock;
-use super::{World, report};
+use super::{Testbed, report};
 
 /// Set to anything to keep the lab of a failed run for inspection.
 const KEEP: &str = "SWARMGATE_E2E_KEEP";
 
-/// The world that is up, or the reason why the last one did not come up.
+/// The testbed that is up, or the reason why the last one did not come up.
 pub(super) struct LabRunner {
     /// Which of the labs side by side, from 0.
     number: usize,
     setting: &'static str,
-    world: Option<World>,
+    testbed: Option<Testbed>,
     broken: Option<String>,
-    /// Whether a case has run in this world.
+    /// Whether a case has run in this testbed.
     used: bool,
     failed: bool,
 }
 
 impl LabRunner {
     pub fn new(number: usize) -> Self {
-        Self { number, setting: "", world: None, broken: None, used: false, failed: false }
+        Self { number, setting: "", testbed: None, broken: None, used: false, failed: false }
     }
 
-    /// The setting whose world is up; empty if the next case needs a new one in any case.
+    /// The setting whose testbed is up; empty if the next case needs a new one in any case.
     pub fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// Builds the world that the case needs unless it is up already. If that fails, the case reports it when it runs.
+    /// Builds the testbed that the case needs unless it is up already. If that fails, the case reports it when it runs.
     pub fn raise(&mut self, case: &Case) -> Result<()> {
         if self.setting == case.setting.name {
             return Ok(());
         }
         self.clear()?;
         (self.setting, self.used) = (case.setting.name, false);
-        match World::up(&case.setting, self.number) {
-            Ok(world) => self.world = Some(world),
+        match Testbed::up(&case.setting, self.number) {
+            Ok(testbed) => self.testbed = Some(testbed),
             Err(reason) => self.broken = Some(format!("{reason:#}")),
         }
         Ok(())
     }
 
-    /// Runs a case in the world that is up.
+    /// Runs a case in the testbed that is up.
     pub fn play(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
         let outcome = self.play_and_tidy(case, clock);
         self.failed |= outcome.is_err();
@@ -60,15 +60,15 @@ impl LabRunner {
 
     fn play_and_tidy(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
         let broken = self.broken.as_deref().unwrap_or("?");
-        let world =
-            self.world.as_ref().filter(|_| self.broken.is_none()).with_context(|| format!("the world did not come up: {broken}"))?;
-        let ready = guarded(world, case, case.setting.before).context("before the case began");
+        let testbed =
+            self.testbed.as_ref().filter(|_| self.broken.is_none()).with_context(|| format!("the testbed did not come up: {broken}"))?;
+        let ready = guarded(testbed, case, case.setting.before).context("before the case began");
         clock.settled();
         let begun = ready.is_ok();
-        let outcome = ready.and_then(|()| guarded(world, case, case.check)).and(nothing_refused(world));
+        let outcome = ready.and_then(|()| guarded(testbed, case, case.check)).and(nothing_refused(testbed));
         clock.checked();
-        let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
-        // A new world in which its first case cannot begin is not rebuilt for each case; otherwise the next case gets a fresh
+        let tidied = testbed.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
+        // A new testbed in which its first case cannot begin is not rebuilt for each case; otherwise the next case gets a fresh
         // one.
         if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
             self.broken = Some(format!("{reason:#}"));
@@ -79,39 +79,39 @@ impl LabRunner {
         outcome
     }
 
-    /// Removes the world, unless a case failed and the world is kept for inspection.
+    /// Removes the testbed, unless a case failed and the testbed is kept for inspection.
     pub fn clear(&mut self) -> Result<()> {
         self.broken = None;
-        match self.world.take() {
-            Some(world) if self.failed && env::var_os(KEEP).is_some() => {
-                eprintln!("e2e: lab {} is left up because {KEEP} is set", world.lab.name());
+        match self.testbed.take() {
+            Some(testbed) if self.failed && env::var_os(KEEP).is_some() => {
+                eprintln!("e2e: lab {} is left up because {KEEP} is set", testbed.lab.name());
                 Ok(())
             }
-            Some(world) => world.down(),
+            Some(testbed) => testbed.down(),
             None => Ok(()),
         }
     }
 }
 
 /// An API call by the operator that is not on the published list fails the case during which it happened.
-fn nothing_refused(world: &World) -> Result<()> {
-    let refused = world.lab.take_refused_calls()?;
+fn nothing_refused(testbed: &Testbed) -> Result<()> {
+    let refused = testbed.lab.take_refused_calls()?;
     ensure!(refused.is_empty(), "calls that charts/swarmgate/docker-api.txt does not name:\n{}", refused.join("\n"));
     Ok(())
 }
 
-/// Runs part of a case where it can reach only the lab, and prints the state of the world if it fails.
-fn guarded(world: &World, case: &Case, work: fn(&World) -> Result<()>) -> Result<()> {
-    world.lab.inside(|| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(world)));
+/// Runs part of a case where it can reach only the lab, and prints the state of the testbed if it fails.
+fn guarded(testbed: &Testbed, case: &Case, work: fn(&Testbed) -> Result<()>) -> Result<()> {
+    testbed.lab.inside(|| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(testbed)));
         let outcome = outcome.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(&*panic))));
         outcome.inspect_err(|reason| {
             print_at_once(&format!(
-                "\n==== {} failed on lab {}:\n{}\n==== the world then:\n{}\n",
+                "\n==== {} failed on lab {}:\n{}\n==== the testbed then:\n{}\n",
                 case.name,
-                world.lab.name(),
+                testbed.lab.name(),
                 chain(reason),
-                report(world)
+                report(testbed)
             ));
         })
     })

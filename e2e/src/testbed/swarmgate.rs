@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::World;
+use super::Testbed;
 use super::http_client::HttpCall;
 use crate::wait::eventually;
 
@@ -17,7 +17,7 @@ const ROLLED_BACK: Duration = Duration::from_secs(240);
 /// The label on every object of Swarmgate.
 const OWNED: &str = "swarmgate.owner=swarmgate";
 
-impl World {
+impl Testbed {
     /// The operator's report, read from the node that publishes it.
     pub fn status(&self) -> Result<Value> {
         serde_json::from_str(&self.ask_operator("/status")?).context("read the operator's status")

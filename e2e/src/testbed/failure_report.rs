@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::World;
+use super::Testbed;
 use crate::command::{LIMIT, end_within};
 
 /// Enough of a log to show what happened last.
@@ -15,31 +15,31 @@ const LOG_LINES: u32 = 200;
 /// Enough time for all the logs of a service that are available.
 const LOG_SECONDS: &str = "10";
 
-/// The state of a world as text.
-pub fn report(world: &World) -> String {
+/// The state of a testbed as text.
+pub fn report(testbed: &Testbed) -> String {
     let mut text = String::new();
     let mut section = |title: &str, content: Result<String>| {
         let content = content.unwrap_or_else(|reason| format!("(not to be had: {reason:#})"));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "---- {title}\n{}", content.trim_end());
     };
-    section("lab", Ok(world.lab.status().join("\n")));
-    if let Some(trouble) = world.shim.trouble() {
+    section("lab", Ok(testbed.lab.status().join("\n")));
+    if let Some(trouble) = testbed.shim.trouble() {
         section("VIP shim", Ok(trouble));
     }
-    section("swarmgate status", world.status().and_then(|status| Ok(serde_json::to_string_pretty(&status)?)));
-    section("nodes", world.docker(&["node", "ls"]));
-    section("services", world.docker(&["service", "ls"]));
-    for name in services(world) {
-        section(&format!("tasks of {name}"), world.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
+    section("swarmgate status", testbed.status().and_then(|status| Ok(serde_json::to_string_pretty(&status)?)));
+    section("nodes", testbed.docker(&["node", "ls"]));
+    section("services", testbed.docker(&["service", "ls"]));
+    for name in services(testbed) {
+        section(&format!("tasks of {name}"), testbed.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
         if is_ours(&name) {
-            section(&format!("log of {name}"), world.log(&name, LOG_LINES));
+            section(&format!("log of {name}"), testbed.log(&name, LOG_LINES));
         }
     }
     text
 }
 
-impl World {
+impl Testbed {
     /// The last lines of each task of a service, both streams: programs write logs to standard error, and the Docker command
     /// line passes them on there.
     pub fn log(&self, service: &str, lines: u32) -> Result<String> {
@@ -54,8 +54,8 @@ impl World {
 
 const TASK_LINE: &str = "{{.Name}} {{.Image}} {{.Node}} {{.DesiredState}} | {{.CurrentState}} | {{.Error}}";
 
-fn services(world: &World) -> Vec<String> {
-    let names = world.docker(&["service", "ls", "--format", "{{.Name}}"]).unwrap_or_default();
+fn services(testbed: &Testbed) -> Vec<String> {
+    let names = testbed.docker(&["service", "ls", "--format", "{{.Name}}"]).unwrap_or_default();
     names.lines().map(str::to_owned).collect()
 }
 
