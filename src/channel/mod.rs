@@ -21,4 +21,4 @@ pub use enrolment::Enrolment;
 pub use freshness::{Moment, freshness_headers};
 pub use hub::{Hub, Received};
 pub use peer_addresses::follow_peers;
-pub use server::{LongPoll, LongPollResult, PollRejection, is, newer, read_message, serve};
+pub use server::{LongPoll, LongPollResult, PollRejection, has_certificate_for, read_message, serve, wait_for_newer};

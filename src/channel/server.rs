@@ -42,7 +42,11 @@ pub enum LongPollResult<T> {
 }
 
 /// Waits until `current` differs from what the client has, at most for the time that the client allows.
-pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&T) -> &Digest, poll: &LongPoll) -> LongPollResult<T> {
+pub async fn wait_for_newer<T>(
+    mut current: watch::Receiver<Option<Arc<T>>>,
+    digest: fn(&T) -> &Digest,
+    poll: &LongPoll,
+) -> LongPollResult<T> {
     let is_newer = |value: &Option<Arc<T>>| value.as_deref().is_some_and(|value| poll.after.as_deref() != Some(digest(value).as_str()));
     let allowed = Duration::from_millis(poll.wait_ms).min(POLL_WAIT_MAX);
     let empty = current.borrow().is_none();
@@ -112,7 +116,7 @@ pub async fn serve(
 }
 
 /// Whether the peer presented a certificate for this name that is still valid.
-pub fn is(peer: &Peer, root: &TrustRoot, name: &str) -> bool {
+pub fn has_certificate_for(peer: &Peer, root: &TrustRoot, name: &str) -> bool {
     peer.certificates.first().is_some_and(|certificate| root.verify(certificate, name, Timestamp::now()).is_ok())
 }
 
@@ -145,7 +149,7 @@ mod tests {
         };
         let began = tokio::time::Instant::now();
         tokio::select! {
-            waited = newer(receiver, digest, &poll) => assert_eq!(waited, expected),
+            waited = wait_for_newer(receiver, digest, &poll) => assert_eq!(waited, expected),
             () = changes => {}
         }
         assert_eq!(began.elapsed().as_secs(), seconds);

@@ -30,13 +30,13 @@ pub fn print_as_it_is(text: &str) {
 }
 
 /// Prints a message for people on standard error.
-pub fn say(text: &str) {
+pub fn print_note(text: &str) {
     let _ = writeln!(std::io::stderr(), "swarmgate: {}", visible_lines(text));
 }
 
 /// Prints what failed and why on standard error; returns the exit code for "failed".
 pub fn fail(error: &dyn Error) -> ExitCode {
-    say(&with_causes(error));
+    print_note(&with_causes(error));
     ExitCode::FAILURE
 }
 

@@ -83,7 +83,7 @@ async fn make(args: &Args) -> Result<(String, bool), QueryError> {
         ("headers", &query.headers),
         ("proxy", &query.proxy),
     ];
-    let json = args.look.ask("/explain", &fields, |sources| queries::explained(sources, &query)).await?;
+    let json = args.look.ask("/explain", &fields, |sources| queries::explain_response(sources, &query)).await?;
     // Parsed and serialized again, so that text and exit code are those of this version, whichever version answered.
     if args.service.is_some() {
         let answer: ServiceExplanation = operator_client::understood(&args.look.server.server, &json)?;

@@ -94,8 +94,8 @@ fn allow_open_files() {
 /// Sets this process's identity before the first thread starts, and ensures that no child process gains privileges.
 fn settle_privileges(cli: &Cli) -> Result<(), privileges::RetainedPrivileges> {
     match (cli.run_as, &cli.command) {
-        (Some(identity), command) => privileges::become_other(identity, docker_url(command).as_deref()),
-        (None, Command::Extension(_) | Command::Proxy(_)) => privileges::forbid_new(),
+        (Some(identity), command) => privileges::switch_user(identity, docker_url(command).as_deref()),
+        (None, Command::Extension(_) | Command::Proxy(_)) => privileges::set_no_new_privileges(),
         (None, _) => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_command;
 use super::long_running::LogArgs;
 use super::status_server_options::{StatusArgs, StatusArgsError};
-use crate::controller::certificate_authority::{AuthoritySource, EstablishedAuthority, establish, status_token, tidy};
+use crate::controller::certificate_authority::{AuthoritySource, EstablishedAuthority, establish, remove_stale_secrets, status_token};
 use crate::controller::options::OperatorOptions;
 use crate::declaration::spec_files;
 use crate::docker::DockerSwarm;
@@ -219,7 +219,7 @@ async fn run_with_authority(
     match established {
         Ok(EstablishedAuthority::Ready(authority)) => {
             let derives = settings.status.access.token.is_none();
-            tidy(swarm.as_ref(), &authority, &settings.instance, derives).await;
+            remove_stale_secrets(swarm.as_ref(), &authority, &settings.instance, derives).await;
             let access = &mut settings.status.access;
             access.token = access.token.take().or_else(|| SharedSecret::new(&status_token(&authority)).map(|token| token.digest()));
             let ended = crate::controller::run(swarm, authority, settings, Some(recorder), stop).await;

@@ -47,7 +47,7 @@ pub fn run(args: Args) -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                client_command::say(&error);
+                client_command::print_note(&error);
                 ExitCode::FAILURE
             }
         }

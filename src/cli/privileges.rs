@@ -101,7 +101,7 @@ pub enum RetainedPrivileges {
 
 /// Switches to another user if this process is root, with the group of the Docker API's socket as a supplementary group. In
 /// any case nothing that it starts can gain privileges.
-pub fn become_other(wanted: ProcessIdentity, docker_url: Option<&str>) -> Result<(), RetainedPrivileges> {
+pub fn switch_user(wanted: ProcessIdentity, docker_url: Option<&str>) -> Result<(), RetainedPrivileges> {
     let socket = docker_url.and_then(socket_of);
     if Uid::effective().is_root() && wanted.uid != 0 {
         let groups = match &socket {
@@ -112,7 +112,7 @@ pub fn become_other(wanted: ProcessIdentity, docker_url: Option<&str>) -> Result
     } else if let Some((path, about)) = &socket {
         may_use(path, about)?;
     }
-    forbid_new()
+    set_no_new_privileges()
 }
 
 /// An operator that waited for permission would wait forever, and Swarm would consider its update successful.
@@ -130,7 +130,7 @@ fn may_use(path: &Path, about: &Metadata) -> Result<(), RetainedPrivileges> {
 }
 
 /// Nothing that this process starts gains privileges, whatever file it executes.
-pub fn forbid_new() -> Result<(), RetainedPrivileges> {
+pub fn set_no_new_privileges() -> Result<(), RetainedPrivileges> {
     prctl::set_no_new_privs().map_err(|source| RetainedPrivileges::Refused { step: "set no_new_privs", source })
 }
 

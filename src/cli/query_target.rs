@@ -76,7 +76,7 @@ impl QueryArgs {
     fn clusters(&self) -> Result<Vec<Cluster>, QueryError> {
         let declaration = read_documents(&spec_files::read(&self.spec));
         for finding in &declaration.findings {
-            client_command::say(&finding.to_string());
+            client_command::print_note(&finding.to_string());
         }
         let clusters: Vec<Cluster> = declaration.valid().cloned().collect();
         if clusters.is_empty() { Err(QueryError::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }

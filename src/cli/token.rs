@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::client_command::fail;
 use super::token_file::{ENV_TOKEN_FILE, read_named};
-use crate::controller::certificate_authority::{mounted, status_token};
+use crate::controller::certificate_authority::{read_mounted, status_token};
 use crate::protocol::container_contract::AUTHORITY_FILE;
 
 /// Arguments of `swarmgate token`.
@@ -48,7 +48,7 @@ fn print(token: &str) -> ExitCode {
 }
 
 fn derived(args: &Args) -> ExitCode {
-    match mounted(&args.authority_file) {
+    match read_mounted(&args.authority_file) {
         Ok(Some(authority)) => print(&status_token(&authority)),
         Ok(None) => fail(&NoAuthority(args.authority_file.display().to_string())),
         Err(error) => fail(&error),

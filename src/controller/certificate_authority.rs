@@ -83,7 +83,7 @@ pub fn status_token(authority: &Authority) -> String {
 }
 
 /// Reads the authority from its mount.
-pub fn mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
+pub fn read_mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
     let path = file.display().to_string();
     let read = || -> io::Result<String> {
         if std::fs::metadata(file)?.len() > BYTES_MAX {
@@ -100,7 +100,7 @@ pub fn mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
 
 /// Finds the authority or creates it. Retries while the Swarm does not answer; cancel-safe.
 pub async fn establish(swarm: &dyn Swarm, source: &AuthoritySource, instance: &str) -> Result<EstablishedAuthority, EstablishError> {
-    if let Some(authority) = mounted(&source.file)? {
+    if let Some(authority) = read_mounted(&source.file)? {
         return Ok(EstablishedAuthority::Ready(Arc::new(authority)));
     }
     let Some(service) = &source.service else {
@@ -243,7 +243,7 @@ fn bound_processes(spec: &mut Value) {
 
 /// Ensures that the secret with the status token exists if the operator derived that token, and removes the
 /// secrets of other authorities unless a service mounts them. Failed writes are logged; the operator works without them.
-pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) {
+pub async fn remove_stale_secrets(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) {
     if let Err(error) = try_tidy(swarm, authority, instance, own_token).await {
         tracing::warn!(%error, "cannot update the secrets of the certificate authority and of the status token");
     }

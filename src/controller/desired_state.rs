@@ -32,9 +32,9 @@ pub struct DesiredState {
     pub too_large: Option<TooLarge>,
 }
 
-/// The routes that services ask for. `register`: which service had each host before.
-pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &HostOwners) -> DesiredState {
-    let translation = translate_after(cluster, snapshot, register);
+/// The routes that services ask for. `host_owners`: which service had each host before.
+pub fn routes(cluster: &Cluster, snapshot: &Snapshot, host_owners: &HostOwners) -> DesiredState {
+    let translation = translate_after(cluster, snapshot, host_owners);
     let desired = Desired::new(delivery_of(cluster), translation.table.clone());
     let too_large = size_limits::check_desired(&desired).err();
     DesiredState { translation, desired, too_large }
@@ -42,22 +42,22 @@ pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &HostOwners) -> 
 
 /// The same while proxies leave networks that are still needed: the endpoints there are removed first, because the next proxies have
 /// no interface on those networks. The networks to attach stay the same.
-pub fn leave(
+pub fn without_left_networks(
     cluster: &Cluster,
     snapshot: &Snapshot,
-    register: &HostOwners,
+    host_owners: &HostOwners,
     routes: &mut DesiredState,
     decision: &networks::NetworkDecision,
 ) {
-    let Some(snapshot) = network_attachment::left_by(cluster, snapshot, &routes.translation, decision) else { return };
-    let left = self::routes(cluster, &snapshot, register);
+    let Some(snapshot) = network_attachment::snapshot_after_leaving(cluster, snapshot, &routes.translation, decision) else { return };
+    let left = self::routes(cluster, &snapshot, host_owners);
     (routes.desired, routes.too_large) = (left.desired, left.too_large);
     (routes.translation.table, routes.translation.routes) = (left.translation.table, left.translation.routes);
 }
 
 /// Which service had each host before: from the last pass, or as recorded on the extension service if that belongs to this operator.
 /// Anybody who may create services could have created one of its name earlier.
-pub fn register(context: &Context, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<HostOwners>>) -> Arc<HostOwners> {
+pub fn host_owners(context: &Context, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<HostOwners>>) -> Arc<HostOwners> {
     let (instance, name) = (context.instance.as_str(), cluster.extension.service_name.as_str());
     let role = Role::Extension.as_str();
     let described = SealedObject { kind: ObjectKind::Service, instance, cluster: cluster.name.as_str(), role, name };

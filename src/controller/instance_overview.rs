@@ -33,7 +33,7 @@ pub struct InstanceOverview {
 }
 
 /// Looks at the whole instance.
-pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> InstanceOverview {
+pub fn overview(instance: &str, declared: &Declared, snapshot: &Snapshot) -> InstanceOverview {
     let names: BTreeSet<ClusterName> = declared.clusters.keys().cloned().collect();
     // While a document may exist that was never read, nothing is treated as left over.
     let leftover = if declared.incomplete { BTreeSet::new() } else { leftover_clusters(instance, &names, snapshot) };
@@ -104,7 +104,7 @@ mod tests {
         ];
         let taken_at = "2026-01-01T00:00:00Z".parse().unwrap();
         let raw = RawSnapshot { taken_at, services, networks: vec![], tasks: vec![], nodes: vec![], configs: vec![], secrets: vec![] };
-        let findings = take("swarmgate", &Declared::default(), &Snapshot::from_raw(&raw).unwrap()).findings;
+        let findings = overview("swarmgate", &Declared::default(), &Snapshot::from_raw(&raw).unwrap()).findings;
         (findings[0].severity, findings[0].remedy.clone())
     }
 

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::explain::HeldBackLabels;
 use crate::intent::cluster::Cluster;
 use crate::intent::config_quotas::{ConfigQuotas, LabelUpdates};
-use crate::intent::labels::{LabelReading, PREFIX, closing, read_labels};
+use crate::intent::labels::{LabelReading, PREFIX, access_control_labels, read_labels};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{is_application, is_claimed_by, label_key};
@@ -250,8 +250,8 @@ impl LabelHistory {
 impl LabelHold {
     /// Access that was closed stays closed until the service is calm, and the labels that closed it stay in effect.
     fn close_by(&mut self, newest: &Labels) {
-        if !self.labels.is_empty() && closing(&self.labels).next().is_none() {
-            let added: Vec<_> = closing(newest).map(|(key, value)| (key.clone(), value.clone())).collect();
+        if !self.labels.is_empty() && access_control_labels(&self.labels).next().is_none() {
+            let added: Vec<_> = access_control_labels(newest).map(|(key, value)| (key.clone(), value.clone())).collect();
             if !added.is_empty() {
                 Arc::make_mut(&mut self.labels).extend(added);
             }
@@ -284,7 +284,7 @@ fn is_usable(labels: &Labels) -> bool {
 }
 
 fn finding_for(service: &Service, hold: &LabelHold) -> Finding {
-    let closed = closing(&hold.labels).next().is_some();
+    let closed = access_control_labels(&hold.labels).next().is_some();
     let (severity, counts) = match (hold.nothing_counts, hold.labels.is_empty()) {
         (true, _) => (Severity::Error, "the service publishes nothing"),
         (false, true) => (Severity::Warning, "the service is not published"),

@@ -122,7 +122,7 @@ fn proxy_service<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> Option<&'a Se
 
 /// The proxies that Swarm reports as ended. Queried only while some start with new networks, or one is not running: a failed task
 /// disappears from every snapshot at once, and its message is the best explanation available. `None`: there was no answer.
-pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, memory: &AttachmentState) -> Option<Vec<Task>> {
+pub async fn ended_proxies(context: &Context, cluster: &Cluster, snapshot: &Snapshot, memory: &AttachmentState) -> Option<Vec<Task>> {
     let concerns = |service: &&Service| memory.trial.is_some() || is_short_of_tasks(service, snapshot);
     let Some(service) = proxy_service(cluster, snapshot).filter(concerns) else { return Some(Vec::new()) };
     match context.swarm.tasks_of_briefly(&service.id).await {
@@ -141,7 +141,12 @@ pub fn update(decision: &NetworkDecision) -> NetworkUpdate {
 
 /// The Swarm after the proxy service has left the networks that it leaves now although routes need them; `None` if it leaves no
 /// such network.
-pub fn left_by(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation, decision: &NetworkDecision) -> Option<Snapshot> {
+pub fn snapshot_after_leaving(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    translation: &Translation,
+    decision: &NetworkDecision,
+) -> Option<Snapshot> {
     let service = proxy_service(cluster, snapshot)?;
     let leaves = |id: &NetworkId| translation.networks.contains(id) && !decision.networks.contains(id);
     if !service.networks.iter().any(leaves) {

@@ -48,16 +48,16 @@ pub struct PreviewInput {
 
 /// The plans of all clusters, declared and left over.
 pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, known: &PreviewInput, now: Timestamp) -> QueryResponse {
-    let overview = instance_overview::take(&context.instance, declared, snapshot);
+    let overview = instance_overview::overview(&context.instance, declared, snapshot);
     let effective = known.held.applied_to(snapshot);
     let kept = declared.in_force().map(|cluster| {
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
-        let register = desired_state::register(context, cluster, snapshot, memory.register.as_ref());
-        let mut routes = desired_state::routes(cluster, &effective, &register);
+        let host_owners = desired_state::host_owners(context, cluster, snapshot, memory.host_owners.as_ref());
+        let mut routes = desired_state::routes(cluster, &effective, &host_owners);
         let report = context.extensions.report(&cluster.name);
         let known_here = PassInput { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: None, now };
         let decision = network_attachment::decide(context, cluster, snapshot, &routes.translation, known_here);
-        desired_state::leave(cluster, &effective, &register, &mut routes, &decision);
+        desired_state::without_left_networks(cluster, &effective, &host_owners, &mut routes, &decision);
         let mut plan = desired_state::fleet_plan(context, cluster, snapshot, &routes, &decision, known_here);
         plan.findings.extend(routes.translation.findings);
         plan.findings.extend(known.held.findings(cluster, snapshot, &effective));

@@ -8,7 +8,7 @@ use crate::explain::{NotFound, RenderError, Request, RequestSource, Sources, con
 use crate::render::ConfigPurpose;
 
 /// Whether a query is valid at all; needs no look at the Swarm.
-pub fn sensible(query: &ExplainQuery) -> Result<(), QueryFailure> {
+pub fn check_query(query: &ExplainQuery) -> Result<(), QueryFailure> {
     match (&query.url, &query.service) {
         (Some(url), None) => asked(url, query).map(drop),
         (None, Some(_)) => Ok(()),
@@ -19,7 +19,7 @@ pub fn sensible(query: &ExplainQuery) -> Result<(), QueryFailure> {
 }
 
 /// The outcome of a request, or of a service's labels.
-pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<QueryResponse, QueryFailure> {
+pub fn explain_response(sources: &Sources<'_>, query: &ExplainQuery) -> Result<QueryResponse, QueryFailure> {
     match (&query.url, &query.service) {
         (Some(url), None) => {
             let request = asked(url, query)?;
@@ -40,7 +40,7 @@ fn asked(url: &str, query: &ExplainQuery) -> Result<Request, QueryFailure> {
 }
 
 /// The configuration of a cluster.
-pub fn rendered(sources: &Sources<'_>, query: &RenderQuery) -> Result<QueryResponse, QueryFailure> {
+pub fn render_response(sources: &Sources<'_>, query: &RenderQuery) -> Result<QueryResponse, QueryFailure> {
     let purpose = match query.purpose.as_deref() {
         None => None,
         Some("live") => Some(ConfigPurpose::Live),

@@ -52,7 +52,7 @@ pub struct ClusterState {
     /// What is remembered of the networks of the proxies.
     pub networks: networks::AttachmentState,
     /// Which service had each host at the last pass; `None` before the first one.
-    pub register: Option<Arc<HostOwners>>,
+    pub host_owners: Option<Arc<HostOwners>>,
     /// The status after the last pass.
     pub status: Option<ClusterStatus>,
     /// Why the last write failed, until one succeeds.
@@ -88,7 +88,7 @@ pub async fn pass(
     let observed = match (observed, &request.declared) {
         (Ok(observed), _) => observed,
         (Err(why), Some(declared)) => {
-            memory.status = Some(status::after_blindness(declared, &why, memory.status.as_ref(), request.now));
+            memory.status = Some(status::after_failed_observation(declared, &why, memory.status.as_ref(), request.now));
             return PassResult::Blind;
         }
         (Err(_), None) => return PassResult::Blind,
@@ -113,16 +113,16 @@ async fn keep(
     memory: &mut ClusterState,
 ) -> PassResult {
     let snapshot = observed.snapshot.as_ref();
-    let register = desired_state::register(context, cluster, snapshot, memory.register.as_ref());
-    let mut routes = desired_state::routes(cluster, &observed.effective, &register);
-    memory.register = Some(Arc::new(std::mem::take(&mut routes.translation.register)));
+    let host_owners = desired_state::host_owners(context, cluster, snapshot, memory.host_owners.as_ref());
+    let mut routes = desired_state::routes(cluster, &observed.effective, &host_owners);
+    memory.host_owners = Some(Arc::new(std::mem::take(&mut routes.translation.host_owners)));
     routes.translation.findings.extend(observed.held.findings(cluster, snapshot, &observed.effective));
     let report = context.extensions.report(&request.name);
-    let ended = network_attachment::ended(context, cluster, snapshot, &memory.networks).await;
+    let ended = network_attachment::ended_proxies(context, cluster, snapshot, &memory.networks).await;
     let known =
         PassInput { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: ended.as_deref(), now: request.now };
     let networks = network_attachment::decide(context, cluster, snapshot, &routes.translation, known);
-    desired_state::leave(cluster, &observed.effective, &register, &mut routes, &networks);
+    desired_state::without_left_networks(cluster, &observed.effective, &host_owners, &mut routes, &networks);
     publish(context, request, cluster, observed, &routes);
     let plan = desired_state::fleet_plan(context, cluster, snapshot, &routes, &networks, known);
     memory.networks.clone_from(&networks.memory);

@@ -312,7 +312,7 @@ async fn count(
     let Ok(ObservedSnapshot { snapshot, .. }) = snapshot_cache.snapshot(since).await else {
         return finished(PassEnd::Held, None);
     };
-    let overview = instance_overview::take(&context.instance, declared, &snapshot);
+    let overview = instance_overview::overview(&context.instance, declared, &snapshot);
     notifications.set_interest(overview.interest);
     notifications.settle(overview.unsettled, overview.routed);
     let own = self_check::findings(context.own_service.as_ref(), &context.channel, &snapshot);

@@ -62,7 +62,7 @@ pub struct StatusInput<'a> {
 /// The status after a complete pass. The loop adds when a failed pass is retried.
 pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
     let mut proxies = proxies::list(seen);
-    lagging_proxies::judge(seen, previous, &mut proxies);
+    lagging_proxies::record_lag(seen, previous, &mut proxies);
     let mut routes = routes::list(seen, &proxies);
     certificate_findings::annotate(seen, &mut routes);
     quarantine_findings::annotate(seen, &mut routes);
@@ -74,7 +74,7 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
         observed_generation: seen.declared.in_force.as_ref().map_or(0, |(generation, _)| *generation),
         engine: Some(seen.cluster.engine),
         phase: phase(seen, &conditions, &routes, lagging_proxies::extension_silent(seen, previous).is_some()),
-        conditions: conditions::dated(conditions, previous, seen.now),
+        conditions: conditions::with_transition_times(conditions, previous, seen.now),
         routes_digest: Some(seen.desired.table.digest()),
         config_digest: accepted.map(|accepted| accepted.config_digest.clone()),
         findings: findings(seen, previous, &proxies),
@@ -89,7 +89,7 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
 
 /// The status after a pass that could not look: what was known, with status `Unknown` for conditions that can no longer be
 /// determined.
-pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
+pub fn after_failed_observation(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
     let mut status = previous.cloned().unwrap_or_else(|| pending(declared, now));
     let unknown = |condition: &Condition| match condition.kind {
         ConditionType::Accepted => condition.clone(),
@@ -101,7 +101,7 @@ pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&
         },
     };
     status.generation = declared.generation;
-    status.conditions = conditions::dated(status.conditions.iter().map(unknown).collect(), previous, now);
+    status.conditions = conditions::with_transition_times(status.conditions.iter().map(unknown).collect(), previous, now);
     status.phase = if status.phase == Phase::Pending { Phase::Pending } else { Phase::Degraded };
     status.error = Some(why.to_owned());
     status

@@ -190,7 +190,7 @@ fn without_observation(
     since: Timestamp,
 ) -> BTreeMap<String, ClusterStatus> {
     let as_known = |name: String, told: ClusterStatus| match declared.clusters.iter().find(|(known, _)| known.as_str() == name) {
-        Some((_, cluster)) => (name, status::after_blindness(cluster, why, Some(&told), since)),
+        Some((_, cluster)) => (name, status::after_failed_observation(cluster, why, Some(&told), since)),
         None => (name, told),
     };
     clusters.into_iter().map(|(name, told)| as_known(name, told)).collect()
@@ -236,12 +236,12 @@ impl StatusSource for StatusStore {
     }
 
     async fn explain(&self, query: ExplainQuery) -> Result<QueryResponse, QueryFailure> {
-        queries::sensible(&query)?;
-        self.answer(move |sources| queries::explained(sources, &query)).await
+        queries::check_query(&query)?;
+        self.answer(move |sources| queries::explain_response(sources, &query)).await
     }
 
     async fn render(&self, query: RenderQuery) -> Result<QueryResponse, QueryFailure> {
-        self.answer(move |sources| queries::rendered(sources, &query)).await
+        self.answer(move |sources| queries::render_response(sources, &query)).await
     }
 
     async fn snapshot(&self) -> Result<Bytes, String> {

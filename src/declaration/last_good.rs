@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::intent::cluster::Cluster;
-use crate::intent::documents::{Declaration, DeclaredCluster as Read, DeclaredObject, DeclaredObjects};
+use crate::intent::documents::{ClusterDocument as Read, Declaration, DeclaredObject, DeclaredObjects};
 use crate::report::Finding;
 use crate::types::ClusterName;
 

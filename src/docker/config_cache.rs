@@ -198,7 +198,7 @@ fn is_shown(key: &ConfigKey, config: &Value) -> bool {
 
 /// Reduces a config to the fields that are read: drops its content, and if its labels are very many or large, all labels
 /// without a meaning here.
-pub fn slim(mut config: Value) -> Value {
+pub fn without_data(mut config: Value) -> Value {
     let most = if looks_like_our_config(&config) { OWN_LABEL_BYTES_MAX } else { LABEL_BYTES_MAX };
     let mut labels = config.pointer_mut("/Spec/Labels").map(Value::take).unwrap_or_default();
     let size = |key: &str, value: &Value| key.len() + value.as_str().map_or(0, str::len);

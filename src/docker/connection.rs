@@ -65,7 +65,7 @@ impl DockerConnection {
 
     /// Sends one request and waits for the head of its answer.
     pub async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
-        let template = path_template::of(request.uri().path());
+        let template = path_template::path_template(request.uri().path());
         counter!("swarmgate_docker_requests_total", "method" => request.method().to_string(), "path_template" => template).increment(1);
         match &self.client {
             ConnectionPool::Unix(client) => {

@@ -16,7 +16,7 @@ use super::api_client::ApiClient;
 use super::connection::count_bytes;
 use super::error::CallError;
 use super::list_stream::ListStream;
-use super::memory_budget::{BudgetExceeded, MemoryBudget, weight};
+use super::memory_budget::{BudgetExceeded, MemoryBudget, memory_size};
 
 /// The maximum size of an answer with an id, a version or an error message. The longest error names thousands of services.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
@@ -79,7 +79,7 @@ impl ApiClient {
             read += data.len() as u64;
             items.take(&data, &mut |item| {
                 let item = spare(item);
-                memory += weight(&item);
+                memory += memory_size(&item);
                 held.push(item);
                 Ok(())
             })?;

@@ -51,13 +51,13 @@ fn size(bytes: u64) -> String {
 }
 
 /// The approximate memory of a value.
-pub fn weight(value: &Value) -> u64 {
+pub fn memory_size(value: &Value) -> u64 {
     let inner = match value {
         Value::String(text) => text.len() as u64,
-        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Array(items) => items.iter().map(memory_size).sum(),
         Value::Object(fields) => {
             let maps = (fields.len() as u64).div_ceil(MAP_ENTRIES) * MAP_BYTES;
-            maps + fields.iter().map(|(key, value)| key.len() as u64 + weight(value)).sum::<u64>()
+            maps + fields.iter().map(|(key, value)| key.len() as u64 + memory_size(value)).sum::<u64>()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     };
@@ -82,8 +82,8 @@ impl MemoryBudget {
     pub fn take(&self, doing: &str, object: &Value) -> Result<(), BudgetExceeded> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         match taken.get_mut(doing) {
-            Some(its) => *its += weight(object),
-            None => drop(taken.insert(doing.to_owned(), weight(object))),
+            Some(its) => *its += memory_size(object),
+            None => drop(taken.insert(doing.to_owned(), memory_size(object))),
         }
         if taken.values().sum::<u64>() <= self.most {
             return Ok(());
@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn short_text_that_is_large_in_memory_is_counted_by_its_memory() {
         let maps: Vec<Value> = (0..1_000).map(|_| json!({"a": 1})).collect();
-        assert!(weight(&json!(maps)) > 640_000, "a map for each 8 bytes of text");
-        assert!((1_000_000..1_000_100).contains(&weight(&json!("x".repeat(1_000_000)))));
+        assert!(memory_size(&json!(maps)) > 640_000, "a map for each 8 bytes of text");
+        assert!((1_000_000..1_000_100).contains(&memory_size(&json!("x".repeat(1_000_000)))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The template of a request path, for metrics: ids would create an unlimited number of series.
 
 /// `/v1.41/services/abc/update` becomes `/services/{id}/update`.
-pub fn of(path: &str) -> String {
+pub fn path_template(path: &str) -> String {
     let parts = path.split('/').filter(|p| !p.is_empty()).skip_while(|p| is_version(p));
     let named = parts.enumerate().map(|(i, part)| if i == 1 && part != "create" { "{id}" } else { part });
     named.fold(String::new(), |path, part| path + "/" + part)
@@ -13,13 +13,13 @@ fn is_version(part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::path_template;
 
     #[test]
     fn a_template_contains_no_object_and_no_version() {
-        assert_eq!(of("/v1.41/services/abc/update"), "/services/{id}/update");
-        assert_eq!(of("/v1.41/services/create"), "/services/create");
-        assert_eq!(of("/configs/abc"), "/configs/{id}");
-        assert_eq!(of("/version"), "/version");
+        assert_eq!(path_template("/v1.41/services/abc/update"), "/services/{id}/update");
+        assert_eq!(path_template("/v1.41/services/create"), "/services/create");
+        assert_eq!(path_template("/configs/abc"), "/configs/{id}");
+        assert_eq!(path_template("/version"), "/version");
     }
 }

@@ -23,7 +23,7 @@ use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
 use super::memory_budget::MemoryBudget;
 use super::network_filter::{self, KnownBridge};
-use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, strip_service, strip_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
 /// The server gives up after 20 s; wait a little longer, so that its own message arrives.
@@ -130,7 +130,7 @@ impl DockerSwarm {
 
     /// The tasks that should run; only those of the services `ours` keep their specs.
     async fn tasks(&self, ours: &BTreeSet<String>, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
-        self.trimmed_list("list tasks", TASKS, room, |task| spare_task(&task, ours)).await
+        self.trimmed_list("list tasks", TASKS, room, |task| strip_task(&task, ours)).await
     }
 
     /// The networks of the Swarm, and the answering node's bridge.
@@ -160,7 +160,9 @@ impl DockerSwarm {
         known.apply_changes(self.news.take());
         if known.must_list(Instant::now()) {
             let listed = self
-                .call("list configs", |s| async move { s.configs(config_cache::LIST, config_cache::LIST_BOUNDS, config_cache::slim).await })
+                .call("list configs", |s| async move {
+                    s.configs(config_cache::LIST, config_cache::LIST_BOUNDS, config_cache::without_data).await
+                })
                 .await;
             match listed {
                 Ok((list, all)) => known.listed(list, all, Instant::now()),
@@ -179,7 +181,7 @@ impl DockerSwarm {
     async fn fetch_config(&self, key: ConfigKey) -> Result<(ConfigKey, Option<Value>), SwarmError> {
         let (doing, path) = (format!("inspect config {key}"), format!("/configs/{key}"));
         match self.call(&doing, |s| async move { s.config(&path, config_cache::ONE_BYTES_MAX).await }).await {
-            Ok(config) => Ok((key, config.map(config_cache::slim))),
+            Ok(config) => Ok((key, config.map(config_cache::without_data))),
             Err(error) if config_cache::is_absence(&error) => Ok((key, None)),
             Err(error) => Err(error),
         }
@@ -215,7 +217,7 @@ impl Swarm for DockerSwarm {
         let room = &self.room();
         let services_then_others = async {
             // A task whose service is missing would look like one whose service was removed.
-            let services = self.trimmed_list("list services", SERVICES, room, spare_service).await?;
+            let services = self.trimmed_list("list services", SERVICES, room, strip_service).await?;
             let ours = services_with_our_label(&services);
             let (tasks, configs) = tokio::try_join!(self.tasks(&ours, room), self.configs(&services))?;
             Ok((services, tasks, configs))
@@ -234,7 +236,7 @@ impl Swarm for DockerSwarm {
     }
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
-        let spare = |task: Value| if is_stopping(&task) { spare_task(&task, &BTreeSet::new()) } else { Value::Null };
+        let spare = |task: Value| if is_stopping(&task) { strip_task(&task, &BTreeSet::new()) } else { Value::Null };
         let stopping = self.trimmed_list("list stopping tasks", TOLD_TO_STOP, &self.room(), spare).await?;
         Ok(stopping.into_iter().filter(is_stopping).collect())
     }

@@ -101,7 +101,7 @@ fn by_proxy_protocol(settings: &EngineSettings) -> bool {
 }
 
 /// How a load balancer in front states that a client used TLS.
-pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
+pub(super) fn tls_header(settings: &EngineSettings) -> &'static str {
     match settings.client_address.as_ref().map(|front| front.from) {
         Some(ClientAddressSource::XForwardedFor) => "X-Forwarded-Proto",
         Some(ClientAddressSource::Forwarded) => "the proto parameter of Forwarded",
@@ -111,7 +111,7 @@ pub(super) fn says_tls_by(settings: &EngineSettings) -> &'static str {
 }
 
 /// Describes the client.
-pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &EffectiveRequest, steps: &mut Vec<TraceStep>) {
+pub(super) fn trace_client(settings: &EngineSettings, request: &Request, asked: &EffectiveRequest, steps: &mut Vec<TraceStep>) {
     match (&settings.client_address, &request.sent, asked.client) {
         (Some(front), None, _) => {
             let says = format!("{} for connections from {}; otherwise the connection's address", said_by(front), trusted(front));

@@ -8,7 +8,7 @@ use crate::report::Finding;
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.url)?;
-        self.clusters.iter().try_for_each(|walk| write!(f, "\n{walk}"))
+        self.clusters.iter().try_for_each(|trace| write!(f, "\n{trace}"))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::translate::{Translation, is_application, is_claimed_by, unclaimed};
 use crate::types::HostPattern;
 
 /// The findings about these services, worst first.
-pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
+pub fn findings_about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
     let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
     let held = services.iter().filter_map(|service| Some(held_back_labels::of(sources, service)?.finding.clone()));
     let all = translation.findings.iter().cloned().chain(runtime_state::findings(sources, cluster)).chain(held);
@@ -25,7 +25,7 @@ pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation
 }
 
 /// The findings about a service that no cluster publishes. The operator reports more: it knows about invalid documents.
-pub fn of_no_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
+pub fn findings_without_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
     let told = sources.status.map(|status| status.findings.clone());
     let mut findings = told.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
     findings.retain(|finding| finding.subject == Subject::Service(service.to_owned()));
@@ -61,7 +61,7 @@ pub struct UnpublishedClaimant {
 
 /// Services that request the host and are not admitted, although other services publish it: their names, and why. Truncated if
 /// there are very many.
-pub fn left_out(sources: &Sources<'_>, translation: &Translation, host: &str) -> Vec<(String, String)> {
+pub fn rejected_services(sources: &Sources<'_>, translation: &Translation, host: &str) -> Vec<(String, String)> {
     const SHOWN_MAX: usize = 10;
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
     let refused = translation.not_admitted.iter().filter_map(|(id, refused)| {
@@ -91,7 +91,7 @@ fn claimant(
 ) -> UnpublishedClaimant {
     let name = service.name.clone();
     if is_claimed_by(cluster, service) {
-        let findings = about(sources, cluster, translation, &BTreeSet::from([name.clone()]));
+        let findings = findings_about(sources, cluster, translation, &BTreeSet::from([name.clone()]));
         let refusal = fitting.iter().find_map(|pattern| translation.refusal(&service.id, pattern));
         let why = refusal.map(|refusal| format!("cluster {} does not admit it, because {refusal}", cluster.name));
         let why = why.unwrap_or_else(|| "the service is not published with this host; see the findings".to_owned());
@@ -101,7 +101,7 @@ fn claimant(
         return UnpublishedClaimant { service: name, why: format!("cluster {} publishes it", other.name), findings: Vec::new() };
     }
     let value = service_cluster_of(&service.labels).map_or_else(|| "not set".to_owned(), super::printable);
-    let mut findings = of_no_cluster(sources, &name);
+    let mut findings = findings_without_cluster(sources, &name);
     findings.extend(read_labels(&name, &service.labels).findings);
     UnpublishedClaimant { service: name, why: format!("its service_cluster is {value}, and no declared cluster publishes that"), findings }
 }

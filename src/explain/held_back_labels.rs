@@ -47,7 +47,7 @@ pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'
 }
 
 /// Adds the service's current labels to the effects of those in use.
-pub(super) fn beside(fates: Vec<LabelEffect>, counts: &Service, held: &HeldBackLabels) -> Vec<LabelEffect> {
+pub(super) fn merge_effects(fates: Vec<LabelEffect>, counts: &Service, held: &HeldBackLabels) -> Vec<LabelEffect> {
     let changed = |key: &str| held.labels.get(key).filter(|now| counts.labels.get(key) != Some(now));
     let mut all = Vec::new();
     for fate in fates {

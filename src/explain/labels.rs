@@ -21,7 +21,7 @@ pub enum LabelsState<'a> {
 }
 
 /// Each label of the service that is, or seems to be, addressed to Swarmgate. `findings` are those about the service.
-pub fn fates(service: &Service, standpoint: &LabelsState<'_>, findings: &[Finding]) -> Vec<LabelEffect> {
+pub fn label_effects(service: &Service, standpoint: &LabelsState<'_>, findings: &[Finding]) -> Vec<LabelEffect> {
     let meant = service.labels.iter().filter(|(key, _)| is_meant(key));
     meant.map(|(key, value)| fate((key, value), standpoint, findings)).collect()
 }
@@ -32,7 +32,7 @@ pub fn is_about_a_label(service: &Service, finding: &Finding) -> bool {
 }
 
 fn is_meant(key: &str) -> bool {
-    let plain = crate::types::without_unseen(key);
+    let plain = crate::types::without_invisible(key);
     let key = plain.trim();
     key == "com.docker.network" || key.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
@@ -50,7 +50,7 @@ fn fate((key, value): (&str, &str), standpoint: &LabelsState<'_>, findings: &[Fi
         (Some(_), LabelsState::NotPublished) => "no effect: the labels do not publish the service".to_owned(),
         (Some(_), LabelsState::Unclaimed) => "no effect: no cluster publishes the service".to_owned(),
         (Some(_), LabelsState::Refused) => "no effect: the service is not published".to_owned(),
-        (Some(name), LabelsState::Published(published)) => qualified(name, &label_effects::of(published, name), &findings),
+        (Some(name), LabelsState::Published(published)) => qualified(name, &label_effects::label_effect(published, name), &findings),
     };
     let (key, value) = shown(key, value);
     LabelEffect { key, value, effect, findings }

@@ -63,7 +63,7 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>
     let in_front = ends_in_front(cluster, request);
     let words = if in_front { spoken(Scheme::Http) } else { words };
     if in_front {
-        let by = client_identity::says_tls_by(&cluster.settings);
+        let by = client_identity::tls_header(&cluster.settings);
         let says = format!("a load balancer in front terminates TLS, sends plain HTTP, and reports TLS by {by} (settings.clientAddress)");
         steps.push(step(TraceSubject::Listener, says));
     }

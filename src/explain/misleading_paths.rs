@@ -3,7 +3,7 @@
 
 /// Whether an application may interpret this path (as requested) differently from engines: dots with parameters,
 /// backslashes, white space, repeated escapes.
-pub fn may_lead_elsewhere(asked: &str) -> bool {
+pub fn is_misleading(asked: &str) -> bool {
     let path = asked.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     if has_escaped_digits(&path) {
         return true;
@@ -200,7 +200,7 @@ fn is_counted_differently(segments: &[&[Mark]], separators: &[Separator]) -> boo
 
 #[cfg(test)]
 mod tests {
-    use super::may_lead_elsewhere;
+    use super::is_misleading;
 
     const ODD: [&str; 75] = [
         "/app/..;/admin",
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn ambiguous_paths_are_recognized() {
         for odd in ODD {
-            assert!(may_lead_elsewhere(odd), "{odd}");
+            assert!(is_misleading(odd), "{odd}");
         }
     }
 
@@ -333,7 +333,7 @@ mod tests {
             "/app/..\u{105}/x",
             "/app/..%cd/x",
         ] {
-            assert!(!may_lead_elsewhere(plain), "{plain}");
+            assert!(!is_misleading(plain), "{plain}");
         }
     }
 }

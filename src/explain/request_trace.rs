@@ -21,15 +21,15 @@ use listener::Fit;
 
 /// Explains a request in one cluster, or compares all clusters.
 pub fn explain(sources: &Sources<'_>, request: &Request, cluster: Option<&str>) -> Result<Explanation, NotFound> {
-    let mut walks: Vec<(Fit, ClusterTrace)> = chosen(sources, cluster)?.into_iter().map(|one| walk(sources, one, request)).collect();
-    walks.sort_by(|(a, walk), (b, other)| (a, &walk.cluster).cmp(&(b, &other.cluster)));
+    let mut walks: Vec<(Fit, ClusterTrace)> = chosen(sources, cluster)?.into_iter().map(|one| trace(sources, one, request)).collect();
+    walks.sort_by(|(a, trace), (b, other)| (a, &trace.cluster).cmp(&(b, &other.cluster)));
     let best = walks.first().map(|(fit, _)| *fit);
     // If a cluster publishes exactly this port, the request is not meant for the others.
-    for (fit, walk) in &mut walks {
-        walk.listens = *fit != Fit::None && Some(*fit) == best;
+    for (fit, trace) in &mut walks {
+        trace.listens = *fit != Fit::None && Some(*fit) == best;
     }
-    let clusters: Vec<ClusterTrace> = walks.into_iter().map(|(_, walk)| walk).collect();
-    let reached = clusters.iter().any(|walk| walk.listens && walk.outcome.is_reached());
+    let clusters: Vec<ClusterTrace> = walks.into_iter().map(|(_, trace)| trace).collect();
+    let reached = clusters.iter().any(|trace| trace.listens && trace.outcome.is_reached());
     Ok(Explanation { url: request.url(), reached, clusters })
 }
 
@@ -43,11 +43,11 @@ fn chosen<'a>(sources: &Sources<'a>, cluster: Option<&str>) -> Result<Vec<&'a Cl
     found.map(|cluster| vec![cluster]).ok_or_else(|| NotFound::new("cluster", name, names))
 }
 
-fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterTrace) {
+fn trace(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterTrace) {
     let mut translation = translate(cluster, sources.snapshot);
     translation.table = runtime_state::routes_in_force(sources, cluster, translation.table);
     let materials = Materials::assumed(&translation.table);
-    let mut walk = TraceState {
+    let mut trace = TraceState {
         sources,
         cluster,
         request,
@@ -59,16 +59,16 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
         route: None,
     };
     let mut told = Vec::new();
-    let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
-    let concerned = walk.concerned(&outcome);
-    walk.steps.extend(held_back_labels::steps(sources, concerned.iter()));
-    told.extend(findings::about(sources, cluster, &translation, &concerned));
+    let outcome = trace.through(&mut told).unwrap_or_else(|end| end);
+    let concerned = trace.concerned(&outcome);
+    trace.steps.extend(held_back_labels::steps(sources, concerned.iter()));
+    told.extend(findings::findings_about(sources, cluster, &translation, &concerned));
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
-    let TraceState { steps, route, .. } = walk;
+    let TraceState { steps, route, .. } = trace;
     let caveat = super::custom_template::caveat(sources, cluster, &translation);
-    let walk = ClusterTrace { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
-    (listener::fit(cluster, request), walk)
+    let trace = ClusterTrace { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
+    (listener::fit(cluster, request), trace)
 }
 
 /// Removes duplicates, keeping the order.
@@ -81,7 +81,7 @@ impl TraceState<'_> {
     /// The error is the outcome if the walk ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
-        client_identity::tell(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
+        client_identity::trace_client(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
         // The rest of the walk is worth knowing even if there is no proxy.
         let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
         let answer = self.answer(told);
@@ -108,7 +108,7 @@ impl TraceState<'_> {
                     self.certificate(&HostKey::from(&pattern), binding)?;
                 }
                 self.route = self.report(&RouteKey::new(&pattern, &place.path), RouteKind::Http);
-                path_outcome::at(self, &pattern, host, &place)
+                path_outcome::path_outcome(self, &pattern, host, &place)
             }
         }
     }
@@ -128,7 +128,7 @@ impl TraceState<'_> {
             format!("{pattern}, published by exact name")
         };
         self.steps.push(step(TraceSubject::Host, says));
-        for (service, why) in findings::left_out(self.sources, self.translation, &self.request.host) {
+        for (service, why) in findings::rejected_services(self.sources, self.translation, &self.request.host) {
             self.steps.push(step(TraceSubject::Host, format!("{service} also requests this host, but is not admitted: {why}")));
         }
     }
@@ -265,10 +265,10 @@ impl TraceState<'_> {
         }
         self.route = self.report(&RouteKey::default_backend(), RouteKind::Http);
         if default.https_only && self.asked.scheme == Scheme::Http {
-            return Ok(path_outcome::to_https(self));
+            return Ok(path_outcome::redirect_to_https(self));
         }
         self.pool(&default.backend, "503")?;
-        route_backend::manner(&default.backend, &self.translation.table, &mut self.steps);
+        route_backend::trace_protocol(&default.backend, &self.translation.table, &mut self.steps);
         Ok(TraceOutcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
     }
 }

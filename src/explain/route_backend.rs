@@ -10,7 +10,7 @@ use crate::report::{EndpointReport, EndpointState, RouteKind, RouteReport, Route
 use crate::route::{Affinity, Application, Backend, BackendService, EngineSettings, RouteTable, Verification};
 
 /// Describes the services of a route and all their endpoints.
-pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<TraceStep>) {
+pub fn trace_services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<TraceStep>) {
     let reports = |service: &BackendService| route.and_then(|route| route.services.iter().find(|r| r.service == service.name.as_str()));
     let shares = backend.shares_permille();
     for (service, share) in backend.services.iter().zip(shares) {
@@ -55,7 +55,7 @@ fn endpoint_words(endpoint: &EndpointReport) -> String {
 }
 
 /// Describes how the application is contacted, apart from its address.
-pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<TraceStep>) {
+pub fn trace_protocol(backend: &Backend, table: &RouteTable, steps: &mut Vec<TraceStep>) {
     let (settings, engine) = (&table.settings, behavior(table.engine));
     steps.push(step(TraceSubject::Protocol, protocol(backend)));
     steps.push(step(TraceSubject::Affinity, affinity(backend)));
@@ -70,7 +70,7 @@ pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<TraceStep>)
 }
 
 /// Describes how upgrades and long streams are handled.
-pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: &mut Vec<TraceStep>) {
+pub fn trace_streams(application: &Application<'_>, settings: &EngineSettings, steps: &mut Vec<TraceStep>) {
     let http2 = application.route.backend.protocol.http2;
     if !http2 {
         steps.push(step(TraceSubject::Websockets, "upgraded on request"));

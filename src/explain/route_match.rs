@@ -1,7 +1,7 @@
 //! Which server of a cluster's configuration a request reaches, and which place in it. Like the renderer, uses only a route
 //! table and its materials.
 
-use super::misleading_paths::may_lead_elsewhere;
+use super::misleading_paths::is_misleading;
 use super::request::Request;
 use crate::render::{BadPath, Materials};
 use crate::route::{Backend, DefaultBackend, PathAction, PathMatch, RouteTable, TlsBinding, VirtualHost};
@@ -114,9 +114,7 @@ fn at_default<'a>(default: Option<&'a DefaultBackend>, view: &RequestView<'_>) -
 fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, view: &RequestView<'_>) -> RoutingDecision<'a> {
     match view.path {
         Err(bad) => RoutingDecision::BadPath(bad.to_string()),
-        Ok(_) if host.is_shared_by_path() && may_lead_elsewhere(view.request.asked_path()) => {
-            RoutingDecision::BadPath(MISLEADING.to_owned())
-        }
+        Ok(_) if host.is_shared_by_path() && is_misleading(view.request.asked_path()) => RoutingDecision::BadPath(MISLEADING.to_owned()),
         Ok(path) => {
             let unknown = || PathMatch { path: ContextPath::root(), answer: PathAction::NoRoute };
             RoutingDecision::Place(pattern, host, host.place_of(view.scheme, path).unwrap_or_else(unknown))

@@ -1,7 +1,7 @@
 //! `--service`: one service, its labels, its cluster, its networks, its routes.
 
 use super::explanation::ServiceExplanation;
-use super::findings::of_no_cluster;
+use super::findings::findings_without_cluster;
 use super::labels::LabelsState;
 use super::pool_membership::PoolMembership;
 use super::service_context::ServiceContext;
@@ -28,7 +28,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let findings = findings(sources, service, world, read.findings);
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
-    let fates = labels::fates(service, &standpoint, &findings);
+    let fates = labels::label_effects(service, &standpoint, &findings);
     let held = held_back_labels::of(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
@@ -40,7 +40,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
         network: network_words(sources, service, translation.as_ref()),
         held_until: held.map(|held| held.until),
         labels: match held {
-            Some(held) => held_back_labels::beside(fates, service, held),
+            Some(held) => held_back_labels::merge_effects(fates, service, held),
             None => fates,
         },
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
@@ -60,8 +60,9 @@ fn standpoint<'a>(
         (LabelReading::NotPublished, _) => LabelsState::NotPublished,
         (LabelReading::Published(_), None) => LabelsState::Unclaimed,
         (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
-            let standing = PoolMembership::of(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
-            LabelsState::Published(ServiceContext { sources, cluster, translation, asked, standing, routes })
+            let membership =
+                PoolMembership::of(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
+            LabelsState::Published(ServiceContext { sources, cluster, translation, asked, membership, routes })
         }
         (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => LabelsState::Refused,
     }
@@ -71,7 +72,7 @@ fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &
     let subject = Subject::Service(service.name.clone());
     let mut findings = match world {
         Some((cluster, translation)) => [translation.findings.clone(), runtime_state::findings(sources, cluster)].concat(),
-        None => [read, of_no_cluster(sources, &service.name)].concat(),
+        None => [read, findings_without_cluster(sources, &service.name)].concat(),
     };
     findings.extend(held_back_labels::of(sources, &service.name).map(|held| held.finding.clone()));
     findings.retain(|finding| finding.subject == subject);
@@ -97,15 +98,15 @@ fn routes(
     };
     let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
     let Some(translation) = translation else { return Vec::new() };
-    let standing = PoolMembership::of(service, &translation.table, Materials::assumed(&translation.table));
+    let membership = PoolMembership::of(service, &translation.table, Materials::assumed(&translation.table));
     let own = translation.routes.iter().filter(|route| its_own(route)).map(newest);
-    own.map(|route| unless_unchecked(&standing, route)).collect()
+    own.map(|route| unless_unchecked(&membership, route)).collect()
 }
 
 /// An application that cannot be checked as configured gets no requests, even if its tasks run.
-fn unless_unchecked(standing: &PoolMembership<'_>, route: RouteReport) -> RouteReport {
-    let pools = standing.pools.iter().filter(|pool| pool.is_of(&route));
-    let unchecked = pools.map(|pool| pool.backend).find(|backend| !standing.is_checkable(backend));
+fn unless_unchecked(membership: &PoolMembership<'_>, route: RouteReport) -> RouteReport {
+    let pools = membership.pools.iter().filter(|pool| pool.is_of(&route));
+    let unchecked = pools.map(|pool| pool.backend).find(|backend| !membership.is_checkable(backend));
     if unchecked.is_none() || route.state != RouteState::Served {
         return route;
     }

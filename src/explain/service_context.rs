@@ -18,14 +18,14 @@ pub struct ServiceContext<'a> {
     /// What its labels ask for.
     pub asked: &'a ServiceLabels,
     /// What it gets.
-    pub standing: PoolMembership<'a>,
+    pub membership: PoolMembership<'a>,
     /// Its routes, as the operator reports them if there is one.
     pub routes: &'a [RouteReport],
 }
 
 /// The effective setting of a pool, and the service that it comes from if this service asks for something else.
-pub(super) fn decided(effects: &ServiceContext<'_>, pool: &ServicePool<'_>, followed: bool, words: String) -> String {
-    match effects.standing.decider(pool).filter(|_| !followed) {
+pub(super) fn describe_decision(context: &ServiceContext<'_>, pool: &ServicePool<'_>, followed: bool, words: String) -> String {
+    match context.membership.decider(pool).filter(|_| !followed) {
         Some(oldest) => format!("overruled by {oldest}: {words}"),
         None => words,
     }

@@ -128,7 +128,7 @@ fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Trac
 }
 
 /// The services of a pool that get requests.
-pub(super) fn answering(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend) -> Vec<String> {
+pub(super) fn answering_services(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend) -> Vec<String> {
     let by_name = ProxyResolution::of(sources, cluster).is_some_and(ProxyResolution::all);
     let asked = |service: &&BackendService| !service.endpoints.is_empty() && (!by_name || is_found_by_name(service));
     pool.services.iter().filter(asked).map(|service| service.name.to_string()).collect()

@@ -38,12 +38,12 @@ impl TraceState<'_> {
 
     /// The services of a pool that get requests.
     pub fn names_of(&self, pool: &Backend) -> Vec<String> {
-        stale_endpoints::answering(self.sources, self.cluster, pool)
+        stale_endpoints::answering_services(self.sources, self.cluster, pool)
     }
 
     /// Describes the pool's services and endpoints; the error is the outcome if none can answer.
     pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), TraceOutcome> {
-        route_backend::services(pool, self.route.as_ref(), &mut self.steps);
+        route_backend::trace_services(pool, self.route.as_ref(), &mut self.steps);
         let status = (answer == "503").then_some(503);
         if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
             let reason = route.reason.clone().unwrap_or_else(|| "the application's certificate cannot be checked".to_owned());

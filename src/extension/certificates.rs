@@ -16,7 +16,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certi
 
 use crate::protocol::messages::{CertificateWarning, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
-use common_mistakes::{check_text, why_no_block};
+use common_mistakes::{check_text, missing_block_reason};
 use pem_blocks::{PemBlock, PemLabel};
 use private_keys::{Algorithm, PrivateKey};
 pub(super) use summary::{CertificateFacts, Validity, ValidityPeriod, shown};
@@ -132,7 +132,7 @@ fn certificates(content: &[u8], purpose: CertificateUse) -> Result<Vec<Vec<u8>>,
     }
     match (found.is_empty(), keys, others) {
         (false, ..) => Ok(found),
-        (true, 0, 0) => Err(no_certificate(why_no_block(content).unwrap_or("it contains no certificate"))),
+        (true, 0, 0) => Err(no_certificate(missing_block_reason(content).unwrap_or("it contains no certificate"))),
         (true, 0, _) => Err(no_certificate("it contains no certificate")),
         (true, ..) => Err(no_certificate("it contains a key but no certificate")),
     }
@@ -184,7 +184,7 @@ fn facts(chain: &[X509Certificate<'_>]) -> Result<CertificateFacts, MaterialFaul
     let mut names = names(leaf);
     let more_names = names.len().saturating_sub(NAMES_MAX);
     names.truncate(NAMES_MAX);
-    let doubts = client_compatibility::of_key(leaf).into_iter().chain(signatures(leaf, &path)).collect();
+    let doubts = client_compatibility::key_warning(leaf).into_iter().chain(signatures(leaf, &path)).collect();
     let chain = path.iter().map(|(place, certificate)| (*place, window(certificate))).collect();
     Ok(CertificateFacts { windows: vec![window(leaf)], chain, names, more_names, doubts })
 }
@@ -215,10 +215,10 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
 
 fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<CertificateWarning> {
     // A client that trusts a self-signed certificate does not check its signature.
-    let own = (!is_self_issued(leaf)).then(|| client_compatibility::of_signature(leaf, "it")).flatten();
+    let own = (!is_self_issued(leaf)).then(|| client_compatibility::signature_warning(leaf, "it")).flatten();
     let chain = path
         .iter()
-        .filter_map(|(place, certificate)| client_compatibility::of_signature(certificate, &format!("chain certificate {place}")));
+        .filter_map(|(place, certificate)| client_compatibility::signature_warning(certificate, &format!("chain certificate {place}")));
     own.into_iter().chain(chain).collect()
 }
 

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::Freshness;
 use super::pipeline::Offer;
 use super::proxy_registry::ProxyRegistry;
-use crate::channel::{LongPoll, LongPollResult, Moment, PollRejection, freshness_headers, is, newer, read_message};
+use crate::channel::{
+    LongPoll, LongPollResult, Moment, PollRejection, freshness_headers, has_certificate_for, read_message, wait_for_newer,
+};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
 use crate::protocol::messages::{Addresses, ProxyReport, WIRE_VERSION};
@@ -45,11 +47,11 @@ struct AppState {
 impl AppState {
     /// Whether the peer is a proxy of this cluster.
     fn is_proxy(&self, peer: &Peer) -> bool {
-        is(peer, &self.root, &role_name(ChannelRole::Proxy, &self.cluster))
+        has_certificate_for(peer, &self.root, &role_name(ChannelRole::Proxy, &self.cluster))
     }
 
     fn is_task(&self, peer: &Peer, task: &str) -> bool {
-        is_task_name(task) && is(peer, &self.root, &task_name(ChannelRole::Proxy, &self.cluster, task))
+        is_task_name(task) && has_certificate_for(peer, &self.root, &task_name(ChannelRole::Proxy, &self.cluster, task))
     }
 }
 
@@ -69,7 +71,7 @@ async fn bundle(State(app): State<AppState>, Query(poll): Query<LongPoll>, Exten
     }
     let asked = Moment::now();
     let waited = tokio::select! {
-        waited = newer(app.published.offers, |offer| &offer.config.digest, &poll) => waited,
+        waited = wait_for_newer(app.published.offers, |offer| &offer.config.digest, &poll) => waited,
         () = app.shutdown.cancelled() => LongPollResult::Nothing,
     };
     let freshness = |offer: &Offer| freshness_headers(asked, app.published.freshness.of(offer));

@@ -73,7 +73,7 @@ impl MaterialStore {
         self.forget_all_but(table);
         let mut resolved = ResolvedTable::of(table);
         resolved.materials.set_system_roots(self.system_roots.exists());
-        resolved.reports.extend(report::of_system_roots(table, &self.system_roots));
+        resolved.reports.extend(report::system_roots_report(table, &self.system_roots));
         self.resolve_pairs(table, now, &mut resolved);
         self.resolve_authorities(table, now, &mut resolved);
         resolved.note_plain();
@@ -115,7 +115,7 @@ impl MaterialStore {
         let distinct: BTreeSet<&TlsBinding> = table.bindings().map(|(_, binding)| binding).collect();
         let found: BTreeMap<&TlsBinding, MaterialStatus<MountedPair>> =
             distinct.into_iter().map(|binding| (binding, self.pair(binding, now))).collect();
-        resolved.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found, now)));
+        resolved.reports.extend(found.iter().map(|(binding, found)| report::pair_report(binding, found, now)));
         for (host, binding) in table.bindings() {
             match found.get(binding) {
                 Some(MaterialStatus::Good(pair)) => resolved.use_pair(host.clone(), binding, pair, now),
@@ -159,7 +159,7 @@ impl MaterialStore {
         let distinct: BTreeSet<&MaterialRef> = crate::render::authorities(table).collect();
         let found: BTreeMap<&MaterialRef, MaterialStatus<MountedAuthority>> =
             distinct.into_iter().map(|one| (one, self.authority(one, now))).collect();
-        resolved.reports.extend(found.iter().map(|(authority, found)| report::of_authority(authority, found, now)));
+        resolved.reports.extend(found.iter().map(|(authority, found)| report::authority_report(authority, found, now)));
         for (place, protocol) in protocols(table) {
             match &protocol.tls {
                 Some(Verification::Authority(authority)) => match found.get(authority) {

@@ -30,7 +30,7 @@ pub struct TokenSecret {
 }
 
 /// The secrets that the fleet of a cluster needs. Stock images need none, because they do not use the channel.
-pub(super) fn needed(input: &ShapeInput<'_>) -> Vec<TokenSecret> {
+pub(super) fn needed_tokens(input: &ShapeInput<'_>) -> Vec<TokenSecret> {
     let is_live = input.cluster.proxy.rollout == RolloutStrategy::Live;
     let roles = [ChannelRole::Extension].into_iter().chain(is_live.then_some(ChannelRole::Proxy));
     roles.map(|role| secret(input, role)).collect()

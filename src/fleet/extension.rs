@@ -37,7 +37,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
             .absent_means(json!([])),
     ]);
     fields.extend(container_limits::privileges(input, workload, Program::Ours));
-    fields.extend(tls_mounts::of_the_routes(input, vec![enrolment_tokens::mount(input, ChannelRole::Extension)]));
+    fields.extend(tls_mounts::route_mounts(input, vec![enrolment_tokens::mount(input, ChannelRole::Extension)]));
     fields.extend(update());
     ServiceShape {
         name: workload.service_name.to_string(),

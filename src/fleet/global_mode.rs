@@ -28,7 +28,7 @@ pub(super) struct ProxyCount {
 }
 
 /// Combines the declaration with the existing service, because Swarm cannot change the mode of a service.
-pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snapshot, starts_first: bool) -> ProxyCount {
+pub(super) fn proxy_count(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snapshot, starts_first: bool) -> ProxyCount {
     let name = proxy.workload.service_name.as_str();
     let existing_replicas = existing.and_then(|service| service.replicas);
     let is_global = existing.is_some_and(|service| service.spec.pointer("/Mode/Global").is_some());

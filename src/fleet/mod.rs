@@ -134,7 +134,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
         cluster: input.cluster.name.clone(),
         control_network: input.channel.network().map(str::to_owned),
         control_network_encrypted: input.channel.is_encrypted(),
-        tokens: enrolment_tokens::needed(input),
+        tokens: enrolment_tokens::needed_tokens(input),
         seals: input.seals.clone(),
         extension: extension::shape(input),
         proxy,

@@ -74,7 +74,7 @@ pub(super) struct MountedConfig {
 
 /// Chooses the configuration to mount. The secrets always change together with it: a configuration would not start without
 /// its secrets.
-pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> MountedConfig {
+pub(super) fn choose_config(input: &ShapeInput<'_>, service: Option<&Service>) -> MountedConfig {
     let (role, target, bundle) = match input.cluster.proxy.rollout {
         RolloutStrategy::Live => (Role::Boot, BOOT_FILE, input.boot),
         RolloutStrategy::Replace => (Role::Live, input.cluster.proxy.config_path.as_str(), input.live),

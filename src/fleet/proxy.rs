@@ -32,7 +32,7 @@ const STOP_SIGNAL_AT_CREATION: &str = "SIGQUIT";
 pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let proxy = &input.cluster.proxy;
     let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
-    let mounted = mounted_config::choose(input, existing);
+    let mounted = mounted_config::choose_config(input, existing);
     let (own, environment) = env(input);
     let env: Vec<_> = own.iter().chain(&environment.now).cloned().chain(new_networks::variable_before(existing)).collect();
     let newest: Vec<_> = own.iter().chain(environment.newest()).cloned().chain(new_networks::variable_now(input)).collect();
@@ -47,7 +47,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
     let ProxyCount { mode, fields: number, follows_nodes, finding: on_number } =
-        global_mode::number(proxy, existing, input.snapshot, will_start_first(proxy, existing));
+        global_mode::proxy_count(proxy, existing, input.snapshot, will_start_first(proxy, existing));
     fields.extend(number);
     fields.extend(update(proxy, existing));
     let hold = mounted.now.is_empty();

@@ -23,7 +23,7 @@ pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> ContainerUser {
 }
 
 /// The fields `secrets` and `configs` of the extension: `own`, and all objects that the routes name.
-pub(super) fn of_the_routes(input: &ShapeInput<'_>, own: Vec<(String, Value)>) -> [Field; 2] {
+pub(super) fn route_mounts(input: &ShapeInput<'_>, own: Vec<(String, Value)>) -> [Field; 2] {
     let ids = input.material.iter().filter_map(|object| object.id.as_deref());
     let name = input.cluster.extension.service_name.as_str();
     let existing = input.snapshot.services.values().find(|service| service.name == name);

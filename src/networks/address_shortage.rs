@@ -42,7 +42,7 @@ pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 }
 
 /// Withdraws networks that have been short for too long. Trials and other withdrawals come first.
-pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
+pub(super) fn withdraw_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     if memory.trial.is_some() || !memory.withdrawn.is_empty() {
         return;
     }
@@ -52,8 +52,8 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 }
 
 /// The networks that keep a proxy from starting and with which proxies ran before. Empty unless a proxy has waited for a
-/// while. Includes networks that the proxies do not leave (`stays`).
-pub(super) fn culprits(input: &NetworkInput<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
+/// while. Includes networks that the proxies do not leave (`is_kept`).
+pub(super) fn suspect_networks(input: &NetworkInput<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let waits = memory.waits_since.is_some_and(|since| later(since, waits_for(input)) <= input.now);
     let short = memory.short_since.keys().filter(|id| waits && memory.settled.contains(*id));
     short.cloned().collect()
@@ -62,7 +62,7 @@ pub(super) fn culprits(input: &NetworkInput<'_>, memory: &AttachmentState) -> BT
 /// Withdraws networks for lack of addresses, except those that the proxies do not leave at all.
 pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, networks: &BTreeSet<NetworkId>) {
     for id in networks {
-        if stays(input, seen, memory, id) {
+        if is_kept(input, seen, memory, id) {
             continue;
         }
         let words = input.short.get(id).map(|short| short.words.clone()).unwrap_or_default();
@@ -81,18 +81,18 @@ pub(super) fn leaves_at(
     id: &NetworkId,
 ) -> Option<Timestamp> {
     let (short, since) = (input.short.get(id)?, *memory.short_since.get(id)?);
-    if stays(input, seen, memory, id) {
+    if is_kept(input, seen, memory, id) {
         return None;
     }
     let when_stuck = memory.waits_since.map(|waits| later(waits.max(since), waits_for(input)));
-    let newcomers = wanted_networks::newcomers(input, seen, memory);
+    let newcomers = wanted_networks::new_networks(input, seen, memory);
     let in_time = if short.by_others.is_some() {
         crowded_since(input, memory, id, &newcomers)
             .map(|crowded| later(crowded.max(since), input.interval.saturating_mul(CROWDED_INTERVALS)))
     } else {
         (short.contested || !newcomers.is_empty()).then(|| later(since, LASTS_FOR.min(input.timeout)))
     };
-    when_stuck.into_iter().chain(in_time.map(|at| at.max(intervals::pace_end(input, memory)))).min()
+    when_stuck.into_iter().chain(in_time.map(|at| at.max(intervals::next_rollout_at(input, memory)))).min()
 }
 
 /// Since when more teams wait for networks than are reached over this network, which other services fill. While every proxy
@@ -116,19 +116,19 @@ fn crowded_since(input: &NetworkInput<'_>, memory: &AttachmentState, id: &Networ
 /// The times at which a shortage has consequences without any other event.
 pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<Timestamp> {
     let leaves = memory.short_since.keys().filter_map(|id| leaves_at(input, seen, memory, id));
-    let waits = memory.waits_since.filter(|_| holds_back(memory)).map(|since| later(since, waits_for(input)));
+    let waits = memory.waits_since.filter(|_| blocks_rollouts(memory)).map(|since| later(since, waits_for(input)));
     leaves.chain(waits).collect()
 }
 
 /// Whether proxies must not be replaced for networks now, because an attached network is short of addresses.
-pub(super) fn holds_back(memory: &AttachmentState) -> bool {
+pub(super) fn blocks_rollouts(memory: &AttachmentState) -> bool {
     !memory.short_since.is_empty()
 }
 
 /// Whether the proxies keep a network although it is short of addresses, or although one of their nodes cannot set it up.
 /// Either the administrator named it for several teams, so one team's tasks, or one node, must not take it from all others;
 /// or leaving it would cost more than it protects.
-pub(super) fn stays(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> bool {
+pub(super) fn is_kept(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> bool {
     input.named.contains(id) || carries_most(input, seen, memory, id)
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::intervals::{doubled, later, pace_end};
+use super::intervals::{doubled, later, next_rollout_at};
 use super::observation::ObservedProxies;
-use super::wanted_networks::{name, newcomers, teams};
+use super::wanted_networks::{name, new_networks, teams};
 use super::{AttachmentState, NetworkInput, RecentAttachments, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;
 
@@ -28,7 +28,7 @@ const FAILING_TEAMS_FREE: usize = 6;
 const FAILURES_INTERVALS_MAX: i32 = 30;
 
 /// Records which networks are wanted and which no longer are.
-pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
+pub(super) fn record_wanted_networks(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let names: BTreeSet<&str> = input.wanted.iter().map(|id| name(input, id)).collect();
     for gone in memory.wanted_since.keys().filter(|known| !names.contains(known.as_str())) {
         let visits = memory.visits.entry(gone.clone()).or_insert(RecentAttachments { count: 0, gone_at: input.now });
@@ -58,11 +58,11 @@ pub(super) fn to_attach(
     memory: &AttachmentState,
     replaced: bool,
 ) -> BTreeSet<NetworkId> {
-    let no_client_is_disturbed = no_client_is_disturbed(input, seen);
+    let no_client_is_disturbed = disturbs_no_client(input, seen);
     let ripe = |id: &&NetworkId| no_client_is_disturbed || hold_end(input, memory, id) <= input.now;
-    let ready: BTreeSet<NetworkId> = newcomers(input, seen, memory).iter().filter(ripe).cloned().collect();
+    let ready: BTreeSet<NetworkId> = new_networks(input, seen, memory).iter().filter(ripe).cloned().collect();
     let first = first_part(&ready, memory);
-    let opens = if no_client_is_disturbed { input.now } else { pace_end(input, memory).max(gather_end(input, memory, &ready)) };
+    let opens = if no_client_is_disturbed { input.now } else { next_rollout_at(input, memory).max(gather_end(input, memory, &ready)) };
     if !first.is_empty() {
         return if replaced || opens <= input.now { first } else { BTreeSet::new() };
     }
@@ -79,8 +79,8 @@ fn first_part(ready: &BTreeSet<NetworkId>, memory: &AttachmentState) -> BTreeSet
 /// Wanted networks in quarantine, and when each is retried; the earliest first.
 fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<(NetworkId, Timestamp)> {
     let wanted = input.wanted.iter().filter(|id| !seen.declared.contains(*id));
-    let pace = pace_end(input, memory);
-    let at = |id: &NetworkId| Some(quarantine::retry_at(input, seen, memory, id)?.max(pace).max(trouble_end(input, memory, id)));
+    let pace = next_rollout_at(input, memory);
+    let at = |id: &NetworkId| Some(quarantine::retry_at(input, seen, memory, id)?.max(pace).max(team_backoff_end(input, memory, id)));
     let mut due: Vec<_> = wanted.filter_map(|id| Some((id.clone(), at(id)?))).collect();
     due.sort_by_key(|(id, at)| (*at, id.clone()));
     due
@@ -96,7 +96,7 @@ pub(super) fn to_detach(
     replaced: bool,
 ) -> BTreeSet<NetworkId> {
     let at_once = input.closed || seen.running() == 0;
-    let others = others(seen, memory);
+    let others = networks_of_other_services(seen, memory);
     let is_due = |id: &NetworkId, since: Timestamp| {
         let used = others.contains(id);
         at_once
@@ -108,7 +108,7 @@ pub(super) fn to_detach(
 }
 
 /// The networks that other services use, if any are unneeded.
-pub(super) fn others(seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
+pub(super) fn networks_of_other_services(seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     if memory.unwanted_since.is_empty() { BTreeSet::new() } else { seen.used_by_others() }
 }
 
@@ -116,17 +116,17 @@ pub(super) fn others(seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BT
 /// service is on it.
 pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
     let lingers = if used { input.interval.saturating_mul(INTERVALS_MAX) } else { team_penalty(input, memory, memory.teams.get(id)) };
-    later(since, lingers).max(pace_end(input, memory))
+    later(since, lingers).max(next_rollout_at(input, memory))
 }
 
 /// Whether nobody uses the proxies, or there are none: then waiting gains nothing.
-pub(super) fn no_client_is_disturbed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
+pub(super) fn disturbs_no_client(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
     !input.serves || seen.running() == 0
 }
 
 /// Until when a network is held back because of its own history or that of its team.
 pub(super) fn hold_end(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Timestamp {
-    penalty_end(input, memory, id).max(trouble_end(input, memory, id))
+    penalty_end(input, memory, id).max(team_backoff_end(input, memory, id))
 }
 
 /// Until when a network is held back because it, or other networks of its team, came and went.
@@ -147,7 +147,7 @@ fn team_penalty(input: &NetworkInput<'_>, memory: &AttachmentState, teams: Optio
 
 /// Until when a network is held back because networks of its team failed, or because networks of many teams failed and its
 /// team has none attached.
-pub(super) fn trouble_end(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Timestamp {
+pub(super) fn team_backoff_end(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId) -> Timestamp {
     let until = |failures: &[Timestamp], many: usize| {
         let wait = input.interval.saturating_mul(doubled(u32::try_from(many).unwrap_or(u32::MAX)).min(FAILURES_INTERVALS_MAX));
         failures.last().filter(|_| many > 0).map_or(Timestamp::MIN, |at| later(*at, wait))
@@ -184,10 +184,10 @@ pub(super) fn gather_end(input: &NetworkInput<'_>, memory: &AttachmentState, rea
 
 /// When the decision changes without any other event.
 pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Option<Timestamp> {
-    let newcomers = newcomers(input, seen, memory);
-    let opens = pace_end(input, memory).max(gather_end(input, memory, &newcomers));
+    let newcomers = new_networks(input, seen, memory);
+    let opens = next_rollout_at(input, memory).max(gather_end(input, memory, &newcomers));
     let attached = newcomers.iter().map(|id| hold_end(input, memory, id).max(opens));
-    let others = others(seen, memory);
+    let others = networks_of_other_services(seen, memory);
     let lingers = memory.unwanted_since.iter().map(|(id, since)| leave_at(input, memory, id, *since, others.contains(id)));
     let retries = retries(input, seen, memory).into_iter().map(|(_, at)| at);
     let deadline = memory.trial.as_ref().map(|trial| rollout_health::deadline(input, seen, trial));

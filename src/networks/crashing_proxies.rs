@@ -19,7 +19,7 @@ const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 const WORDS_CHARS_MAX: usize = 200;
 
 /// Withdraws networks with which a node's proxy has failed to start for longer than the timeout.
-pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
+pub(super) fn withdraw_failing(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let failing = failing(input, seen);
     // If Swarm did not answer, that says nothing about any network.
     memory
@@ -32,7 +32,7 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
         return;
     }
     for (id, words) in failing {
-        if is_due(input, memory, &id) && !address_shortage::stays(input, seen, memory, &id) {
+        if is_due(input, memory, &id) && !address_shortage::is_kept(input, seen, memory, &id) {
             quarantine::add_stuck(input, seen, memory, &id, words);
             memory.settled.remove(&id);
             memory.withdrawn.insert(id);

@@ -24,7 +24,12 @@ pub(super) struct NetworkReport {
     pub findings: Vec<Finding>,
 }
 
-pub(super) fn of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, choice: &NetworkChoice) -> NetworkReport {
+pub(super) fn report(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &AttachmentState,
+    choice: &NetworkChoice,
+) -> NetworkReport {
     let mut report = NetworkReport { missing: BTreeMap::new(), waiting: Vec::new(), findings: Vec::new() };
     let mut groups = BTreeMap::<WaitReason, Vec<String>>::new();
     let starting = memory.trial.iter().flat_map(|trial| &trial.networks).filter(|id| choice.networks.contains(*id));
@@ -45,7 +50,7 @@ pub(super) fn of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
     report.findings.extend(short.flat_map(|id| is_short(input, seen, memory, id)));
     report.findings.extend(fails(input, seen, memory));
     let kept = memory.unwanted_since.iter().filter(|(id, _)| choice.networks.contains(*id) && choice.held == AttachBlocker::No);
-    let others = attach_timing::others(seen, memory);
+    let others = attach_timing::networks_of_other_services(seen, memory);
     report.findings.extend(kept.map(|(id, since)| lingers(input, memory, id, *since, others.contains(id))));
     report
 }
@@ -98,7 +103,7 @@ fn reason(
     id: &NetworkId,
 ) -> WaitReason {
     if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.networks.contains(id)) {
-        if rollout_health::is_held_off(input, seen, trial) {
+        if rollout_health::is_blocked_by_port(input, seen, trial) {
             let it_waits = format!("it waits for {}", input.contested.unwrap_or_default());
             return WaitReason::new(
                 &format!("a proxy that starts with it has no node: {it_waits}"),
@@ -118,7 +123,7 @@ fn reason(
         AttachBlocker::ByShortage => return WaitReason::alike(held_by(input, memory)),
         AttachBlocker::No => {}
     }
-    let trouble = attach_timing::trouble_end(input, memory, id);
+    let trouble = attach_timing::team_backoff_end(input, memory, id);
     if trouble > input.now {
         return WaitReason::alike("proxies repeatedly failed to come up with other networks").not_before(trouble);
     }
@@ -129,10 +134,9 @@ fn reason(
     if !memory.parts.is_empty() {
         return WaitReason::alike("networks that failed together are retried in smaller groups");
     }
-    match memory.last_update.filter(|_| intervals::pace_end(input, memory) > input.now) {
-        Some(at) => {
-            WaitReason::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(intervals::pace_end(input, memory))
-        }
+    match memory.last_update.filter(|_| intervals::next_rollout_at(input, memory) > input.now) {
+        Some(at) => WaitReason::alike(format!("the proxies were replaced for networks at {at:.0}"))
+            .not_before(intervals::next_rollout_at(input, memory)),
         None => WaitReason::new("more networks may follow and be attached with it", "more networks may follow and be attached with them"),
     }
 }
@@ -164,7 +168,7 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachm
 /// Networks that a node cannot set up but that the proxies do not leave: the node has no proxy.
 fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<Finding> {
     let said: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
-    let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::stays(input, seen, memory, id);
+    let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::is_kept(input, seen, memory, id);
     let report = memory.stuck_since.keys().filter(stays);
     report.map(|id| {
         let name = name(input, id);
@@ -217,7 +221,7 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attac
             ),
         ),
         None if input.named.contains(id) => (named, "They stay attached, because spec.networks names it.".to_owned()),
-        None if short.contested && address_shortage::stays(input, seen, memory, id) => {
+        None if short.contested && address_shortage::is_kept(input, seen, memory, id) => {
             (Severity::Error, "They stay attached, because most services are reached over it.".to_owned())
         }
         None if short.by_others.is_some() => (named, filled(short)),

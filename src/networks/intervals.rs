@@ -10,7 +10,7 @@ pub(super) fn doubled(times: u32) -> i32 {
 }
 
 /// Until when the proxies are not replaced for networks again.
-pub(super) fn pace_end(input: &NetworkInput<'_>, memory: &AttachmentState) -> Timestamp {
+pub(super) fn next_rollout_at(input: &NetworkInput<'_>, memory: &AttachmentState) -> Timestamp {
     memory.last_update.map_or(Timestamp::MIN, |at| later(at, input.interval))
 }
 

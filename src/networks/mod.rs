@@ -103,11 +103,11 @@ pub struct NetworkDecision {
 pub fn decide(input: &NetworkInput<'_>, memory: &AttachmentState) -> NetworkDecision {
     let seen = ObservedProxies::of(input);
     let mut next = memory.clone();
-    attach_timing::note_wishes(input, &seen, &mut next);
+    attach_timing::record_wanted_networks(input, &seen, &mut next);
     address_shortage::note(input, &seen, &mut next);
-    rollout_health::step(input, &seen, &mut next);
-    address_shortage::step(input, &seen, &mut next);
-    crashing_proxies::step(input, &seen, &mut next);
+    rollout_health::record_trial_result(input, &seen, &mut next);
+    address_shortage::withdraw_short(input, &seen, &mut next);
+    crashing_proxies::withdraw_failing(input, &seen, &mut next);
     quarantine::prune(input, &seen, &mut next);
     let choice = choose(input, &seen, &next);
     let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
@@ -117,12 +117,12 @@ pub fn decide(input: &NetworkInput<'_>, memory: &AttachmentState) -> NetworkDeci
     }
     next.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
     let attaching = choice.networks.iter().filter(|id| !next.settled.contains(*id)).cloned().collect();
-    let report = findings::of(input, &seen, &next, &choice);
+    let report = findings::report(input, &seen, &next, &choice);
     NetworkDecision {
         attaching,
         withdraws: !next.withdrawn.is_disjoint(&seen.declared),
         goes_back,
-        remembered: quarantine::remembered(&next),
+        remembered: quarantine::to_label(&next),
         missing: report.missing,
         waiting: report.waiting,
         findings: report.findings,
@@ -173,7 +173,7 @@ fn choose(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachm
     if input.contested.is_some() && seen.running() > 0 {
         return held(AttachBlocker::ByContest, seen.declared.clone());
     }
-    if address_shortage::holds_back(memory) && seen.running() > 0 {
+    if address_shortage::blocks_rollouts(memory) && seen.running() > 0 {
         return held(AttachBlocker::ByShortage, without_short(seen, memory));
     }
     held(AttachBlocker::No, when_free(input, seen, memory))

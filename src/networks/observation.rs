@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::NetworkInput;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
-use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, without_a_place};
+use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, unplaceable_tasks};
 use crate::types::{NetworkId, NodeId, TaskState, UpdateState};
 
 /// How long Swarm lets a task end by default, if a service does not state it.
@@ -44,7 +44,7 @@ impl<'a> ObservedProxies<'a> {
         let before = service.and_then(|service| service.previous_spec.as_ref());
         let before = before.map(|spec| targets(spec.get("TaskTemplate")).filter_map(|id| known(&id)).collect());
         // A proxy without an eligible node says nothing about networks.
-        let homeless = service.map(|service| without_a_place(service, snapshot)).unwrap_or_default();
+        let homeless = service.map(|service| unplaceable_tasks(service, snapshot)).unwrap_or_default();
         let is_ours = |task: &&Task| service.is_some_and(|service| service.id == task.service) && !homeless.contains(&task.id);
         let tasks = snapshot.tasks.values().filter(is_ours).collect();
         Self { service, declared, before, tasks, networks, by_name: OnceCell::new(), snapshot }

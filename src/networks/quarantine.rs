@@ -110,7 +110,7 @@ fn state_of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, id: &NetworkId
 }
 
 /// The value of the label on the proxy service; `None` if there is nothing to remember.
-pub(super) fn remembered(memory: &AttachmentState) -> Option<String> {
+pub(super) fn to_label(memory: &AttachmentState) -> Option<String> {
     let mut entries: Vec<QuarantineEntry> =
         memory.quarantine.iter().map(|(id, state)| QuarantineEntry { id: id.clone(), state: state.clone() }).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.state.failed_at));
@@ -120,7 +120,7 @@ pub(super) fn remembered(memory: &AttachmentState) -> Option<String> {
 }
 
 /// Reads that label. Invalid content is ignored: the worst consequence is an early attempt.
-pub(super) fn recall(seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
+pub(super) fn restore_from_label(seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     let label = seen.service.and_then(|service| service.labels.get(LABEL_FAILED_NETWORKS));
     let entries: Vec<QuarantineEntry> = label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default();
     let absent = entries.into_iter().filter(|entry| !seen.declared.contains(&entry.id));

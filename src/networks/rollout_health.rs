@@ -20,7 +20,7 @@ const UNWANTED_TIMEOUT: SignedDuration = SignedDuration::from_secs(15);
 const FAILURES_KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Records the result of networks that were attached.
-pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
+pub(super) fn record_trial_result(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     if !memory.known {
         begin(input, seen, memory);
     }
@@ -54,7 +54,7 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
 fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     memory.known = true;
     memory.declared.clone_from(&seen.declared);
-    quarantine::recall(seen, memory);
+    quarantine::restore_from_label(seen, memory);
     let Some(service) = seen.service else { return };
     let is_new = input.now.duration_since(service.created_at) < NEVER_RAN && seen.running() == 0;
     let in_question = seen.is_under_way() || seen.state() == Some(&UpdateState::Paused);
@@ -108,12 +108,12 @@ fn taken_back(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut
 
 fn judge(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, trial: NetworkTrial) {
     let trial = observed(input, seen, trial);
-    let (short, succeeded_now) = (address_shortage::culprits(input, memory), has_succeeded(input, seen, &trial));
+    let (short, succeeded_now) = (address_shortage::suspect_networks(input, memory), has_succeeded(input, seen, &trial));
     if succeeded_now {
         succeeded(memory, &trial);
     } else if !short.is_empty() {
         held_up(input, seen, memory, &trial, &short);
-    } else if is_held_off(input, seen, &trial) {
+    } else if is_blocked_by_port(input, seen, &trial) {
         memory.trial = Some(NetworkTrial { progress_at: input.now, starting_since: None, ..trial });
     } else if seen.was_given_up(trial.began) || deadline(input, seen, &trial) <= input.now {
         failed(input, seen, memory, &trial);
@@ -148,14 +148,14 @@ fn has_succeeded(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &N
 
 /// Whether a proxy with the networks finds no node because another service has, or would take, one of its ports: that says
 /// nothing about networks.
-pub(super) fn is_held_off(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> bool {
+pub(super) fn is_blocked_by_port(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> bool {
     let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == TaskState::Pending);
     input.contested.is_some() && !seen.was_given_up(trial.began) && finds_no_node()
 }
 
 /// By when a proxy must run with the networks.
 pub(super) fn deadline(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> Timestamp {
-    if is_held_off(input, seen, trial) {
+    if is_blocked_by_port(input, seen, trial) {
         return Timestamp::MAX;
     }
     let wanted = input.wanted.iter().any(|id| trial.networks.contains(id));
@@ -201,7 +201,7 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Att
     if trial.networks.iter().all(|id| !input.wanted.contains(id)) {
         return;
     }
-    let words = task_errors::of(seen, trial);
+    let words = task_errors::describe_failure(seen, trial);
     let networks: Vec<_> = trial.networks.iter().cloned().collect();
     match &networks[..] {
         [] => {}

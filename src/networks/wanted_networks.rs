@@ -12,7 +12,7 @@ pub(super) fn name<'a>(input: &'a NetworkInput<'_>, id: &'a NetworkId) -> &'a st
 }
 
 /// Wanted networks that are neither attached nor known to fail.
-pub(super) fn newcomers(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
+pub(super) fn new_networks(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
     let is_new = |id: &&NetworkId| !seen.declared.contains(*id) && !memory.settled.contains(*id) && !memory.quarantine.contains_key(*id);
     input.wanted.iter().filter(is_new).cloned().collect()
 }

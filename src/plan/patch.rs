@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::json_path::{get, set};
 use super::managed_fields::ManagedFields;
-use super::spec_equivalence::{alike, contains, network_id};
+use super::spec_equivalence::{are_equivalent, contains, network_id};
 use super::task_impact::endpoint_differs;
 use crate::fleet::{
     ContainerArgs, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, Mode, ServiceShape, WholeField, without_ids,
@@ -183,7 +183,7 @@ impl<'a> Patch<'a> {
     fn put(&mut self, field: &Field, whole: &WholeField, want: &Value) -> Option<Value> {
         let have = get(&self.spec, field.path).unwrap_or(&whole.absent).clone();
         let expected = if want.is_null() { &whole.absent } else { want };
-        if alike(whole.alike, &have, expected, self.snapshot) {
+        if are_equivalent(whole.alike, &have, expected, self.snapshot) {
             return None;
         }
         let value = if whole.alike == Equivalence::Networks { self.in_present_order(&have, want) } else { want.clone() };

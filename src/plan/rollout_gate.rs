@@ -10,7 +10,7 @@ use super::json_path::{get, set};
 use super::planner_state::PlannerState;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
-use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};
+use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, unplaceable_tasks};
 use crate::types::{Digest, NodeId, TaskState, UpdateState};
 
 /// An update during a rollout makes Swarm forget the last good spec, so the update waits for the rollout to end, but not
@@ -70,7 +70,7 @@ pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, 
 }
 
 fn failed(service: &Service, status: &UpdateStatus, retry_at: Option<Timestamp>) -> WaitingOn {
-    WaitingOn::FailedRollout { service: service.name.clone(), detail: words(status), retry_at }
+    WaitingOn::FailedRollout { service: service.name.clone(), detail: update_message(status), retry_at }
 }
 
 /// Whether continuing would replace another good task although the tasks of the new spec do not run yet: then the cause
@@ -94,7 +94,7 @@ fn would_spread(
 /// Waits for a rollout that is under way.
 pub(super) fn under_way(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> WaitingOn {
     let (running, of) = running_of(service, snapshot);
-    WaitingOn::Rollout { service: service.name.clone(), detail: format!("{}, {running} of {of} tasks running", words(status)) }
+    WaitingOn::Rollout { service: service.name.clone(), detail: format!("{}, {running} of {of} tasks running", update_message(status)) }
 }
 
 /// Waits for tasks that do not run yet, if there are any.
@@ -128,7 +128,7 @@ pub fn wanted_tasks(service: &Service, snapshot: &Snapshot) -> u64 {
         nodes.extend(fitting_nodes(&service.spec, snapshot).into_iter().flatten());
         count(nodes.len())
     };
-    let with_a_place = |replicas: u64| replicas.saturating_sub(count(without_a_place(service, snapshot).len()));
+    let with_a_place = |replicas: u64| replicas.saturating_sub(count(unplaceable_tasks(service, snapshot).len()));
     service.replicas.map_or_else(on_nodes, with_a_place)
 }
 
@@ -145,7 +145,7 @@ pub(super) fn would_stop(service: &Service, spec: &Value, snapshot: &Snapshot) -
 
 /// Whether an update is still restoring missing tasks. A task that does not come up within this time no longer holds back
 /// the rest.
-pub(super) fn brings_back(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+pub(super) fn rolls_back(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     let is_young = status.started_at.is_none_or(|since| snapshot.taken_at.duration_since(since) <= ROLLOUT_SLOW_AFTER);
     is_young && tasks(service, snapshot).is_some()
 }
@@ -156,7 +156,7 @@ fn count(number: usize) -> u64 {
 
 /// A task without an eligible node, for example after a node went down, holds nothing up.
 fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
-    let homeless = without_a_place(service, snapshot);
+    let homeless = unplaceable_tasks(service, snapshot);
     snapshot.tasks.values().filter(move |task| task.service == service.id && !homeless.contains(&task.id))
 }
 
@@ -238,7 +238,7 @@ fn failed_at(status: &UpdateStatus, snapshot: &Snapshot) -> Timestamp {
 }
 
 /// Swarm's state and message about a rollout.
-pub(super) fn words(status: &UpdateStatus) -> String {
+pub(super) fn update_message(status: &UpdateStatus) -> String {
     if status.message.is_empty() { status.state.to_string() } else { format!("{}: {}", status.state, status.message) }
 }
 

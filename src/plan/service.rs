@@ -14,7 +14,7 @@ use super::task_impact::{TaskEffect, task_effect};
 use super::update_order;
 use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
-use crate::swarm::{Service, without_a_place};
+use crate::swarm::{Service, unplaceable_tasks};
 use crate::types::{TaskState, UpdateState, excerpt};
 
 impl<'a> PlanBuilder<'a> {
@@ -96,7 +96,7 @@ impl<'a> PlanBuilder<'a> {
         if let Some(patched) = self.gone_back(service, shape) {
             return self.missing_first(service, patched);
         }
-        let base = update_order::restored(&service.spec);
+        let base = update_order::with_declared_order(&service.spec);
         let patched = patch::update(&base, shape, &[], self.snapshot);
         let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
         let patched = match &shape.when_replaced[..] {
@@ -125,7 +125,7 @@ impl<'a> PlanBuilder<'a> {
         if task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces {
             return PatchedSpec { spec: update_order::one_first(patched.spec, false), ..patched };
         }
-        let is_rest = update_order::is_missing_first(&service.spec) && !rollout_gate::brings_back(service, status, self.snapshot);
+        let is_rest = update_order::is_missing_first(&service.spec) && !rollout_gate::rolls_back(service, status, self.snapshot);
         let spec = if is_rest { update_order::one_by_one(patched.spec) } else { update_order::continued(patched.spec, &service.spec) };
         PatchedSpec { spec, ..patched }
     }
@@ -162,14 +162,14 @@ impl<'a> PlanBuilder<'a> {
     fn waits_for_the_number(&self, service: &Service, number: u64) -> bool {
         let before = service.previous_spec.as_ref();
         let only_moves = before.is_some_and(|before| task_effect(before, &service.spec) != TaskEffect::Replaces);
-        only_moves && service.replicas.is_some_and(|now| number < now) && !without_a_place(service, self.snapshot).is_empty()
+        only_moves && service.replicas.is_some_and(|now| number < now) && !unplaceable_tasks(service, self.snapshot).is_empty()
     }
 
     /// The spec before the last update, if it matches the declaration. Swarm keeps the tasks that still have that spec only
     /// if the specs are equal in every detail, including a boot snapshot that is now outdated.
     fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<PatchedSpec> {
         let before = service.previous_spec.as_ref().filter(|_| shape.goes_back)?;
-        let before = update_order::restored(before);
+        let before = update_order::with_declared_order(before);
         let spec = patch::update(&before, shape, &[], self.snapshot).spec;
         (task_effect(&before, &spec) == TaskEffect::Keeps).then(|| PatchedSpec { spec, drift: Vec::new() })
     }
@@ -285,7 +285,7 @@ impl<'a> PlanBuilder<'a> {
                 Subject::Service(service.name.clone()),
                 format!(
                     "Swarm gave up on a rollout of this service ({}); the declared state is not in effect.",
-                    rollout_gate::words(status)
+                    rollout_gate::update_message(status)
                 ),
             )
             .with_data(&[("service", &service.name)]),

@@ -9,7 +9,7 @@ use crate::fleet::Equivalence;
 use crate::swarm::Snapshot;
 
 /// Whether the existing value is equivalent to the wanted one.
-pub(super) fn alike(how: Equivalence, have: &Value, want: &Value, snapshot: &Snapshot) -> bool {
+pub(super) fn are_equivalent(how: Equivalence, have: &Value, want: &Value, snapshot: &Snapshot) -> bool {
     match how {
         Equivalence::Contains => contains(have, want),
         Equivalence::Exactly => without_empty(have) == without_empty(want),

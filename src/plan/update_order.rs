@@ -22,7 +22,7 @@ pub(super) fn is_temporary(spec: &Value) -> bool {
 }
 
 /// The spec without the temporary update policy.
-pub(super) fn restored(spec: &Value) -> Value {
+pub(super) fn with_declared_order(spec: &Value) -> Value {
     let mut spec = spec.clone();
     let before = get(&spec, LABEL).and_then(Value::as_str).and_then(|text| serde_json::from_str::<Value>(text).ok());
     if let Some(before) = before.filter(Value::is_object) {
@@ -71,7 +71,7 @@ pub(super) fn missing_first(spec: Value) -> Value {
 
 /// Whether an update restores tasks that do not run, and has not touched the others yet.
 pub(super) fn is_missing_first(spec: &Value) -> bool {
-    is_temporary(spec) && !stops_first(&update_of(spec)) && stops_first(&update_of(&restored(spec)))
+    is_temporary(spec) && !stops_first(&update_of(spec)) && stops_first(&update_of(&with_declared_order(spec)))
 }
 
 /// The spec for the rest of such an update: one task at a time, each once the previous one runs. The waiting successors must

@@ -14,7 +14,7 @@ use super::Agent;
 use super::candidate::{Candidate, OfferForm, OfferReceiver, TestedConfig};
 use super::config_directory::ConfigDirectory;
 use super::departed_endpoints;
-use super::dns_bootstrap::learn;
+use super::dns_bootstrap::wait_for_names;
 use super::dns_handover;
 use super::endpoint_expiry::{Watcher, steady_after};
 use super::reload_reason::{reason, scope};
@@ -299,7 +299,7 @@ impl<'a> Applier<'a> {
     /// nothing else, which costs some requests and is no reason to keep the old addresses.
     async fn resolve_names(&mut self, config: &ProxyConfig) {
         let Some((bundle, names)) =
-            self.agent.options.names.as_ref().and_then(|_| dns_handover::between(self.agent.engine.as_ref(), config))
+            self.agent.options.names.as_ref().and_then(|_| dns_handover::addresses_to_names(self.agent.engine.as_ref(), config))
         else {
             return;
         };
@@ -308,7 +308,7 @@ impl<'a> Applier<'a> {
             tracing::warn!(%error, "cannot resolve names before switching to them");
             return;
         }
-        learn(resolution, names).await;
+        wait_for_names(resolution, names).await;
     }
 
     async fn load_for_now(&mut self, bundle: &Bundle, contents: &SecretFiles) -> Result<(), ApplyError> {

@@ -100,7 +100,7 @@ impl Agent {
         bundle: &Bundle,
         offered: &SecretFiles,
     ) -> Result<(ConfigDirectory, bool), EngineError> {
-        let fitted = secret_files::fit(bundle, offered, &self.options.material_dir);
+        let fitted = secret_files::find_secret_files(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not available; their hosts have no TLS");

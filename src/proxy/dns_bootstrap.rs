@@ -26,7 +26,7 @@ pub(super) struct DeferredConfig {
 }
 
 /// Waits until the engine has had answers for this many names, but not forever.
-pub(super) async fn learn(resolution: ResolutionWatch, names: usize) {
+pub(super) async fn wait_for_names(resolution: ResolutionWatch, names: usize) {
     if tokio::time::timeout(RESOLVE_MAX, resolution.until(names)).await.is_err() {
         tracing::warn!(names, "not all names were resolved in time; requests to the others fail until they are resolved");
     }
@@ -39,7 +39,7 @@ impl Agent {
     /// while it serves, which costs some requests and is no reason not to start.
     pub(super) async fn resolve_first(&self, first: &Candidate) -> Option<DeferredConfig> {
         self.options.names.as_ref().filter(|_| !first.addressed)?;
-        let (bundle, names) = dns_handover::before(self.engine.as_ref(), &first.bundle)?;
+        let (bundle, names) = dns_handover::initial_names(self.engine.as_ref(), &first.bundle)?;
         let whole = self.configs.current_generation()?;
         let contents = first.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         let tested = self.tested(&bundle, &contents).await;
@@ -51,7 +51,7 @@ impl Agent {
 
     /// Has the engine load the whole configuration once it has resolved the names.
     pub(super) async fn serve_after_resolving(&self, process: &dyn EngineProcess, later: DeferredConfig) -> Result<(), ProxyError> {
-        learn(later.resolution, later.names).await;
+        wait_for_names(later.resolution, later.names).await;
         let before = self.configs.current_generation();
         self.configs.promote(&later.whole)?;
         let before = before.as_ref().map(ConfigDirectory::path);

@@ -9,14 +9,14 @@ use crate::runtime::{Engine, ResolverWarmup};
 
 /// The configuration for the change from addresses to names, and how many names the engine resolves meanwhile; `None` if no such
 /// step is needed.
-pub(super) fn between(engine: &dyn Engine, config: &ProxyConfig) -> Option<(Bundle, usize)> {
+pub(super) fn addresses_to_names(engine: &dyn Engine, config: &ProxyConfig) -> Option<(Bundle, usize)> {
     let ResolverWarmup { files, names } = engine.resolving_beside_addresses(&config.live.files, &config.boot.files)?;
     Some((Bundle { files, ..config.boot.clone() }, names))
 }
 
 /// The configuration before the first one with names serves, and how many names the engine resolves meanwhile; `None` if no such
 /// step is needed.
-pub(super) fn before(engine: &dyn Engine, by_name: &Bundle) -> Option<(Bundle, usize)> {
+pub(super) fn initial_names(engine: &dyn Engine, by_name: &Bundle) -> Option<(Bundle, usize)> {
     let ResolverWarmup { files, names } = engine.resolving_only(&by_name.files)?;
     Some((Bundle { files, ..by_name.clone() }, names))
 }

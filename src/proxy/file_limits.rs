@@ -8,7 +8,7 @@ const ENOUGH: u64 = 32_768;
 
 /// Raises the limit to what the container grants. The engine's workers inherit it, because they may be unable to raise it
 /// themselves.
-pub(super) fn take_all_granted() {
+pub(super) fn raise_open_file_limit() {
     let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         tracing::debug!(%error, "cannot raise the limit of open files");

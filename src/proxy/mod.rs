@@ -210,7 +210,7 @@ struct Agent {
 
 impl Agent {
     fn new(options: ProxyOptions, engine: Arc<dyn Engine>) -> Result<Self, ProxyError> {
-        let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_now(new, Timestamp::now()));
+        let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_in_rollout(new, Timestamp::now()));
         Ok(Self {
             engine,
             configs: ConfigDirectories::fresh(options.run_dir.join("config"))?,
@@ -243,7 +243,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let channel = channel_connections::Channel::new(&options)?;
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
-    file_limits::take_all_granted();
+    file_limits::raise_open_file_limit();
     let engine = crate::runtime::engine(options.engine_kind, &options.engine, &options.run_dir);
     engine.prepare().await?;
     engine.keep_request_bodies_on(&options.state_dir);
@@ -255,7 +255,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         ended = supervisor::supervise(&agent, signals) => ended,
         served = serve(listener.into(), None, health, ServerLimits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
-        never = network_readiness::arrive(&agent) => match never {},
+        never = network_readiness::report_ready(&agent) => match never {},
         never = dns_server::serve(options.names.as_ref(), &agent.learnt) => match never {},
         never = zombie_reaper::reap_orphans() => match never {},
     }

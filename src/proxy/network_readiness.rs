@@ -38,12 +38,12 @@ const NAMED_MAX: usize = 4;
 const PORT_FILE: &str = "reached-at-port";
 
 /// Whether a proxy that starts now starts during that rollout.
-pub(super) fn is_now(new: &NewNetworks, now: Timestamp) -> bool {
+pub(super) fn is_in_rollout(new: &NewNetworks, now: Timestamp) -> bool {
     new.from.saturating_sub(CLOCKS_DIFFER).is_ok_and(|from| from <= now) && now < new.until
 }
 
 /// Waits until the engine serves, then until everything is shown or the time is over, and records that.
-pub(super) async fn arrive(agent: &Agent) -> Infallible {
+pub(super) async fn report_ready(agent: &Agent) -> Infallible {
     let mut state = agent.state.subscribe();
     // The agent itself holds the sender.
     let _ = state.wait_for(|state| state.serving).await;
@@ -63,7 +63,7 @@ pub(super) async fn arrive(agent: &Agent) -> Infallible {
 async fn show(agent: &Agent, new: &NewNetworks) {
     let mut trials = Trials { since: Instant::now(), networks: new.new.iter().map(|network| Trial::of(network)).collect() };
     let mut told = None;
-    while is_now(new, Timestamp::now()) {
+    while is_in_rollout(new, Timestamp::now()) {
         let Some(lack) = lack(agent, new, &mut trials).await else { return };
         if told.as_ref() != Some(&lack) {
             tracing::warn!(lack, "this proxy is not ready: it is not reachable yet, or does not reach its new networks");
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn readiness_is_checked_only_during_a_rollout() {
-        let at = |second| is_now(&new_networks(), Timestamp::from_second(second).unwrap());
+        let at = |second| is_in_rollout(&new_networks(), Timestamp::from_second(second).unwrap());
         assert!(at(1_000) && at(1_179) && at(950));
         assert!(!at(1_180) && !at(1_000_000), "after a power cut");
         assert!(!at(0) && !at(930), "with a reset clock");

@@ -19,7 +19,7 @@ pub(super) struct UsableFiles {
 }
 
 /// Finds the secret files of a configuration.
-pub(super) fn fit(bundle: &Bundle, offered: &SecretFiles, mounts: &Path) -> UsableFiles {
+pub(super) fn find_secret_files(bundle: &Bundle, offered: &SecretFiles, mounts: &Path) -> UsableFiles {
     let mut fitted = UsableFiles { files: bundle.files.clone(), ..UsableFiles::default() };
     for (name, material) in &bundle.material {
         match offered.0.get(name).cloned().or_else(|| mounted(mounts, &material.secret)) {
@@ -63,7 +63,7 @@ mod tests {
             std::fs::write(directory.path().join(secret), "mounted").unwrap();
         }
         let offered = SecretFiles(offered.iter().map(|name| ((*name).to_owned(), "offered".to_owned())).collect());
-        let fitted = fit(&bundle(&["a", "b"]), &offered, directory.path());
+        let fitted = find_secret_files(&bundle(&["a", "b"]), &offered, directory.path());
         assert_eq!(fitted.files.keys().collect::<Vec<_>>(), expected_files);
         let sources = fitted.secrets.0.iter().all(|(name, content)| (content == "offered") == offered.0.contains_key(name));
         assert!(sources, "offered secrets take precedence over mounted ones");

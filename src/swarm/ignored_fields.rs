@@ -24,7 +24,7 @@ pub fn services_with_our_label(services: &[Value]) -> BTreeSet<String> {
 }
 
 /// A service of `GET /services`, reduced to the fields that are read.
-pub fn spare_service(mut service: Value) -> Value {
+pub fn strip_service(mut service: Value) -> Value {
     if !is_ours(&service)
         && let Some(previous) = service.get_mut("PreviousSpec").filter(|spec| spec.is_object())
     {
@@ -34,7 +34,7 @@ pub fn spare_service(mut service: Value) -> Value {
 }
 
 /// A task of `GET /tasks`, reduced to the fields that are read. `ours`: the services whose tasks keep their specs.
-pub fn spare_task(task: &Value, ours: &BTreeSet<String>) -> Value {
+pub fn strip_task(task: &Value, ours: &BTreeSet<String>) -> Value {
     let is_ours = task.get("ServiceID").and_then(Value::as_str).is_some_and(|service| ours.contains(service));
     let spec = if is_ours { &["Spec"] } else { SPEC_OF_TASK };
     kept(task, &[TASK, MORE_OF_TASK, spec].concat())
@@ -61,15 +61,15 @@ mod tests {
 
     #[test]
     fn a_service_keeps_its_spec_and_the_references_of_the_previous_one() {
-        let spared = spare_service(service(&json!({"note": "x"})));
+        let spared = strip_service(service(&json!({"note": "x"})));
         assert_eq!(spared["Spec"], service(&json!({"note": "x"}))["Spec"]);
         let needed =
             json!({"ContainerSpec": {"Secrets": [{"SecretID": "s"}], "Configs": [{"ConfigID": "c"}]}, "Networks": [{"Target": "n"}]});
         assert_eq!(spared["PreviousSpec"], json!({"TaskTemplate": needed}));
         let ours = service(&json!({"swarmgate.owner": "o"}));
-        assert_eq!(spare_service(ours.clone()), ours);
+        assert_eq!(strip_service(ours.clone()), ours);
         for odd in [json!({"ID": "a", "PreviousSpec": null}), json!(null), json!([1])] {
-            assert_eq!(spare_service(odd.clone()), odd);
+            assert_eq!(strip_service(odd.clone()), odd);
         }
     }
 
@@ -77,7 +77,7 @@ mod tests {
     fn only_tasks_of_our_services_keep_their_specs() {
         let attached = json!([{"Addresses": ["10.0.0.2/24"], "Network": {"ID": "n", "Spec": {"Name": "net", "Labels": {"large": "x"}}, "IPAMOptions": {}}}]);
         let task = json!({"ID": "t", "ServiceID": "id", "Status": {"State": "running", "ContainerStatus": {"PID": 1}}, "Spec": template("now"), "NetworksAttachments": attached});
-        let read = |task: &Value, ours: &[&str]| spare_task(task, &ours.iter().map(|id| (*id).to_owned()).collect());
+        let read = |task: &Value, ours: &[&str]| strip_task(task, &ours.iter().map(|id| (*id).to_owned()).collect());
         let (ours, others) = (read(&task, &["id"]), read(&task, &["other"]));
         assert_eq!(ours["Spec"], task["Spec"]);
         assert_eq!(others["Spec"]["ContainerSpec"], json!({"Secrets": [{"SecretID": "s"}], "Configs": [{"ConfigID": "c"}]}));

@@ -54,7 +54,7 @@ pub fn one_on_each<'a>(constraints: &[&str], service: Option<&Service>, snapshot
 /// replace tasks on a node that went down; they wait until the node is back or fewer replicas are wanted. Never includes the
 /// successors of running tasks, which wait for these to make room. If no node matches at all, the result is empty: the tasks
 /// are then pending for a reason that users must see.
-pub fn without_a_place<'a>(service: &Service, snapshot: &'a Snapshot) -> BTreeSet<&'a TaskId> {
+pub fn unplaceable_tasks<'a>(service: &Service, snapshot: &'a Snapshot) -> BTreeSet<&'a TaskId> {
     let most = service.spec.pointer("/TaskTemplate/Placement/MaxReplicas").and_then(Value::as_u64).unwrap_or(0);
     let Some(fitting) = fitting_nodes(&service.spec, snapshot).filter(|nodes| most > 0 && !nodes.is_empty()) else {
         return BTreeSet::new();
@@ -175,7 +175,7 @@ mod tests {
 
     fn check_homeless(tasks: &[Option<&str>], most: u64, constraints: &[&str], expected: usize) {
         let (service, snapshot) = seen(tasks, most, constraints);
-        assert_eq!(without_a_place(&service, &snapshot).len(), expected, "{tasks:?} {most} {constraints:?}");
+        assert_eq!(unplaceable_tasks(&service, &snapshot).len(), expected, "{tasks:?} {most} {constraints:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::RawSnapshot;
 use super::model::{GATEWAY_BRIDGE, HELD_BY_OTHERS, STACK};
-use crate::types::{without_private_key, without_unseen};
+use crate::types::{without_invisible, without_private_key};
 
 /// Fields of services, by path.
 const SERVICE: &[&str] = &[
@@ -95,7 +95,7 @@ fn is_for_us(key: &str) -> bool {
 const WITHHELD: &[&str] = &["swarmgate.seal", "swarmgate.token-sha256"];
 
 fn begins(key: &str, with: &[&str]) -> bool {
-    let key = without_unseen(key).trim().to_ascii_lowercase();
+    let key = without_invisible(key).trim().to_ascii_lowercase();
     with.iter().any(|kept| key.starts_with(kept))
 }
 

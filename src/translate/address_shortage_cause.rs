@@ -12,7 +12,7 @@ use crate::types::{NetworkId, ServiceId};
 
 /// The service of another team that has or wants the most addresses, if one of these teams would have no shortage without
 /// all the other services. `proxies` is our own service; `lacking` is the number of missing addresses.
-pub fn by_others(
+pub fn used_by_others(
     network: &NetworkId,
     proxies: &ServiceId,
     teams: &BTreeSet<Team<'_>>,

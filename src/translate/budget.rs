@@ -27,7 +27,7 @@ use remaining_budget::RemainingBudget;
 
 /// What the services of a cluster use, and which of them lose something.
 struct Ledger<'w, 'a> {
-    world: &'w TranslationContext<'a>,
+    context: &'w TranslationContext<'a>,
     costs: CostMeter<'w>,
     /// The total admitted so far.
     spent: Footprint,
@@ -130,27 +130,27 @@ struct BudgetLoss {
 /// Returns the services with what fits of them, in the given order (oldest first), and what does not fit. Reports losses to
 /// each affected service and to the administrator.
 pub fn keep_within_limits<'a>(
-    world: &TranslationContext<'a>,
+    context: &TranslationContext<'a>,
     services: Vec<PublishedService<'a>>,
     findings: &mut Vec<Finding>,
 ) -> (Vec<PublishedService<'a>>, Vec<DroppedRoute>) {
-    let mut ledger = Ledger::new(world);
+    let mut ledger = Ledger::new(context);
     let kept = services.into_iter().filter_map(|service| ledger.admit(service, findings)).collect();
-    findings.extend(findings::cluster(world.cluster, &ledger.spent, ledger.losers));
-    findings.extend(findings::teams(world.cluster, &ledger.teams, &ledger.shares));
+    findings.extend(findings::cluster(context.cluster, &ledger.spent, ledger.losers));
+    findings.extend(findings::teams(context.cluster, &ledger.teams, &ledger.shares));
     (kept, ledger.lost)
 }
 
 impl<'w, 'a> Ledger<'w, 'a> {
-    fn new(world: &'w TranslationContext<'a>) -> Self {
-        let (costs, spent, shares) = (CostMeter::new(world), Footprint::default(), TeamTotals::default());
-        Self { world, costs, spent, shares, teams: BTreeSet::new(), hosts: BTreeMap::new(), losers: 0, lost: Vec::new() }
+    fn new(context: &'w TranslationContext<'a>) -> Self {
+        let (costs, spent, shares) = (CostMeter::new(context), Footprint::default(), TeamTotals::default());
+        Self { context, costs, spent, shares, teams: BTreeSet::new(), hosts: BTreeMap::new(), losers: 0, lost: Vec::new() }
     }
 
     /// Admits what fits of a service: its first hosts, in the order of its label. `None` if nothing fits.
     fn admit(&mut self, mut service: PublishedService<'a>, findings: &mut Vec<Finding>) -> Option<PublishedService<'a>> {
         let team = Team::of(service.service);
-        let mut account = RemainingBudget::new(&self.world.cluster.limits, self.shares.of(&team).spent, self.spent);
+        let mut account = RemainingBudget::new(&self.context.cluster.limits, self.shares.of(&team).spent, self.spent);
         if service.labels.default_backend {
             let price = self.costs.of_default(&service);
             service.labels.default_backend = account.book(&price);
@@ -176,7 +176,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
             let before = account.before(beyond);
             let (wanted, estimated) = (account.wanted, account.estimated);
             let loss = BudgetLoss { beyond, wanted, estimated, before, hosts: left_out, default_backend: no_default, open };
-            findings.push(findings::service(self.world, &service, &loss));
+            findings.push(findings::service(self.context, &service, &loss));
         }
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
     }
@@ -200,7 +200,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
         default_backend: bool,
         hosts: &[HostPattern],
     ) -> usize {
-        let limits = &self.world.cluster.limits;
+        let limits = &self.context.cluster.limits;
         let room = |most: u64, closed: usize| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(closed);
         let room = room(limits.cluster.routes, self.lost.len()).min(room(limits.team.routes, self.shares.of(&team).closed));
         let lost = |key| DroppedRoute { key, service: service.service.name.clone(), left: beyond.left() };
@@ -246,10 +246,10 @@ pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprin
     let most = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
     let limits = crate::intent::config_quotas::ConfigQuotas { service: most, team: most, cluster: most, ..cluster.limits };
     let cluster = super::Cluster { limits, ..cluster.clone() };
-    let register = super::HostOwners::default();
-    let world = TranslationContext::new(&cluster, snapshot, &register);
-    let (services, ..) = super::service_selection::published_services(&world, &mut Vec::new());
-    let mut ledger = Ledger::new(&world);
+    let host_owners = super::HostOwners::default();
+    let context = TranslationContext::new(&cluster, snapshot, &host_owners);
+    let (services, ..) = super::service_selection::published_services(&context, &mut Vec::new());
+    let mut ledger = Ledger::new(&context);
     for service in services {
         ledger.admit(service, &mut Vec::new());
     }

@@ -35,7 +35,7 @@ const SHOWN_CHARS: usize = 120;
 
 /// The requests of services so far.
 pub struct ClaimLimiter<'w, 'a> {
-    world: &'w TranslationContext<'a>,
+    context: &'w TranslationContext<'a>,
     /// The factor in use.
     times: u64,
     of_team: ClaimCount,
@@ -91,12 +91,12 @@ impl ClaimCount {
 
 impl<'w, 'a> ClaimLimiter<'w, 'a> {
     /// Without any requests.
-    pub fn of(world: &'w TranslationContext<'a>) -> Self {
-        let (limits, default) = (&world.cluster.limits, ConfigQuotas::default());
-        let times = if world.register.is_complete() { TIMES } else { TIMES_AT_FIRST };
+    pub fn of(context: &'w TranslationContext<'a>) -> Self {
+        let (limits, default) = (&context.cluster.limits, ConfigQuotas::default());
+        let times = if context.host_owners.is_complete() { TIMES } else { TIMES_AT_FIRST };
         let amount = |limits, default| ClaimCount::for_limits(limits, default, times);
         let (of_team, of_all) = (amount(&limits.team, &default.team), amount(&limits.cluster, &default.cluster));
-        Self { world, times, of_team, of_all, open: ClaimTotals::default(), refused: ClaimTotals::default() }
+        Self { context, times, of_team, of_all, open: ClaimTotals::default(), refused: ClaimTotals::default() }
     }
 
     /// Leaves a service the hosts that it already has, and the first of its other hosts as far as older services leave
@@ -106,9 +106,9 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
         let amounts = amounts(labels);
         let (mut kept, mut first) = (Vec::with_capacity(amounts.len()), None);
         for (host, amount) in labels.hosts.iter().zip(&amounts) {
-            let is_refused = !host_admission::admits(self.world.cluster, self.world.snapshot, host, service);
+            let is_refused = !host_admission::admits(self.context.cluster, self.context.snapshot, host, service);
             let heard = if is_refused { &self.refused } else { &self.open };
-            let has = || self.world.register.holders(&host.into()).is_some_and(|holders| holders.contains(&service.id));
+            let has = || self.context.host_owners.holders(&host.into()).is_some_and(|holders| holders.contains(&service.id));
             let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());
             kept.push(beyond.is_none());
             if let Some(whose) = beyond {
@@ -149,7 +149,7 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
         let message = format!(
             "the service requests {wanted}; {who} {before}, published or not, and the cluster {} considers at most {most} {of} ({} times \
              {limit} or its default, whichever is more); {}, and a wildcard, the default backend or other services may answer for: {}",
-            self.world.cluster.name,
+            self.context.cluster.name,
             self.times,
             published(kept),
             some(lost)

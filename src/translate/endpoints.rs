@@ -74,10 +74,14 @@ struct TaskAddress {
 }
 
 /// Finds the endpoints of a service.
-pub fn reach<'a>(world: &TranslationContext<'_>, published: &'a PublishedService<'a>, findings: &mut Vec<Finding>) -> ServiceEndpoints<'a> {
-    let way = choose(world, published, findings);
+pub fn service_endpoints<'a>(
+    context: &TranslationContext<'_>,
+    published: &'a PublishedService<'a>,
+    findings: &mut Vec<Finding>,
+) -> ServiceEndpoints<'a> {
+    let way = choose(context, published, findings);
     let on_nodes = way == Reachability::Nodes;
-    let awaited = awaited(world, published, &way);
+    let awaited = awaited(context, published, &way);
     let mut reach = ServiceEndpoints {
         published,
         vip: false,
@@ -88,23 +92,23 @@ pub fn reach<'a>(world: &TranslationContext<'_>, published: &'a PublishedService
         awaited: BTreeSet::new(),
         waits: None,
         networks: BTreeSet::new(),
-        hindrance: hindrance(world, published, &way, awaited),
+        hindrance: hindrance(context, published, &way, awaited),
     };
-    if wants_virtual_ip(world, published) && way != Reachability::Nowhere && awaited.is_none() {
-        if let Some(found) = virtual_ip(world, published, &way) {
+    if wants_virtual_ip(context, published) && way != Reachability::Nowhere && awaited.is_none() {
+        if let Some(found) = virtual_ip(context, published, &way) {
             reach.vip = true;
-            add_virtual_ip(world, &mut reach, found);
+            add_virtual_ip(context, &mut reach, found);
             findings.extend(affinity_without_effect(published));
         } else {
             findings.push(no_virtual_ip(published, &way));
         }
     }
     if !reach.vip {
-        add_tasks(world, &mut reach, &way, findings);
+        add_tasks(context, &mut reach, &way, findings);
     }
     reach.networks.extend(way.network().filter(|_| awaited.is_none()).cloned());
     reach.networks.extend(reach.candidates.iter().filter_map(|candidate| candidate.network.clone()));
-    reach.network = network_of_names(world, &reach, &way);
+    reach.network = network_of_names(context, &reach, &way);
     if published.labels.closed {
         close(&mut reach);
     }
@@ -115,36 +119,37 @@ pub fn reach<'a>(world: &TranslationContext<'_>, published: &'a PublishedService
 
 /// Whether the service asks for its virtual IP and a task stands behind it. Swarm restarts a missing task of a service, but
 /// not of a completed job: the job keeps its virtual IP, and nothing answers there.
-fn wants_virtual_ip(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
-    let runs = || world.tasks_of(&published.service.id).iter().any(|task| task.state == TaskState::Running);
+fn wants_virtual_ip(context: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
+    let runs = || context.tasks_of(&published.service.id).iter().any(|task| task.state == TaskState::Running);
     published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && (!published.service.is_job() || runs())
 }
 
 /// The network over which the service is reached now. During an exchange of networks this is not the intended one.
-fn network_of_names(world: &TranslationContext<'_>, reach: &ServiceEndpoints<'_>, way: &Reachability) -> Option<NetworkName> {
+fn network_of_names(context: &TranslationContext<'_>, reach: &ServiceEndpoints<'_>, way: &Reachability) -> Option<NetworkName> {
     let now = reach.candidates.iter().filter(|candidate| candidate.reachable).find_map(|candidate| candidate.network.as_ref());
-    NetworkName::parse(&world.network_name(now.or_else(|| way.network())?)).ok()
+    NetworkName::parse(&context.network_name(now.or_else(|| way.network())?)).ok()
 }
 
 /// The chosen network, if the proxies are not attached to it and no task of the service runs there with an address yet.
 /// They are attached only then: an earlier replacement of the proxies would serve no request, and a network on which
 /// nothing starts could force it.
-fn awaited<'a>(world: &TranslationContext<'_>, published: &PublishedService<'_>, way: &'a Reachability) -> Option<&'a NetworkId> {
+fn awaited<'a>(context: &TranslationContext<'_>, published: &PublishedService<'_>, way: &'a Reachability) -> Option<&'a NetworkId> {
     let network = way.network()?;
-    let attached = world.closed_list.is_some() || world.proxies.declare(network);
-    (!attached && !runs_on(world, published, network)).then_some(network)
+    let attached = context.closed_list.is_some() || context.proxies.declare(network);
+    (!attached && !runs_on(context, published, network)).then_some(network)
 }
 
 fn hindrance(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     published: &PublishedService<'_>,
     way: &Reachability,
     awaited: Option<&NetworkId>,
 ) -> Option<(String, &'static str)> {
     if *way == Reachability::Nowhere {
-        return network_selection::hindrance(world, published.service).map(|why| (why, "See the other findings about the service."));
+        return network_selection::unreachable_reason(context, published.service)
+            .map(|why| (why, "See the other findings about the service."));
     }
-    let name = world.network_name(awaited?);
+    let name = context.network_name(awaited?);
     let why =
         format!("no task of the service is running with an address on the network {name}; the proxies are attached to it once one is");
     Some((why, "Run `docker service ps` to see why its tasks do not run."))
@@ -168,29 +173,29 @@ fn not_used(candidate: CandidateEndpoint, why: String) -> EndpointReport {
     }
 }
 
-fn virtual_ip(world: &TranslationContext<'_>, published: &PublishedService<'_>, way: &Reachability) -> Option<TaskAddress> {
+fn virtual_ip(context: &TranslationContext<'_>, published: &PublishedService<'_>, way: &Reachability) -> Option<TaskAddress> {
     if !published.service.vip_mode || *way == Reachability::Nodes {
         return None;
     }
     let addresses: Vec<_> = published.service.virtual_ips.iter().map(|vip| (&vip.network, vip.address)).collect();
-    pick(world, way.network(), &addresses)
+    pick(context, way.network(), &addresses)
 }
 
 fn add_virtual_ip(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     reach: &mut ServiceEndpoints<'_>,
     TaskAddress { network, address, reached }: TaskAddress,
 ) {
     let endpoint = Endpoint { address, port: reach.published.labels.port, task: None, lasting: false };
     let candidate = CandidateEndpoint { endpoint, reachable: reached, network: Some(network), node: None };
-    if reached { reach.candidates.push(candidate) } else { reach.wait(world, candidate) }
+    if reached { reach.candidates.push(candidate) } else { reach.wait(context, candidate) }
 }
 
 impl ServiceEndpoints<'_> {
     /// Not every proxy has the candidate's network, and there is no other way to reach it.
-    fn wait(&mut self, world: &TranslationContext<'_>, candidate: CandidateEndpoint) {
+    fn wait(&mut self, context: &TranslationContext<'_>, candidate: CandidateEndpoint) {
         let Some(network) = &candidate.network else { return };
-        let why = world.proxies.lacking(network, &world.network_name(network), world.snapshot);
+        let why = context.proxies.lacking(network, &context.network_name(network), context.snapshot);
         self.awaited.insert(SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()));
         self.networks.insert(network.clone());
         self.excluded.push(not_used(candidate, why.clone()));
@@ -198,35 +203,35 @@ impl ServiceEndpoints<'_> {
     }
 }
 
-fn add_tasks(world: &TranslationContext<'_>, reach: &mut ServiceEndpoints<'_>, way: &Reachability, findings: &mut Vec<Finding>) {
-    let ports = node_ports::NodePorts::of(world, reach.published);
-    for task in world.tasks_of(&reach.published.service.id) {
-        match task_candidate(world, reach.published, &ports, task, way) {
+fn add_tasks(context: &TranslationContext<'_>, reach: &mut ServiceEndpoints<'_>, way: &Reachability, findings: &mut Vec<Finding>) {
+    let ports = node_ports::NodePorts::of(context, reach.published);
+    for task in context.tasks_of(&reach.published.service.id) {
+        match task_candidate(context, reach.published, &ports, task, way) {
             Ok(Prospect::Now(candidate)) => reach.candidates.push(candidate),
-            Ok(Prospect::Later(candidate)) => reach.wait(world, candidate),
-            Err(reason) => reach.excluded.push(excluded(world, task, reason)),
+            Ok(Prospect::Later(candidate)) => reach.wait(context, candidate),
+            Err(reason) => reach.excluded.push(excluded(context, task, reason)),
         }
     }
-    reach.excluded.extend(stopping(world, reach.published));
+    reach.excluded.extend(stopping(context, reach.published));
     if *way == Reachability::Nodes {
         findings.extend(ports.unknown_nodes());
     }
 }
 
 /// The tasks that Swarm is stopping. They get no new requests, and users usually want to know why.
-fn stopping(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> Vec<EndpointReport> {
+fn stopping(context: &TranslationContext<'_>, published: &PublishedService<'_>) -> Vec<EndpointReport> {
     let drained = |task: &Task| {
-        let node = task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id));
+        let node = task.node.as_ref().and_then(|id| context.snapshot.nodes.get(id));
         if node.is_some_and(|node| node.availability == NodeAvailability::Drain) { ", because its node is drained" } else { "" }
     };
     let words = |task: &Task| format!("draining: Swarm is stopping the task{}; it gets no new requests", drained(task));
-    let own = world.snapshot.stopping.values().filter(|task| task.service == published.service.id);
-    own.map(|task| excluded(world, task, words(task))).collect()
+    let own = context.snapshot.stopping.values().filter(|task| task.service == published.service.id);
+    own.map(|task| excluded(context, task, words(task))).collect()
 }
 
 /// Swarm reports a task as running after its first successful health check, if the service has one.
 fn task_candidate(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     published: &PublishedService<'_>,
     ports: &node_ports::NodePorts<'_>,
     task: &Task,
@@ -235,15 +240,15 @@ fn task_candidate(
     if task.state != TaskState::Running {
         return Err(not_running(task));
     }
-    let node = node_name(world, task);
+    let node = node_name(context, task);
     if *way == Reachability::Nodes {
         return ports.endpoint(task).map(|endpoint| Prospect::Now(CandidateEndpoint { endpoint, network: None, reachable: true, node }));
     }
     let addresses: Vec<_> = task.addresses.iter().map(|(network, address)| (network, address.addr())).collect();
-    let Some(TaskAddress { network, address, reached }) = pick(world, way.network(), &addresses) else {
+    let Some(TaskAddress { network, address, reached }) = pick(context, way.network(), &addresses) else {
         return Err(way.network().map_or_else(
             || "the service shares no network with the proxies".to_owned(),
-            |id| format!("the task has no address on the network {}", world.network_name(id)),
+            |id| format!("the task has no address on the network {}", context.network_name(id)),
         ));
     };
     let candidate = |endpoint| CandidateEndpoint { endpoint, reachable: reached, network: Some(network), node };
@@ -259,12 +264,12 @@ fn task_candidate(
 
 /// Picks the address to use: on the chosen network if every proxy has it, otherwise on another network that all of them
 /// certainly have, otherwise on the chosen network for later.
-fn pick(world: &TranslationContext<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<TaskAddress> {
+fn pick(context: &TranslationContext<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<TaskAddress> {
     let on_chosen = addresses.iter().filter(|(network, _)| Some(*network) == chosen).min_by_key(|(_, address)| *address);
-    let reached = on_chosen.filter(|(network, _)| world.proxies.all_reach(network));
+    let reached = on_chosen.filter(|(network, _)| context.proxies.all_reach(network));
     let shared = || {
-        let usable = addresses.iter().filter(|(network, _)| world.proxies.all_surely_reach(network) && is_usable(world, network));
-        usable.min_by_key(|(network, address)| (world.network_name(network), *address))
+        let usable = addresses.iter().filter(|(network, _)| context.proxies.all_surely_reach(network) && is_usable(context, network));
+        usable.min_by_key(|(network, address)| (context.network_name(network), *address))
     };
     let found =
         |reached| move |(network, address): &(&NetworkId, IpAddr)| TaskAddress { network: (*network).clone(), address: *address, reached };
@@ -280,15 +285,15 @@ fn not_running(task: &Task) -> String {
     }
 }
 
-fn node_name(world: &TranslationContext<'_>, task: &Task) -> Option<String> {
-    task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id)).map(|node| node.hostname.clone())
+fn node_name(context: &TranslationContext<'_>, task: &Task) -> Option<String> {
+    task.node.as_ref().and_then(|id| context.snapshot.nodes.get(id)).map(|node| node.hostname.clone())
 }
 
-fn excluded(world: &TranslationContext<'_>, task: &Task, reason: String) -> EndpointReport {
+fn excluded(context: &TranslationContext<'_>, task: &Task, reason: String) -> EndpointReport {
     EndpointReport {
         address: String::new(),
         task: task.id.0.clone(),
-        node: node_name(world, task),
+        node: node_name(context, task),
         state: EndpointState::Excluded,
         reason: Some(reason),
     }

@@ -79,13 +79,13 @@ pub fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
 
 /// Removes what the service may not have from its labels and reports it. Returns whether anything is left to publish.
 pub fn keep_admitted(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     service: &Service,
     labels: &mut ServiceLabels,
     not_admitted: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
 ) -> bool {
-    let (cluster, snapshot) = (world.cluster, world.snapshot);
+    let (cluster, snapshot) = (context.cluster, context.snapshot);
     let mut refused: Vec<(HostDenied, Vec<HostPattern>)> = Vec::new();
     labels.hosts.retain(|host| {
         let Err(refusal) = admitted(cluster, snapshot, host, service) else { return true };

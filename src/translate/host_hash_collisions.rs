@@ -22,8 +22,8 @@ type Buckets<'a> = BTreeMap<u64, Vec<(HostPattern, Team<'a>)>>;
 
 /// Returns the services with those of their hosts for which there is room. Reports a finding for each service that loses
 /// any.
-pub fn keep_apart<'a>(
-    world: &TranslationContext<'a>,
+pub fn drop_colliding_hosts<'a>(
+    context: &TranslationContext<'a>,
     mut services: Vec<PublishedService<'a>>,
     findings: &mut Vec<Finding>,
 ) -> Vec<PublishedService<'a>> {
@@ -32,11 +32,11 @@ pub fn keep_apart<'a>(
         let team = Team::of(service.service);
         let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut service.labels.hosts)
             .into_iter()
-            .partition(|host| has_room(&mut buckets, world.cluster.engine, host, team));
+            .partition(|host| has_room(&mut buckets, context.cluster.engine, host, team));
         service.labels.hosts = kept;
         if !lost.is_empty() {
             service.labels.redirects.retain(|redirect| !lost.contains(&redirect.source.host));
-            findings.push(finding_of(world, service, &lost));
+            findings.push(finding_of(context, service, &lost));
         }
     }
     services.retain(|service| service.labels.default_backend || !service.labels.hosts.is_empty());
@@ -58,14 +58,14 @@ fn has_room<'a>(buckets: &mut Buckets<'a>, engine: EngineKind, host: &HostPatter
     has_room
 }
 
-fn finding_of(world: &TranslationContext<'_>, service: &PublishedService<'_>, lost: &[HostPattern]) -> Finding {
+fn finding_of(context: &TranslationContext<'_>, service: &PublishedService<'_>, lost: &[HostPattern]) -> Finding {
     let lost: Vec<&HostPattern> = lost.iter().collect();
-    let engine = world.cluster.engine;
+    let engine = context.cluster.engine;
     let most = render::hosts_per_slot_max(engine);
     let message = format!(
         "the cluster {} does not publish this for the service: {engine} looks hosts up by hash, and these hosts have the same hash as \
          {OF_TEAM_MAX} other hosts of the same team or {most} in total; with too many hosts of one hash, no host would be served",
-        world.cluster.name
+        context.cluster.name
     );
     let remedy = "Rename the hosts, for example by changing their first label, or publish a wildcard instead of them.";
     Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy).at(label_key("hosts"), &listed(&lost))

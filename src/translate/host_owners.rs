@@ -140,7 +140,7 @@ impl HostOwners {
     pub fn shortened(mut self, first: &[HostPattern]) -> (Self, usize) {
         let mut all = std::mem::take(&mut self.holders);
         self.holders.extend(all.remove_entry(&HostKey::DefaultBackend));
-        let bytes = |register: &Self| register.label().map_or(0, |label| label.len()) + FRAME_BYTES;
+        let bytes = |host_owners: &Self| host_owners.label().map_or(0, |label| label.len()) + FRAME_BYTES;
         if bytes(&self) > LABEL_BYTES_MAX {
             self.late.clear();
         }
@@ -169,19 +169,19 @@ impl HostOwners {
             return None;
         }
         let OwnersLabel { late, holders } = serde_json::from_str(label).ok()?;
-        let mut register = Self { late: late.into_iter().map(ServiceId).collect(), ..Self::default() };
+        let mut host_owners = Self { late: late.into_iter().map(ServiceId).collect(), ..Self::default() };
         for OwnersEntry { services, guests, guests_better_than: better_than, guests_above: above, hosts } in holders {
             let services: Arc<[ServiceId]> = services.into_iter().map(ServiceId).collect();
             let guests = Guests { asking: guests.into_iter().map(ServiceId).collect(), better_than, above };
             for host in hosts {
                 let host = HostKey::parse(&host).ok()?;
                 if let Some(host) = host.pattern() {
-                    register.note_guests(host, guests.clone());
+                    host_owners.note_guests(host, guests.clone());
                 }
-                register.note(host, services.clone());
+                host_owners.note(host, services.clone());
             }
         }
-        Some(register)
+        Some(host_owners)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::types::{HostKey, HostPattern, ServiceId};
 #[derive(Debug)]
 pub struct OwnershipResult {
     /// The owners of each host, for the next pass.
-    pub register: HostOwners,
+    pub host_owners: HostOwners,
     /// The part of it that must survive a restart.
     pub label: Option<String>,
 }
@@ -39,16 +39,16 @@ pub struct OwnershipResult {
 /// Leaves each service the hosts that it may have, and removes services that have none left. `services` is ordered by age
 /// and stays so.
 pub fn keep_owned<'a>(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     mut services: Vec<PublishedService<'a>>,
     refused: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
 ) -> (Vec<PublishedService<'a>>, OwnershipResult) {
-    let judged = OwnershipContext::new(world, &services).judge(world, findings);
-    findings.extend(findings::later(world, &services, &judged.meetings));
-    findings.extend(findings::first(world, &services, &judged.meetings));
+    let judged = OwnershipContext::new(context, &services).judge(context, findings);
+    findings.extend(findings::later(context, &services, &judged.conflicts));
+    findings.extend(findings::first(context, &services, &judged.conflicts));
     let mut lost = BTreeMap::<usize, BTreeSet<&HostPattern>>::new();
-    for meeting in &judged.meetings {
+    for meeting in &judged.conflicts {
         let HostConflict { host, later, admitted, .. } = meeting;
         if *admitted {
             services[*later].guest_at.insert(host.clone());
@@ -72,7 +72,7 @@ pub fn keep_owned<'a>(
 
 /// The result of judging all hosts.
 struct Judged {
-    meetings: Vec<HostConflict>,
+    conflicts: Vec<HostConflict>,
     /// The default backend, as an index in the list of services.
     default_backend: Option<usize>,
     ownership: OwnershipResult,
@@ -97,7 +97,7 @@ struct OwnershipContext<'w, 'a> {
     teams: Vec<Team<'a>>,
     /// The entries of `allow` that name services, each with whether it names the service at each index.
     naming: Vec<(&'w HostRule, Vec<bool>)>,
-    register: &'w HostOwners,
+    host_owners: &'w HostOwners,
     places: BTreeMap<&'a ServiceId, usize>,
     late: Arc<BTreeSet<usize>>,
 }
@@ -153,34 +153,34 @@ impl Precedence {
 }
 
 impl<'w, 'a> OwnershipContext<'w, 'a> {
-    fn new(world: &'w TranslationContext<'_>, services: &'w [PublishedService<'a>]) -> Self {
-        let rules = world.cluster.hosts.allow.iter().flatten().filter(|rule| rule.names_services());
-        let named = |rule| services.iter().map(|one| is_for(rule, world.snapshot, one.service)).collect();
+    fn new(context: &'w TranslationContext<'_>, services: &'w [PublishedService<'a>]) -> Self {
+        let rules = context.cluster.hosts.allow.iter().flatten().filter(|rule| rule.names_services());
+        let named = |rule| services.iter().map(|one| is_for(rule, context.snapshot, one.service)).collect();
         Self {
-            sharing: world.cluster.hosts.sharing,
+            sharing: context.cluster.hosts.sharing,
             services,
             teams: services.iter().map(|one| Team::of(one.service)).collect(),
             naming: rules.map(|rule| (rule, named(rule))).collect(),
-            register: world.register,
+            host_owners: context.host_owners,
             places: services.iter().enumerate().map(|(at, one)| (&one.service.id, at)).collect(),
-            late: Arc::new((0..services.len()).filter(|at| world.register.is_late(&services[*at].service.id)).collect()),
+            late: Arc::new((0..services.len()).filter(|at| context.host_owners.is_late(&services[*at].service.id)).collect()),
         }
     }
 
     /// Judges everything that services of several teams ask for, in order of host and age. Wildcards come first: the owner
     /// of a wildcard matters for the names below it.
-    fn judge(&self, world: &TranslationContext<'_>, findings: &mut Vec<Finding>) -> Judged {
-        let (mut register, mut meetings, mut open) = (HostOwners::complete(), Vec::new(), Vec::new());
-        let mut decide = |case: HostClaims<'w>, meetings: &mut Vec<HostConflict>| {
+    fn judge(&self, context: &TranslationContext<'_>, findings: &mut Vec<Finding>) -> Judged {
+        let (mut host_owners, mut conflicts, mut open) = (HostOwners::complete(), Vec::new(), Vec::new());
+        let mut decide = |case: HostClaims<'w>, conflicts: &mut Vec<HostConflict>| {
             let verdict = self.decide(&case);
-            register.note(case.host.clone(), verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
+            host_owners.note(case.host.clone(), verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
             if let Some(host) = case.host.pattern() {
-                register.note_guests(host, self.guests(&case, &verdict));
+                host_owners.note_guests(host, self.guests(&case, &verdict));
                 if let Some(first) = verdict.ahead(&case) {
-                    register.note_ahead(host, self.services[first].service.id.clone());
+                    host_owners.note_ahead(host, self.services[first].service.id.clone());
                 }
             }
-            meetings.extend(self.meetings(&case, &verdict));
+            conflicts.extend(self.conflicts(&case, &verdict));
             if case.asking.len() > 1 || case.above.is_some() {
                 open.push((case, verdict.clone()));
             }
@@ -189,20 +189,20 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
         let (wildcards, exact): (Vec<_>, Vec<_>) = self.asking().into_iter().partition(|(host, _)| host.is_wildcard());
         let mut above = BTreeMap::<&HostPattern, Arc<[usize]>>::new();
         for (host, asking) in wildcards {
-            let verdict = decide(HostClaims { host: host.into(), asking, above: None }, &mut meetings);
+            let verdict = decide(HostClaims { host: host.into(), asking, above: None }, &mut conflicts);
             above.insert(host, verdict.team.into());
         }
         for (host, asking) in exact {
             let wildcard = HostPattern::fitting(host.as_str()).find(HostPattern::is_wildcard);
             let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, team)| (*wildcard, Arc::clone(team))));
-            decide(HostClaims { host: host.into(), asking, above }, &mut meetings);
+            decide(HostClaims { host: host.into(), asking, above }, &mut conflicts);
         }
         let default = self
             .wanting_default()
-            .map(|asking| decide(HostClaims { host: HostKey::DefaultBackend, asking, above: None }, &mut meetings).first);
+            .map(|asking| decide(HostClaims { host: HostKey::DefaultBackend, asking, above: None }, &mut conflicts).first);
         findings.extend(default.map(|first| self.report_default(first)).into_iter().flatten());
-        let label = persisted_owners::label(self, world, &open, findings);
-        Judged { meetings, default_backend: default, ownership: OwnershipResult { register, label } }
+        let label = persisted_owners::label(self, context, &open, findings);
+        Judged { conflicts, default_backend: default, ownership: OwnershipResult { host_owners, label } }
     }
 
     fn asking(&self) -> BTreeMap<&'w HostPattern, Vec<usize>> {
@@ -234,13 +234,13 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     }
 
     fn before(&self, case: &HostClaims<'_>) -> Precedence {
-        let named = self.register.holders(&case.host).map(|holders| self.places_of(holders));
+        let named = self.host_owners.holders(&case.host).map(|holders| self.places_of(holders));
         // A service that had the host and no longer asks for it has no precedence, even if it has the wildcard now.
         let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.asking.binary_search(at).is_ok()).collect();
         if !still.is_empty() {
             return Precedence::These(still);
         }
-        if !self.register.is_complete() {
+        if !self.host_owners.is_complete() {
             let by_age = || if self.late.is_empty() { Precedence::Nobody } else { Precedence::AllBut(Arc::clone(&self.late)) };
             // If the recorded owners no longer ask for the name itself, they own it through the wildcard.
             return named.map_or_else(by_age, Precedence::These);
@@ -248,7 +248,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
         if let Some(ahead) = self.ahead(case) {
             return Precedence::These(vec![ahead]);
         }
-        let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.register.holders(&(*wildcard).into())?, team)));
+        let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.host_owners.holders(&(*wildcard).into())?, team)));
         let was_above = above.is_some_and(|(holders, team)| self.places_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
         if was_above { Precedence::Above } else { Precedence::Nobody }
     }
@@ -256,7 +256,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     /// Who came first through the wildcard at the last pass, if it still owns the wildcard.
     fn ahead(&self, case: &HostClaims<'_>) -> Option<usize> {
         let (_, team) = case.above.as_ref()?;
-        let ahead = self.places.get(self.register.ahead(case.host.pattern()?)?)?;
+        let ahead = self.places.get(self.host_owners.ahead(case.host.pattern()?)?)?;
         team.binary_search(ahead).is_ok().then_some(*ahead)
     }
 
@@ -321,9 +321,9 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
 
     /// The guests admitted beside the owners, while these, or the owners of the wildcard above, still ask for the host.
     fn guests_before(&self, case: &HostClaims<'_>) -> GuestIndexes {
-        let Some(guests) = case.host.pattern().and_then(|host| self.register.guests(host)) else { return GuestIndexes::default() };
-        let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.register.holders(&(*wildcard).into()));
-        let holders = self.places_of(self.register.holders(&case.host).or(wildcard).unwrap_or_default());
+        let Some(guests) = case.host.pattern().and_then(|host| self.host_owners.guests(host)) else { return GuestIndexes::default() };
+        let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.host_owners.holders(&(*wildcard).into()));
+        let holders = self.places_of(self.host_owners.holders(&case.host).or(wildcard).unwrap_or_default());
         let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
         let is_there = |at: &usize| case.asking.binary_search(at).is_ok() || above.binary_search(at).is_ok();
         if !holders.iter().any(is_there) {
@@ -360,7 +360,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     }
 
     /// The services that ask for a host and are not of its owner's team.
-    fn meetings(&self, case: &HostClaims<'_>, verdict: &OwningTeam) -> Vec<HostConflict> {
+    fn conflicts(&self, case: &HostClaims<'_>, verdict: &OwningTeam) -> Vec<HostConflict> {
         let Some(host) = case.host.pattern() else { return Vec::new() };
         let others: Vec<usize> = case.asking.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
         if others.is_empty() {

@@ -24,25 +24,25 @@ pub struct HostSettings<'a> {
 }
 
 /// Decides the settings of `host`. `members` is ordered by age.
-pub fn settle<'a>(
-    world: &TranslationContext<'_>,
+pub fn host_settings<'a>(
+    context: &TranslationContext<'_>,
     host: &HostPattern,
     members: &Members<'a>,
     findings: &mut Vec<Finding>,
 ) -> HostSettings<'a> {
     let mut wide = HostSettings::default();
-    settle_tls(world, host, members, &mut wide, findings);
-    let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty() || world.cluster.has_front();
+    settle_tls(context, host, members, &mut wide, findings);
+    let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty() || context.cluster.has_front();
     wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
     for member in members {
-        findings.extend(redirects_without_tls(world, host, member, has_tls).filter(|_| decides_at_its_path(members, member)));
+        findings.extend(redirects_without_tls(context, host, member, has_tls).filter(|_| decides_at_its_path(members, member)));
     }
     wide
 }
 
 /// A host's TLS is terminated or passed through, never both: the oldest service that asks for either decides.
 fn settle_tls<'a>(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     host: &HostPattern,
     members: &Members<'a>,
     wide: &mut HostSettings<'a>,
@@ -51,12 +51,12 @@ fn settle_tls<'a>(
     let mut first: Option<&ServiceEndpoints<'_>> = None;
     for member in members.iter().copied() {
         let passthrough = member.published.labels.tls.passthrough;
-        let binding = tls_references::binding(world, member.published, findings);
+        let binding = tls_references::binding(context, member.published, findings);
         if !passthrough && binding.is_none() {
             continue;
         }
-        if world.cluster.proxy.publish.https.is_none() {
-            findings.push(not_published(world, member));
+        if context.cluster.proxy.publish.https.is_none() {
+            findings.push(not_published(context, member));
             continue;
         }
         match first {
@@ -72,11 +72,11 @@ fn settle_tls<'a>(
     }
 }
 
-fn not_published(world: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Finding {
+fn not_published(context: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Finding {
     let labels = &member.published.labels.tls;
     let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
     let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
-    let message = format!("the cluster {} publishes no TLS port, so its hosts are not published over TLS", world.cluster.name);
+    let message = format!("the cluster {} publishes no TLS port, so its hosts are not published over TLS", context.cluster.name);
     let finding = Finding::new(FindingCode::TlsNotPublished, member.published.subject(), message);
     finding.at(label_key(label), value)
 }
@@ -107,7 +107,7 @@ fn decides_at_its_path(members: &Members<'_>, member: &ServiceEndpoints<'_>) -> 
 
 /// A redirect to HTTPS on a host without TLS here leads nowhere, unless something else terminates its TLS.
 fn redirects_without_tls(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     host: &HostPattern,
     member: &ServiceEndpoints<'_>,
     has_tls: bool,
@@ -116,7 +116,7 @@ fn redirects_without_tls(
     if !tls.only || has_tls {
         return None;
     }
-    let follows = if world.cluster.proxy.publish.https.is_some() {
+    let follows = if context.cluster.proxy.publish.https.is_some() {
         "plain HTTP is redirected to HTTPS, where nothing answers"
     } else if tls.passthrough {
         "the cluster publishes no TLS port, so nothing answers"

@@ -13,7 +13,7 @@ use crate::types::{HostPattern, Port, excerpt};
 const NAMED_MAX: usize = 10;
 
 /// The findings about a service that its own labels do not produce.
-pub fn slips(service: &Service) -> impl Iterator<Item = Finding> {
+pub fn misplaced_label_findings(service: &Service) -> impl Iterator<Item = Finding> {
     on_container(service).into_iter().chain(of_other_proxy(service))
 }
 

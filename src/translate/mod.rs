@@ -76,8 +76,8 @@ pub struct Translation {
     /// The hosts that services ask for but may not publish here, and why.
     pub not_admitted: NotAdmitted,
     /// The owners of each host, for the next pass.
-    pub register: HostOwners,
-    /// The part of `register` that a pass without memory needs, as the value of a label; `None` if there is nothing to
+    pub host_owners: HostOwners,
+    /// The part of `host_owners` that a pass without memory needs, as the value of a label; `None` if there is nothing to
     /// record.
     pub remembered_hosts: Option<String>,
 }
@@ -94,26 +94,26 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     translate_after(cluster, snapshot, &HostOwners::recalled(cluster, snapshot))
 }
 
-/// Translates the services that `cluster` publishes. `register`: the owners of each host at the last pass.
-pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &HostOwners) -> Translation {
+/// Translates the services that `cluster` publishes. `host_owners`: the owners of each host at the last pass.
+pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, host_owners: &HostOwners) -> Translation {
     let mut findings = Vec::new();
-    let mut world = TranslationContext::new(cluster, snapshot, register);
-    let (services, not_admitted, host_ownership::OwnershipResult { register, label }) =
-        service_selection::published_services(&world, &mut findings);
-    let references = services.iter().map(|one| (one.service.id.clone(), tls_references::references(&world, one))).collect();
-    let services = host_hash_collisions::keep_apart(&world, services, &mut findings);
-    let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
-    world.taken = node_ports::TakenPorts::of(snapshot, &services);
-    world.attachable = network_eligibility::NetworkEligibility::of(&world, &services);
-    findings.extend(network_eligibility::findings_of_cluster(&world));
-    let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
-    let (table, routes) = route_merge::assemble(&world, &reaches, &lost, &mut findings);
+    let mut context = TranslationContext::new(cluster, snapshot, host_owners);
+    let (services, not_admitted, host_ownership::OwnershipResult { host_owners, label }) =
+        service_selection::published_services(&context, &mut findings);
+    let references = services.iter().map(|one| (one.service.id.clone(), tls_references::references(&context, one))).collect();
+    let services = host_hash_collisions::drop_colliding_hosts(&context, services, &mut findings);
+    let (services, lost) = budget::keep_within_limits(&context, services, &mut findings);
+    context.taken = node_ports::TakenPorts::of(snapshot, &services);
+    context.attachable = network_eligibility::NetworkEligibility::of(&context, &services);
+    findings.extend(network_eligibility::findings_of_cluster(&context));
+    let reaches: Vec<_> = services.iter().map(|service| endpoints::service_endpoints(&context, service, &mut findings)).collect();
+    let (table, routes) = route_merge::assemble(&context, &reaches, &lost, &mut findings);
     findings.extend(route_reports::no_endpoints(&routes, &reaches));
     findings.sort();
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
-    let networks = needed_networks(&world, &services, &reaches);
-    let (left_out, short) = (world.attachable.words(), address_shortages::shortages(&world, &reaches));
+    let networks = needed_networks(&context, &services, &reaches);
+    let (left_out, short) = (context.attachable.words(), address_shortages::shortages(&context, &reaches));
     Translation {
         table,
         findings,
@@ -124,7 +124,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &HostOw
         references,
         reached_over,
         not_admitted,
-        register,
+        host_owners,
         remembered_hosts: label,
     }
 }
@@ -133,7 +133,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &HostOw
 struct TranslationContext<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
-    register: &'a HostOwners,
+    host_owners: &'a HostOwners,
     proxies: proxy_networks::ProxyNetworks<'a>,
     attachable: network_eligibility::NetworkEligibility,
     usage: BTreeMap<&'a NetworkId, address_capacity::NetworkUsage<'a>>,
@@ -147,7 +147,7 @@ struct TranslationContext<'a> {
 }
 
 impl<'a> TranslationContext<'a> {
-    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot, register: &'a HostOwners) -> Self {
+    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot, host_owners: &'a HostOwners) -> Self {
         let mut tasks = BTreeMap::<_, Vec<_>>::new();
         for task in snapshot.tasks.values() {
             tasks.entry(&task.service).or_default().push(task);
@@ -158,7 +158,7 @@ impl<'a> TranslationContext<'a> {
         Self {
             cluster,
             snapshot,
-            register,
+            host_owners,
             proxies,
             attachable: network_eligibility::NetworkEligibility::default(),
             usage,
@@ -203,23 +203,23 @@ impl<'a> TranslationContext<'a> {
 }
 
 fn needed_networks(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     services: &[published_service::PublishedService<'_>],
     reaches: &[endpoints::ServiceEndpoints<'_>],
 ) -> Vec<NetworkId> {
-    let needed: BTreeSet<_> = world.closed_list.clone().unwrap_or_else(|| {
+    let needed: BTreeSet<_> = context.closed_list.clone().unwrap_or_else(|| {
         let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
-        used.chain(networks_of_refused(world, services)).collect()
+        used.chain(networks_of_refused(context, services)).collect()
     });
-    needed.into_iter().filter(|id| network_selection::is_usable(world, id)).collect()
+    needed.into_iter().filter(|id| network_selection::is_usable(context, id)).collect()
 }
 
 /// A label that becomes invalid costs its own service its routes, but must not replace proxies and so disturb other routes.
 /// A network that the proxies already have is kept while a service with labels of this cluster is on it, unless the proxies
 /// must not have it. Correcting the label needs no new proxies either.
-fn networks_of_refused(world: &TranslationContext<'_>, services: &[published_service::PublishedService<'_>]) -> Vec<NetworkId> {
-    let networks = network_eligibility::refused(world, services).flat_map(|service| service.networks.iter());
-    networks.filter(|id| world.proxies.declare(id)).cloned().collect()
+fn networks_of_refused(context: &TranslationContext<'_>, services: &[published_service::PublishedService<'_>]) -> Vec<NetworkId> {
+    let networks = network_eligibility::refused(context, services).flat_map(|service| service.networks.iter());
+    networks.filter(|id| context.proxies.declare(id)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -55,22 +55,22 @@ pub struct NetworkEligibility {
 
 impl NetworkEligibility {
     /// Checks every network that a service of the cluster is on, and those of the closed list.
-    pub fn of(world: &TranslationContext<'_>, services: &[PublishedService<'_>]) -> Self {
-        let surroundings = ReservedRanges::of(world);
-        let needs = AddressNeeds::of(world.cluster, world.proxies.service(), world.snapshot);
-        let mut wanted = wanted(world, services);
-        wanted.sort_by_key(|network| network_safety::seniority(world, network));
+    pub fn of(context: &TranslationContext<'_>, services: &[PublishedService<'_>]) -> Self {
+        let surroundings = ReservedRanges::of(context);
+        let needs = AddressNeeds::of(context.cluster, context.proxies.service(), context.snapshot);
+        let mut wanted = wanted(context, services);
+        wanted.sort_by_key(|network| network_safety::seniority(context, network));
         let mut faults = BTreeMap::new();
         let mut kept: Vec<&Network> = Vec::new();
         for network in wanted {
-            let own = network_safety::fault(world, &surroundings, network).map(NetworkFault::Unsuitable);
-            let fault = own.or_else(|| full(world, network, &needs)).or_else(|| beside(world, &kept, network));
+            let own = network_safety::fault(context, &surroundings, network).map(NetworkFault::Unsuitable);
+            let fault = own.or_else(|| full(context, network, &needs)).or_else(|| beside(context, &kept, network));
             match fault {
                 Some(fault) => {
                     faults.insert(network.id.clone(), fault);
                 }
                 // A network without a task does not block others: it is not attached yet, and may never be.
-                None if is_taken_into_use(world, services, network) => kept.push(network),
+                None if is_taken_into_use(context, services, network) => kept.push(network),
                 None => {}
             }
         }
@@ -89,72 +89,72 @@ impl NetworkEligibility {
 }
 
 /// Every network that could be attached for a service, without duplicates.
-fn wanted<'a>(world: &TranslationContext<'a>, services: &[PublishedService<'_>]) -> Vec<&'a Network> {
+fn wanted<'a>(context: &TranslationContext<'a>, services: &[PublishedService<'_>]) -> Vec<&'a Network> {
     let published = services.iter().flat_map(|published| &published.service.networks);
-    let refused = refused(world, services).flat_map(|service| &service.networks).filter(|id| world.proxies.declare(id));
-    let listed = world.closed_list.iter().flatten();
+    let refused = refused(context, services).flat_map(|service| &service.networks).filter(|id| context.proxies.declare(id));
+    let listed = context.closed_list.iter().flatten();
     let ids: BTreeSet<&NetworkId> = published.chain(refused).chain(listed).collect();
-    let networks = ids.into_iter().filter_map(|id| world.network(id));
-    networks.filter(|network| world.is_application_network(network)).collect()
+    let networks = ids.into_iter().filter_map(|id| context.network(id));
+    networks.filter(|network| context.is_application_network(network)).collect()
 }
 
 /// The services with labels for this cluster that cannot be published as they are.
-pub fn refused<'a>(world: &TranslationContext<'a>, services: &[PublishedService<'_>]) -> impl Iterator<Item = &'a Service> {
+pub fn refused<'a>(context: &TranslationContext<'a>, services: &[PublishedService<'_>]) -> impl Iterator<Item = &'a Service> {
     let published: BTreeSet<_> = services.iter().map(|published| published.service.id.clone()).collect();
-    let cluster = world.cluster;
-    let claimed = world.snapshot.services.values().filter(move |service| published_service::is_claimed_by(cluster, service));
+    let cluster = context.cluster;
+    let claimed = context.snapshot.services.values().filter(move |service| published_service::is_claimed_by(cluster, service));
     let labelled = claimed.filter(|service| service.labels.keys().any(|key| key.starts_with(PREFIX)));
     labelled.filter(move |service| !published.contains(&service.id))
 }
 
 /// An attached network is not dropped for being full: the proxies' addresses are among those that are taken.
-fn full(world: &TranslationContext<'_>, network: &Network, needs: &AddressNeeds<'_>) -> Option<NetworkFault> {
-    if world.proxies.declare(&network.id) {
+fn full(context: &TranslationContext<'_>, network: &Network, needs: &AddressNeeds<'_>) -> Option<NetworkFault> {
+    if context.proxies.declare(&network.id) {
         return None;
     }
     let nobody = address_capacity::NetworkUsage::default();
-    let usage = world.usage.get(&network.id).unwrap_or(&nobody);
-    address_capacity::shortage(network, usage, needs, world.snapshot).map(NetworkFault::Full)
+    let usage = context.usage.get(&network.id).unwrap_or(&nobody);
+    address_capacity::shortage(network, usage, needs, context.snapshot).map(NetworkFault::Full)
 }
 
 /// Two networks with overlapping addresses would receive each other's packets. First come, first served.
-fn beside(world: &TranslationContext<'_>, kept: &[&Network], network: &Network) -> Option<NetworkFault> {
-    let subnets = network_safety::subnets(world, network);
+fn beside(context: &TranslationContext<'_>, kept: &[&Network], network: &Network) -> Option<NetworkFault> {
+    let subnets = network_safety::subnets(context, network);
     let common = |other: &&&Network| {
-        let others = network_safety::subnets(world, other);
+        let others = network_safety::subnets(context, other);
         subnets.iter().any(|net| others.iter().any(|other| network_safety::overlap(net, other)))
     };
     let other = kept.iter().find(common)?;
-    let why = if world.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
+    let why = if context.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
     let words = format!("its addresses overlap with those of the network {}, {why}", other.name);
     Some(NetworkFault::Unsuitable(UnsafeNetwork::in_the_way(words)))
 }
 
-fn is_taken_into_use(world: &TranslationContext<'_>, services: &[PublishedService<'_>], network: &Network) -> bool {
-    let listed = world.closed_list.as_ref().is_some_and(|list| list.contains(&network.id));
+fn is_taken_into_use(context: &TranslationContext<'_>, services: &[PublishedService<'_>], network: &Network) -> bool {
+    let listed = context.closed_list.as_ref().is_some_and(|list| list.contains(&network.id));
     let on_it = || services.iter().filter(|published| published.service.networks.contains(&network.id));
-    listed || world.proxies.declare(&network.id) || on_it().any(|published| runs_on(world, published, &network.id))
+    listed || context.proxies.declare(&network.id) || on_it().any(|published| runs_on(context, published, &network.id))
 }
 
 /// Whether a task of the service runs with an address on the network.
-pub fn runs_on(world: &TranslationContext<'_>, published: &PublishedService<'_>, network: &NetworkId) -> bool {
+pub fn runs_on(context: &TranslationContext<'_>, published: &PublishedService<'_>, network: &NetworkId) -> bool {
     let has = |task: &&crate::swarm::Task| task.state == TaskState::Running && task.addresses.iter().any(|(id, _)| id == network);
-    world.tasks_of(&published.service.id).iter().any(has)
+    context.tasks_of(&published.service.id).iter().any(has)
 }
 
 /// Findings for the administrator: networks of the closed list that are left out.
-pub fn findings_of_cluster(world: &TranslationContext<'_>) -> Vec<Finding> {
-    let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
-    listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?))).collect()
+pub fn findings_of_cluster(context: &TranslationContext<'_>) -> Vec<Finding> {
+    let listed = context.closed_list.iter().flatten().filter_map(|id| context.network(id));
+    listed.filter_map(|network| Some(not_attached(context, network, context.attachable.fault(&network.id)?))).collect()
 }
 
-fn not_attached(world: &TranslationContext<'_>, network: &Network, fault: &NetworkFault) -> Finding {
+fn not_attached(context: &TranslationContext<'_>, network: &Network, fault: &NetworkFault) -> Finding {
     let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
     let remedy = match fault {
         NetworkFault::Unsuitable(_) => "Recreate it with its own subnet in private address space, or remove it from the list.",
         NetworkFault::Full(_) => "Recreate it with a larger subnet, or remove it from the list.",
     };
-    let subject = Subject::Cluster(world.cluster.name.to_string());
+    let subject = Subject::Cluster(context.cluster.name.to_string());
     Finding::new(fault.code(), subject, message).with_remedy(remedy).at("spec.networks", &network.name)
 }
 

@@ -39,14 +39,14 @@ pub struct ReservedRanges {
 
 impl ReservedRanges {
     /// Nodes, the gateway bridge, the networks that are never for applications, and the administrator's reserved ranges.
-    pub fn of(world: &TranslationContext<'_>) -> Self {
-        let (snapshot, rules) = (world.snapshot, &world.cluster.networks);
-        let ours = snapshot.networks.values().filter(|network| network.routing_mesh || world.is_control(network));
+    pub fn of(context: &TranslationContext<'_>) -> Self {
+        let (snapshot, rules) = (context.snapshot, &context.cluster.networks);
+        let ours = snapshot.networks.values().filter(|network| network.routing_mesh || context.is_control(network));
         let ours = ours.flat_map(|network| network.subnets.iter().map(|subnet| (subnet.net, format!("the network {}", network.name))));
         let bridge = snapshot.gateway_bridge.iter().map(|net| (*net, format!("{GATEWAY_BRIDGE} of a node")));
         let reserved = rules.reserved.iter().map(|range| (range.net(), "a range in spec.networks.reserved".to_owned()));
         let taken = node_addresses(snapshot).chain(bridge).chain(ours).chain(reserved).collect();
-        Self { taken, enclosed: correspondents(world).collect() }
+        Self { taken, enclosed: correspondents(context).collect() }
     }
 
     fn overlapped_by(&self, subnets: &[IpNet]) -> Option<String> {
@@ -69,8 +69,8 @@ impl ReservedRanges {
 /// The peers that the proxies answer or send logs to, as far as the settings name them. A trusted range that is wider than
 /// a network says nothing about the network: `10.0.0.0/8` contains most overlays, and only the administrator knows where in
 /// it the load balancers are (`reserved`).
-fn correspondents<'a>(world: &TranslationContext<'a>) -> impl Iterator<Item = (IpNet, String)> + use<'a> {
-    let settings = &world.cluster.settings;
+fn correspondents<'a>(context: &TranslationContext<'a>) -> impl Iterator<Item = (IpNet, String)> + use<'a> {
+    let settings = &context.cluster.settings;
     let trusted = settings.client_address.iter().flat_map(|client| &client.trusted);
     let balancers = trusted.map(|range| (range.net(), "a load balancer in settings.clientAddress.trusted".to_owned()));
     let targets = [("accessLogPath", &settings.access_log_target), ("errorLogPath", &settings.error_log_target)];
@@ -139,10 +139,10 @@ fn with(remedy: &'static str) -> impl Fn(String) -> UnsafeNetwork {
 }
 
 /// Why the proxies must not be attached to the network, regardless of other networks; `None` if they may be.
-pub fn fault(world: &TranslationContext<'_>, surroundings: &ReservedRanges, network: &Network) -> Option<UnsafeNetwork> {
+pub fn fault(context: &TranslationContext<'_>, surroundings: &ReservedRanges, network: &Network) -> Option<UnsafeNetwork> {
     // Docker does not name the driver either until the network has its addresses.
-    if network.driver.is_empty() && subnets(world, network).is_empty() {
-        return without_addresses(world.snapshot, network).map(UnsafeNetwork::in_the_way);
+    if network.driver.is_empty() && subnets(context, network).is_empty() {
+        return without_addresses(context.snapshot, network).map(UnsafeNetwork::in_the_way);
     }
     if network.driver != "overlay" {
         return Some(with(ANOTHER_KIND)(no_overlay(network)));
@@ -150,24 +150,24 @@ pub fn fault(world: &TranslationContext<'_>, surroundings: &ReservedRanges, netw
     if network.scope != "swarm" {
         return Some(with(ANOTHER_KIND)(format!("it is not a Swarm network (scope {})", network.scope)));
     }
-    let subnets = subnets(world, network);
+    let subnets = subnets(context, network);
     if subnets.is_empty() {
-        return without_addresses(world.snapshot, network).map(UnsafeNetwork::in_the_way);
+        return without_addresses(context.snapshot, network).map(UnsafeNetwork::in_the_way);
     }
-    let unnamed = || (!world.cluster.networks.list(&network.name)).then(|| surroundings.enclosed_by(&subnets)).flatten();
-    let public = || public(&world.cluster.networks, network, &subnets);
+    let unnamed = || (!context.cluster.networks.list(&network.name)).then(|| surroundings.enclosed_by(&subnets)).flatten();
+    let public = || public(&context.cluster.networks, network, &subnets);
     let overlaps = surroundings.overlapped_by(&subnets).map(UnsafeNetwork::in_the_way);
     let open = overlaps.or_else(|| unnamed().map(with(OTHER_OR_LISTED))).or_else(|| public().map(with(PRIVATE)));
-    open.or_else(|| without_way_out(world, network).map(with(NOT_INTERNAL)))
+    open.or_else(|| without_way_out(context, network).map(with(NOT_INTERNAL)))
 }
 
 /// Ports on a node are bound only where the container has a way out, which any network that is not internal provides. Our
 /// own network is attached besides all others; without it only the networks of a closed list are certain to exist.
-fn without_way_out(world: &TranslationContext<'_>, network: &Network) -> Option<String> {
-    let leads_out = |id: &NetworkId| world.network(id).is_some_and(|network| !network.internal && network.driver == "overlay");
-    let ours = || world.control.iter().any(|id| world.proxies.declare(id) && leads_out(id));
-    let listed = || world.closed_list.iter().flatten().any(leads_out);
-    let concerned = network.internal && world.cluster.proxy.publish.mode == PublishMode::Host;
+fn without_way_out(context: &TranslationContext<'_>, network: &Network) -> Option<String> {
+    let leads_out = |id: &NetworkId| context.network(id).is_some_and(|network| !network.internal && network.driver == "overlay");
+    let ours = || context.control.iter().any(|id| context.proxies.declare(id) && leads_out(id));
+    let listed = || context.closed_list.iter().flatten().any(leads_out);
+    let concerned = network.internal && context.cluster.proxy.publish.mode == PublishMode::Host;
     let words = "it is internal, and proxies that are only on internal networks have no published ports on their nodes";
     (concerned && !ours() && !listed()).then(|| words.to_owned())
 }
@@ -204,14 +204,14 @@ fn is_private(net: &IpNet) -> bool {
 
 /// The subnets of a network. If the snapshot does not contain them, those of the addresses that tasks and services have on
 /// it.
-pub fn subnets(world: &TranslationContext<'_>, network: &Network) -> Vec<IpNet> {
+pub fn subnets(context: &TranslationContext<'_>, network: &Network) -> Vec<IpNet> {
     if !network.subnets.is_empty() {
         return network.subnets.iter().map(|subnet| subnet.net).collect();
     }
-    world.usage.get(&network.id).map(|usage| usage.subnets.iter().copied().collect()).unwrap_or_default()
+    context.usage.get(&network.id).map(|usage| usage.subnets.iter().copied().collect()).unwrap_or_default()
 }
 
 /// Which of two overlapping networks is kept: an attached one, otherwise the older one.
-pub fn seniority<'a>(world: &TranslationContext<'_>, network: &'a Network) -> (bool, jiff::Timestamp, &'a NetworkId) {
-    (!world.proxies.declare(&network.id), network.created_at, &network.id)
+pub fn seniority<'a>(context: &TranslationContext<'_>, network: &'a Network) -> (bool, jiff::Timestamp, &'a NetworkId) {
+    (!context.proxies.declare(&network.id), network.created_at, &network.id)
 }

@@ -23,9 +23,9 @@ pub fn closed_list(cluster: &Cluster, snapshot: &Snapshot) -> Option<BTreeSet<Ne
 }
 
 /// Whether traffic to applications may use the network at all.
-pub fn is_usable(world: &TranslationContext<'_>, id: &NetworkId) -> bool {
-    let fits = |network| world.is_application_network(network) && world.attachable.fault(id).is_none();
-    world.network(id).is_some_and(fits) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
+pub fn is_usable(context: &TranslationContext<'_>, id: &NetworkId) -> bool {
+    let fits = |network| context.is_application_network(network) && context.attachable.fault(id).is_none();
+    context.network(id).is_some_and(fits) && context.closed_list.as_ref().is_none_or(|list| list.contains(id))
 }
 
 /// Our own networks, whatever their names: by label, by name, and those of the cluster's extension. Not those of any
@@ -64,26 +64,26 @@ impl Reachability {
 /// Chooses the way to a service. Adds a finding if there is none, or if it differs from the label. A service uses ports of
 /// nodes if it has no usable network or if its label says so. Docker lets a service on the host network have no other
 /// network, so there a label that names another one changes nothing.
-pub fn choose(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Reachability {
-    let attached = attached_networks(world, published.service);
-    let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
+pub fn choose(context: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Reachability {
+    let attached = attached_networks(context, published.service);
+    let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(context, &network.id)).collect();
     let label = published.labels.network.as_deref();
     let named = label.and_then(|label| labelled(published.service, label, &usable));
     let is_bridged = node_ports::are_published(published);
-    let on_host = named.is_none() && !(is_bridged && asks_for_bridge(label)) && node_ports::are_on_host_network(world, published);
-    let network = named.or_else(|| first_choice(world, &usable)).filter(|_| !(is_bridged && asks_for_bridge(label)));
+    let on_host = named.is_none() && !(is_bridged && asks_for_bridge(label)) && node_ports::are_on_host_network(context, published);
+    let network = named.or_else(|| first_choice(context, &usable)).filter(|_| !(is_bridged && asks_for_bridge(label)));
     let way = match network {
         Some(network) => Reachability::Network(network.id.clone()),
         None if on_host || is_bridged => Reachability::Nodes,
         None => Reachability::Nowhere,
     };
-    Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.report(&way, findings);
+    Choice { context, published, attached: &attached, usable: &usable, named, network, on_host }.report(&way, findings);
     way
 }
 
 /// What was chosen from what, for the findings.
 struct Choice<'a> {
-    world: &'a TranslationContext<'a>,
+    context: &'a TranslationContext<'a>,
     published: &'a PublishedService<'a>,
     attached: &'a [&'a Network],
     usable: &'a [&'a Network],
@@ -103,7 +103,7 @@ impl Choice<'_> {
         findings.extend(left_out);
         match (way, label) {
             (Reachability::Nowhere, _) if !has_left_out || self.has_unlisted() => {
-                findings.push(unreachable(self.world, self.published, self.attached));
+                findings.push(unreachable(self.context, self.published, self.attached));
             }
             (Reachability::Nodes, Some(label)) if self.on_host && self.concerns_host_network(label) => {
                 findings.extend(on_host(self.published, label));
@@ -124,12 +124,12 @@ impl Choice<'_> {
     /// Whether the label asks for the host network, or the tasks show that the service uses it: without tasks it may
     /// instead be on a network that was created a moment ago.
     fn concerns_host_network(&self, label: &str) -> bool {
-        asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.world, self.published)
+        asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.context, self.published)
     }
 
     /// The networks that would be possible without their faults: the one that the label names, otherwise all of them.
     fn left_out(&self, way: &Reachability) -> Vec<Finding> {
-        let (world, published) = (self.world, self.published);
+        let (context, published) = (self.context, self.published);
         let label = published.labels.network.as_deref();
         if self.named.is_some() || (asks_for_bridge(label) && *way != Reachability::Nowhere) {
             return Vec::new();
@@ -138,7 +138,7 @@ impl Choice<'_> {
         let meant = label.and_then(|label| labelled(published.service, label, self.attached));
         let is_meant = |network: &Network| meant.is_some_and(|meant| meant.id == network.id);
         let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Reachability::Nowhere || is_meant(network));
-        let faulty = concerned.filter_map(|network| Some((*network, world.attachable.fault(&network.id)?)));
+        let faulty = concerned.filter_map(|network| Some((*network, context.attachable.fault(&network.id)?)));
         faulty.map(|(network, fault)| finding_of_service(published, network, fault, severity, &self.instead(way))).collect()
     }
 
@@ -152,29 +152,33 @@ impl Choice<'_> {
     }
 
     fn has_unlisted(&self) -> bool {
-        self.attached.iter().any(|network| self.world.attachable.fault(&network.id).is_none() && !is_usable(self.world, &network.id))
+        self.attached.iter().any(|network| self.context.attachable.fault(&network.id).is_none() && !is_usable(self.context, &network.id))
     }
 
     /// Several networks are possible, and neither a label nor the administrator has chosen one.
     fn ambiguous(&self) -> Option<Finding> {
         let used = self.network?;
-        let preferred = self.world.cluster.networks.preference(&used.name).is_some();
+        let preferred = self.context.cluster.networks.preference(&used.name).is_some();
         (self.usable.len() > 1 && !preferred).then(|| ambiguous(self.published, self.usable, used))
     }
 }
 
 /// For a service that cannot be reached: why the first of its networks is left out.
-pub fn hindrance(world: &TranslationContext<'_>, service: &Service) -> Option<String> {
-    let attached = attached_networks(world, service);
+pub fn unreachable_reason(context: &TranslationContext<'_>, service: &Service) -> Option<String> {
+    let attached = attached_networks(context, service);
     attached
         .iter()
-        .find_map(|network| Some(format!("its network {} is not used: {}", network.name, world.attachable.fault(&network.id)?.words())))
+        .find_map(|network| Some(format!("its network {} is not used: {}", network.name, context.attachable.fault(&network.id)?.words())))
 }
 
 /// The networks of a service that applications use; very old services refer to them by name instead of by id.
-fn attached_networks<'a>(world: &TranslationContext<'a>, service: &Service) -> Vec<&'a Network> {
-    let mut found: Vec<_> =
-        service.networks.iter().filter_map(|id| world.network_named(id)).filter(|network| world.is_application_network(network)).collect();
+fn attached_networks<'a>(context: &TranslationContext<'a>, service: &Service) -> Vec<&'a Network> {
+    let mut found: Vec<_> = service
+        .networks
+        .iter()
+        .filter_map(|id| context.network_named(id))
+        .filter(|network| context.is_application_network(network))
+        .collect();
     found.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     found.dedup_by(|a, b| a.id == b.id);
     found
@@ -189,17 +193,17 @@ fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Optio
 
 /// The administrator's most preferred network, otherwise one that the proxies already have, otherwise the first by name:
 /// the same in every pass, and no needless replacement.
-fn first_choice<'a>(world: &TranslationContext<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
-    let place = |network: &Network| world.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
-    usable.iter().copied().min_by_key(|network| (place(network), !world.proxies.declare(&network.id)))
+fn first_choice<'a>(context: &TranslationContext<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
+    let place = |network: &Network| context.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
+    usable.iter().copied().min_by_key(|network| (place(network), !context.proxies.declare(&network.id)))
 }
 
 fn names(networks: &[&Network]) -> String {
     networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn unreachable(world: &TranslationContext<'_>, published: &PublishedService<'_>, attached: &[&Network]) -> Finding {
-    if world.closed_list.is_some() && !attached.is_empty() {
+fn unreachable(context: &TranslationContext<'_>, published: &PublishedService<'_>, attached: &[&Network]) -> Finding {
+    if context.closed_list.is_some() && !attached.is_empty() {
         let message = format!(
             "the service is attached only to the networks {}, none of which is in the cluster's closed list; its hosts answer 503",
             names(attached)

@@ -29,14 +29,14 @@ pub fn asks_for_host(label: Option<&str>) -> bool {
 
 /// Whether the service's tasks use the host network. Only tasks show that, so a service without tasks and on an unlisted
 /// network may use it.
-pub fn are_on_host_network(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
-    let unlisted = || published.service.networks.iter().any(|id| world.network_named(id).is_none());
-    tasks_are_on_host_network(world, published) || (world.tasks_of(&published.service.id).is_empty() && unlisted())
+pub fn are_on_host_network(context: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
+    let unlisted = || published.service.networks.iter().any(|id| context.network_named(id).is_none());
+    tasks_are_on_host_network(context, published) || (context.tasks_of(&published.service.id).is_empty() && unlisted())
 }
 
 /// Whether a task of the service is known to be on the host network.
-pub fn tasks_are_on_host_network(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
-    world.tasks_of(&published.service.id).iter().any(|task| task.on_host_network)
+pub fn tasks_are_on_host_network(context: &TranslationContext<'_>, published: &PublishedService<'_>) -> bool {
+    context.tasks_of(&published.service.id).iter().any(|task| task.on_host_network)
 }
 
 /// Ports of nodes and their owners: a task on the host network cannot have these, although its service's label says so.
@@ -98,7 +98,7 @@ fn fits(port: &PublishedPort, target: Port) -> bool {
 
 /// The published ports of one service's tasks.
 pub struct NodePorts<'a> {
-    world: &'a TranslationContext<'a>,
+    context: &'a TranslationContext<'a>,
     published: &'a PublishedService<'a>,
     /// Fixed ports of the service that no other service publishes.
     own: BTreeSet<u16>,
@@ -106,17 +106,17 @@ pub struct NodePorts<'a> {
 
 impl<'a> NodePorts<'a> {
     /// Those of a service.
-    pub fn of(world: &'a TranslationContext<'a>, published: &'a PublishedService<'a>) -> Self {
+    pub fn of(context: &'a TranslationContext<'a>, published: &'a PublishedService<'a>) -> Self {
         let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
         let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
         // Most services specify none, and there can be thousands of other services.
         if !own.is_empty() {
-            let others = world.snapshot.services.values().filter(|service| service.id != published.service.id);
+            let others = context.snapshot.services.values().filter(|service| service.id != published.service.id);
             for port in others.flat_map(|service| &service.ports) {
                 own.remove(&port.published);
             }
         }
-        Self { world, published, own }
+        Self { context, published, own }
     }
 
     /// The address at which a task is reached, or why it cannot be. A task that publishes the port several times is still
@@ -129,16 +129,16 @@ impl<'a> NodePorts<'a> {
         let bound = task.host_ports.iter().filter(|port| fits(port, target)).filter_map(|port| Port::new(port.published).ok());
         let best = bound.min_by_key(|port| (!self.own.contains(&port.get()), port.get()));
         let port = best.ok_or_else(|| format!("the task has not published port {target} on its node"))?;
-        let node = task.node.as_ref().and_then(|id| self.world.snapshot.nodes.get(id)).ok_or("the task's node is not known")?;
+        let node = task.node.as_ref().and_then(|id| self.context.snapshot.nodes.get(id)).ok_or("the task's node is not known")?;
         let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
         Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: self.own.contains(&port.get()) })
     }
 
     /// No service publishes such a port, so nothing guarantees that the service keeps it: it never lasts.
     fn on_host_network(&self, task: &Task, port: Port) -> Result<Endpoint, String> {
-        let nodes = &self.world.snapshot.nodes;
+        let nodes = &self.context.snapshot.nodes;
         let (id, node) = task.node.as_ref().and_then(|id| nodes.get_key_value(id)).ok_or("the task's node is not known")?;
-        if self.world.taken.is_others(&self.published.service.id, id, port.get()) {
+        if self.context.taken.is_others(&self.published.service.id, id, port.get()) {
             return Err(format!("port {port} of the node {} belongs to another service", node.hostname));
         }
         let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
@@ -147,8 +147,8 @@ impl<'a> NodePorts<'a> {
 
     /// A finding about nodes on which the service runs and whose addresses are not known.
     pub fn unknown_nodes(&self) -> Option<Finding> {
-        let tasks = self.world.tasks_of(&self.published.service.id).iter();
-        let nodes = tasks.filter_map(|task| self.world.snapshot.nodes.get(task.node.as_ref()?));
+        let tasks = self.context.tasks_of(&self.published.service.id).iter();
+        let nodes = tasks.filter_map(|task| self.context.snapshot.nodes.get(task.node.as_ref()?));
         let unknown: BTreeSet<_> = nodes.filter(|node| node.reached_at().is_none()).map(|node| node.hostname.as_str()).collect();
         let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
         (!names.is_empty()).then(|| {

@@ -24,8 +24,8 @@ pub struct RedirectTargets<'a> {
 }
 
 /// Adds the redirects of services. `reaches` is ordered by age.
-pub fn settle(
-    world: &TranslationContext<'_>,
+pub fn add_redirects(
+    context: &TranslationContext<'_>,
     reaches: &[ServiceEndpoints<'_>],
     sites: &mut RedirectTargets<'_>,
     findings: &mut Vec<Finding>,
@@ -33,7 +33,7 @@ pub fn settle(
     let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &ServiceEndpoints<'_>>::new();
     for (member, asked) in all(reaches) {
         let source = &asked.source;
-        if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !world.cluster.has_front() {
+        if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !context.cluster.has_front() {
             findings.push(never_asked(member, asked));
             continue;
         }
@@ -45,12 +45,12 @@ pub fn settle(
             continue;
         }
         sites.add(asked);
-        if let Some(way) = sites.circle(world, asked) {
+        if let Some(way) = sites.circle(context, asked) {
             sites.take_back(asked);
             findings.push(circle(member, asked, &way));
             continue;
         }
-        findings.extend((sites.lacks_tls(&asked.target) && !world.cluster.has_front()).then(|| target_without_tls(member, asked)));
+        findings.extend((sites.lacks_tls(&asked.target) && !context.cluster.has_front()).then(|| target_without_tls(member, asked)));
         counting.insert(key, member);
     }
 }
@@ -106,16 +106,16 @@ impl RedirectTargets<'_> {
     /// The path of a client that this redirect sends in circles, if it does. Without this redirect there was no circle, so
     /// a new circle passes through it again. A path that only grows passes through it as well, or becomes longer than any
     /// useful chain.
-    fn circle(&self, world: &TranslationContext<'_>, asked: &Asked) -> Option<Vec<String>> {
+    fn circle(&self, context: &TranslationContext<'_>, asked: &Asked) -> Option<Vec<String>> {
         let own = redirect(asked);
-        let mut at = sent(world, &own.target, own.path.as_str())?;
+        let mut at = sent(context, &own.target, own.path.as_str())?;
         let mut way = Vec::new();
         for hop in 0..HOPS_MAX {
             if hop > 0 {
-                at = self.next(world, &at)?;
+                at = self.next(context, &at)?;
             }
             way.push(at.to_string());
-            if matches!(self.place(world, &at), Some(PathAction::Redirect(redirect)) if *redirect == own) {
+            if matches!(self.place(context, &at), Some(PathAction::Redirect(redirect)) if *redirect == own) {
                 break;
             }
         }
@@ -123,18 +123,18 @@ impl RedirectTargets<'_> {
     }
 
     /// Where a client at this stop is sent next. `None` if it gets an answer or leaves these hosts.
-    fn next(&self, world: &TranslationContext<'_>, at: &Stop) -> Option<Stop> {
-        match self.place(world, at)? {
-            PathAction::Redirect(redirect) => sent(world, &redirect.target, &at.path),
+    fn next(&self, context: &TranslationContext<'_>, at: &Stop) -> Option<Stop> {
+        match self.place(context, at)? {
+            PathAction::Redirect(redirect) => sent(context, &redirect.target, &at.path),
             PathAction::Https => Some(Stop { scheme: Scheme::Https, ..at.clone() }),
             PathAction::Application(_) | PathAction::NoPath | PathAction::NoRoute => None,
         }
     }
 
-    fn place(&self, world: &TranslationContext<'_>, at: &Stop) -> Option<PathAction<'_>> {
+    fn place(&self, context: &TranslationContext<'_>, at: &Stop) -> Option<PathAction<'_>> {
         let known = |pattern: &HostPattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern);
         let pattern = HostPattern::fitting(&at.host).find(known)?;
-        let asked = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || world.cluster.has_front();
+        let asked = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || context.cluster.has_front();
         let host = self.hosts.get(&pattern).filter(asked)?;
         host.place_of(at.scheme, &at.path).map(|place| place.answer)
     }
@@ -155,8 +155,8 @@ impl std::fmt::Display for Stop {
 }
 
 /// Where a redirect sends a request for this path. `None` for another port, about which nothing is known here.
-fn sent(world: &TranslationContext<'_>, target: &SiteUrl, path: &str) -> Option<Stop> {
-    let publish = &world.cluster.proxy.publish;
+fn sent(context: &TranslationContext<'_>, target: &SiteUrl, path: &str) -> Option<Stop> {
+    let publish = &context.cluster.proxy.publish;
     let published = if target.scheme == Scheme::Http { Some(publish.http.published) } else { publish.https.map(|https| https.published) };
     let before = if target.path.is_root() { "" } else { target.path.as_str() };
     let stop = || Stop { scheme: target.scheme, host: target.host.as_str().to_owned(), path: format!("{before}{path}") };

@@ -27,32 +27,32 @@ struct Assembly {
 
 /// Builds the table and a report for each of its routes. `reaches` is ordered by age.
 pub fn assemble(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     reaches: &[ServiceEndpoints<'_>],
     lost: &[DroppedRoute],
     findings: &mut Vec<Finding>,
 ) -> (RouteTable, Vec<RouteReport>) {
     let mut assembly = Assembly::default();
     for (host, members) in by_host(reaches) {
-        assembly.add_host(world, host, &members, findings);
+        assembly.add_host(context, host, &members, findings);
     }
-    assembly.add_redirects(world, reaches, findings);
+    assembly.add_redirects(context, reaches, findings);
     assembly.report_lost(lost);
     let mut reports = Vec::new();
     let default = reaches.iter().find(|reach| reach.published.labels.default_backend);
-    let default_backend = default.map(|member| default_backend(world, member, &mut reports, findings));
-    reports.extend(lost.iter().filter(|lost| lost.key.host == HostKey::DefaultBackend).map(route_reports::lost));
+    let default_backend = default.map(|member| default_backend(context, member, &mut reports, findings));
+    reports.extend(lost.iter().filter(|lost| lost.key.host == HostKey::DefaultBackend).map(route_reports::dropped_route));
     let closed = assembly.closed(lost, default_backend.is_some());
     let Assembly { hosts, passthrough, reports: of_hosts } = assembly;
     reports.extend(of_hosts.into_values().flatten());
-    let publish = &world.cluster.proxy.publish;
+    let publish = &context.cluster.proxy.publish;
     let table = RouteTable {
-        cluster: world.cluster.name.clone(),
-        engine: world.cluster.engine,
+        cluster: context.cluster.name.clone(),
+        engine: context.cluster.engine,
         http_port: publish.http.target,
         https_port: publish.https.map(|https| https.target),
         https_published: publish.https.map(|https| https.published),
-        settings: world.cluster.settings.clone(),
+        settings: context.cluster.settings.clone(),
         hosts,
         passthrough,
         closed,
@@ -79,18 +79,18 @@ fn by_host<'a>(reaches: &'a [ServiceEndpoints<'a>]) -> BTreeMap<&'a HostPattern,
 }
 
 impl Assembly {
-    fn add_host(&mut self, world: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
-        let wide = host_settings::settle(world, host, members, findings);
+    fn add_host(&mut self, context: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
+        let wide = host_settings::host_settings(context, host, members, findings);
         let mut reports = Vec::new();
         let mut paths = BTreeMap::new();
         for (path, members) in by_path(members) {
             let key = RouteKey::new(host, path);
-            let pool = pool(world, &key, &members, findings);
-            let report = route_reports::route(world, &key, &members, &pool);
+            let pool = pool(context, &key, &members, findings);
+            let report = route_reports::route(context, &key, &members, &pool);
             reports.push(RouteReport { tls: wide.tls.as_ref().map(route_reports::tls), ..report });
-            paths.insert(path.clone(), path_route(world, &key, &members, pool.open(&members), findings));
+            paths.insert(path.clone(), path_route(context, &key, &members, pool.open(&members), findings));
         }
-        reports.extend(self.add_passthrough(world, host, &wide, findings));
+        reports.extend(self.add_passthrough(context, host, &wide, findings));
         self.reports.insert(host.clone(), reports);
         let HostSettings { tls, https_only, .. } = wide;
         if !paths.is_empty() || https_only {
@@ -99,9 +99,9 @@ impl Assembly {
     }
 
     /// Redirects come before the other routes of their host: they take precedence.
-    fn add_redirects(&mut self, world: &TranslationContext<'_>, reaches: &[ServiceEndpoints<'_>], findings: &mut Vec<Finding>) {
+    fn add_redirects(&mut self, context: &TranslationContext<'_>, reaches: &[ServiceEndpoints<'_>], findings: &mut Vec<Finding>) {
         let mut sites = redirects::RedirectTargets { hosts: &mut self.hosts, passthrough: &self.passthrough };
-        redirects::settle(world, reaches, &mut sites, findings);
+        redirects::add_redirects(context, reaches, &mut sites, findings);
         for (host, virtual_host) in &self.hosts {
             let redirects = virtual_host.redirects.iter().map(|redirect| route_reports::redirect(host, redirect));
             self.reports.entry(host.clone()).or_default().splice(0..0, redirects);
@@ -115,7 +115,7 @@ impl Assembly {
             let Some(host) = lost.key.host.pattern() else { continue };
             let reports = self.reports.entry(host.clone()).or_default();
             if !reports.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.key.path) {
-                reports.push(route_reports::lost(lost));
+                reports.push(route_reports::dropped_route(lost));
             }
         }
     }
@@ -131,7 +131,7 @@ impl Assembly {
 
     fn add_passthrough(
         &mut self,
-        world: &TranslationContext<'_>,
+        context: &TranslationContext<'_>,
         host: &HostPattern,
         wide: &HostSettings<'_>,
         findings: &mut Vec<Finding>,
@@ -139,8 +139,8 @@ impl Assembly {
         if wide.passthrough.is_empty() {
             return None;
         }
-        let pool = pool(world, &RouteKey::site(host), &wide.passthrough, findings);
-        let report = route_reports::passthrough(world, host, &wide.passthrough, &pool);
+        let pool = pool(context, &RouteKey::site(host), &wide.passthrough, findings);
+        let report = route_reports::passthrough(context, host, &wide.passthrough, &pool);
         self.passthrough.insert(host.clone(), pool.open(&wide.passthrough));
         Some(report)
     }
@@ -157,7 +157,7 @@ fn by_path<'a>(members: &Members<'a>) -> BTreeMap<&'a ContextPath, Members<'a>> 
 }
 
 fn path_route(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     key: &RouteKey,
     members: &Members<'_>,
     backend: Backend,
@@ -169,7 +169,7 @@ fn path_route(
     PathRoute {
         rewrite,
         // Without TLS here or in front, clients could not follow the redirect.
-        https_only: https_only && (world.cluster.proxy.publish.https.is_some() || world.cluster.has_front()),
+        https_only: https_only && (context.cluster.proxy.publish.https.is_some() || context.cluster.has_front()),
         websockets: websockets.into_iter().collect(),
         backend,
     }
@@ -208,29 +208,29 @@ fn written<'a>(member: &'a ServiceEndpoints<'_>, labels: &[&'static str]) -> Opt
 }
 
 fn default_backend(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     member: &ServiceEndpoints<'_>,
     reports: &mut Vec<RouteReport>,
     findings: &mut Vec<Finding>,
 ) -> DefaultBackend {
     let members = vec![member];
-    let published = world.cluster.proxy.publish.https.is_some();
-    let tls = tls_references::binding(world, member.published, findings).filter(|_| published);
+    let published = context.cluster.proxy.publish.https.is_some();
+    let tls = tls_references::binding(context, member.published, findings).filter(|_| published);
     let key = RouteKey::default_backend();
-    let pool = pool(world, &key, &members, findings);
-    let report = route_reports::route(world, &key, &members, &pool);
+    let pool = pool(context, &key, &members, findings);
+    let report = route_reports::route(context, &key, &members, &pool);
     reports.push(RouteReport { tls: tls.as_ref().map(route_reports::tls), ..report });
-    let https_only = member.published.labels.tls.only && (published || world.cluster.has_front());
+    let https_only = member.published.labels.tls.only && (published || context.cluster.has_front());
     DefaultBackend { backend: pool.open(&members), tls, https_only }
 }
 
 /// The pool of a route. An endpoint that uses a port of its node, because not all proxies have its network yet, waits while
 /// another endpoint of the pool is at its intended address: no label asked for the port.
-fn pool(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
+fn pool(context: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
-    let affinity = agreed(key, members, &["sticky_session_cookie", "ip_hash"], |member| affinity(world, member), findings);
-    let protocol = protocol(world, key, members, findings);
+    let affinity = agreed(key, members, &["sticky_session_cookie", "ip_hash"], |member| affinity(context, member), findings);
+    let protocol = protocol(context, key, members, findings);
     let mut backend = Backend { services, affinity, protocol };
     let weights = backend.endpoint_weights();
     backend.services.iter_mut().zip(weights).filter(|(_, weight)| *weight == 0).for_each(|(service, _)| service.endpoints.clear());
@@ -238,8 +238,8 @@ fn pool(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, f
 }
 
 /// The protocol between the proxies and the pool's applications. Verification is a separate setting, which needs TLS.
-fn protocol(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
-    let asked = |member: &ServiceEndpoints<'_>| tls_references::protocol(world, member.published, &mut Vec::new());
+fn protocol(context: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+    let asked = |member: &ServiceEndpoints<'_>| tls_references::protocol(context, member.published, &mut Vec::new());
     let version = |member: &ServiceEndpoints<'_>| (asked(member).http2, asked(member).tls.is_some());
     agreed(key, members, &["backend_protocol", "ssl_backend"], version, findings);
     let Some((oldest, later)) = members.split_first() else { return BackendProtocol::default() };
@@ -247,14 +247,14 @@ fn protocol(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_
     let checking: Members<'_> = std::iter::once(oldest).chain(by_tls).copied().collect();
     agreed(key, &checking, &["ssl_backend_tls_verify"], |member| asked(member).tls.unwrap_or_default(), findings);
     for member in members {
-        tls_references::protocol(world, member.published, findings);
+        tls_references::protocol(context, member.published, findings);
     }
     asked(oldest)
 }
 
-fn affinity(world: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Affinity {
+fn affinity(context: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Affinity {
     match &member.published.labels.affinity {
-        AskedAffinity::None if world.cluster.settings.ip_hash => Affinity::ClientAddress,
+        AskedAffinity::None if context.cluster.settings.ip_hash => Affinity::ClientAddress,
         AskedAffinity::None => Affinity::None,
         AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
         AskedAffinity::ClientAddress => Affinity::ClientAddress,

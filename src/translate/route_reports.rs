@@ -24,7 +24,7 @@ pub fn is_closed(route: &RouteReport) -> bool {
 }
 
 /// One route to applications.
-pub fn route(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, pool: &Pool) -> RouteReport {
+pub fn route(context: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, pool: &Pool) -> RouteReport {
     let served = pool.backend.services.iter().any(|service| !service.endpoints.is_empty());
     let waits = waits(members).filter(|_| !served);
     let shares = pool.backend.shares_permille();
@@ -41,13 +41,13 @@ pub fn route(world: &TranslationContext<'_>, key: &RouteKey, members: &Members<'
         target: None,
         tls: None,
         reason: waits.map(str::to_owned).or_else(|| members.first().filter(|_| !served).map(|oldest| why_not(oldest).0)),
-        services: parts.map(|((member, service), share)| service_report(world, member, service, share, pool.only_reachable)).collect(),
+        services: parts.map(|((member, service), share)| service_report(context, member, service, share, pool.only_reachable)).collect(),
     }
 }
 
 /// A host whose TLS is passed through.
-pub fn passthrough(world: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
-    RouteReport { kind: RouteKind::Passthrough, ..route(world, &RouteKey::site(host), members, pool) }
+pub fn passthrough(context: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
+    RouteReport { kind: RouteKind::Passthrough, ..route(context, &RouteKey::site(host), members, pool) }
 }
 
 /// A redirect. Its path shows the scheme that it applies to.
@@ -66,7 +66,7 @@ pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
 }
 
 /// A route that a service loses to a limit.
-pub fn lost(lost: &DroppedRoute) -> RouteReport {
+pub fn dropped_route(lost: &DroppedRoute) -> RouteReport {
     RouteReport {
         host: lost.key.host.clone(),
         path: lost.key.path.clone(),
@@ -105,7 +105,7 @@ pub fn waits<'a>(members: &Members<'a>) -> Option<&'a str> {
 }
 
 fn service_report(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     member: &ServiceEndpoints<'_>,
     service: &BackendService,
     share: u16,
@@ -114,7 +114,7 @@ fn service_report(
     let weightless = service.endpoints.is_empty();
     let candidates = member.candidates.iter().map(|candidate| {
         let waits = !candidate.reachable && only_reachable;
-        let why = if waits { Some(waiting(world, candidate)) } else { weightless.then(|| weightless_words(service)) };
+        let why = if waits { Some(waiting(context, candidate)) } else { weightless.then(|| weightless_words(service)) };
         endpoint_report(candidate, why)
     });
     ServiceReport {
@@ -124,8 +124,8 @@ fn service_report(
     }
 }
 
-fn waiting(world: &TranslationContext<'_>, candidate: &CandidateEndpoint) -> String {
-    let network = candidate.network.as_ref().map(|id| world.network_name(id)).unwrap_or_default();
+fn waiting(context: &TranslationContext<'_>, candidate: &CandidateEndpoint) -> String {
+    let network = candidate.network.as_ref().map(|id| context.network_name(id)).unwrap_or_default();
     format!("not every proxy is attached to the network {network} yet")
 }
 

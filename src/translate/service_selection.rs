@@ -17,40 +17,40 @@ use crate::types::ServiceName;
 /// The services of the cluster, oldest first, and the hosts that they ask for but may not have. Services with unusable
 /// labels are left out and get findings.
 pub fn published_services<'a>(
-    world: &TranslationContext<'a>,
+    context: &TranslationContext<'a>,
     findings: &mut Vec<Finding>,
 ) -> (Vec<PublishedService<'a>>, NotAdmitted, OwnershipResult) {
     let mut not_admitted = NotAdmitted::new();
-    let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
+    let ours = context.snapshot.services.values().filter(|service| is_claimed_by(context.cluster, service));
     let mut ours: Vec<&Service> = ours.collect();
     ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     // Requests that will not be granted are dropped as they are read: their total has no bound.
-    let mut asking = ClaimLimiter::of(world);
-    let services = ours.into_iter().filter_map(|service| read(world, service, &mut asking, &mut not_admitted, findings)).collect();
-    let (services, ownership) = host_ownership::keep_owned(world, services, &mut not_admitted, findings);
+    let mut asking = ClaimLimiter::of(context);
+    let services = ours.into_iter().filter_map(|service| read(context, service, &mut asking, &mut not_admitted, findings)).collect();
+    let (services, ownership) = host_ownership::keep_owned(context, services, &mut not_admitted, findings);
     (services, not_admitted, ownership)
 }
 
 fn read<'a>(
-    world: &TranslationContext<'a>,
+    context: &TranslationContext<'a>,
     service: &'a Service,
     asking: &mut ClaimLimiter<'_, 'a>,
     not_admitted: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
 ) -> Option<PublishedService<'a>> {
     let read = read_labels(&service.name, &service.labels);
-    findings.extend(read.findings.into_iter().chain(misplaced_labels::slips(service)));
+    findings.extend(read.findings.into_iter().chain(misplaced_labels::misplaced_label_findings(service)));
     let LabelReading::Published(mut labels) = read.reading else { return None };
     let closed = misplaced_labels::closed_on_container(service);
     labels.closed |= closed.is_some();
     findings.extend(closed);
     findings.extend(asking.admit(service, &mut labels));
-    if !host_admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
+    if !host_admission::keep_admitted(context, service, &mut labels, not_admitted, findings) {
         return None;
     }
     match ServiceName::parse(&service.name) {
         Ok(name) => {
-            findings.extend(update_gap(world, service));
+            findings.extend(update_gap(context, service));
             Some(PublishedService { service, name, labels: *labels, guest_at: BTreeSet::new() })
         }
         Err(rule) => {
@@ -69,20 +69,20 @@ fn unusable_name(service: &Service, rule: &str) -> Finding {
         .at("name", &service.name)
 }
 
-fn update_gap(world: &TranslationContext<'_>, service: &Service) -> Option<Finding> {
+fn update_gap(context: &TranslationContext<'_>, service: &Service) -> Option<Finding> {
     let order = service.spec.pointer("/UpdateConfig/Order").and_then(serde_json::Value::as_str).unwrap_or_default();
     if service.replicas != Some(1) || order == "start-first" {
         return None;
     }
     let message = "the only task is stopped before its successor starts, so requests fail during every update";
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(FindingCode::UpdateGap, subject, message).with_remedy(gap_remedy(world, service)))
+    Some(Finding::new(FindingCode::UpdateGap, subject, message).with_remedy(gap_remedy(context, service)))
 }
 
 /// A remedy that actually works: a port of a node cannot be bound twice, and without a stack file the update order is set
 /// elsewhere.
-fn gap_remedy(world: &TranslationContext<'_>, service: &Service) -> String {
-    let on_host_network = world.tasks_of(&service.id).iter().any(|task| task.on_host_network);
+fn gap_remedy(context: &TranslationContext<'_>, service: &Service) -> String {
+    let on_host_network = context.tasks_of(&service.id).iter().any(|task| task.on_host_network);
     let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);
     match stack_of(service) {
         _ if fixed => {

@@ -29,65 +29,65 @@ pub struct TlsReferences {
 }
 
 /// The objects that the labels of a service name. Findings about them are reported where they are used.
-pub fn references(world: &TranslationContext<'_>, published: &PublishedService<'_>) -> TlsReferences {
+pub fn references(context: &TranslationContext<'_>, published: &PublishedService<'_>) -> TlsReferences {
     let labels = &published.labels;
     let untold = &mut Vec::new();
     TlsReferences {
-        certificate: labels.tls.certificate.as_ref().map(|name| secret(world, published, "ssl_cert", name, untold)),
-        key: labels.tls.key.as_ref().map(|name| secret(world, published, "ssl_key", name, untold)),
+        certificate: labels.tls.certificate.as_ref().map(|name| secret(context, published, "ssl_cert", name, untold)),
+        key: labels.tls.key.as_ref().map(|name| secret(context, published, "ssl_key", name, untold)),
         authority: match &labels.backend_verification {
-            AskedVerification::Authority(name) => Some(authority(world, published, name, untold)),
+            AskedVerification::Authority(name) => Some(authority(context, published, name, untold)),
             AskedVerification::Off | AskedVerification::System => None,
         },
     }
 }
 
 /// The TLS setup that a service wants for its hosts, if any.
-pub fn binding(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
+pub fn binding(context: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
     let tls = &published.labels.tls;
     let certificate = tls.certificate.as_ref().filter(|_| !tls.passthrough)?;
-    let certificate = secret(world, published, "ssl_cert", certificate, findings);
-    let key = tls.key.as_ref().map(|key| secret(world, published, "ssl_key", key, findings));
+    let certificate = secret(context, published, "ssl_cert", certificate, findings);
+    let key = tls.key.as_ref().map(|key| secret(context, published, "ssl_key", key, findings));
     Some(TlsBinding { key: key.filter(|key| *key != certificate), certificate })
 }
 
 /// The protocol of a service's tasks.
-pub fn protocol(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+pub fn protocol(context: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
     let asked = published.labels.backend_protocol;
     let http2 = matches!(asked, Asked::Grpc | Asked::Grpcs);
-    let tls = matches!(asked, Asked::Https | Asked::Grpcs).then(|| verification(world, published, findings));
+    let tls = matches!(asked, Asked::Https | Asked::Grpcs).then(|| verification(context, published, findings));
     BackendProtocol { http2, tls }
 }
 
-fn verification(world: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Verification {
+fn verification(context: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Verification {
     match &published.labels.backend_verification {
         AskedVerification::Off => Verification::Off,
         AskedVerification::System => Verification::System,
-        AskedVerification::Authority(name) => Verification::Authority(authority(world, published, name, findings)),
+        AskedVerification::Authority(name) => Verification::Authority(authority(context, published, name, findings)),
     }
 }
 
 fn secret(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     published: &PublishedService<'_>,
     label: &'static str,
     name: &ObjectName,
     findings: &mut Vec<Finding>,
 ) -> MaterialRef {
     let naming = Naming { published, label, name, follows: "its hosts are not published over TLS" };
-    reference(world, &naming, &[MaterialKind::Secret], findings)
+    reference(context, &naming, &[MaterialKind::Secret], findings)
 }
 
 /// A CA is not secret, so a config works as well.
 fn authority(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     published: &PublishedService<'_>,
     name: &ObjectName,
     findings: &mut Vec<Finding>,
 ) -> MaterialRef {
     let follows = "the application's certificate cannot be verified, so its routes answer 503";
     let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
-    reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
+    reference(context, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
 }
 
 /// A name in a label, and the consequence if there is no object for it.
@@ -98,20 +98,25 @@ struct Naming<'n> {
     follows: &'static str,
 }
 
-fn reference<'a>(world: &TranslationContext<'a>, naming: &Naming<'a>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
+fn reference<'a>(
+    context: &TranslationContext<'a>,
+    naming: &Naming<'a>,
+    kinds: &[MaterialKind],
+    findings: &mut Vec<Finding>,
+) -> MaterialRef {
     let user = ReferencingService::of(naming.published.service);
-    let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
+    let found = context.objects.named(&context.cluster.material, &user, naming.name.as_str(), kinds);
     let about = found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object));
     findings.extend(about.and_then(unreadable).into_iter().chain(about.and_then(misspelt)));
     let missing = match found {
         Ok(object) => match ObjectName::parse(object.name) {
             Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },
             // Swarm itself does not allow such names.
-            Err(_) => not_found(world, naming, &user, kinds),
+            Err(_) => not_found(context, naming, &user, kinds),
         },
-        Err(Some(refused)) => not_permitted(world, naming, &user, &refused),
-        Err(None) if is_beyond(world, naming, &user, kinds) => beyond(naming),
-        Err(None) => not_found(world, naming, &user, kinds),
+        Err(Some(refused)) => not_permitted(context, naming, &user, &refused),
+        Err(None) if is_beyond(context, naming, &user, kinds) => beyond(naming),
+        Err(None) => not_found(context, naming, &user, kinds),
     };
     findings.push(missing);
     MaterialRef { kind: MaterialKind::Secret, name: naming.name.clone(), id: None }
@@ -125,8 +130,8 @@ impl Naming<'_> {
 }
 
 /// Whether configs of this name were not searched for.
-fn is_beyond(world: &TranslationContext<'_>, naming: &Naming<'_>, user: &ReferencingService<'_>, kinds: &[MaterialKind]) -> bool {
-    kinds.contains(&MaterialKind::Config) && !world.named_configs.hold(naming.name.as_str(), user.stack())
+fn is_beyond(context: &TranslationContext<'_>, naming: &Naming<'_>, user: &ReferencingService<'_>, kinds: &[MaterialKind]) -> bool {
+    kinds.contains(&MaterialKind::Config) && !context.named_configs.hold(naming.name.as_str(), user.stack())
 }
 
 fn beyond(naming: &Naming<'_>) -> Finding {
@@ -142,19 +147,19 @@ fn beyond(naming: &Naming<'_>) -> Finding {
 
 /// The words are the same whether there is no such object or access control hides it from the author of the label, so that
 /// findings do not reveal what other teams have.
-fn not_found<'a>(world: &TranslationContext<'a>, naming: &Naming<'_>, user: &ReferencingService<'a>, kinds: &[MaterialKind]) -> Finding {
+fn not_found<'a>(context: &TranslationContext<'a>, naming: &Naming<'_>, user: &ReferencingService<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
     let create = "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`";
     let remedy = match user.access() {
         Some(access) if is_plain_path(access) => {
             format!("{create}; a secret with another access label needs the label {LABEL_USE_BY}=access:{access}.")
         }
-        None if !world.objects.are_kept_apart => format!("{create}."),
+        None if !context.objects.are_kept_apart => format!("{create}."),
         _ => {
             format!("{create}; a secret with another access label needs the label {LABEL_USE_BY}, which lists its users (docs/labels.md).")
         }
     };
-    let remedy = match world.objects.suggestion(&world.cluster.material, user, naming.name.as_str(), kinds) {
+    let remedy = match context.objects.suggestion(&context.cluster.material, user, naming.name.as_str(), kinds) {
         Some(meant) => format!("Did you mean {meant}? Otherwise {}", remedy.replacen("Create", "create", 1)),
         None => remedy,
     };
@@ -162,7 +167,7 @@ fn not_found<'a>(world: &TranslationContext<'a>, naming: &Naming<'_>, user: &Ref
 }
 
 fn not_permitted(
-    world: &TranslationContext<'_>,
+    context: &TranslationContext<'_>,
     naming: &Naming<'_>,
     user: &ReferencingService<'_>,
     refused: &DeniedReference<'_, '_>,
@@ -178,7 +183,7 @@ fn not_permitted(
         format!(
             "Recreate it with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and use the new name, or have an \
              administrator add `- {{name: {}, {rule}}}` to spec.material.allow of the cluster {}.",
-            object.name, world.cluster.name
+            object.name, context.cluster.name
         )
     };
     naming.finding(FindingCode::RefNotPermitted, message, remedy)

@@ -1,13 +1,13 @@
 //! Finds services that ask for publication but that no declared cluster publishes.
 
-use super::misplaced_labels::slips;
+use super::misplaced_labels::misplaced_label_findings;
 use super::published_service::{is_application, is_claimed_by, label_key};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::intent::suggest::nearest;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
-use crate::types::{ClusterName, unseen};
+use crate::types::{ClusterName, first_invisible};
 
 /// A declared cluster without any valid version of its document so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub fn unclaimed(clusters: &[Cluster], not_in_force: &[InactiveCluster<'_>], inc
             None => unknown(clusters, service),
         }
     };
-    let judge = |service: &Service| asks(service).then(|| judged(service)).into_iter().chain(slips(service)).collect::<Vec<_>>();
+    let judge =
+        |service: &Service| asks(service).then(|| judged(service)).into_iter().chain(misplaced_label_findings(service)).collect::<Vec<_>>();
     let mut findings: Vec<_> = strays.flat_map(judge).collect();
     findings.sort();
     findings
@@ -48,7 +49,7 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
         None => "no declared cluster publishes services without this label; the service is not published",
     };
     let remedy = remedy(clusters, value);
-    let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it contains {unseen}"));
+    let hidden = value.and_then(first_invisible).map_or_else(String::new, |unseen| format!("; it contains {unseen}"));
     let message = format!("{message}{hidden}");
     let subject = Subject::Service(service.name.clone());
     Finding::new(FindingCode::UnknownServiceCluster, subject, message)

@@ -24,7 +24,7 @@ impl ConfigTemplate {
         }
         match Environment::new().template_from_str(value) {
             Ok(_) => Ok(Self(value.to_owned())),
-            Err(error) => Err(InvalidValue(fault(&error))),
+            Err(error) => Err(InvalidValue(describe_error(&error))),
         }
     }
 }
@@ -33,7 +33,7 @@ impl ConfigTemplate {
 pub(crate) const TEMPLATE_FAULT: &str = "the template fails";
 
 /// Describes an error of a template, with its line.
-pub(crate) fn fault(error: &minijinja::Error) -> String {
+pub(crate) fn describe_error(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| Cow::Owned(error.kind().to_string()), Cow::Borrowed);
     match error.line() {
         Some(line) => format!("{TEMPLATE_FAULT} in its line {line}: {what}"),

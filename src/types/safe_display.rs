@@ -15,24 +15,24 @@ pub fn is_hidden(c: char) -> bool {
 
 /// Whether readers cannot see which character it is: a hidden one, one that looks like empty space, or a blank other than
 /// the ordinary space. In names and values these look like nothing or like a space, and are neither.
-pub fn is_unseen(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     let fills = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
         || matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0100}'..='\u{e01ef}');
     is_hidden(c) || fills || (c.is_whitespace() && c != ' ')
 }
 
 /// Describes the first such character of a text and its position; `None` if there is none.
-pub fn unseen(text: &str) -> Option<String> {
-    let (at, c) = text.chars().enumerate().find(|(_, c)| is_unseen(*c))?;
-    let more = text.chars().filter(|c| is_unseen(*c)).count() - 1;
+pub fn first_invisible(text: &str) -> Option<String> {
+    let (at, c) = text.chars().enumerate().find(|(_, c)| is_invisible(*c))?;
+    let more = text.chars().filter(|c| is_invisible(*c)).count() - 1;
     let name = name_of(c).map_or_else(String::new, |name| format!(" ({name})"));
     let others = if more > 0 { format!(", and {more} more") } else { String::new() };
     Some(format!("an invisible character at position {}: U+{:04X}{name}{others}", at + 1, u32::from(c)))
 }
 
 /// The text without such characters; blanks among them become ordinary spaces.
-pub fn without_unseen(text: &str) -> String {
-    let shown = |c: char| if is_unseen(c) { c.is_whitespace().then_some(' ') } else { Some(c) };
+pub fn without_invisible(text: &str) -> String {
+    let shown = |c: char| if is_invisible(c) { c.is_whitespace().then_some(' ') } else { Some(c) };
     text.chars().filter_map(shown).collect()
 }
 
@@ -72,8 +72,8 @@ pub fn excerpt(text: &str, chars_max: usize) -> String {
 
 fn escaped(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     text.flat_map(|c| {
-        let (seen, unseen) = if is_unseen(c) { (None, Some(c.escape_default())) } else { (Some(c), None) };
-        seen.into_iter().chain(unseen.into_iter().flatten())
+        let (seen, first_invisible) = if is_invisible(c) { (None, Some(c.escape_default())) } else { (Some(c), None) };
+        seen.into_iter().chain(first_invisible.into_iter().flatten())
     })
 }
 
@@ -120,10 +120,10 @@ mod tests {
             ("a\u{fe0f}", "at position 2: U+FE0F"),
         ];
         for (text, expected) in cases {
-            assert_eq!(unseen(text), Some(format!("an invisible character {expected}")), "{text:?}");
+            assert_eq!(first_invisible(text), Some(format!("an invisible character {expected}")), "{text:?}");
         }
-        assert_eq!(unseen("app.example.org, grüße 世界"), None);
-        assert_eq!(without_unseen("\u{feff}a\u{200b}b\u{a0}c d"), "ab c d");
+        assert_eq!(first_invisible("app.example.org, grüße 世界"), None);
+        assert_eq!(without_invisible("\u{feff}a\u{200b}b\u{a0}c d"), "ab c d");
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl Scenario {
     fn round(&mut self, writing: f64) -> Vec<(ClusterName, PassResult)> {
         let seen = self.look();
         let leftover = match &seen {
-            Ok(seen) => instance_overview::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
+            Ok(seen) => instance_overview::overview("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
             Err(_) => BTreeSet::new(),
         };
         let names: BTreeSet<ClusterName> = self.operator.declared.clusters.keys().cloned().chain(leftover).collect();

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{ClusterChannel, Hub, ReportOutcome};
 use crate::channel::freshness::{Moment, freshness_headers};
-use crate::channel::server::{LongPoll, LongPollResult, PollRejection, is, newer, read_message};
+use crate::channel::server::{LongPoll, LongPollResult, PollRejection, has_certificate_for, read_message, wait_for_newer};
 use crate::http_server::Peer;
 use crate::pki::{Authority, ChannelRole, is_task_name, role_name, task_name};
 use crate::protocol::bearer_matches;
@@ -37,11 +37,11 @@ pub(super) fn router(hub: Hub, authority: Arc<Authority>) -> Router {
 
 impl RouterState {
     fn is_role(&self, peer: &Peer, role: ChannelRole, cluster: &ClusterName) -> bool {
-        is(peer, self.authority.root(), &role_name(role, cluster))
+        has_certificate_for(peer, self.authority.root(), &role_name(role, cluster))
     }
 
     fn is_task(&self, peer: &Peer, role: ChannelRole, cluster: &ClusterName, task: &str) -> bool {
-        is_task_name(task) && is(peer, self.authority.root(), &task_name(role, cluster, task))
+        is_task_name(task) && has_certificate_for(peer, self.authority.root(), &task_name(role, cluster, task))
     }
 
     /// Applies `choose` to a cluster, for a peer with one of these roles in it.
@@ -65,7 +65,7 @@ async fn desired(
         Ok(published) => published,
         Err(refused) => return refused.into_response(),
     };
-    match newer(published, |published| &published.desired.digest, &poll).await {
+    match wait_for_newer(published, |published| &published.desired.digest, &poll).await {
         LongPollResult::New(news) => (freshness_headers(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
         LongPollResult::Same(same) => (freshness_headers(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
         LongPollResult::Nothing => PollRejection::Nothing.into_response(),
@@ -83,7 +83,7 @@ async fn peers(
         Ok(current) => current,
         Err(refused) => return refused.into_response(),
     };
-    match newer(current, |peers| &peers.digest, &poll).await {
+    match wait_for_newer(current, |peers| &peers.digest, &poll).await {
         LongPollResult::New(peers) => Json(peers.as_ref()).into_response(),
         LongPollResult::Same(_) => StatusCode::NOT_MODIFIED.into_response(),
         LongPollResult::Nothing => PollRejection::Nothing.into_response(),

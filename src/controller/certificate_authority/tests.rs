@@ -123,7 +123,7 @@ async fn tidying_removes_only_unused_secrets_of_other_authorities_of_this_instan
     let authority = Authority::create(Timestamp::now()).unwrap();
     scene.swarm.user_creates_secret("db-password", &BTreeMap::new(), b"x").unwrap();
     scene.forge("swarmgate-ca-0000000000000000");
-    tidy(&scene.swarm, &authority, "swarmgate", true).await;
+    remove_stale_secrets(&scene.swarm, &authority, "swarmgate", true).await;
     let names = |scene: &AuthorityFixture| -> Vec<String> {
         let truth = Snapshot::from_raw(&scene.swarm.truth()).unwrap();
         truth.secrets.values().map(|secret| secret.name.clone()).collect()
@@ -133,7 +133,7 @@ async fn tidying_removes_only_unused_secrets_of_other_authorities_of_this_instan
     assert!(!left.contains(&"swarmgate-ca-0000000000000000".to_owned()), "{left:?}");
     assert!(left.iter().any(|name| name.starts_with("swarmgate-status-token-")), "{left:?}");
     let writes = scene.swarm.take_writes().len();
-    tidy(&scene.swarm, &authority, "swarmgate", true).await;
+    remove_stale_secrets(&scene.swarm, &authority, "swarmgate", true).await;
     // Removing what the operator's service still mounts is refused again; nothing else is attempted.
     assert!(scene.swarm.take_writes().len() <= 1 && writes > 0);
 }

@@ -47,11 +47,11 @@ pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
         .map(|kind| condition(kind, untold()));
     let mut all: Vec<Condition> = std::iter::once(condition(ConditionType::Accepted, accepted(declared))).chain(rest).collect();
     all.push(ready(&all));
-    dated(all, None, now)
+    with_transition_times(all, None, now)
 }
 
 /// Sets the time since which each condition has had its status.
-pub fn dated(mut conditions: Vec<Condition>, previous: Option<&ClusterStatus>, now: Timestamp) -> Vec<Condition> {
+pub fn with_transition_times(mut conditions: Vec<Condition>, previous: Option<&ClusterStatus>, now: Timestamp) -> Vec<Condition> {
     for condition in &mut conditions {
         let before = previous.into_iter().flat_map(|status| &status.conditions).find(|before| before.kind == condition.kind);
         condition.last_transition_time = match before {
@@ -242,8 +242,8 @@ fn names(all: impl Iterator<Item = String>) -> String {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{dated, names, unknown};
-    use crate::controller::status::{after_blindness, pending};
+    use super::{names, unknown, with_transition_times};
+    use crate::controller::status::{after_failed_observation, pending};
     use crate::declaration::DeclaredCluster;
     use crate::report::{Condition, ConditionReason, ConditionStatus, ConditionType};
 
@@ -258,10 +258,10 @@ mod tests {
         let start = Timestamp::UNIX_EPOCH;
         let later = start + SignedDuration::from_secs(60);
         let mut before = pending(&NEVER_GOOD, start);
-        before.conditions = dated(with_status(&before.conditions, ConditionStatus::True), None, start);
-        let same = dated(with_status(&before.conditions, ConditionStatus::True), Some(&before), later);
+        before.conditions = with_transition_times(with_status(&before.conditions, ConditionStatus::True), None, start);
+        let same = with_transition_times(with_status(&before.conditions, ConditionStatus::True), Some(&before), later);
         assert!(same.iter().all(|condition| condition.last_transition_time == start));
-        let other = dated(with_status(&before.conditions, ConditionStatus::False), Some(&before), later);
+        let other = with_transition_times(with_status(&before.conditions, ConditionStatus::False), Some(&before), later);
         assert!(other.iter().all(|condition| condition.last_transition_time == later));
     }
 
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn without_a_snapshot_all_conditions_but_accepted_become_unknown() {
         let before = pending(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
-        let without_observation = after_blindness(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
+        let without_observation = after_failed_observation(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
         for condition in &without_observation.conditions {
             let document = condition.kind == ConditionType::Accepted;
             assert_eq!(condition.reason == ConditionReason::SwarmUnreadable, !document, "{condition:?}");

@@ -16,7 +16,7 @@ use crate::types::{TaskId, TaskState};
 const NAMED_MAX: usize = 5;
 
 /// Records for each proxy whether it follows. `previous` holds since when it has not.
-pub fn judge(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &mut [ProxyTaskReport]) {
+pub fn record_lag(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &mut [ProxyTaskReport]) {
     if seen.delivery() != Delivery::Live || seen.extension_is_silent() {
         // A stock proxy has no agent that follows; about the proxies of a silent extension nothing is known.
         return;

@@ -27,5 +27,9 @@ fn largest(seen: &StatusInput<'_>) -> Vec<String> {
     let table = &seen.desired.table;
     let mut parts: Vec<(usize, QuarantineUnit)> = table.parts().into_iter().map(|part| (table.size_of(&part), part)).collect();
     parts.sort_by(|a, b| b.cmp(a));
-    parts.iter().take(NAMED_MAX).map(|(bytes, part)| format!("{} ({bytes} bytes)", super::quarantine_findings::described(part).0)).collect()
+    parts
+        .iter()
+        .take(NAMED_MAX)
+        .map(|(bytes, part)| format!("{} ({bytes} bytes)", super::quarantine_findings::describe_unit(part).0))
+        .collect()
 }

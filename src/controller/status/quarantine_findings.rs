@@ -33,7 +33,7 @@ fn held<'a>(seen: &StatusInput<'a>) -> impl Iterator<Item = &'a Quarantined> {
 }
 
 fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
-    let (what, setting) = described(&quarantined.part);
+    let (what, setting) = describe_unit(&quarantined.part);
     let words = quarantined.words.trim();
     let (message, own_remedy) = if quarantined.too_large {
         let message = format!(
@@ -59,7 +59,7 @@ fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
 }
 
 /// Describes a part in words, and for a setting its field, with the value where that is short.
-pub fn described(part: &QuarantineUnit) -> (String, Option<(&'static str, Option<String>)>) {
+pub fn describe_unit(part: &QuarantineUnit) -> (String, Option<(&'static str, Option<String>)>) {
     match part {
         QuarantineUnit::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
         QuarantineUnit::Template => ("the template".to_owned(), Some(("template", None))),

@@ -299,7 +299,7 @@ fn endpoints_are_removed_before_the_proxies_leave_their_network() {
     let routes = || desired_state::routes(&cluster, &snapshot, &HostOwners::default());
     let after = |networks: &[NetworkId]| {
         let (mut left, decision) = (routes(), NetworkDecision { networks: networks.to_vec(), ..NetworkDecision::default() });
-        desired_state::leave(&cluster, &snapshot, &HostOwners::default(), &mut left, &decision);
+        desired_state::without_left_networks(&cluster, &snapshot, &HostOwners::default(), &mut left, &decision);
         left
     };
     let net = NetworkId("net".to_owned());

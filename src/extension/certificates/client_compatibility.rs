@@ -10,7 +10,7 @@ use crate::protocol::messages::{CertificateWarning, CertificateWarningKind};
 const RSA_BITS_MIN: usize = 2048;
 
 /// Checks the key of the server's own certificate.
-pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<CertificateWarning> {
+pub(super) fn key_warning(certificate: &X509Certificate<'_>) -> Option<CertificateWarning> {
     let info = certificate.public_key();
     let words = match info.algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
@@ -42,7 +42,7 @@ fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
 }
 
 /// Checks the signature of a certificate that clients verify. `which` names it: `it`, or a position in the chain.
-pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<CertificateWarning> {
+pub(super) fn signature_warning(certificate: &X509Certificate<'_>, which: &str) -> Option<CertificateWarning> {
     let kind = match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => {
             "with MD5 or an older algorithm, which every client rejects"
@@ -107,7 +107,7 @@ EXg2dzao5kLn/y2sbsI=
 
     fn check(der: &[u8], key: Option<&str>, signature: Option<&str>) {
         let (_, certificate) = X509Certificate::from_der(der).unwrap();
-        for (doubt, expected) in [(of_key(&certificate), key), (of_signature(&certificate, "it"), signature)] {
+        for (doubt, expected) in [(key_warning(&certificate), key), (signature_warning(&certificate, "it"), signature)] {
             let words = doubt.map(|doubt| doubt.words);
             assert!(words.as_deref().unwrap_or_default().contains(expected.unwrap_or_default()), "{words:?}, not {expected:?}");
             assert_eq!(words.is_some(), expected.is_some(), "{words:?}");

@@ -8,7 +8,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, Pr
 use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
 
 use super::MaterialFault;
-use super::common_mistakes::why_no_block;
+use super::common_mistakes::missing_block_reason;
 use super::pem_blocks::{PemBlock, PemDamage, PemLabel, blocks, contains};
 use crate::protocol::messages::MaterialState;
 use crate::types::pem;
@@ -67,7 +67,7 @@ pub(super) fn private_key(content: &[u8]) -> Result<PrivateKey, MaterialFault> {
         fault = fault.or_else(|| Some(no_key(here)));
     }
     drop(all);
-    let spoilt = if seen == 0 { why_no_block(content) } else { None };
+    let spoilt = if seen == 0 { missing_block_reason(content) } else { None };
     Err(fault.unwrap_or_else(|| no_key(spoilt.unwrap_or("it contains no private key"))))
 }
 

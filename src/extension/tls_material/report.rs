@@ -10,19 +10,19 @@ use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
 /// The report on a certificate and its key.
-pub(super) fn of_pair(binding: &TlsBinding, found: &MaterialStatus<MountedPair>, now: Timestamp) -> MaterialReport {
+pub(super) fn pair_report(binding: &TlsBinding, found: &MaterialStatus<MountedPair>, now: Timestamp) -> MaterialReport {
     let report = of(&binding.certificate, found, now, |pair| &pair.facts);
     let key = binding.key_object();
     MaterialReport { key: Some(key.name.to_string()), key_id: key.id.clone(), ..report }
 }
 
 /// The report on a CA.
-pub(super) fn of_authority(authority: &MaterialRef, found: &MaterialStatus<MountedAuthority>, now: Timestamp) -> MaterialReport {
+pub(super) fn authority_report(authority: &MaterialRef, found: &MaterialStatus<MountedAuthority>, now: Timestamp) -> MaterialReport {
     of(authority, found, now, |authority| &authority.facts)
 }
 
 /// The report on the system's root certificates: only if a route needs them and they do not exist.
-pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<MaterialReport> {
+pub(super) fn system_roots_report(table: &RouteTable, file: &Path) -> Option<MaterialReport> {
     let is_wanted = table.backends().any(|backend| backend.protocol.tls == Some(Verification::System));
     (is_wanted && !file.exists()).then(|| MaterialReport {
         certificate: file.display().to_string(),

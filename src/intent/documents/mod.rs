@@ -29,7 +29,7 @@ use self::document_error::Mistakes;
 use self::fields::Fields;
 #[cfg(test)]
 pub(crate) use self::kinds::tests::{BOTH as KINDS_WITH_ONE_MORE, Site, site};
-pub use self::kinds::{DeclaredCluster, DocumentKind};
+pub use self::kinds::{ClusterDocument, DocumentKind};
 use self::kinds::{FALLBACK, KINDS, ParsedDocument};
 use super::yaml::{self, YamlData, YamlDocument, YamlNode};
 use crate::report::{Finding, FindingCode, Severity};

@@ -22,8 +22,8 @@ fn read(texts: &[&str]) -> Declaration {
 
 /// Names with `+` for valid and `-` for broken.
 fn declared(declaration: &Declaration) -> Vec<String> {
-    let sign = |declared: &DeclaredCluster| if matches!(declared, DeclaredCluster::Valid(_)) { '+' } else { '-' };
-    declaration.all().map(|one: &DeclaredCluster| format!("{}{}", sign(one), one.name())).collect()
+    let sign = |declared: &ClusterDocument| if matches!(declared, ClusterDocument::Valid(_)) { '+' } else { '-' };
+    declaration.all().map(|one: &ClusterDocument| format!("{}{}", sign(one), one.name())).collect()
 }
 
 /// Code and field of each error.
@@ -161,8 +161,8 @@ fn damaged() -> impl Strategy<Value = String> {
 
 #[test]
 fn a_broken_document_still_declares_its_label_value() {
-    let check = |text: &str, expected: Option<&str>| match &read(&[text]).all().collect::<Vec<&DeclaredCluster>>()[..] {
-        [DeclaredCluster::Broken { label, .. }] => assert_eq!(label.as_deref(), expected, "{text}"),
+    let check = |text: &str, expected: Option<&str>| match &read(&[text]).all().collect::<Vec<&ClusterDocument>>()[..] {
+        [ClusterDocument::Broken { label, .. }] => assert_eq!(label.as_deref(), expected, "{text}"),
         other => panic!("{other:?}"),
     };
     let broken = document("a", "    replicas: many\n");

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use catalog::{LABELS, LabelInfo};
 pub use parser::{LabelReading, ReadLabels, read_labels};
-pub use unknown_labels::{access_key, closing};
+pub use unknown_labels::{access_control_labels, access_key};
 pub use value_grammar::RedirectLabel;
 
 use crate::types::{ContextPath, CookieName, HostPattern, ObjectName, Port};

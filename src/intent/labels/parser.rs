@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::LABELS;
 use super::size_limits::{self, ListLimit};
-use super::unknown_labels::{closing, strangers};
+use super::unknown_labels::{access_control_labels, unknown_labels};
 use super::value_grammar::{self, RedirectLabel};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::types::{ContextPath, CookieName, HostPattern, InvalidValue, NetworkName, ObjectName, Port, unseen};
+use crate::types::{ContextPath, CookieName, HostPattern, InvalidValue, NetworkName, ObjectName, Port, first_invisible};
 
 /// How many invalid items of one list, or unknown labels, are reported individually: a label can hold megabytes.
 const LIST_FINDINGS_MAX: usize = 8;
@@ -310,7 +310,7 @@ impl LabelReader<'_> {
     }
 
     fn bad(&mut self, name: &str, value: &str, rule: &InvalidValue, follows: &str) {
-        let (message, remedy) = match unseen(value) {
+        let (message, remedy) = match first_invisible(value) {
             Some(unseen) => (format!("{rule}, but the value contains {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
             None => (format!("{rule}; {follows}"), remedy(name, value)),
         };
@@ -344,7 +344,7 @@ impl LabelReader<'_> {
     /// Reports labels that look like ours but are not.
     fn note_strangers(&mut self, is_published: bool) {
         let mut unknown = 0;
-        for stranger in strangers(self.labels, is_published) {
+        for stranger in unknown_labels(self.labels, is_published) {
             unknown += usize::from(stranger.severity == Severity::Warning);
             // Labels that close a service are always reported.
             if stranger.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
@@ -451,7 +451,7 @@ impl OtherLabels {
             max_fails: reader.parsed("max_fails", value_grammar::max_fails),
             fail_timeout: reader.parsed("fail_timeout", value_grammar::fail_timeout),
             weight: reader.parsed("weight", value_grammar::weight),
-            closed: closing(reader.labels).next().is_some(),
+            closed: access_control_labels(reader.labels).next().is_some(),
         }
     }
 

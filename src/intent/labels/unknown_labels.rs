@@ -8,7 +8,7 @@ use super::access_control_names::sounds_like_access_control;
 use super::catalog::LABELS;
 use super::{PREFIX, value_grammar};
 use crate::report::{FindingCode, Severity};
-use crate::types::{excerpt, unseen, without_unseen};
+use crate::types::{excerpt, first_invisible, without_invisible};
 
 /// The prefix of our labels on other objects; on a service its author may confuse it with the prefix for services.
 const OTHER_PREFIX: &str = "swarmgate.";
@@ -30,12 +30,12 @@ pub struct UnknownLabel<'a> {
 }
 
 /// Everything to report about the keys of a service's labels. `is_published`: whether its other labels ask for publication.
-pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<UnknownLabel<'_>> {
+pub fn unknown_labels(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<UnknownLabel<'_>> {
     labels.iter().filter_map(|(key, value)| stranger(key, value, is_published)).collect()
 }
 
 /// The labels that ask for an access control that does not exist here, so that no client may be admitted.
-pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+pub fn access_control_labels(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
     labels.iter().filter(|(key, value)| access_key(key, value).is_some())
 }
 
@@ -65,7 +65,7 @@ fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Unknown
         return told.map(|told| UnknownLabel { severity: Severity::Info, ..told });
     }
     let name = unknown_name(key)?;
-    let hidden = unseen(key).map_or_else(String::new, |unseen| format!(": its name contains {unseen}"));
+    let hidden = first_invisible(key).map_or_else(String::new, |unseen| format!(": its name contains {unseen}"));
     said(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
 }
 
@@ -90,7 +90,7 @@ fn parted<'v, 'k: 'v>(key: &'k str, value: &'v str) -> (&'k str, &'v str) {
 
 /// A key without invisible characters.
 fn plain(key: &str) -> String {
-    without_unseen(key).trim().to_owned()
+    without_invisible(key).trim().to_owned()
 }
 
 /// What follows our prefix (in any case, with blanks and hidden characters) in a key that is not a known label.

@@ -9,13 +9,13 @@ use crate::route::{Backend, PathAction, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
 /// Whether a load balancer may state the scheme.
-pub fn is_told(rendering: &Rendering<'_>) -> bool {
+pub fn scheme_is_forwarded(rendering: &Rendering<'_>) -> bool {
     rendering.table.settings.client_address.is_some()
 }
 
 /// Writes which redirect to HTTPS a plain request gets: only GET and HEAD may become a GET.
 pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
-    if !is_told(rendering) {
+    if !scheme_is_forwarded(rendering) {
         return;
     }
     let said = Word::join([client_address::scheme(&rendering.table.settings).into(), " $request_method".into()]);

@@ -9,7 +9,7 @@ use crate::types::{HostPattern, Scheme};
 /// Writes the routes of a host, as requests of one scheme see them. The order is for readers: nginx uses the longest prefix.
 pub fn write(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, scheme: Scheme) {
     path_escapes::write_refusal(server, virtual_host);
-    if forwarded_scheme_locations::is_told(rendering) {
+    if forwarded_scheme_locations::scheme_is_forwarded(rendering) {
         return forwarded_scheme_locations::write_locations(server, rendering, host, virtual_host);
     }
     for place in virtual_host.places(scheme) {

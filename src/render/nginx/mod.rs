@@ -61,7 +61,7 @@ impl Renderer for NginxRenderer {
     }
 
     fn route_size(&self, rendering: &Rendering<'_>) -> RouteSize {
-        route_size::of(rendering)
+        route_size::route_size(rendering)
     }
 
     fn host_slot(&self, host: &HostPattern) -> Option<u64> {
@@ -73,7 +73,7 @@ impl Renderer for NginxRenderer {
     }
 
     fn faults(&self, version: &str) -> Option<Vulnerabilities> {
-        security_advisories::of(version)
+        security_advisories::vulnerabilities(version)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Rendering, servers, stream, tls, upstreams};
 
 /// Locations and bytes of everything that grows with routes. The part before the routes (table sizes, formats) is the same
 /// except for a few digits.
-pub fn of(rendering: &Rendering<'_>) -> RouteSize {
+pub fn route_size(rendering: &Rendering<'_>) -> RouteSize {
     let mut writer = Writer::default();
     stream::write_routes(&mut writer, rendering);
     upstreams::write_upstreams(&mut writer, rendering);

@@ -52,7 +52,7 @@ const ADVISORIES: &[Advisory] = &[
 
 /// The published vulnerabilities of the engine that reports this version (`nginx/1.29.3`); `None` if none are known here, or
 /// if it is not nginx.
-pub fn of(engine: &str) -> Option<Vulnerabilities> {
+pub fn vulnerabilities(engine: &str) -> Option<Vulnerabilities> {
     let version = read(engine)?;
     let concerned: Vec<&Advisory> = ADVISORIES.iter().filter(|advisory| concerns(advisory, version)).collect();
     let fixed: Vec<Version> = concerned.iter().flat_map(|advisory| advisory.fixed).copied().collect();
@@ -101,7 +101,7 @@ mod tests {
             ("nginx", None, 0, &[]),
             ("", None, 0, &[]),
         ] {
-            let faults = of(engine);
+            let faults = vulnerabilities(engine);
             let found = faults.as_ref().map_or((None, 0, Vec::new()), |f| (f.cves.first().copied(), f.cves.len(), f.fixed_in.clone()));
             assert_eq!(found, (newest, count, fixed_in.iter().map(|v| (*v).to_owned()).collect()), "{engine}: {faults:?}");
         }

@@ -48,7 +48,7 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
         // The empty name, which no host can have.
         server.directive("server_name", &["".into()]);
         match default {
-            Some(default) if default.https_only && forwarded_scheme_locations::is_told(rendering) => {
+            Some(default) if default.https_only && forwarded_scheme_locations::scheme_is_forwarded(rendering) => {
                 forwarded_scheme_locations::write_default(server, rendering, &default.backend);
             }
             Some(default) if default.https_only => {

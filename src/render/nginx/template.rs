@@ -13,7 +13,7 @@ use super::writer::Word;
 use super::{ConfigPurpose, ConfigSections, Rendering};
 use crate::protocol::container_contract;
 use crate::route::{Endpoint, SizeBytes};
-use crate::types::{ConfigTemplate, ContextPath, HostPattern, fault};
+use crate::types::{ConfigTemplate, ContextPath, HostPattern, describe_error};
 
 /// The maximum number of steps of a template: several times what five thousand hosts need, at most a second or two.
 const STEPS_MAX: u64 = 10_000_000;
@@ -22,7 +22,7 @@ const STEPS_MAX: u64 = 10_000_000;
 pub fn fill(template: &ConfigTemplate, rendering: &Rendering<'_>, builtin: &ConfigSections) -> Result<String, String> {
     let environment = environment();
     let filled = environment.template_from_str(template.as_str()).and_then(|template| template.render(data(rendering, builtin)));
-    filled.map(|text| text.trim_end().to_owned() + "\n").map_err(|error| fault(&error))
+    filled.map(|text| text.trim_end().to_owned() + "\n").map_err(|error| describe_error(&error))
 }
 
 fn environment() -> Environment<'static> {

@@ -20,7 +20,7 @@ const KINDS: &[(&str, CertificateFaultKind, &str)] = &[
 ];
 
 /// The fault of a certificate or key that a refusal indicates.
-pub(super) fn of(refusal: &str) -> CertificateFault {
+pub(super) fn parse_refusal(refusal: &str) -> CertificateFault {
     let line = refusal.lines().find(|line| line.contains("[emerg]")).unwrap_or(refusal);
     let known = KINDS.iter().find(|(part, ..)| line.contains(part));
     let (kind, message) =
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     fn check(words: &str, kind: CertificateFaultKind, expected: &str) {
-        assert_eq!(of(words), CertificateFault { kind, message: expected.to_owned() });
+        assert_eq!(parse_refusal(words), CertificateFault { kind, message: expected.to_owned() });
     }
 
     #[test]

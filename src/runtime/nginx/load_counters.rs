@@ -4,7 +4,7 @@
 use crate::protocol::container_contract::ENGINE_COUNTERS;
 
 /// The same text with counters that no other load has.
-pub(super) fn numbered(text: &str, number: u64) -> String {
+pub(super) fn with_counters(text: &str, number: u64) -> String {
     text.replace(ENGINE_COUNTERS, &format!("{ENGINE_COUNTERS}{number}|"))
 }
 
@@ -16,6 +16,6 @@ mod tests {
     fn each_load_has_its_own_counters() {
         let text = "limit_conn_zone $x zone=swarmgate|clients:1m; limit_conn swarmgate|clients 5;";
         let expected = "limit_conn_zone $x zone=swarmgate|7|clients:1m; limit_conn swarmgate|7|clients 5;";
-        assert_eq!(numbered(text, 7), expected);
+        assert_eq!(with_counters(text, 7), expected);
     }
 }

@@ -175,7 +175,7 @@ impl EngineProcess for Master {
     }
 
     fn workers(&self) -> Vec<Worker> {
-        workers::of(self.pid)
+        workers::list_workers(self.pid)
     }
 
     fn memory_of(&self, worker: Worker) -> u64 {

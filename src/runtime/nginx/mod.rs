@@ -102,11 +102,11 @@ impl Engine for NginxEngine {
     }
 
     fn certificate_fault(&self, refusal: &str) -> CertificateFault {
-        certificate_faults::of(refusal)
+        certificate_faults::parse_refusal(refusal)
     }
 
     fn keep_request_bodies_on(&self, volume: &Path) {
-        request_body_storage::keep_on(volume, &self.prefix);
+        request_body_storage::link_to_volume(volume, &self.prefix);
     }
 
     fn request_body_directory(&self) -> Option<PathBuf> {
@@ -114,7 +114,7 @@ impl Engine for NginxEngine {
     }
 
     fn files_for_load(&self, files: &ConfigFiles, number: u64) -> ConfigFiles {
-        edited(files, |text| load_counters::numbered(text, number))
+        edited(files, |text| load_counters::with_counters(text, number))
     }
 
     fn without_endpoints(&self, files: &ConfigFiles, endpoints: &BTreeSet<SocketAddr>) -> ConfigFiles {
@@ -125,7 +125,7 @@ impl Engine for NginxEngine {
     }
 
     fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<ResolverWarmup> {
-        let (text, names) = resolver_warmup::beside_addresses(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
+        let (text, names) = resolver_warmup::with_names_down(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
         (names > 0).then(|| ResolverWarmup { files: edited(by_name, |_| text), names })
     }
 

@@ -13,7 +13,7 @@ use crate::protocol::container_contract::ENGINE_BODY_DIR;
 const DIRECTORY: &str = "request-bodies";
 
 /// Replaces the directory for request bodies below `prefix` by a link to one on the volume, if that is writable.
-pub(super) fn keep_on(volume: &Path, prefix: &Path) {
+pub(super) fn link_to_volume(volume: &Path, prefix: &Path) {
     if let Err(error) = link(prefix, volume) {
         tracing::info!(%error, "cannot use the volume; large request bodies stay in memory");
     }
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn without_a_volume_nginx_creates_its_own_directory() {
         let prefix = tempfile::tempdir().unwrap();
-        keep_on(Path::new("/proc/nonexistent"), prefix.path());
+        link_to_volume(Path::new("/proc/nonexistent"), prefix.path());
         fs::create_dir(prefix.path().join(ENGINE_BODY_DIR)).unwrap();
     }
 }

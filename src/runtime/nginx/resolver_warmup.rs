@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// The addresses of `live` and, as servers that are `down`, the names of `by_name`; and how many names that are.
-pub(super) fn beside_addresses(live: &str, by_name: &str) -> (String, usize) {
+pub(super) fn with_names_down(live: &str, by_name: &str) -> (String, usize) {
     merged(by_name, &servers(live))
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn check(live: &str, by_name: &str, expected: Option<(&str, usize)>) {
-        let (text, names) = beside_addresses(live, by_name);
+        let (text, names) = with_names_down(live, by_name);
         assert_eq!((names > 0).then_some((text.as_str(), names)), expected);
     }
 

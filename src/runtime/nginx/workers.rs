@@ -7,7 +7,7 @@ use crate::runtime::procfs::{living_child, living_children_of, title_of};
 use crate::runtime::{Worker, WorkerStop};
 
 /// The workers of a master that are alive.
-pub(super) fn of(master: Pid) -> Vec<Worker> {
+pub(super) fn list_workers(master: Pid) -> Vec<Worker> {
     living_children_of(master).map(|child| Worker { pid: child.pid, started: child.started, retiring: is_retiring(child.pid) }).collect()
 }
 

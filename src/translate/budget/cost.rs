@@ -43,7 +43,7 @@ pub struct HostState {
 
 /// Measures one service after another.
 pub struct CostMeter<'w> {
-    world: &'w TranslationContext<'w>,
+    context: &'w TranslationContext<'w>,
     nodes: u64,
     measure: ConfigSizer,
     like: RouteTable,
@@ -51,16 +51,16 @@ pub struct CostMeter<'w> {
 
 impl<'w> CostMeter<'w> {
     /// Prepares to measure the services of a cluster.
-    pub fn new(world: &'w TranslationContext<'w>) -> Self {
-        let publish = &world.cluster.proxy.publish;
-        let mut like = RouteTable::empty(world.cluster.name.clone(), publish.http.target);
-        like.engine = world.cluster.engine;
+    pub fn new(context: &'w TranslationContext<'w>) -> Self {
+        let publish = &context.cluster.proxy.publish;
+        let mut like = RouteTable::empty(context.cluster.name.clone(), publish.http.target);
+        like.engine = context.cluster.engine;
         (like.https_port, like.https_published) = (publish.https.map(|https| https.target), publish.https.map(|https| https.published));
-        like.settings = world.cluster.settings.clone();
+        like.settings = context.cluster.settings.clone();
         // The template belongs to the administrator and is not part of any route's usage.
         like.settings.remove_template();
-        let nodes = u64::try_from(world.snapshot.nodes.len()).unwrap_or(u64::MAX);
-        Self { world, nodes, measure: ConfigSizer::of(&like), like }
+        let nodes = u64::try_from(context.snapshot.nodes.len()).unwrap_or(u64::MAX);
+        Self { context, nodes, measure: ConfigSizer::of(&like), like }
     }
 
     /// What a service uses on one of its hosts.
@@ -149,13 +149,13 @@ impl<'w> CostMeter<'w> {
     }
 
     fn binding(&self, service: &PublishedService<'_>) -> Option<TlsBinding> {
-        let binding = tls_references::binding(self.world, service, &mut Vec::new())?;
+        let binding = tls_references::binding(self.context, service, &mut Vec::new())?;
         Some(TlsBinding { certificate: there(binding.certificate), key: binding.key.map(there) })
     }
 
     fn backend(&self, service: &PublishedService<'_>, endpoints: u64) -> Backend {
         let labels = &service.labels;
-        let BackendProtocol { http2, tls } = tls_references::protocol(self.world, service, &mut Vec::new());
+        let BackendProtocol { http2, tls } = tls_references::protocol(self.context, service, &mut Vec::new());
         let tls = tls.map(|verification| match verification {
             Verification::Authority(authority) => Verification::Authority(there(authority)),
             other => other,
@@ -163,7 +163,7 @@ impl<'w> CostMeter<'w> {
         let affinity = match &labels.affinity {
             AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
             AskedAffinity::ClientAddress => Affinity::ClientAddress,
-            AskedAffinity::None if self.world.cluster.settings.ip_hash => Affinity::ClientAddress,
+            AskedAffinity::None if self.context.cluster.settings.ip_hash => Affinity::ClientAddress,
             AskedAffinity::None => Affinity::None,
         };
         let addresses = (0..u8::try_from(endpoints).unwrap_or(u8::MAX)).map(|last| Endpoint {

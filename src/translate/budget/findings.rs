@@ -19,8 +19,8 @@ const NEAR_PERCENT: u64 = 80;
 const NAMED_MAX: usize = 5;
 
 /// What a service loses, and why.
-pub(super) fn service(world: &TranslationContext<'_>, service: &PublishedService<'_>, loss: &BudgetLoss) -> Finding {
-    let (why, remedy) = why(world.cluster, &Team::of(service.service), loss);
+pub(super) fn service(context: &TranslationContext<'_>, service: &PublishedService<'_>, loss: &BudgetLoss) -> Finding {
+    let (why, remedy) = why(context.cluster, &Team::of(service.service), loss);
     let these = if count(loss) == 1 { "this answers" } else { "these answer" };
     let message =
         format!("{why}; {}, and {these} 503: {}{}", published(service.labels.hosts.len(), loss), missing(service, loss), open(loss));

@@ -17,27 +17,31 @@ use crate::types::HostPattern;
 const NAMED_MAX: usize = 10;
 
 /// One finding for each combination of asking service, owner and outcome: a service can have a thousand hosts.
-pub(super) fn later<'m>(world: &TranslationContext<'_>, services: &[PublishedService<'_>], meetings: &'m [HostConflict]) -> Vec<Finding> {
+pub(super) fn later<'m>(
+    context: &TranslationContext<'_>,
+    services: &[PublishedService<'_>],
+    conflicts: &'m [HostConflict],
+) -> Vec<Finding> {
     let mut by_outcome = BTreeMap::<(usize, usize, HostOwner, bool), Vec<&'m HostPattern>>::new();
-    for meeting in meetings {
+    for meeting in conflicts {
         let key = (meeting.later, meeting.first, HostOwner::of(meeting, services), meeting.admitted);
         by_outcome.entry(key).or_default().push(&meeting.host);
     }
     let finding = |((later, _, holder, admitted), hosts): ((usize, _, HostOwner, bool), Vec<&HostPattern>)| {
         let later = &services[later];
-        let finding = if admitted { admitted_later(world, later, &holder) } else { refused_later(world, later, &holder, &hosts) };
+        let finding = if admitted { admitted_later(context, later, &holder) } else { refused_later(context, later, &holder, &hosts) };
         finding.at(label_key("hosts"), &listed(&hosts))
     };
     by_outcome.into_iter().map(finding).collect()
 }
 
-fn refused_later(world: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner, hosts: &[&HostPattern]) -> Finding {
-    let (cluster, sharing) = (&world.cluster.name, world.cluster.hosts.sharing);
+fn refused_later(context: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner, hosts: &[&HostPattern]) -> Finding {
+    let (cluster, sharing) = (&context.cluster.name, context.cluster.hosts.sharing);
     let message =
         format!("the cluster {cluster} does not publish this for the service: {holder} (spec.hosts.sharing: {})", sharing.as_str());
     let host = hosts.first().map(ToString::to_string).unwrap_or_default();
     let entry = format!("`- {{host: {host}, services: [{}]}}`", later.name);
-    let list = if world.cluster.hosts.allow.is_none() {
+    let list = if context.cluster.hosts.allow.is_none() {
         "spec.hosts.allow of the cluster (a closed list: also add `- \"*\"`, so that nothing else changes)"
     } else {
         "spec.hosts.allow of the cluster"
@@ -70,8 +74,8 @@ fn by_right(holder: &HostOwner, entry: &str, list: &str) -> String {
     }
 }
 
-fn admitted_later(world: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner) -> Finding {
-    let sharing = world.cluster.hosts.sharing;
+fn admitted_later(context: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner) -> Finding {
+    let sharing = context.cluster.hosts.sharing;
     let message = format!("{holder}; this service is admitted as well (spec.hosts.sharing: {})", sharing.as_str());
     let remedy = "No action is needed if both should have the host; otherwise remove it from the label of one of them.";
     Finding::new(FindingCode::HostTaken, later.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
@@ -83,9 +87,13 @@ fn severity_of_admission(sharing: Sharing) -> Severity {
 }
 
 /// One finding for each outcome and service whose hosts others ask for.
-pub(super) fn first<'m>(world: &TranslationContext<'_>, services: &[PublishedService<'_>], meetings: &'m [HostConflict]) -> Vec<Finding> {
+pub(super) fn first<'m>(
+    context: &TranslationContext<'_>,
+    services: &[PublishedService<'_>],
+    conflicts: &'m [HostConflict],
+) -> Vec<Finding> {
     let mut by_outcome = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
-    for meeting in meetings {
+    for meeting in conflicts {
         let is_named = matches!(meeting.claim, OwnershipClaim::Named { .. });
         let (hosts, others) = by_outcome.entry((meeting.first, meeting.admitted, is_named)).or_default();
         hosts.insert(&meeting.host);
@@ -95,7 +103,7 @@ pub(super) fn first<'m>(world: &TranslationContext<'_>, services: &[PublishedSer
     for ((first, admitted, is_named), (hosts, others)) in by_outcome {
         let hosts: Vec<_> = hosts.into_iter().collect();
         let who = strangers(services, first, &others);
-        let finding = if admitted { shared(world, &services[first], &who) } else { contested(&services[first], &who, is_named) };
+        let finding = if admitted { shared(context, &services[first], &who) } else { contested(&services[first], &who, is_named) };
         findings.push(finding.at(label_key("hosts"), &listed(&hosts)));
     }
     findings
@@ -110,8 +118,8 @@ fn strangers(services: &[PublishedService<'_>], first: usize, others: &BTreeSet<
     format!("{} {apart} {}", shown(&names), if others.len() == 1 { "claims" } else { "claim" })
 }
 
-fn shared(world: &TranslationContext<'_>, first: &PublishedService<'_>, who: &str) -> Finding {
-    let sharing = world.cluster.hosts.sharing;
+fn shared(context: &TranslationContext<'_>, first: &PublishedService<'_>, who: &str) -> Finding {
+    let sharing = context.cluster.hosts.sharing;
     let message = format!("{who} hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
     let remedy = "No action is needed if this is intended; otherwise have an administrator set spec.hosts.sharing: sameStack, or remove \
                   the host from the labels of the other services.";

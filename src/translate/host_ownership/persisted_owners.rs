@@ -19,31 +19,32 @@ const GUESTS_MAX: usize = 4;
 /// The value of the label. A team that asks for very many hosts of others must not push them out of the label: in that case
 /// the label records that the team comes after all others, and what it owns itself.
 pub(super) fn label(
-    court: &OwnershipContext<'_, '_>,
-    world: &TranslationContext<'_>,
+    ownership: &OwnershipContext<'_, '_>,
+    context: &TranslationContext<'_>,
     open: &[(HostClaims<'_>, OwningTeam)],
     findings: &mut Vec<Finding>,
 ) -> Option<String> {
-    let by_age: Vec<_> = open.iter().filter(|(case, verdict)| court.is_else(case, verdict, &|| Precedence::Nobody)).collect();
-    let plain = register(court, by_age.iter().copied(), &BTreeSet::new());
+    let by_age: Vec<_> = open.iter().filter(|(case, verdict)| ownership.is_else(case, verdict, &|| Precedence::Nobody)).collect();
+    let plain = host_owners(ownership, by_age.iter().copied(), &BTreeSet::new());
     let Some(label) = plain.label().filter(|label| label.len() > LABEL_BYTES_MAX) else { return plain.label() };
-    let late: Arc<BTreeSet<usize>> = Arc::new(by_age.iter().flat_map(|(case, verdict)| court.put_back(case, verdict)).collect());
-    let differs = |(case, verdict): &&(HostClaims<'_>, OwningTeam)| court.is_else(case, verdict, &|| Precedence::AllBut(Arc::clone(&late)));
-    let shorter = register(court, open.iter().filter(differs), &late);
+    let late: Arc<BTreeSet<usize>> = Arc::new(by_age.iter().flat_map(|(case, verdict)| ownership.put_back(case, verdict)).collect());
+    let differs =
+        |(case, verdict): &&(HostClaims<'_>, OwningTeam)| ownership.is_else(case, verdict, &|| Precedence::AllBut(Arc::clone(&late)));
+    let shorter = host_owners(ownership, open.iter().filter(differs), &late);
     if let Some(label) = shorter.label().filter(|label| label.len() <= LABEL_BYTES_MAX) {
         return Some(label);
     }
-    let (kept, left_out) = plain.shortened(&in_turn(court, &by_age));
-    findings.push(too_many(world, label.len(), left_out));
+    let (kept, left_out) = plain.shortened(&in_turn(ownership, &by_age));
+    findings.push(too_many(context, label.len(), left_out));
     kept.label()
 }
 
 /// The hosts in rounds: each team's first one before any team's second, so that a team with very many pushes no other team
 /// out. Within a round the oldest come first, so that new stacks push out no older ones.
-fn in_turn(court: &OwnershipContext<'_, '_>, open: &[&(HostClaims<'_>, OwningTeam)]) -> Vec<HostPattern> {
+fn in_turn(ownership: &OwnershipContext<'_, '_>, open: &[&(HostClaims<'_>, OwningTeam)]) -> Vec<HostPattern> {
     let mut counts = BTreeMap::<Team<'_>, usize>::new();
     let turn = |(case, verdict): &&(HostClaims<'_>, OwningTeam)| {
-        let place = counts.entry(court.teams[verdict.first].who_answers()).or_default();
+        let place = counts.entry(ownership.teams[verdict.first].who_answers()).or_default();
         *place += 1;
         Some((*place, verdict.first, case.host.pattern()?.clone()))
     };
@@ -52,33 +53,33 @@ fn in_turn(court: &OwnershipContext<'_, '_>, open: &[&(HostClaims<'_>, OwningTea
     hosts.into_iter().map(|(_, _, host)| host).collect()
 }
 
-fn register<'c>(
-    court: &OwnershipContext<'_, '_>,
+fn host_owners<'c>(
+    ownership: &OwnershipContext<'_, '_>,
     open: impl Iterator<Item = &'c (HostClaims<'c>, OwningTeam)>,
     late: &BTreeSet<usize>,
 ) -> HostOwners {
-    let id = |at: usize| court.services[at].service.id.clone();
-    let mut register = HostOwners::default();
+    let id = |at: usize| ownership.services[at].service.id.clone();
+    let mut host_owners = HostOwners::default();
     for (case, verdict) in open {
         let others = verdict.team.iter().copied().filter(|at| *at != verdict.first);
         let mut holders: Vec<ServiceId> = std::iter::once(verdict.first).chain(others).take(HOLDERS_MAX).map(id).collect();
         holders.sort();
-        register.note(case.host.clone(), holders.into());
+        host_owners.note(case.host.clone(), holders.into());
         if let Some(host) = case.host.pattern() {
-            register.note_guests(host, guests(court, case, verdict));
+            host_owners.note_guests(host, guests(ownership, case, verdict));
         }
     }
-    register.note_late(late.iter().map(|at| id(*at)).collect());
-    register
+    host_owners.note_late(late.iter().map(|at| id(*at)).collect());
+    host_owners
 }
 
 /// The guests of a host, in a short form.
-fn guests(court: &OwnershipContext<'_, '_>, case: &HostClaims<'_>, verdict: &OwningTeam) -> Guests {
-    let guests = court.guests(case, verdict);
+fn guests(ownership: &OwnershipContext<'_, '_>, case: &HostClaims<'_>, verdict: &OwningTeam) -> Guests {
+    let guests = ownership.guests(case, verdict);
     if guests.asking.len() <= GUESTS_MAX {
         return guests;
     }
-    Guests { asking: Vec::new(), better_than: Some(court.named(case).of(verdict.first)), ..guests }
+    Guests { asking: Vec::new(), better_than: Some(ownership.named(case).of(verdict.first)), ..guests }
 }
 
 impl OwnershipContext<'_, '_> {
@@ -99,8 +100,8 @@ impl OwnershipContext<'_, '_> {
     }
 }
 
-fn too_many(world: &TranslationContext<'_>, found: usize, left_out: usize) -> Finding {
-    let cluster = &world.cluster.name;
+fn too_many(context: &TranslationContext<'_>, found: usize, left_out: usize) -> Finding {
+    let cluster = &context.cluster.name;
     let message = format!(
         "older services claim so many hosts that younger services of other stacks published first that recording their owners takes \
          {found} bytes, more than the limit of {LABEL_BYTES_MAX}: if the operator restarts, {left_out} hosts go to the oldest service that \

@@ -110,8 +110,8 @@ fn a_redirect_answers_for_its_source() {
             tasks: 1
         ";
     let (allowed, snapshot) = (with(vec![rule("a.example.org", &[], &[])], None), snapshot(swarm));
-    let register = HostOwners::default();
-    let world = TranslationContext::new(&allowed, &snapshot, &register);
+    let host_owners = HostOwners::default();
+    let world = TranslationContext::new(&allowed, &snapshot, &host_owners);
     let published = service_selection::published_services(&world, &mut Vec::new()).0;
     assert_eq!((published[0].labels.hosts.len(), published[0].labels.redirects.len()), (1, 0));
 }

@@ -19,13 +19,13 @@ use crate::types::{ContextPath, HostGlob, HostKey, ServiceGlob, ServiceId};
 struct PassSequence {
     cluster: Cluster,
     snapshot: Snapshot,
-    register: Option<HostOwners>,
+    host_owners: Option<HostOwners>,
     label: Option<String>,
 }
 
 impl PassSequence {
     fn of(cluster: Cluster) -> Self {
-        Self { cluster, snapshot: snapshot("{networks: [net]}"), register: None, label: None }
+        Self { cluster, snapshot: snapshot("{networks: [net]}"), host_owners: None, label: None }
     }
 
     fn asks(&mut self, name: &str, stack: &str, labels: &[(&str, &str)]) -> &mut Self {
@@ -65,15 +65,15 @@ impl PassSequence {
     /// One pass of the operator, which records what must be remembered.
     fn pass(&mut self) -> Translation {
         let mut translation = self.look();
-        self.register = Some(std::mem::take(&mut translation.register));
+        self.host_owners = Some(std::mem::take(&mut translation.host_owners));
         self.label.clone_from(&translation.remembered_hosts);
         self.write();
         translation
     }
 
     fn look(&self) -> Translation {
-        match &self.register {
-            Some(register) => translate_after(&self.cluster, &self.snapshot, register),
+        match &self.host_owners {
+            Some(host_owners) => translate_after(&self.cluster, &self.snapshot, host_owners),
             None => translate(&self.cluster, &self.snapshot),
         }
     }
@@ -89,7 +89,7 @@ impl PassSequence {
     }
 
     fn restart(&mut self) -> &mut Self {
-        self.register = None;
+        self.host_owners = None;
         self
     }
 
@@ -353,7 +353,7 @@ fn the_first_owner_through_a_wildcard_stays_first_when_sharing_changes() {
         }
         story.settled();
         let at = HostKey::from(&host("y.w.test"));
-        let holders = story.register.as_ref().and_then(|register| register.holders(&at));
+        let holders = story.host_owners.as_ref().and_then(|host_owners| host_owners.holders(&at));
         assert_eq!(holders, None, "{shared:?}, restarted: {restarts}");
     }
 }
@@ -448,15 +448,15 @@ proptest! {
             turn.happens(&mut story);
             story.settled();
         }
-        let before = story.register.clone();
+        let before = story.host_owners.clone();
         story.cluster = rules(kinds[sharing.1], allow);
         if restarts {
             story.restart();
         }
         story.settled();
         for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
-            let holders = |register: &Option<HostOwners>| register.as_ref().and_then(|register| register.holders(&(&at).into())).unwrap_or_default().to_vec();
-            let (before, after) = (holders(&before), holders(&story.register));
+            let holders = |host_owners: &Option<HostOwners>| host_owners.as_ref().and_then(|host_owners| host_owners.holders(&(&at).into())).unwrap_or_default().to_vec();
+            let (before, after) = (holders(&before), holders(&story.host_owners));
             let team = |id: &ServiceId| Team::of(&story.snapshot.services[id]);
             prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");
             prop_assert!(after.iter().all(|id| before.iter().any(|had| team(had).is_that_of(&team(id)))), "{at}: {before:?}, {after:?}");

@@ -13,7 +13,7 @@ use super::fields::DocumentCheck;
 use super::schema_validation::Schema;
 use crate::types::ClusterName;
 
-pub use service_cluster::DeclaredCluster;
+pub use service_cluster::ClusterDocument;
 
 /// All kinds that are read. The first is the one that `swarmgate schema` prints if none is named.
 pub(super) const KINDS: &[&DocumentKind] = &[FALLBACK];

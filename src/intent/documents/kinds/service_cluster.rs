@@ -31,7 +31,7 @@ pub(super) static ROW: DocumentKind = DocumentKind {
 
 /// One declared cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeclaredCluster {
+pub enum ClusterDocument {
     /// The document is valid.
     Valid(Box<Cluster>),
     /// The document has mistakes, or conflicts with another one: the last good version, if there is one, remains in use.
@@ -43,7 +43,7 @@ pub enum DeclaredCluster {
     },
 }
 
-impl DeclaredCluster {
+impl ClusterDocument {
     /// The cluster's name.
     pub fn name(&self) -> &ClusterName {
         match self {
@@ -61,7 +61,7 @@ impl DeclaredCluster {
     }
 }
 
-impl DeclaredObject for DeclaredCluster {
+impl DeclaredObject for ClusterDocument {
     fn is_valid(&self) -> bool {
         self.valid().is_some()
     }
@@ -74,7 +74,7 @@ impl DeclaredObject for DeclaredCluster {
 impl Declaration {
     /// The clusters whose documents are valid, by name.
     pub fn valid(&self) -> impl Iterator<Item = &Cluster> {
-        self.all().filter_map(DeclaredCluster::valid)
+        self.all().filter_map(ClusterDocument::valid)
     }
 }
 
@@ -155,11 +155,11 @@ fn canonical(constraint: &str) -> String {
 }
 
 fn convert(value: &Value) -> Result<Arc<dyn DeclaredObject>, String> {
-    Ok(Arc::new(DeclaredCluster::Valid(Box::new(cluster(value)?))))
+    Ok(Arc::new(ClusterDocument::Valid(Box::new(cluster(value)?))))
 }
 
 fn broken(document: &ParsedDocument<'_>) -> Arc<dyn DeclaredObject> {
-    Arc::new(DeclaredCluster::Broken { name: document.name.clone(), label: label(document) })
+    Arc::new(ClusterDocument::Broken { name: document.name.clone(), label: label(document) })
 }
 
 /// The label value of the services that it is for, if readable.

@@ -7,7 +7,7 @@ use super::*;
 use crate::intent::documents::conflicts::MESH_PORT;
 use crate::intent::documents::document_error::Mistakes;
 use crate::intent::documents::fields::Fields;
-use crate::intent::documents::{DeclaredCluster, SourceFile, read_kinds};
+use crate::intent::documents::{ClusterDocument, SourceFile, read_kinds};
 use crate::report::{FindingCode, Severity};
 
 static SITE: DocumentKind = DocumentKind {
@@ -89,7 +89,7 @@ fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>,
     assert_eq!(read, read_kinds(kinds, &files), "the same again");
     assert_eq!(read.documents, texts.len());
     let findings = read.findings.iter().map(|one| (one.code, one.field.clone().unwrap_or_default(), one.message.clone()));
-    let valid = read.all().map(DeclaredCluster::is_valid).collect();
+    let valid = read.all().map(ClusterDocument::is_valid).collect();
     (read.all().map(|site: &Site| site.port).collect(), valid, findings.collect())
 }
 

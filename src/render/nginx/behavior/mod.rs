@@ -31,11 +31,11 @@ impl Behavior for NginxRenderer {
     }
 
     fn cut_path(&self, request: &CutRequest<'_>) -> String {
-        uri_normalization::cut(request)
+        uri_normalization::strip_prefix(request)
     }
 
     fn client_claims(&self, settings: &EngineSettings, front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
-        trusted_headers::of(settings, front, request)
+        trusted_headers::client_claims(settings, front, request)
     }
 
     fn retry_rule(&self, settings: &EngineSettings) -> RetryRule {

@@ -8,7 +8,7 @@ use crate::render::{ClientClaims, ReceivedRequest};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 
 /// What a trusted load balancer says.
-pub fn of(settings: &EngineSettings, front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
+pub fn client_claims(settings: &EngineSettings, front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
     match front.from {
         ClientAddressSource::XForwardedFor if settings.nginx.passes_underscores() => by_x_forwarded_in_any_spelling(front, request),
         ClientAddressSource::XForwardedFor => by_x_forwarded(front, request),

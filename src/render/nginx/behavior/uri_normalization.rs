@@ -62,7 +62,7 @@ const ESCAPED: &AsciiSet = &CONTROLS
 /// The path after the context root, as an application with a cut-off path sees it. nginx passes unusual characters on
 /// unchanged if the request contained no escapes. HTTP/2 backends take no URI, so a rewrite cuts off their path, which
 /// always escapes.
-pub fn cut(request: &CutRequest<'_>) -> String {
+pub fn strip_prefix(request: &CutRequest<'_>) -> String {
     let rest = request.path.strip_prefix(request.root).unwrap_or(request.path);
     let escaped = request.http2 || request.asked.contains('%');
     let rest = if escaped { percent_encode(rest.as_bytes(), ESCAPED).to_string() } else { rest.to_owned() };
@@ -71,7 +71,7 @@ pub fn cut(request: &CutRequest<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadPath, CutRequest, cut, normalized};
+    use super::{BadPath, CutRequest, normalized, strip_prefix};
 
     fn check(path: &str, expected: Result<&str, BadPath>) {
         assert_eq!(normalized(path), expected.map(str::to_owned), "{path}");
@@ -110,7 +110,7 @@ mod tests {
             ("/app", "/app", false, "/"),
         ] {
             let request = CutRequest { path, asked, root: "/app", http2 };
-            assert_eq!(cut(&request), expected, "{asked} {http2}");
+            assert_eq!(strip_prefix(&request), expected, "{asked} {http2}");
         }
     }
 }

@@ -126,8 +126,8 @@ fn redirects_are_counted_with_their_source_host() {
     story.asks("a", "shop", &[("hosts", "plain.test,h.test"), ("redirects", &redirects)]);
     let service = &story.snapshot.services[&ServiceId("id-a".to_owned())];
     let LabelReading::Published(read) = read_labels(&service.name, &service.labels).reading else { panic!("it can be read") };
-    let register = HostOwners::complete();
-    let world = TranslationContext::new(&story.cluster, &story.snapshot, &register);
+    let host_owners = HostOwners::complete();
+    let world = TranslationContext::new(&story.cluster, &story.snapshot, &host_owners);
     let mut asking = ClaimLimiter::of(&world);
     let mut left = || {
         let mut labels = (*read).clone();

@@ -8,12 +8,12 @@ fn ids(word: &str, count: usize) -> std::sync::Arc<[ServiceId]> {
 
 #[test]
 fn a_host_that_does_not_fit_displaces_no_other() {
-    let mut register = HostOwners::default();
+    let mut host_owners = HostOwners::default();
     let (large, small) = (host("a.large.test"), host("b.small.test"));
-    register.note((&large).into(), ids("one-of-very-many-services", 2_000));
-    register.note((&small).into(), ids("few", 2));
-    register.note(HostKey::DefaultBackend, ids("default", 1));
-    let (kept, left_out) = register.shortened(&[large.clone(), small.clone()]);
+    host_owners.note((&large).into(), ids("one-of-very-many-services", 2_000));
+    host_owners.note((&small).into(), ids("few", 2));
+    host_owners.note(HostKey::DefaultBackend, ids("default", 1));
+    let (kept, left_out) = host_owners.shortened(&[large.clone(), small.clone()]);
     assert_eq!((left_out, kept.holders(&(&large).into())), (1, None));
     assert_eq!(kept.holders(&(&small).into()), Some(&*ids("few", 2)));
     assert_eq!(kept.holders(&HostKey::DefaultBackend), Some(&*ids("default", 1)));
@@ -22,14 +22,14 @@ fn a_host_that_does_not_fit_displaces_no_other() {
 #[test]
 fn a_label_keeps_as_many_hosts_as_fit() {
     for (services, of_one) in [(1, 5_000), (5_000, 1), (50, 100)] {
-        let mut register = HostOwners::default();
+        let mut host_owners = HostOwners::default();
         let mut first = Vec::new();
         for number in 0..services * of_one {
             let host = host(&format!("h{number:04}.test"));
-            register.note((&host).into(), ids(&format!("s{}", number / of_one), 1));
+            host_owners.note((&host).into(), ids(&format!("s{}", number / of_one), 1));
             first.push(host);
         }
-        let (kept, left_out) = register.shortened(&first);
+        let (kept, left_out) = host_owners.shortened(&first);
         let bytes = kept.label().unwrap().len();
         assert!((LABEL_BYTES_MAX - 100..=LABEL_BYTES_MAX).contains(&bytes), "{services} services: {bytes} bytes");
         let is_kept = |host: &HostPattern| kept.holders(&host.into()).is_some();
