@@ -362,12 +362,12 @@ fn without_a_shared_network_proxies_learn_the_extension_address_from_the_operato
         let proxy = stage.start_proxy_that_knows_operators(&format!("{NO_OPERATOR},{}", stage.operator_url()));
         let extension = stage.start_extension();
         stage.publish(routes(stage, &[("app.example.org", &[&apps[0]])]));
-        stage.introduce(true);
+        stage.publish_peers(true);
         stage.until_answer("app.example.org", "one").await;
 
         extension.stop().await;
         stage.start_extension_elsewhere();
-        stage.introduce(false);
+        stage.publish_peers(false);
         stage.publish(routes(stage, &[("app.example.org", &[&apps[1]])]));
         stage.until_answer("app.example.org", "two").await;
 
@@ -375,7 +375,7 @@ fn without_a_shared_network_proxies_learn_the_extension_address_from_the_operato
         assert_eq!(stage.answer("app.example.org").await.as_deref(), Ok("two"));
         stage.start_operator().await;
         let desired = stage.publish(routes(stage, &[("app.example.org", &[&apps[2]])]));
-        stage.introduce(false);
+        stage.publish_peers(false);
         stage.until_running(&desired).await;
         proxy.drain().await;
 

@@ -60,7 +60,7 @@ fn answer(sources: &Sources<'_>, question: &str) -> String {
             let one = |name: &str| all(name).first().copied();
             let sent =
                 RequestSource::parse(one("--from"), Some(&all("--header").join("\n")), one("--proxy-protocol")).expect("a connection");
-            let request = Request::parse(url).expect("a question is a URL").sent(sent);
+            let request = Request::parse(url).expect("a question is a URL").with_source(sent);
             match explain(sources, &request, one("--cluster")) {
                 Ok(told) => (told.to_string(), told.reached),
                 Err(unknown) => (unknown.to_string(), false),

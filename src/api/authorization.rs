@@ -83,7 +83,7 @@ impl Guard {
     }
 
     /// Whether a request is answered. Without a peer only open paths are.
-    pub(super) fn judge(&self, head: &Parts, peer: Option<&Peer>) -> Result<(), AuthError> {
+    pub(super) fn authorize(&self, head: &Parts, peer: Option<&Peer>) -> Result<(), AuthError> {
         if head.method != Method::GET && head.method != Method::HEAD {
             return Err(AuthError::Method);
         }

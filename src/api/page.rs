@@ -214,9 +214,9 @@ fn route(route: &RouteReport) -> RouteRow {
     };
     let endpoints = route.services.iter().flat_map(|service| service.endpoints.iter().map(move |found| endpoint(service, found)));
     RouteRow {
-        place: route.place(),
+        place: route.address(),
         outcome: Styled::new(class, route.outcome()),
-        tls: route.tls_words(),
+        tls: route.tls_summary(),
         services: route.service_titles(),
         endpoints: endpoints.collect(),
     }
@@ -241,8 +241,8 @@ fn proxy(proxy: &ProxyTaskReport) -> ProxyRow {
         digest: proxy.running_digest.as_ref().map_or_else(|| "-".to_owned(), |digest| digest.short().to_owned()),
         newest,
         heard,
-        reloads: proxy.reloads_in_words(),
-        obstacle: proxy.obstacle().unwrap_or_default().to_owned(),
+        reloads: proxy.reload_summary(),
+        obstacle: proxy.lag_reason().unwrap_or_default().to_owned(),
     }
 }
 

@@ -198,7 +198,7 @@ pub fn router(source: Arc<dyn StatusSource>, metrics: Option<PrometheusHandle>, 
 /// Admits or refuses a request, and adds the security headers to every response.
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    let judged = guard.judge(&head, head.extensions.get::<Peer>());
+    let judged = guard.authorize(&head, head.extensions.get::<Peer>());
     let mut response = match judged {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
         Err(refusal) => refusal.into_response(),

@@ -216,7 +216,7 @@ impl ChannelClient {
     }
 
     /// Sends a request that does not wait, and returns the answer with the moment at which it was last known to be valid.
-    pub async fn look<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<(T, Moment), ClientError> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<(T, Moment), ClientError> {
         let question = Question { method: Method::GET, path, query: Some(query), token: None, body: Bytes::new(), limit: ANSWER_TIMEOUT };
         let answered = self.at_any_address(&question).await?;
         Ok((answered.decode()?, answered.confirmed))
@@ -429,13 +429,13 @@ impl<'a> Follower<'a> {
 
     /// The same; calls `tell` with the problem whenever it changes, and with `None` once it is over.
     #[must_use]
-    pub fn telling(self, tell: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
+    pub fn on_problem(self, tell: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
         Self { tell: Box::new(tell), ..self }
     }
 
     /// The same, with a server that answers at least this often even if there is nothing newer, and reports the age of its content.
     #[must_use]
-    pub fn every(self, wait: Duration) -> Self {
+    pub fn with_wait(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
 

@@ -18,7 +18,7 @@ pub struct ContentAges {
 
 impl ContentAges {
     /// Records that this content was valid at that moment.
-    pub fn note(&self, digest: &Digest, at: Moment) {
+    pub fn record(&self, digest: &Digest, at: Moment) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let last = known.entry(digest.clone()).or_insert(at);
         *last = at.max(*last);
@@ -29,7 +29,7 @@ impl ContentAges {
     }
 
     /// When this content was last valid; the earliest moment if unknown.
-    pub fn of(&self, digest: &Digest) -> Moment {
+    pub fn confirmed_at(&self, digest: &Digest) -> Moment {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied().unwrap_or_default()
     }
 }
@@ -51,22 +51,26 @@ mod tests {
     #[test]
     fn content_is_as_fresh_as_its_newest_confirmation() {
         let confirmations = ContentAges::default();
-        assert_eq!(confirmations.of(&digest(1)), Moment::default());
+        assert_eq!(confirmations.confirmed_at(&digest(1)), Moment::default());
         for (number, second) in [(1, 10), (1, 20), (2, 30), (1, 15)] {
-            confirmations.note(&digest(number), at(second));
+            confirmations.record(&digest(number), at(second));
         }
-        assert_eq!((confirmations.of(&digest(1)), confirmations.of(&digest(2))), (at(20), at(30)), "the first is not newer");
+        assert_eq!(
+            (confirmations.confirmed_at(&digest(1)), confirmations.confirmed_at(&digest(2))),
+            (at(20), at(30)),
+            "the first is not newer"
+        );
     }
 
     #[test]
     fn content_that_is_confirmed_regularly_is_kept_when_there_is_much_newer_content() {
         let confirmations = ContentAges::default();
         for number in 0..1000 {
-            confirmations.note(&digest(0), at(number as u64));
-            confirmations.note(&digest(number), at(number as u64));
+            confirmations.record(&digest(0), at(number as u64));
+            confirmations.record(&digest(number), at(number as u64));
         }
-        assert_eq!(confirmations.of(&digest(0)), at(999));
-        assert_eq!(confirmations.of(&digest(1)), Moment::default());
+        assert_eq!(confirmations.confirmed_at(&digest(0)), at(999));
+        assert_eq!(confirmations.confirmed_at(&digest(1)), Moment::default());
         assert!(confirmations.known.lock().unwrap().len() <= KEPT_MAX);
     }
 }

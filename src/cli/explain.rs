@@ -57,7 +57,7 @@ pub fn run(args: Args) -> ExitCode {
                 args.output.print(&text);
                 if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
-            Err(failed) => failed.tell(),
+            Err(failed) => failed.print(),
         }
     })
 }

@@ -174,7 +174,7 @@ pub fn run(args: Args) -> ExitCode {
 
 async fn operate(args: Args) -> ExitCode {
     let declaration = read_documents(&spec_files::read(&args.spec));
-    if args.require_valid_spec && !declaration.is_sound() {
+    if args.require_valid_spec && !declaration.is_valid() {
         eprint!("{}", visible_lines(&super::validate::describe(&declaration)));
         eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has errors");
         return ExitCode::FAILURE;
@@ -280,7 +280,7 @@ impl SwarmArgs {
     }
 
     /// The context for a preview that never acts.
-    pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::context::Context {
+    pub fn context(&self, swarm: DockerSwarm) -> crate::controller::context::Context {
         crate::controller::context::Context {
             swarm: Arc::new(swarm),
             extensions: Arc::new(crate::channel::Hub::new()),

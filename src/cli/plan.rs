@@ -64,7 +64,7 @@ async fn make(args: &Args) -> Result<String, String> {
         return client.get(path).await.map_err(|error| client_command::with_causes(&error));
     }
     let swarm = args.swarm.connect().map_err(|error| client_command::with_causes(&error))?;
-    let answer = preview_offline(&args.swarm.surroundings(swarm), &args.spec).await?;
+    let answer = preview_offline(&args.swarm.context(swarm), &args.spec).await?;
     Ok(written(args.output, &answer))
 }
 

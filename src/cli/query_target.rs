@@ -47,7 +47,7 @@ pub enum QueryError {
 
 impl QueryError {
     /// Prints the error; the exit code tells whether the query or something else is at fault.
-    pub fn tell(&self) -> ExitCode {
+    pub fn print(&self) -> ExitCode {
         let wrong = matches!(self, Self::Trouble(QueryFailure::Wrong(_)) | Self::Web(OperatorClientError::Refused { status: 400, .. }));
         let code = client_command::fail(self);
         if wrong { ExitCode::from(client_command::WRONG_USAGE) } else { code }

@@ -42,7 +42,7 @@ pub fn run(args: Args) -> ExitCode {
                 client_command::print_as_it_is(&text);
                 ExitCode::SUCCESS
             }
-            Err(failed) => failed.tell(),
+            Err(failed) => failed.print(),
         }
     })
 }

@@ -73,7 +73,7 @@ fn cluster_parts(name: &str, cluster: &ClusterStatus) -> Vec<String> {
 fn routes(name: &str, cluster: &ClusterStatus) -> String {
     let rows = cluster.routes.iter().map(|route| {
         let endpoints: Vec<String> = route.services.iter().flat_map(|service| &service.endpoints).map(endpoint).collect();
-        vec![route.place(), route.outcome(), route.tls_words(), route.service_titles().join("\n"), endpoints.join("\n")]
+        vec![route.address(), route.outcome(), route.tls_summary(), route.service_titles().join("\n"), endpoints.join("\n")]
     });
     table(&format!("{name}: ROUTES"), &["ROUTE", "STATE", "TLS", "SERVICES", "ENDPOINTS"], rows)
 }
@@ -97,8 +97,8 @@ fn proxies(name: &str, cluster: &ClusterStatus) -> String {
             proxy.state.to_string(),
             proxy.running_digest.as_ref().map_or("-", |digest| digest.short()).to_owned(),
             newest(proxy),
-            proxy.reloads_in_words(),
-            proxy.obstacle().unwrap_or("-").to_owned(),
+            proxy.reload_summary(),
+            proxy.lag_reason().unwrap_or("-").to_owned(),
         ]
     });
     table(&format!("{name}: PROXIES"), &["TASK", "NODE", "STATE", "RUNS", "NEWEST", "RELOADS", "OBSTACLE"], rows)

@@ -47,7 +47,7 @@ pub fn run(args: Args) -> ExitCode {
         Output::Json => describe_as_json(&declaration),
     };
     let _ = std::io::stdout().write_all(text.as_bytes());
-    if declaration.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if declaration.is_valid() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The files at a path, read as the operator reads its spec. A path without files is a mistake here.
@@ -119,7 +119,7 @@ fn names(declaration: &Declaration, valid: bool) -> impl Iterator<Item = &Cluste
 
 fn describe_as_json(declaration: &Declaration) -> String {
     let report = json!({
-        "sound": declaration.is_sound(),
+        "sound": declaration.is_valid(),
         "incomplete": declaration.incomplete,
         "valid": names(declaration, true).collect::<Vec<_>>(),
         "broken": names(declaration, false).collect::<Vec<_>>(),

@@ -85,7 +85,7 @@ pub trait ExtensionChannel: Send + Sync {
     /// the Swarm on which this is based began.
     fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, observed_at: Moment);
     /// Publishes a cluster's current peer addresses for tasks that share no network.
-    fn introduce(&self, cluster: &ClusterName, peers: PeerAddresses);
+    fn publish_peers(&self, cluster: &ClusterName, peers: PeerAddresses);
     /// The newest report from the cluster's extension.
     fn report(&self, cluster: &ClusterName) -> Option<Received>;
     /// Forgets a cluster.
@@ -99,8 +99,8 @@ impl ExtensionChannel for Hub {
     fn admit(&self, cluster: &ClusterName, admission: AdmittedTasks) {
         Hub::admit(self, cluster, admission);
     }
-    fn introduce(&self, cluster: &ClusterName, peers: PeerAddresses) {
-        Hub::introduce(self, cluster, peers);
+    fn publish_peers(&self, cluster: &ClusterName, peers: PeerAddresses) {
+        Hub::publish_peers(self, cluster, peers);
     }
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         Hub::report(self, cluster)

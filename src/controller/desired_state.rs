@@ -62,7 +62,7 @@ pub fn host_owners(context: &Context, cluster: &Cluster, snapshot: &Snapshot, la
     let role = Role::Extension.as_str();
     let described = SealedObject { kind: ObjectKind::Service, instance, cluster: cluster.name.as_str(), role, name };
     let is_ours = || snapshot.services.values().any(|service| service.name == name && described.is_sealed(&context.seals, &service.labels));
-    let recalled = || if is_ours() { HostOwners::recalled(cluster, snapshot) } else { HostOwners::default() };
+    let recalled = || if is_ours() { HostOwners::from_label(cluster, snapshot) } else { HostOwners::default() };
     last.map_or_else(|| Arc::new(recalled()), Arc::clone)
 }
 

@@ -36,7 +36,7 @@ pub fn explain_response(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Q
 fn asked(url: &str, query: &ExplainQuery) -> Result<Request, QueryFailure> {
     let request = Request::parse(url).map_err(|bad| QueryFailure::Wrong(bad.to_string()))?;
     let sent = RequestSource::parse(query.from.as_deref(), query.headers.as_deref(), query.proxy.as_deref());
-    Ok(request.sent(sent.map_err(|bad| QueryFailure::Wrong(bad.to_string()))?))
+    Ok(request.with_source(sent.map_err(|bad| QueryFailure::Wrong(bad.to_string()))?))
 }
 
 /// The configuration of a cluster.

@@ -49,7 +49,7 @@ impl QuerySnapshots {
     }
 
     /// A look that begins now or later. The error says why the Swarm could not be read.
-    pub async fn look(&self) -> Result<Arc<QuerySnapshot>, String> {
+    pub async fn get(&self) -> Result<Arc<QuerySnapshot>, String> {
         let asked = Instant::now();
         // A query that waited here uses the look of the one before, if that look began while it waited.
         let mut state = self.state.lock().await;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     async fn ask(looks: &QuerySnapshots, count: usize) {
-        let answers = join_all((0..count).map(|_| looks.look())).await;
+        let answers = join_all((0..count).map(|_| looks.get())).await;
         assert!(answers.iter().all(Result::is_ok));
     }
 
@@ -117,7 +117,7 @@ mod tests {
             tokio::time::advance(Duration::from_millis(10)).await;
             swarm.advance(Duration::from_secs(1));
             let now = swarm.now();
-            let told = join_all((0..40).map(|_| looks.look())).await;
+            let told = join_all((0..40).map(|_| looks.get())).await;
             assert!(told.iter().all(|look| look.as_ref().is_ok_and(|look| look.raw.taken_at >= now)));
             assert_eq!(swarm.calls(SwarmCall::Observe), round);
         }
@@ -142,7 +142,7 @@ mod tests {
         for _ in 0..1000 {
             tokio::time::advance(Duration::from_millis(1)).await;
             // Asked, begun, and disconnected.
-            let _ = futures::poll!(std::pin::pin!(looks.look()));
+            let _ = futures::poll!(std::pin::pin!(looks.get()));
         }
         assert!(swarm.calls(SwarmCall::Observe) <= 2, "{}", swarm.calls(SwarmCall::Observe));
     }
@@ -151,7 +151,7 @@ mod tests {
     async fn an_error_is_shared_and_not_retried_at_once() {
         let (swarm, looks) = looks();
         swarm.cut_off_after(0);
-        let answers = join_all((0..40).map(|_| looks.look())).await;
+        let answers = join_all((0..40).map(|_| looks.get())).await;
         assert!(answers.iter().all(Result::is_err));
         assert_eq!(swarm.calls(SwarmCall::Observe), 1);
     }
@@ -159,7 +159,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_snapshot_is_kept_without_queries() {
         let (_, looks) = looks();
-        let kept = Arc::downgrade(&looks.look().await.unwrap());
+        let kept = Arc::downgrade(&looks.get().await.unwrap());
         assert!(kept.upgrade().is_some());
         tokio::time::sleep(EVERY * 2).await;
         assert!(kept.upgrade().is_none());

@@ -161,7 +161,7 @@ fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed
         Some(_) => context.extensions.admit(&request.name, admission),
     }
     if let Some(peers) = peers(&context.channel, &context.instance, cluster, snapshot) {
-        context.extensions.introduce(&request.name, peers);
+        context.extensions.publish_peers(&request.name, peers);
     }
 }
 
@@ -205,7 +205,7 @@ async fn execute_checked(
         PlanOutcome::Through { applied, error } => {
             memory.plan = memory.plan.after(plan, applied, request.now);
             if error.is_none() {
-                *error = memory.plan.without_effect().map(in_vain);
+                *error = memory.plan.repeated_update().map(in_vain);
             }
             memory.failure.clone_from(error);
         }

@@ -188,7 +188,7 @@ impl ControlLoop {
         tracing::trace!(trigger = triggered.trigger.as_str(), "woken");
         let now = Instant::now();
         for key in self.keys() {
-            self.queue.ask(&key, now, triggered.since);
+            self.queue.enqueue(&key, now, triggered.since);
         }
     }
 
@@ -214,7 +214,7 @@ impl ControlLoop {
                     now: Timestamp::now(),
                     name,
                 };
-                let memory = self.status_store.memory(&request.name);
+                let memory = self.status_store.cluster_state(&request.name);
                 self.passes.spawn(one_pass(context, snapshot_cache, since, request, memory))
             }
         };
@@ -244,13 +244,13 @@ impl ControlLoop {
             let news = leftover.difference(&self.leftover).cloned().map(QueueKey::Cluster).collect::<Vec<_>>();
             self.leftover = leftover;
             for key in &news {
-                self.queue.ask(key, now, now);
+                self.queue.enqueue(key, now, now);
             }
         }
         match (&finished.key, finished.memory) {
             (QueueKey::Instance, _) => {}
             (QueueKey::Cluster(name), Some(memory)) => {
-                self.status_store.keep(name, memory, self.queue.held_until(&finished.key).map(timestamp_of));
+                self.status_store.store(name, memory, self.queue.held_until(&finished.key).map(timestamp_of));
             }
             (QueueKey::Cluster(name), None) => {
                 self.leftover.remove(name);
@@ -313,11 +313,11 @@ async fn count(
         return finished(PassEnd::Held, None);
     };
     let overview = instance_overview::overview(&context.instance, declared, &snapshot);
-    notifications.set_interest(overview.interest);
+    notifications.set_watched_services(overview.interest);
     notifications.settle(overview.unsettled, overview.routed);
     let own = self_check::findings(context.own_service.as_ref(), &context.channel, &snapshot);
     let ports = self_check::contested_ports(context.own_service.as_ref(), &context.instance, &context.seals, &snapshot);
-    status_store.keep_findings([overview.findings, own, ports].concat());
+    status_store.store_findings([overview.findings, own, ports].concat());
     finished(PassEnd::Done, Some(overview.leftover))
 }
 

@@ -76,12 +76,12 @@ impl StatusStore {
     }
 
     /// The memory of a cluster; the pass that takes it puts it back.
-    pub fn memory(&self, cluster: &ClusterName) -> ClusterState {
+    pub fn cluster_state(&self, cluster: &ClusterName) -> ClusterState {
         self.lock().memories.get(cluster).cloned().unwrap_or_default()
     }
 
     /// Stores the memory of a cluster, and when its failed pass is retried.
-    pub fn keep(&self, cluster: &ClusterName, memory: ClusterState, retry_at: Option<Timestamp>) {
+    pub fn store(&self, cluster: &ClusterName, memory: ClusterState, retry_at: Option<Timestamp>) {
         let mut inner = self.lock();
         inner.memories.insert(cluster.clone(), memory);
         match retry_at {
@@ -98,7 +98,7 @@ impl StatusStore {
     }
 
     /// Stores the findings about the whole instance.
-    pub fn keep_findings(&self, findings: Vec<Finding>) {
+    pub fn store_findings(&self, findings: Vec<Finding>) {
         let mut inner = self.lock();
         finding_log::appeared("services of no cluster", inner.unclaimed.as_deref().unwrap_or_default(), &findings);
         inner.unclaimed = Some(findings);
@@ -151,7 +151,7 @@ impl StatusStore {
         &self,
         think: impl FnOnce(&Sources<'_>) -> Result<QueryResponse, QueryFailure> + Send + 'static,
     ) -> Result<QueryResponse, QueryFailure> {
-        let look = self.looks.look().await.map_err(QueryFailure::Unavailable)?;
+        let look = self.looks.get().await.map_err(QueryFailure::Unavailable)?;
         let declared = self.declared.borrow().clone();
         let (status, held) = (self.status(), self.snapshot_cache.held());
         let made = self.work(move || {
@@ -228,9 +228,9 @@ impl StatusSource for StatusStore {
     }
 
     async fn plan(&self) -> Result<QueryResponse, String> {
-        let look = self.looks.look().await?;
+        let look = self.looks.get().await?;
         let (context, declared) = (self.context.clone(), self.declared.borrow().clone());
-        let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
+        let memories = declared.clusters.keys().map(|name| (name.clone(), self.cluster_state(name))).collect();
         let known = preview::PreviewInput { memories, held: self.snapshot_cache.held(), status: Some(self.status()) };
         self.work(move || preview::preview(&context, &declared, &look.snapshot, &known, Timestamp::now())).await
     }
@@ -245,7 +245,7 @@ impl StatusSource for StatusStore {
     }
 
     async fn snapshot(&self) -> Result<Bytes, String> {
-        let look = self.looks.look().await?;
+        let look = self.looks.get().await?;
         look.shareable.get_or_try_init(|| self.shareable(&look)).await.cloned()
     }
 }

@@ -70,8 +70,8 @@ async fn read_hints(swarm: &dyn Swarm, notifications: &Notifications) -> String 
         match next {
             Some(Ok(hint)) => {
                 tracing::debug!(kind = hint.kind, detail = hint.detail, "hint");
-                notifications.count_hint();
-                notifications.moved();
+                notifications.record_hint();
+                notifications.record_change();
                 notifications.trigger(Trigger::SwarmHint).await;
             }
             Some(Err(error)) => return error.to_string(),
@@ -91,7 +91,7 @@ pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications
     loop {
         wait_for_probe(&notifications, pause).await;
         let began = Instant::now();
-        let interest = notifications.interest();
+        let interest = notifications.watched_services();
         match probe(swarm.as_ref(), &interest).await {
             Ok(tasks) => {
                 if std::mem::take(&mut failing) {
@@ -124,7 +124,7 @@ async fn wait_for_probe(notifications: &Notifications, pause: Duration) {
 async fn note_probe(notifications: &Notifications, changed: bool) {
     metrics::counter!(TASK_PROBES_TOTAL, "result" => if changed { "changed" } else { "same" }).increment(1);
     if changed {
-        notifications.moved();
+        notifications.record_change();
         notifications.trigger(Trigger::TasksChanged).await;
     }
 }

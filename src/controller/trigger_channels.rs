@@ -76,7 +76,7 @@ impl Notifications {
     }
 
     /// Something is changing: quick looks become frequent from now on.
-    pub fn moved(&self) {
+    pub fn record_change(&self) {
         lock(&self.pace).changed(Instant::now());
         self.pace_changed.notify_one();
     }
@@ -103,17 +103,17 @@ impl Notifications {
     }
 
     /// Which services' tasks matter now.
-    pub fn interest(&self) -> WatchedServices {
+    pub fn watched_services(&self) -> WatchedServices {
         lock(&self.interest).clone()
     }
 
     /// Sets which services' tasks matter.
-    pub fn set_interest(&self, interest: WatchedServices) {
+    pub fn set_watched_services(&self, interest: WatchedServices) {
         *lock(&self.interest) = interest;
     }
 
     /// Records a hint: the stream is alive.
-    pub fn count_hint(&self) {
+    pub fn record_hint(&self) {
         self.hints.fetch_add(1, Ordering::Relaxed);
         self.events_alive.store(true, Ordering::Relaxed);
     }

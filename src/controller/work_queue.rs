@@ -85,7 +85,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
 
     /// Requests a pass for this key, for a reason visible in any look at the Swarm that began at `since` or later. A new
     /// key is known from now on.
-    pub fn ask(&mut self, key: &K, now: Instant, since: Instant) {
+    pub fn enqueue(&mut self, key: &K, now: Instant, since: Instant) {
         let entry = self.entry(key);
         entry.since = entry.since.max(Some(since));
         entry.asked = Some((entry.asked.map_or(now, |(first, _)| first), now));

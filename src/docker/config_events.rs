@@ -38,7 +38,7 @@ impl ConfigNews {
     }
 
     /// Records evidence that the known configs are out of date.
-    pub fn doubt(&self) {
+    pub fn mark_uncertain(&self) {
         self.edit(|changes| changes.missed = true);
     }
 

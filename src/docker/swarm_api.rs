@@ -197,7 +197,7 @@ impl DockerSwarm {
     /// Swarm rejects a spec that names a config which no longer exists.
     fn invalidate_configs_if_rejected<T>(&self, written: &Result<T, SwarmError>) {
         if written.as_ref().is_err_and(|error| matches!(error.kind, SwarmErrorKind::Invalid | SwarmErrorKind::NotFound)) {
-            self.news.doubt();
+            self.news.mark_uncertain();
         }
     }
 

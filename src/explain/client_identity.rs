@@ -92,7 +92,7 @@ pub(super) fn admit(
                 "Turn the PROXY protocol off at the load balancer, or set settings.clientAddress.from: proxy-protocol.",
             )
         };
-        TraceOutcome::nobody(status, reason, remedy)
+        TraceOutcome::not_served(status, reason, remedy)
     })
 }
 

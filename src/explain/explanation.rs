@@ -156,7 +156,7 @@ pub enum TraceOutcome {
 }
 
 impl TraceOutcome {
-    pub(super) fn nobody(status: Option<u16>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn not_served(status: Option<u16>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Nobody { status, reason: reason.into(), remedy: remedy.into() }
     }
 

@@ -63,7 +63,7 @@ pub struct UnpublishedClaimant {
 /// there are very many.
 pub fn rejected_services(sources: &Sources<'_>, translation: &Translation, host: &str) -> Vec<(String, String)> {
     const SHOWN_MAX: usize = 10;
-    let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
+    let fitting: Vec<HostPattern> = HostPattern::matching(host).collect();
     let refused = translation.not_admitted.iter().filter_map(|(id, refused)| {
         let (_, why) = refused.iter().find(|(host, _)| fitting.contains(host))?;
         Some((sources.snapshot.services.get(id)?.name.clone(), why.to_string()))
@@ -73,7 +73,7 @@ pub fn rejected_services(sources: &Sources<'_>, translation: &Translation, host:
 
 /// The services that name the host in their labels, whether they are published or not.
 pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<UnpublishedClaimant> {
-    let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
+    let fitting: Vec<HostPattern> = HostPattern::matching(host).collect();
     let naming = sources.snapshot.services.values().filter(|service| is_application(service) && names(&service.labels, host, &fitting));
     let counting: Vec<UnpublishedClaimant> = naming.map(|service| claimant(sources, cluster, translation, service, &fitting)).collect();
     let new = sources.held.iter().filter(|held| names(&held.labels, host, &fitting));

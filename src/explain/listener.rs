@@ -54,7 +54,7 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>
     let words = spoken(request.scheme);
     let Some(mapping) = mapping(cluster, request) else {
         let reason = format!("cluster {} publishes no TLS port", cluster.name);
-        return Err(TraceOutcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or use http."));
+        return Err(TraceOutcome::not_served(None, reason, "Add spec.proxy.publish.https to the cluster's document, or use http."));
     };
     let place = match cluster.proxy.publish.mode {
         PublishMode::Ingress => "on every node (routing mesh)",
@@ -98,7 +98,7 @@ fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Tra
     };
     let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| behavior(cluster.engine).status_codes().plain_on_tls_port);
     let remedy = format!("Use port {} for {}.", mapping.published, spoken(request.scheme));
-    TraceOutcome::nobody(status, reason, remedy)
+    TraceOutcome::not_served(status, reason, remedy)
 }
 
 /// Describes the proxies and what they run; the error is the outcome if there are none.
@@ -110,7 +110,7 @@ pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<TraceSt
     };
     if running == Some(0) {
         let reason = format!("no proxy of cluster {} is running", cluster.name);
-        return Err(TraceOutcome::nobody(None, reason, "Run `swarmgate status` to see why."));
+        return Err(TraceOutcome::not_served(None, reason, "Run `swarmgate status` to see why."));
     }
     Ok(())
 }

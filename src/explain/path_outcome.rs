@@ -55,7 +55,7 @@ fn no_path(trace: &TraceState<'_>, pattern: &HostPattern, host: &VirtualHost) ->
         Some(path) => format!("Paths are case-sensitive: did you mean {path}?"),
         None => "Use one of these paths, or publish this one with com.docker.lb.context_root.".to_owned(),
     };
-    TraceOutcome::nobody(Some(404), reason, remedy)
+    TraceOutcome::not_served(Some(404), reason, remedy)
 }
 
 fn path_fits_without_case(path: &ContextPath, trace: &TraceState<'_>) -> bool {
@@ -65,7 +65,7 @@ fn path_fits_without_case(path: &ContextPath, trace: &TraceState<'_>) -> bool {
 
 fn no_route(pattern: &HostPattern) -> TraceOutcome {
     let reason = format!("{pattern} is published only for redirects or TLS, and none of them matches this request");
-    TraceOutcome::nobody(Some(503), reason, "Use the other scheme, or publish the host on a service without ssl_passthrough.")
+    TraceOutcome::not_served(Some(503), reason, "Use the other scheme, or publish the host on a service without ssl_passthrough.")
 }
 
 fn paths(host: &VirtualHost) -> String {

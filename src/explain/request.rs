@@ -58,13 +58,13 @@ impl Request {
     /// The same request of a client that sends this path and query verbatim. URL parsers resolve dot segments before
     /// sending, but an attacker need not use one.
     #[must_use]
-    pub fn asking(self, target: &str) -> Self {
+    pub fn with_target(self, target: &str) -> Self {
         Self { target: target.to_owned(), ..self }
     }
 
     /// The same request with a description of how it reaches a proxy.
     #[must_use]
-    pub fn sent(self, sent: Option<RequestSource>) -> Self {
+    pub fn with_source(self, sent: Option<RequestSource>) -> Self {
         Self { sent, ..self }
     }
 
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_verbatim_target_keeps_its_dot_segments() {
-        let request = Request::parse("http://h/").unwrap().asking("/a%2fb/../x?y=..");
+        let request = Request::parse("http://h/").unwrap().with_target("/a%2fb/../x?y=..");
         assert_eq!((request.url(), request.path(EngineKind::Nginx)), ("http://h/a%2fb/../x?y=..".to_owned(), Ok("/a/x".to_owned())));
     }
 

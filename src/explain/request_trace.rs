@@ -98,7 +98,7 @@ impl TraceState<'_> {
             RoutingDecision::Refused(refusal) => Err(self.refused(&refusal, told)),
             RoutingDecision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
             RoutingDecision::BadPath(why) => {
-                Err(TraceOutcome::nobody(Some(self.behavior().status_codes().bad_path), why, "Correct the URL."))
+                Err(TraceOutcome::not_served(Some(self.behavior().status_codes().bad_path), why, "Correct the URL."))
             }
             RoutingDecision::UnknownHost => Err(self.unknown_host(told)),
             RoutingDecision::Default(default) => self.default_backend(default, told),
@@ -151,7 +151,11 @@ impl TraceState<'_> {
             return Ok(());
         }
         let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");
-        Err(TraceOutcome::nobody(None, reason, "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name."))
+        Err(TraceOutcome::not_served(
+            None,
+            reason,
+            "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name.",
+        ))
     }
 
     fn refused(&mut self, refusal: &HandshakeRefusal<'_>, told: &mut Vec<Finding>) -> TraceOutcome {
@@ -163,16 +167,16 @@ impl TraceState<'_> {
         match refusal {
             HandshakeRefusal::NoName => {
                 let reason = format!("{refused}: a client that connects to an address sends no server name, so no certificate is chosen");
-                TraceOutcome::nobody(None, reason, "Use a host name.")
+                TraceOutcome::not_served(None, reason, "Use a host name.")
             }
             HandshakeRefusal::UnknownHost => {
                 let reason = format!("{refused}: {}", self.unpublished(told));
-                TraceOutcome::nobody(None, reason, self.remedy_for_host())
+                TraceOutcome::not_served(None, reason, self.remedy_for_host())
             }
             HandshakeRefusal::PlainOnly(pattern) => {
                 self.note_host(pattern);
                 let reason = format!("{refused}: {pattern} is published over plain HTTP only");
-                TraceOutcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or use http.")
+                TraceOutcome::not_served(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or use http.")
             }
             HandshakeRefusal::BadMaterial(pattern, binding) => {
                 self.note_host(pattern);
@@ -180,7 +184,7 @@ impl TraceState<'_> {
                 let names = missing.join(" and ");
                 let reason = format!("{refused}: {pattern} has no certificate, because the service has no access to a secret {names}");
                 let hint = "Create it with `docker secret create`, or use its full name.";
-                TraceOutcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
+                TraceOutcome::not_served(None, reason, self.remedy_for_material(&missing, hint))
             }
         }
     }
@@ -188,7 +192,7 @@ impl TraceState<'_> {
     fn unknown_host(&mut self, told: &mut Vec<Finding>) -> TraceOutcome {
         let reason = self.unpublished(told);
         let remedy = self.remedy_for_host();
-        TraceOutcome::nobody(Some(503), reason, remedy)
+        TraceOutcome::not_served(Some(503), reason, remedy)
     }
 
     /// States that the host is not published, and which services ask for it.
@@ -218,7 +222,7 @@ impl TraceState<'_> {
     fn is_closed(&self) -> bool {
         let table = &self.translation.table;
         let known = |pattern: &HostPattern| table.passthrough.contains_key(pattern) || table.closed.contains(pattern);
-        HostPattern::fitting(&self.request.host).find(known).is_some_and(|pattern| table.closed.contains(&pattern))
+        HostPattern::matching(&self.request.host).find(known).is_some_and(|pattern| table.closed.contains(&pattern))
     }
 
     /// Whether a service asks for exactly this host and exceeds its limit. If nothing else could answer there, the host is
@@ -230,7 +234,7 @@ impl TraceState<'_> {
     }
 
     fn passed_through(&self) -> Option<HostPattern> {
-        HostPattern::fitting(&self.request.host).find(|pattern| self.translation.table.passthrough.contains_key(pattern))
+        HostPattern::matching(&self.request.host).find(|pattern| self.translation.table.passthrough.contains_key(pattern))
     }
 
     fn remedy_for_host(&self) -> String {

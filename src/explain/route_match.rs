@@ -60,7 +60,7 @@ pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Reques
 
 fn decide_plain<'a>(table: &'a RouteTable, view: &RequestView<'_>) -> RoutingDecision<'a> {
     // An exact name takes precedence over a wildcard, even if it is passed through and answers nothing here.
-    for pattern in HostPattern::fitting(&view.request.host) {
+    for pattern in HostPattern::matching(&view.request.host) {
         if let Some(host) = table.hosts.get(&pattern) {
             return at_host(pattern, host, view);
         }
@@ -76,7 +76,7 @@ fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, view: &RequestVi
     if !view.request.is_name {
         return default.map_or(RoutingDecision::Refused(HandshakeRefusal::NoName), |default| at_default(Some(default), view));
     }
-    for pattern in HostPattern::fitting(&view.request.host) {
+    for pattern in HostPattern::matching(&view.request.host) {
         if let Some(backend) = table.passthrough.get(&pattern) {
             return RoutingDecision::Passthrough(pattern, backend);
         }
@@ -117,7 +117,7 @@ fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, view: &RequestView<'
         Ok(_) if host.is_shared_by_path() && is_misleading(view.request.asked_path()) => RoutingDecision::BadPath(MISLEADING.to_owned()),
         Ok(path) => {
             let unknown = || PathMatch { path: ContextPath::root(), answer: PathAction::NoRoute };
-            RoutingDecision::Place(pattern, host, host.place_of(view.scheme, path).unwrap_or_else(unknown))
+            RoutingDecision::Place(pattern, host, host.path_match(view.scheme, path).unwrap_or_else(unknown))
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn is_template_left_out(sources: &Sources<'_>, cluster: &Cluster) -> 
 pub(super) fn routes_in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> RouteTable {
     let Some(status) = sources.status_of(&cluster.name) else { return table };
     let parts: BTreeSet<QuarantineUnit> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).map(part).collect();
-    if parts.is_empty() { table } else { table.muted(&parts) }
+    if parts.is_empty() { table } else { table.with_unavailable(&parts) }
 }
 
 /// The same without the settings that are left out, and the valid material: the input of the proxies' configuration.
@@ -34,8 +34,9 @@ pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTab
     let materials = materials(sources, cluster, &table);
     if let Some(status) = sources.status_of(&cluster.name) {
         let left_out: Vec<_> = settings_left_out(status, cluster).collect();
-        let parts = table.parts().into_iter().filter(|part| left_out.iter().any(|(field, value)| is_setting(part, field, *value)));
-        table = table.muted(&parts.collect());
+        let parts =
+            table.quarantine_units().into_iter().filter(|part| left_out.iter().any(|(field, value)| is_setting(part, field, *value)));
+        table = table.with_unavailable(&parts.collect());
     }
     (table, materials)
 }

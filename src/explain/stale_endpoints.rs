@@ -114,7 +114,7 @@ fn nobody(pool: &Backend, status: Option<u16>) -> TraceOutcome {
          {names} cannot be found by name: {NOT_BY_NAME}"
     );
     let remedy = "Run `swarmgate status` to see which component is silent. Fixed ports and overlay networks keep working during a silence.";
-    TraceOutcome::nobody(status, reason, remedy)
+    TraceOutcome::not_served(status, reason, remedy)
 }
 
 /// Without an operator the state of the proxies is unknown; if names would give another answer, this is mentioned.
@@ -141,7 +141,7 @@ pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps:
     let why = "proxies that find endpoints by name have no certificate for unpublished hosts";
     if by_name.all() {
         let remedy = "Run `swarmgate status` to see which component is silent. Plain HTTP is still served.";
-        return Err(TraceOutcome::nobody(None, format!("the TLS handshake is refused: {why}"), remedy));
+        return Err(TraceOutcome::not_served(None, format!("the TLS handshake is refused: {why}"), remedy));
     }
     steps.push(step(TraceSubject::Tls, format!("refused by {}: {why}", by_name.words())));
     Ok(())

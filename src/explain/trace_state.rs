@@ -50,7 +50,7 @@ impl TraceState<'_> {
             let hint = "Create a new config with valid CA certificates, and set com.docker.lb.ssl_backend_tls_verify to its name.";
             let services = pool.services.iter().map(|service| service.name.to_string()).collect();
             let remedy = findings::remedy_for_authority(self.sources, self.cluster, &services).unwrap_or_else(|| hint.to_owned());
-            return Err(TraceOutcome::nobody(status, reason, remedy));
+            return Err(TraceOutcome::not_served(status, reason, remedy));
         }
         if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
             let name =
@@ -58,7 +58,7 @@ impl TraceState<'_> {
             let reason =
                 format!("the application's certificate cannot be checked, because the service has no access to a secret or config {name}");
             let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
-            return Err(TraceOutcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
+            return Err(TraceOutcome::not_served(status, reason, self.remedy_for_material(&[name], hint)));
         }
         let quarantined = self.route.as_ref().is_some_and(|route| route.state == RouteState::Quarantined);
         if quarantined || pool.services.iter().all(|service| service.endpoints.is_empty()) {
@@ -80,7 +80,7 @@ impl TraceState<'_> {
         if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
             let reason = left_out.reason.clone().unwrap_or_else(|| "the engine rejects it".to_owned());
             let remedy = "Correct what the engine's error message names; the route is tried again when it changes.";
-            return TraceOutcome::nobody(status, format!("only this route is left out: {reason}"), remedy);
+            return TraceOutcome::not_served(status, format!("only this route is left out: {reason}"), remedy);
         }
         let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no usable endpoint".to_owned());
         // Closed services are only in the report.
@@ -102,7 +102,7 @@ impl TraceState<'_> {
         } else {
             format!("Scale it up, or run `docker service ps {}` to see why its tasks are not running.", names.replace(" and ", " "))
         };
-        TraceOutcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
+        TraceOutcome::not_served(status, format!("{names} cannot answer: {why}"), remedy)
     }
 
     /// The remedy for missing material: an object that exists but is not granted need not be replaced.

@@ -40,7 +40,7 @@ struct Offered {
 
 impl AddressTracker {
     /// An observation gave this table.
-    pub(super) fn saw(&self, table: &RouteTable, at: Moment) {
+    pub(super) fn record_table(&self, table: &RouteTable, at: Moment) {
         let places = Arc::new(places(table));
         let mut known = self.known();
         known.newest = places;
@@ -158,7 +158,7 @@ mod tests {
             (50, "a.test", &[], &["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"]),
             (60, "a.test", &[(1, "web"), (2, "web"), (3, "api")], &[]),
         ] {
-            addresses.saw(&table(host, tasks), at(second));
+            addresses.record_table(&table(host, tasks), at(second));
             assert_eq!(gone(&addresses, 1), Some((expected.iter().map(|text| (*text).to_owned()).collect(), at(second))));
         }
         addresses.confirm(at(70));
@@ -170,7 +170,7 @@ mod tests {
     fn offers_in_use_are_kept_when_many_others_are_made() {
         let addresses = AddressTracker::default();
         let table = table("a.test", &[(1, "web")]);
-        addresses.saw(&table, at(1));
+        addresses.record_table(&table, at(1));
         addresses.offer(&offer(0), &table);
         for number in 1..1000 {
             addresses.offer(&offer(number), &table);

@@ -36,7 +36,7 @@ impl BundleSigner {
     }
 
     /// Returns once a proxy has run something newer than the last stamp. Safe to cancel.
-    pub(super) async fn overtaken(&mut self) {
+    pub(super) async fn advance(&mut self) {
         let last = self.last;
         let newer = self.heard.wait_for(|heard| believable(*heard, Timestamp::now()) > last).await.map(drop);
         if newer.is_err() {
@@ -48,7 +48,7 @@ impl BundleSigner {
 
 impl GenerationStamp {
     /// The bundle with its number and signature.
-    pub(super) fn on(&self, bundle: Bundle) -> Bundle {
+    pub(super) fn sign(&self, bundle: Bundle) -> Bundle {
         match &self.signer {
             Some(signer) => bundle.signed(self.generation, signer, self.now),
             // Before there is a certificate nothing is offered, and no proxy would accept a bundle without a signature.
@@ -88,7 +88,7 @@ mod tests {
         let earlier = now.checked_sub(SignedDuration::from_hours(1)).unwrap();
         assert_eq!(generation(&mut signer, earlier), first + 1, "the number rises even if the clock was set back");
         heard.send_replace(first + 1000);
-        signer.overtaken().await;
+        signer.advance().await;
         assert_eq!(generation(&mut signer, now), first + 1001, "the number is higher than that of another extension");
         heard.send_replace(u64::MAX);
         assert_eq!(generation(&mut signer, now), first + 1002, "an impossible number is ignored");

@@ -162,7 +162,7 @@ struct Freshness {
 impl Freshness {
     /// When this offer was last known to be right: its table is still the newest, or the newest still has all its addresses.
     fn of(&self, offer: &Offer) -> Moment {
-        let table = self.confirmations.of(&offer.table);
+        let table = self.confirmations.confirmed_at(&offer.table);
         let addresses = self.addresses.of(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
         addresses.map_or(table, |(_, seen)| table.max(seen))
     }
@@ -175,13 +175,13 @@ async fn follow(
     desired: &watch::Sender<Option<Arc<Desired>>>,
     freshness: &Freshness,
 ) -> Infallible {
-    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(EXTENSION_CONFIRM_INTERVAL);
+    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).with_wait(EXTENSION_CONFIRM_INTERVAL);
     let mut after: Option<Digest> = None;
     loop {
         let PollResponse { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
         let PollResult::New(message) = answer else {
             if let Some(same) = &after {
-                freshness.confirmations.note(same, confirmed);
+                freshness.confirmations.record(same, confirmed);
                 freshness.addresses.confirm(confirmed);
             }
             continue;
@@ -192,8 +192,8 @@ async fn follow(
             continue;
         }
         tracing::debug!(digest = message.digest.short(), "received a new route table");
-        freshness.confirmations.note(&message.digest, confirmed);
-        freshness.addresses.saw(&message.table, confirmed);
+        freshness.confirmations.record(&message.digest, confirmed);
+        freshness.addresses.record_table(&message.table, confirmed);
         desired.send_replace(Some(Arc::new(message)));
     }
 }

@@ -154,7 +154,7 @@ impl Pipeline {
             // The sender lives as long as the extension: an error here cannot occur.
             _ = self.desired.changed() => Work::Check,
             () = next_check => Work::Check,
-            () = self.signer.overtaken() => Work::Overtaken,
+            () = self.signer.advance() => Work::Overtaken,
         }
     }
 
@@ -165,7 +165,7 @@ impl Pipeline {
         let Some(offer) = self.offers.borrow().clone() else { return };
         let ProxyConfig { live, boot, contents, parts, .. } = offer.config.clone();
         tracing::info!(config = live.digest.short(), "proxies have run a newer generation; offering this one again");
-        let config = ProxyConfig::new(stamp.on(live), boot, contents, parts);
+        let config = ProxyConfig::new(stamp.sign(live), boot, contents, parts);
         self.addresses.offer_again(&offer.config.digest, &config.digest);
         self.offers.send_replace(Some(Arc::new(Offer::new(config, offer.table.clone()))));
     }
@@ -216,7 +216,7 @@ impl Pipeline {
         };
         let found = match &error {
             ValidationError::Refused(_) => Box::pin(self.quarantine.search(&self.validator, desired, &resolved)).await,
-            ValidationError::TooLarge(words) => self.quarantine.shed(&self.validator, desired, &resolved, words).await,
+            ValidationError::TooLarge(words) => self.quarantine.drop_to_fit(&self.validator, desired, &resolved, words).await,
             ValidationError::Unavailable(_) => Ok(None),
         };
         match found {
@@ -274,8 +274,8 @@ impl Pipeline {
         self.store.settle(resolved);
         let RenderedTable { live, boot, stock, parts } = rendered;
         let stamp = self.signer.next(Timestamp::now());
-        let (live, stock) = (stamp.on(live), stock.map(|stock| stamp.on(stock)));
-        let boot = self.same_boot(&boot).unwrap_or_else(|| stamp.on(Bundle { accepted_at: Some(Timestamp::now()), ..boot }));
+        let (live, stock) = (stamp.sign(live), stock.map(|stock| stamp.sign(stock)));
+        let boot = self.same_boot(&boot).unwrap_or_else(|| stamp.sign(Bundle { accepted_at: Some(Timestamp::now()), ..boot }));
         self.validator.remember_good([&live, &boot]);
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepted the configuration");

@@ -74,7 +74,7 @@ impl Quarantine {
         desired: &Desired,
         resolved: &ResolvedTable,
     ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
-        let all = resolved.table.parts();
+        let all = resolved.table.quarantine_units();
         let changed = self.changed(&resolved.table, &all);
         let refusal = |left_out: BTreeSet<QuarantineUnit>| async move {
             validator.refusal(desired, resolved, &resolved.table.without(&left_out)).await
@@ -98,14 +98,14 @@ impl Quarantine {
 
     /// For a table that is larger than proxies can read: leaves out as few of its largest parts as possible. `None` if that does
     /// not help, or if the engine refuses the rest.
-    pub(super) async fn shed(
+    pub(super) async fn drop_to_fit(
         &mut self,
         validator: &Validator,
         desired: &Desired,
         resolved: &ResolvedTable,
         words: &str,
     ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
-        let parts = resolved.table.parts();
+        let parts = resolved.table.quarantine_units();
         let mut by_size: Vec<(usize, QuarantineUnit)> = parts.into_iter().map(|part| (resolved.table.size_of(&part), part)).collect();
         by_size.sort_by(|a, b| b.cmp(a));
         let without = |count: usize| -> BTreeSet<QuarantineUnit> { by_size[..count].iter().map(|(_, part)| part.clone()).collect() };
@@ -141,7 +141,7 @@ impl Quarantine {
         if removal == Removal::Whole {
             return table.without(parts);
         }
-        let mut muted = table.muted(parts);
+        let mut muted = table.with_unavailable(parts);
         if let Some(settings) = self.former_settings(parts) {
             muted.settings = settings.clone();
         }

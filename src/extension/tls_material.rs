@@ -133,7 +133,7 @@ impl MaterialStore {
 
     /// Uses the former pair of a host. `false` if there is none.
     fn use_former_pair(&self, host: HostKey, now: Timestamp, resolved: &mut ResolvedTable) -> bool {
-        let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.standing(now) == Validity::Valid);
+        let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.validity(now) == Validity::Valid);
         if let Some((binding, pair)) = former {
             resolved.bind(&host, binding);
             resolved.use_pair(host, binding, pair, now);
@@ -178,7 +178,7 @@ impl MaterialStore {
     }
 
     fn verify_as_before(&self, place: RouteKey, now: Timestamp, resolved: &mut ResolvedTable) {
-        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.standing(now) == Validity::Valid);
+        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.validity(now) == Validity::Valid);
         if let Some((authority, file)) = former {
             resolved.verify(&place, Verification::Authority(authority.clone()));
             resolved.use_authority(place, authority, file, now);

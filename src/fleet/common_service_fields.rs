@@ -136,7 +136,7 @@ fn restart() -> Field {
 
 fn image(workload: &Workload) -> Field {
     let path = &["TaskTemplate", "ContainerSpec", "Image"];
-    whole("image", path, want(Some(workload.image.as_str())), Value::Null).compared(Equivalence::Image)
+    whole("image", path, want(Some(workload.image.as_str())), Value::Null).with_equivalence(Equivalence::Image)
 }
 
 fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
@@ -176,7 +176,7 @@ fn string_entries(map: BTreeMap<String, String>) -> Vec<(String, Value)> {
 fn constraints(workload: &Workload) -> Field {
     let path = &["TaskTemplate", "Placement", "Constraints"];
     whole("constraints", path, want(workload.constraints.clone()), json!([CONSTRAINT_AT_CREATION]))
-        .compared(Equivalence::Constraints)
+        .with_equivalence(Equivalence::Constraints)
         .absent_means(json!([]))
 }
 

@@ -71,7 +71,7 @@ fn logging(declared: Option<&Logging>) -> Field {
         Some(Logging::Driver { name, options }) => DesiredValue::Stated(json!({"Name": name, "Options": options})),
     };
     let at_creation = json!({"Name": "json-file", "Options": {"max-size": LOG_FILE_SIZE, "max-file": LOG_FILES}});
-    whole("logging", &["TaskTemplate", "LogDriver"], want, at_creation).compared(Equivalence::Exactly)
+    whole("logging", &["TaskTemplate", "LogDriver"], want, at_creation).with_equivalence(Equivalence::Exactly)
 }
 
 /// The origin of a container's program.

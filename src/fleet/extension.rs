@@ -33,7 +33,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         // Proxies find it as `tasks.NAME`; a VIP would only become stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
         whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null)
-            .compared(Equivalence::Ports)
+            .with_equivalence(Equivalence::Ports)
             .absent_means(json!([])),
     ]);
     fields.extend(container_limits::privileges(input, workload, Program::Ours));

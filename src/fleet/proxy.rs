@@ -165,7 +165,9 @@ fn endpoint(proxy: &Proxy) -> [Field; 2] {
     let mode = if proxy.publish.mode == PublishMode::Host { "dnsrr" } else { "vip" };
     [
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some(mode)), Value::Null).absent_means(json!("vip")),
-        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports)), Value::Null).compared(Equivalence::Ports).absent_means(json!([])),
+        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports)), Value::Null)
+            .with_equivalence(Equivalence::Ports)
+            .absent_means(json!([])),
     ]
 }
 

@@ -201,7 +201,7 @@ pub(super) fn want<T: Into<Value>>(declared: Option<T>) -> DesiredValue {
 
 impl Field {
     /// The same field with another comparison.
-    pub(super) fn compared(mut self, alike: Equivalence) -> Self {
+    pub(super) fn with_equivalence(mut self, alike: Equivalence) -> Self {
         if let FieldValue::WholeField(whole) = &mut self.value {
             whole.alike = alike;
         }

@@ -67,7 +67,7 @@ impl<'a> ObservedProxies<'a> {
     }
 
     /// Swarm's message about that update.
-    pub fn update_words(&self) -> &str {
+    pub fn update_message(&self) -> &str {
         self.service.and_then(|service| service.update_status.as_ref()).map_or("", |status| status.message.as_str())
     }
 
@@ -118,7 +118,7 @@ impl<'a> ObservedProxies<'a> {
     }
 
     /// Whether neither the service nor any proxy has one of these networks.
-    pub fn is_rid_of(&self, networks: &BTreeSet<NetworkId>) -> bool {
+    pub fn has_left(&self, networks: &BTreeSet<NetworkId>) -> bool {
         let without = |task: &&Task| networks.is_disjoint(&networks_of(task));
         networks.is_disjoint(&self.declared) && self.tasks.iter().all(without)
     }
@@ -129,12 +129,12 @@ impl<'a> ObservedProxies<'a> {
     }
 
     /// When the oldest running proxy was created.
-    pub fn oldest(&self) -> Option<Timestamp> {
+    pub fn oldest_proxy_started(&self) -> Option<Timestamp> {
         self.tasks.iter().filter(|task| task.state == TaskState::Running).map(|task| task.created_at).min()
     }
 
     /// How long Swarm may need between two proxies: the delay between them, and the time that an old one may take to end.
-    pub fn time_between(&self) -> SignedDuration {
+    pub fn replacement_interval(&self) -> SignedDuration {
         let nanos = |pointer: &str| self.service?.spec.pointer(pointer).and_then(Value::as_i64).map(SignedDuration::from_nanos);
         let stops_first = self.service.and_then(|service| service.spec.pointer("/UpdateConfig/Order")).and_then(Value::as_str);
         let grace = nanos("/TaskTemplate/ContainerSpec/StopGracePeriod").unwrap_or(GRACE_OF_SWARM);

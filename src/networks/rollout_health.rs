@@ -29,7 +29,7 @@ pub(super) fn record_trial_result(input: &NetworkInput<'_>, seen: &ObservedProxi
     }
     memory.failures.retain(|_, failures| !failures.is_empty());
     let withdraws = !memory.withdrawn.is_empty();
-    if !seen.is_under_way() && seen.is_rid_of(&memory.withdrawn) {
+    if !seen.is_under_way() && seen.has_left(&memory.withdrawn) {
         memory.withdrawn.clear();
     }
     let is_of_interest =
@@ -63,7 +63,7 @@ fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Atta
         _ if is_new => BTreeSet::new(),
         _ => seen.declared.clone(),
     };
-    let replaced = seen.oldest().filter(|at| at.duration_since(service.created_at) > FIRST_TASKS_WITHIN);
+    let replaced = seen.oldest_proxy_started().filter(|at| at.duration_since(service.created_at) > FIRST_TASKS_WITHIN);
     memory.last_update = seen.update_began().or(replaced);
 }
 
@@ -164,7 +164,7 @@ pub(super) fn deadline(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, tri
         // Swarm is only monitoring them.
         return Timestamp::MAX;
     }
-    let at_the_latest = later(trial.progress_at, timeout.saturating_add(seen.time_between()));
+    let at_the_latest = later(trial.progress_at, timeout.saturating_add(seen.replacement_interval()));
     trial.starting_since.map_or(at_the_latest, |since| later(since, timeout))
 }
 

@@ -39,7 +39,7 @@ pub(super) fn note(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut Net
 
 /// The explanation of a failed trial: why a proxy failed, or else what kept one from starting, and why Swarm gave it up.
 pub(super) fn describe_failure(seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> String {
-    let given_up = if seen.was_given_up(trial.began) { cut(seen.update_words(), &[]) } else { String::new() };
+    let given_up = if seen.was_given_up(trial.began) { cut(seen.update_message(), &[]) } else { String::new() };
     let of_proxies = trial.last_words.as_ref().map_or(trial.words.as_str(), |last| last.says.as_str());
     let both: Vec<&str> = [of_proxies, &given_up].into_iter().filter(|words| !words.is_empty()).collect();
     excerpt(&both.join("; "), CHARS_MAX)

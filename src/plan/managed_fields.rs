@@ -37,18 +37,18 @@ impl ManagedFields {
     }
 
     /// Whether the field was managed as a whole.
-    pub(super) fn has(&self, field: &str) -> bool {
+    pub(super) fn is_managed(&self, field: &str) -> bool {
         matches!(self.0.get(field), Some(Remembered::WholeField(_)))
     }
 
     /// Whether the field was managed with exactly this value.
-    pub(super) fn had(&self, field: &str, value: &Value) -> bool {
+    pub(super) fn was(&self, field: &str, value: &Value) -> bool {
         matches!(self.0.get(field), Some(Remembered::WholeField(digest)) if *digest == digits(value))
     }
 
     /// Whether the previous declaration stated the same for the field: this value, or nothing.
-    pub(super) fn says(&self, field: &str, value: Option<&Value>) -> bool {
-        value.map_or_else(|| !self.has(field), |value| self.had(field, value))
+    pub(super) fn declared_same(&self, field: &str, value: Option<&Value>) -> bool {
+        value.map_or_else(|| !self.is_managed(field), |value| self.was(field, value))
     }
 
     /// The keys of the entries that were managed.
@@ -65,12 +65,12 @@ impl ManagedFields {
     }
 
     /// Remembers a field.
-    pub(super) fn note(&mut self, field: &str, value: &Value) {
+    pub(super) fn record(&mut self, field: &str, value: &Value) {
         self.0.insert(field.to_owned(), Remembered::WholeField(digits(value)));
     }
 
     /// Remembers an entry.
-    pub(super) fn note_entry(&mut self, field: &str, key: &str, value: &Value) {
+    pub(super) fn record_entry(&mut self, field: &str, key: &str, value: &Value) {
         let slot = self.0.entry(field.to_owned()).or_insert_with(|| Remembered::Entries(BTreeMap::new()));
         if let Remembered::Entries(entries) = slot {
             entries.insert(key.to_owned(), digits(value));

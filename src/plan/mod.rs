@@ -46,7 +46,7 @@ pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &PlannerState) -> Plan {
     draft.network();
     draft.tokens();
     draft.services();
-    draft.sweep();
+    draft.prune_configs();
     draft.finish()
 }
 

@@ -168,13 +168,13 @@ impl<'a> Patch<'a> {
             DesiredValue::Stated(want) => {
                 let remembered = whole.remembered_as.as_ref().unwrap_or(want);
                 let found = self.put(field, whole, want);
-                if let Some(found) = found.filter(|_| self.before.had(field.name, remembered)) {
+                if let Some(found) = found.filter(|_| self.before.was(field.name, remembered)) {
                     self.drift.push((field.name.to_owned(), found));
                 }
-                self.after.note(field.name, remembered);
+                self.after.record(field.name, remembered);
             }
             DesiredValue::Once(want) => drop(self.put(field, whole, want)),
-            DesiredValue::Free if self.before.has(field.name) => drop(self.put(field, whole, &whole.default)),
+            DesiredValue::Free if self.before.is_managed(field.name) => drop(self.put(field, whole, &whole.default)),
             DesiredValue::Free => {}
         }
     }
@@ -215,7 +215,7 @@ impl<'a> Patch<'a> {
             if let Some(found) = found.filter(|_| self.before.had_entry(field.name, key, &remembered)) {
                 self.drift.push((format!("{}.{key}", field.name), found));
             }
-            self.after.note_entry(field.name, key, &remembered);
+            self.after.record_entry(field.name, key, &remembered);
         }
         if list.changed {
             set(&mut self.spec, field.path, list.write());
@@ -229,14 +229,14 @@ impl<'a> Patch<'a> {
         let declared = args.declared.clone().map(Value::from);
         let others = match &declared {
             Some(Value::Array(declared)) => declared.clone(),
-            _ if self.before.has(field.name) => Vec::new(),
+            _ if self.before.is_managed(field.name) => Vec::new(),
             _ => have[self.own_args(&have, own.as_ref())..].to_vec(),
         };
         let want: Vec<Value> = own.iter().cloned().chain(others).collect();
-        let same_document = self.before.says(SUBCOMMAND, own.as_ref()) && self.before.says(field.name, declared.as_ref());
+        let same_document = self.before.declared_same(SUBCOMMAND, own.as_ref()) && self.before.declared_same(field.name, declared.as_ref());
         let wants_nothing = own.is_none() && declared.is_none();
-        own.as_ref().into_iter().for_each(|own| self.after.note(SUBCOMMAND, own));
-        declared.as_ref().into_iter().for_each(|declared| self.after.note(field.name, declared));
+        own.as_ref().into_iter().for_each(|own| self.after.record(SUBCOMMAND, own));
+        declared.as_ref().into_iter().for_each(|declared| self.after.record(field.name, declared));
         if have == want {
             return;
         }
@@ -248,7 +248,7 @@ impl<'a> Patch<'a> {
 
     /// How many of the leading arguments are ours: the current subcommand or that of the previous declaration.
     fn own_args(&self, have: &[Value], own: Option<&Value>) -> usize {
-        have.first().map_or(0, |first| usize::from(Some(first) == own || self.before.had(SUBCOMMAND, first)))
+        have.first().map_or(0, |first| usize::from(Some(first) == own || self.before.was(SUBCOMMAND, first)))
     }
 }
 

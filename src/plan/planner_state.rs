@@ -88,7 +88,7 @@ impl PlannerState {
     /// The service that was updated in the same way again and again without effect, because of a bug in Swarmgate or because
     /// something undoes the update each time. Continuing immediately would keep the managers busy and hold up every other
     /// change.
-    pub fn without_effect(&self) -> Option<&str> {
+    pub fn repeated_update(&self) -> Option<&str> {
         self.written.iter().find(|(_, written)| written.times > WRITES_IN_VAIN_MAX).map(|(name, _)| name.as_str())
     }
 
@@ -111,7 +111,7 @@ impl PlannerState {
     /// When a failed rollout of the current declaration may be retried; `None`: immediately, because the declaration or the
     /// nodes are not those that failed.
     pub(super) fn retry_at(&self, note: &RolloutNote, failed_at: Timestamp) -> Option<Timestamp> {
-        match (self.rollouts.get(&note.service), self.tried(note)) {
+        match (self.rollouts.get(&note.service), self.was_last_attempt(note)) {
             (Some(attempt), Some(true)) => later(attempt.failed_at.unwrap_or(failed_at), delay(attempt.attempts)),
             (_, None) => later(failed_at, RETRY_DELAY_FIRST),
             _ => None,
@@ -119,7 +119,7 @@ impl PlannerState {
     }
 
     /// Whether the last attempt was of this declaration on these nodes; `None`: no attempt is known.
-    pub(super) fn tried(&self, note: &RolloutNote) -> Option<bool> {
+    pub(super) fn was_last_attempt(&self, note: &RolloutNote) -> Option<bool> {
         let attempt = self.rollouts.get(&note.service)?;
         Some(attempt.identity == note.identity && attempt.nodes == note.nodes)
     }

@@ -56,7 +56,7 @@ impl<'a> PlanBuilder<'a> {
     }
 
     /// Removes configs that nothing refers to, except the newest few, but not while a rollout could still return to one.
-    pub(super) fn sweep(&mut self) {
+    pub(super) fn prune_configs(&mut self) {
         if self.a_rollout_is_under_way() {
             return;
         }

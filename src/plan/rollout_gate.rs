@@ -85,7 +85,7 @@ fn would_spread(
 ) -> bool {
     let repeats = match status.state {
         UpdateState::Paused => reason == UpdateReason::Resume,
-        UpdateState::RollbackPaused => reason == UpdateReason::Differs && memory.tried(note) == Some(true),
+        UpdateState::RollbackPaused => reason == UpdateReason::Differs && memory.was_last_attempt(note) == Some(true),
         _ => false,
     };
     repeats && tasks(service, snapshot).is_some()
@@ -252,7 +252,7 @@ fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, m
     let is_stuck = |task: &Task| finds_no_node(task) || is_slow(task);
     let is_late = status.started_at.is_some_and(|since| age(since) > ROLLOUT_HOLD_MAX);
     let may = is_late || tasks_of(service, snapshot).any(is_stuck);
-    match (&status.state, memory.tried(note)) {
+    match (&status.state, memory.was_last_attempt(note)) {
         (UpdateState::RollbackStarted, Some(same)) => may && !same,
         (UpdateState::RollbackStarted, None) => is_late,
         _ => may,

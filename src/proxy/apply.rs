@@ -218,7 +218,7 @@ impl<'a> Applier<'a> {
 
     async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: OfferForm) -> Result<(), ApplyError> {
         let (why, scope) = (self.reason(config, form), self.scope_of(config, form));
-        let disabled = if form == OfferForm::Live { self.agent.departed.of(&config.digest) } else { BTreeSet::new() };
+        let disabled = if form == OfferForm::Live { self.agent.departed.departed_from(&config.digest) } else { BTreeSet::new() };
         if form == OfferForm::Names {
             self.agent.learnt.begin(dns_handover::former_addresses(self.agent.engine.as_ref(), config));
             if self.running.addressed {
@@ -270,8 +270,8 @@ impl<'a> Applier<'a> {
     /// configuration was accepted and only loses servers, so it is not tested again: the engine itself refuses what it cannot load.
     async fn disable_departed(&mut self) {
         let Some(config) = self.running.config.clone().filter(|_| self.running.addressed) else { return };
-        self.agent.departed.tried();
-        let disabled = self.agent.departed.of(&config.digest);
+        self.agent.departed.record_attempt();
+        let disabled = self.agent.departed.departed_from(&config.digest);
         let bundle = departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &disabled);
         let began = Instant::now();
         match self.load_untested(&bundle, &config.contents).await {
@@ -282,7 +282,7 @@ impl<'a> Applier<'a> {
             }
         }
         self.running.disabled = disabled;
-        self.agent.departed.runs(&self.running);
+        self.agent.departed.record_running(&self.running);
     }
 
     async fn load_untested(&mut self, bundle: &Bundle, contents: &SecretFiles) -> Result<ApplyMode, ApplyError> {
@@ -398,8 +398,9 @@ impl Agent {
             state.rejected = None;
             state.bounds = AgentSettings::of(&candidate.bundle);
         });
-        self.departed.runs(candidate);
-        self.fallback.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
+        self.departed.record_running(candidate);
+        self.fallback
+            .request(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
         if let Some(offer) = candidate.offer() {
             self.store.save(Arc::clone(offer), self.confirmed_at(&offer.digest)).await;
         }

@@ -56,7 +56,7 @@ fn remove_all(directory: &Path) -> io::Result<()> {
 
 impl ConfigDirectories {
     /// An empty directory; files of an earlier agent are removed.
-    pub(super) fn fresh(root: PathBuf) -> Result<Self, ProxyError> {
+    pub(super) fn create_empty(root: PathBuf) -> Result<Self, ProxyError> {
         let emptied = remove_all(&root).and_then(|()| fs::create_dir_all(&root));
         emptied.map_err(|source| ProxyError::Files { path: root.display().to_string(), source })?;
         Ok(Self { root, count: AtomicU64::new(0) })
@@ -139,7 +139,7 @@ mod tests {
             }
             let late = root.join("0-old/late");
             let writer = std::thread::spawn(move || drop(fs::write(late, "late")));
-            let configs = ConfigDirectories::fresh(root.clone()).unwrap();
+            let configs = ConfigDirectories::create_empty(root.clone()).unwrap();
             writer.join().unwrap();
             assert!(configs.root.is_dir() && !root.join("0-old").exists(), "{round}");
         }
@@ -156,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn current_always_names_the_promoted_generation() {
         let directory = tempfile::tempdir().unwrap();
-        let configs = ConfigDirectories::fresh(directory.path().join("config")).unwrap();
+        let configs = ConfigDirectories::create_empty(directory.path().join("config")).unwrap();
         let current = || fs::read_to_string(configs.current().join("main.conf")).unwrap();
         let one = stage(&configs, "one").await;
         configs.promote(&one).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn secret_files_are_readable_only_by_their_owner() {
         let directory = tempfile::tempdir().unwrap();
-        let configs = ConfigDirectories::fresh(directory.path().join("config")).unwrap();
+        let configs = ConfigDirectories::create_empty(directory.path().join("config")).unwrap();
         let file = stage(&configs, "one").await.0.join("tls.pem");
         assert_eq!(fs::read_to_string(&file).unwrap(), "one");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

@@ -41,18 +41,18 @@ struct DepartureState {
 
 impl DepartedEndpoints {
     /// The addresses of this offer that their tasks have left.
-    pub(super) fn of(&self, offer: &Digest) -> BTreeSet<SocketAddr> {
+    pub(super) fn departed_from(&self, offer: &Digest) -> BTreeSet<SocketAddr> {
         self.known().gone.get(offer).into_iter().flat_map(|gone| gone.keys().copied()).collect()
     }
 
     /// Records the running configuration. Without addresses there is nothing to track.
-    pub(super) fn runs(&self, candidate: &Candidate) {
+    pub(super) fn record_running(&self, candidate: &Candidate) {
         let config = candidate.config.as_ref().filter(|_| candidate.addressed);
         self.known().running = config.map(|config| (config.digest.clone(), candidate.disabled.clone()));
     }
 
     /// Records that addresses were taken out of use, or that this failed.
-    pub(super) fn tried(&self) {
+    pub(super) fn record_attempt(&self) {
         self.known().changed = Moment::now();
     }
 
@@ -120,11 +120,11 @@ pub(super) async fn ask(client: &ChannelClient, agent: &Agent) -> Infallible {
 }
 
 async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
-    match client.look::<Addresses>("/v1/addresses", &format!("of={offer}")).await {
+    match client.get::<Addresses>("/v1/addresses", &format!("of={offer}")).await {
         Ok((Addresses { of, gone, .. }, seen)) if of == *offer => {
             let whole = gone.is_empty();
             if agent.departed.note(offer, gone) {
-                agent.confirmations.note(offer, seen);
+                agent.confirmations.record(offer, seen);
             }
             if whole {
                 agent.store.confirm(offer, seen.date());
@@ -139,7 +139,7 @@ async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
 impl Agent {
     /// Whether nothing has confirmed this offer lately, or some of its addresses were gone.
     fn is_doubtful(&self, offer: &Digest, patience: Duration) -> bool {
-        self.confirmations.of(offer).age() >= patience || !self.departed.of(offer).is_empty()
+        self.confirmations.confirmed_at(offer).age() >= patience || !self.departed.departed_from(offer).is_empty()
     }
 }
 
@@ -172,6 +172,6 @@ mod tests {
         assert!(!left.note(&offer, BTreeSet::from([one, two])) && due());
         assert!(left.note(&offer, BTreeSet::new()) && due(), "the address is in use again");
         left.keep_only(&[&other]);
-        assert_eq!((left.of(&offer), left.of(&other)), (BTreeSet::new(), BTreeSet::from([one])));
+        assert_eq!((left.departed_from(&offer), left.departed_from(&other)), (BTreeSet::new(), BTreeSet::from([one])));
     }
 }

@@ -202,7 +202,7 @@ impl NameHandler {
     /// The same handler with the patience that fits this moment.
     fn now(&self) -> Self {
         let patience = if self.learnt.is_awaited() { PATIENCE_WHILE_AWAITED } else { 1 };
-        Self { docker: self.docker.patient(patience), learnt: self.learnt.clone() }
+        Self { docker: self.docker.with_patience(patience), learnt: self.learnt.clone() }
     }
 
     /// `None` if Docker itself does not answer: that says nothing about the name.
@@ -218,11 +218,11 @@ impl NameHandler {
 
     /// A query for something other than tasks, which an administrator's own lines may cause.
     async fn passed_on(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
-        let said = self.docker.pass_on(via, question).await;
+        let said = self.docker.forward(via, question).await;
         if let Some(answer) = said.filter(|answer| [ResponseCode::NoError, ResponseCode::NXDomain].contains(&code(answer))) {
             return Some(answer);
         }
-        if self.docker.speaks().await { no_such_name(question) } else { None }
+        if self.docker.is_responding().await { no_such_name(question) } else { None }
     }
 
     /// The addresses that belong to the tasks. If other containers have the name too, all other ways to find the tasks are tried as
@@ -246,12 +246,12 @@ impl NameHandler {
             self.sort(&asked.tasks, former, &mut found).await;
         }
         let is_certain = found.exists.is_some() && !(found.own.is_empty() && found.unsure);
-        (is_certain || self.docker.speaks().await).then_some(found)
+        (is_certain || self.docker.is_responding().await).then_some(found)
     }
 
     async fn sort(&self, tasks: &TaskNames, addresses: Vec<IpAddr>, found: &mut TaskLookup) {
         let new: Vec<IpAddr> = addresses.into_iter().filter(|address| !found.own.contains(address)).collect();
-        let holders = join_all(new.iter().map(|address| self.docker.holder(*address))).await;
+        let holders = join_all(new.iter().map(|address| self.docker.owner_of(*address))).await;
         for (address, holder) in new.into_iter().zip(holders) {
             match holder {
                 AddressOwner::Container(name) if tasks.include(&name) => found.own.push(address),

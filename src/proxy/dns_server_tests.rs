@@ -366,7 +366,7 @@ async fn a_silence_is_remembered_until_docker_answers() {
         let script = docker().says("tasks.web.net", Says::Nothing).container(1, &task_of("web"));
         let (says, asked) = (Arc::clone(&script.says), Arc::clone(&script.asked));
         let handler = script.handler().await;
-        let handler = NameHandler { docker: handler.docker.holding(hold), learnt: handler.learnt };
+        let handler = NameHandler { docker: handler.docker.with_hold(hold), learnt: handler.learnt };
         for _ in 0..2 {
             assert_eq!(told(&handler, "tasks.web.net").await, Some(unknown()));
         }

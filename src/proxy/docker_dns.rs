@@ -110,18 +110,18 @@ impl Docker {
     }
 
     /// The same with this factor for the time to answer.
-    pub(super) fn patient(&self, patience: u32) -> Self {
+    pub(super) fn with_patience(&self, patience: u32) -> Self {
         Self { patience, ..self.clone() }
     }
 
     /// The same, but unanswered names are remembered for this long.
     #[cfg(test)]
-    pub(super) fn holding(self, hold: Duration) -> Self {
+    pub(super) fn with_hold(self, hold: Duration) -> Self {
         Self { silences: UnresolvedNames::new(hold), ..self }
     }
 
     /// Whether Docker answers at all.
-    pub(super) async fn speaks(&self) -> bool {
+    pub(super) async fn is_responding(&self) -> bool {
         let Ok(name) = Name::from_labels(self.known.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)) else { return false };
         let answer = self.ask(&name, RecordType::A, Effort::Both(PATIENCE)).await;
         answer.is_some_and(|answer| answer.metadata.response_code == ResponseCode::NoError)
@@ -144,7 +144,7 @@ impl Docker {
     }
 
     /// The container that has this address.
-    pub(super) async fn holder(&self, address: IpAddr) -> AddressOwner {
+    pub(super) async fn owner_of(&self, address: IpAddr) -> AddressOwner {
         let QueryResult::Answer(answer) = self.hear(&Name::from(address), RecordType::PTR, PATIENCE_FOR_A_NAME).await else {
             return AddressOwner::Unknown;
         };
@@ -154,9 +154,9 @@ impl Docker {
 
     /// Queries Docker, unless it did not answer for this name lately.
     async fn hear(&self, name: &Name, kind: RecordType, patience: Duration) -> QueryResult {
-        match self.silences.turn(&NameQuery::new(name, kind), Instant::now()) {
+        match self.silences.decide(&NameQuery::new(name, kind), Instant::now()) {
             QueryDecision::Ask => self.hear_now(name, kind, Effort::Both(patience)).await,
-            QueryDecision::Spare if self.speaks().await => QueryResult::Silence,
+            QueryDecision::Spare if self.is_responding().await => QueryResult::Silence,
             QueryDecision::Spare => QueryResult::Nothing,
             QueryDecision::Renew => {
                 let (docker, name) = (self.clone(), name.clone());
@@ -170,19 +170,19 @@ impl Docker {
     async fn hear_now(&self, name: &Name, kind: RecordType, effort: Effort) -> QueryResult {
         let (key, asked) = (NameQuery::new(name, kind), Instant::now());
         if let Some(answer) = self.ask(name, kind, effort).await {
-            self.silences.answered(&key);
+            self.silences.record_answer(&key);
             return QueryResult::Answer(answer);
         }
-        if self.speaks().await {
-            self.silences.silent(key, asked, Instant::now());
+        if self.is_responding().await {
+            self.silences.record_silence(key, asked, Instant::now());
             return QueryResult::Silence;
         }
-        self.silences.unclear(&key);
+        self.silences.record_unclear(&key);
         QueryResult::Nothing
     }
 
     /// Forwards a query unchanged, and returns the answer unchanged.
-    pub(super) async fn pass_on(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
+    pub(super) async fn forward(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
         let answer = self.exchange(via, question, Effort::Both(PATIENCE)).await?;
         (answer.len() >= HEAD && answer[..2] == *question.get(..2)?).then_some(answer)
     }

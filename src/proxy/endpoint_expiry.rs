@@ -21,7 +21,7 @@ pub(super) fn steady_after(config: &ProxyConfig) -> Duration {
 impl Agent {
     /// Whether its addresses were not confirmed for longer than it permits.
     pub(super) fn is_stale(&self, config: &ProxyConfig) -> bool {
-        config.live.control_plane_timeout().is_some_and(|limit| self.confirmations.of(&config.digest).age() > limit)
+        config.live.control_plane_timeout().is_some_and(|limit| self.confirmations.confirmed_at(&config.digest).age() > limit)
     }
 }
 

@@ -37,12 +37,12 @@ struct Prepared {
 impl FallbackConfig {
     /// Nothing is prepared yet.
     pub(super) fn new(directory: PathBuf) -> Result<Self, ProxyError> {
-        let configs = ConfigDirectories::fresh(directory)?;
+        let configs = ConfigDirectories::create_empty(directory)?;
         Ok(Self { configs, prepared: Mutex::new(None), wanted: watch::Sender::new(None) })
     }
 
     /// Prepares the names of this configuration, which runs with addresses. `None`: no addresses are in use, or they never expire.
-    pub(super) fn want(&self, config: Option<Arc<ProxyConfig>>) {
+    pub(super) fn request(&self, config: Option<Arc<ProxyConfig>>) {
         self.wanted.send_replace(config);
     }
 

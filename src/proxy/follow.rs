@@ -12,7 +12,7 @@ use crate::types::Digest;
 
 /// Follows forever. Damaged offers and those for other clusters are refused here and never reach the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
-    let mut follower = Follower::new(client, "/v1/bundle").every(PROXY_CONFIRM_INTERVAL).telling(|trouble| cut(agent, trouble));
+    let mut follower = Follower::new(client, "/v1/bundle").with_wait(PROXY_CONFIRM_INTERVAL).on_problem(|trouble| cut(agent, trouble));
     let mut after: Option<Digest> = None;
     loop {
         let PollResponse { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;
@@ -24,7 +24,7 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
             }
             PollResult::New(config) => {
                 after = Some(config.digest.clone());
-                agent.confirmations.note(&config.digest, confirmed);
+                agent.confirmations.record(&config.digest, confirmed);
                 offer(agent, config);
             }
         }
@@ -40,7 +40,7 @@ fn cut(agent: &Agent, trouble: Option<&str>) {
 }
 
 fn confirm(agent: &Agent, offer: &Digest, confirmed: Moment) {
-    agent.confirmations.note(offer, confirmed);
+    agent.confirmations.record(offer, confirmed);
     agent.store.confirm(offer, confirmed.date());
 }
 

@@ -213,7 +213,7 @@ impl Agent {
         let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_in_rollout(new, Timestamp::now()));
         Ok(Self {
             engine,
-            configs: ConfigDirectories::fresh(options.run_dir.join("config"))?,
+            configs: ConfigDirectories::create_empty(options.run_dir.join("config"))?,
             fallback: FallbackConfig::new(options.run_dir.join("standby"))?,
             learnt: dns_server::ResolvedNames::new(),
             confirmations: ContentAges::default(),
@@ -233,7 +233,7 @@ impl Agent {
 
     /// When an offer was last confirmed.
     fn confirmed_at(&self, offer: &Digest) -> Timestamp {
-        self.confirmations.of(offer).date()
+        self.confirmations.confirmed_at(offer).date()
     }
 }
 

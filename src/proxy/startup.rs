@@ -84,7 +84,7 @@ impl Agent {
         let limit = config.live.control_plane_timeout().unwrap_or(ADDRESSES_MAX);
         // A date in the future is as doubtful as one that is as far in the past.
         let is_young = age.unsigned_abs() <= limit;
-        self.confirmations.note(&config.digest, Moment::now().earlier(age.unsigned_abs()));
+        self.confirmations.record(&config.digest, Moment::now().earlier(age.unsigned_abs()));
         let config = Arc::new(config);
         let live = is_young.then(|| Candidate::volume(Arc::clone(&config), OfferForm::Live));
         live.into_iter().chain([Candidate::volume(config, OfferForm::Names)]).collect()

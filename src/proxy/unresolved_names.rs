@@ -60,7 +60,7 @@ impl UnresolvedNames {
         Self { hold, names: Arc::default() }
     }
 
-    pub(super) fn turn(&self, key: &NameQuery, now: Instant) -> QueryDecision {
+    pub(super) fn decide(&self, key: &NameQuery, now: Instant) -> QueryDecision {
         let mut names = self.names();
         let Some(silence) = names.get_mut(key).filter(|silence| silence.times >= TIMES) else { return QueryDecision::Ask };
         let age = now.saturating_duration_since(silence.noted);
@@ -76,12 +76,12 @@ impl UnresolvedNames {
     }
 
     /// Docker answered, whatever the answer.
-    pub(super) fn answered(&self, key: &NameQuery) {
+    pub(super) fn record_answer(&self, key: &NameQuery) {
         self.names().remove(key);
     }
 
     /// Docker did not answer a query of that time, although it answered others. Queries that waited at the same time count once.
-    pub(super) fn silent(&self, key: NameQuery, asked: Instant, now: Instant) {
+    pub(super) fn record_silence(&self, key: NameQuery, asked: Instant, now: Instant) {
         let mut names = self.names();
         if names.len() >= NAMES_MAX && !names.contains_key(&key) {
             names.retain(|_, silence| silence.renewed || now.saturating_duration_since(silence.noted) < FORGET);
@@ -97,7 +97,7 @@ impl UnresolvedNames {
     }
 
     /// Docker did not answer anything, which says nothing about this name.
-    pub(super) fn unclear(&self, key: &NameQuery) {
+    pub(super) fn record_unclear(&self, key: &NameQuery) {
         if let Some(silence) = self.names().get_mut(key) {
             silence.renewed = false;
         }
@@ -123,8 +123,8 @@ mod tests {
     fn silent_twice() -> (UnresolvedNames, Instant) {
         let (silences, start) = (UnresolvedNames::new(HOLD), Instant::now());
         for asked in [start, start + SECOND] {
-            assert_eq!(silences.turn(&key("web"), asked), QueryDecision::Ask);
-            silences.silent(key("web"), asked, asked + SECOND);
+            assert_eq!(silences.decide(&key("web"), asked), QueryDecision::Ask);
+            silences.record_silence(key("web"), asked, asked + SECOND);
         }
         (silences, start + 2 * SECOND)
     }
@@ -132,45 +132,45 @@ mod tests {
     #[test]
     fn the_second_silence_is_remembered_for_some_seconds_and_each_further_one_renews_it() {
         let (silences, noted) = silent_twice();
-        assert_eq!(silences.turn(&key("web"), noted + HOLD - SECOND), QueryDecision::Spare);
-        assert_eq!(silences.turn(&key("WEB"), noted), QueryDecision::Ask, "Docker compares names with case");
-        assert_eq!(silences.turn(&NameQuery::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), QueryDecision::Ask);
-        assert_eq!(silences.turn(&key("web"), noted + HOLD), QueryDecision::Renew);
-        assert_eq!(silences.turn(&key("web"), noted + HOLD), QueryDecision::Spare, "another question is already open");
-        silences.silent(key("web"), noted + HOLD, noted + HOLD + SECOND);
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD), QueryDecision::Spare);
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), QueryDecision::Renew);
-        silences.unclear(&key("web"));
-        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), QueryDecision::Renew, "Docker did not answer for a while");
+        assert_eq!(silences.decide(&key("web"), noted + HOLD - SECOND), QueryDecision::Spare);
+        assert_eq!(silences.decide(&key("WEB"), noted), QueryDecision::Ask, "Docker compares names with case");
+        assert_eq!(silences.decide(&NameQuery::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("web"), noted + HOLD), QueryDecision::Renew);
+        assert_eq!(silences.decide(&key("web"), noted + HOLD), QueryDecision::Spare, "another question is already open");
+        silences.record_silence(key("web"), noted + HOLD, noted + HOLD + SECOND);
+        assert_eq!(silences.decide(&key("web"), noted + 2 * HOLD), QueryDecision::Spare);
+        assert_eq!(silences.decide(&key("web"), noted + 2 * HOLD + SECOND), QueryDecision::Renew);
+        silences.record_unclear(&key("web"));
+        assert_eq!(silences.decide(&key("web"), noted + 2 * HOLD + SECOND), QueryDecision::Renew, "Docker did not answer for a while");
     }
 
     #[test]
     fn a_name_with_a_recent_answer_is_asked_for_again() {
         let (silences, noted) = silent_twice();
-        silences.answered(&key("web"));
-        assert_eq!(silences.turn(&key("web"), noted), QueryDecision::Ask);
-        silences.silent(key("web"), noted, noted + SECOND);
-        assert_eq!(silences.turn(&key("web"), noted + SECOND), QueryDecision::Ask, "one silence is not remembered");
+        silences.record_answer(&key("web"));
+        assert_eq!(silences.decide(&key("web"), noted), QueryDecision::Ask);
+        silences.record_silence(key("web"), noted, noted + SECOND);
+        assert_eq!(silences.decide(&key("web"), noted + SECOND), QueryDecision::Ask, "one silence is not remembered");
     }
 
     #[test]
     fn simultaneous_questions_are_one_silence() {
         let (silences, start) = (UnresolvedNames::new(HOLD), Instant::now());
         for ended in [SECOND, 2 * SECOND] {
-            silences.silent(key("web"), start, start + ended);
+            silences.record_silence(key("web"), start, start + ended);
         }
-        assert_eq!(silences.turn(&key("web"), start + 2 * SECOND), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("web"), start + 2 * SECOND), QueryDecision::Ask);
     }
 
     #[test]
     fn an_old_silence_is_forgotten() {
         let (silences, noted) = silent_twice();
-        assert_eq!(silences.turn(&key("web"), noted + FORGET), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("web"), noted + FORGET), QueryDecision::Ask);
         for number in 0..=NAMES_MAX {
-            silences.silent(key(&format!("n{number}")), noted, noted);
+            silences.record_silence(key(&format!("n{number}")), noted, noted);
         }
         assert_eq!(silences.names().len(), NAMES_MAX);
-        silences.silent(key("new"), noted + FORGET, noted + FORGET);
+        silences.record_silence(key("new"), noted + FORGET, noted + FORGET);
         assert_eq!(silences.names().len(), 1);
     }
 }

@@ -45,7 +45,7 @@ impl Monitor {
         let spool = measured.unwrap_or_default();
         if let Some(fault) = &spool.fault {
             let holders = spool.holders.iter().filter(|worker| worker.retiring);
-            retiring.ended += holders.map(|worker| u32::from(self.retirement.end(process, *worker, fault))).sum::<u32>();
+            retiring.ended += holders.map(|worker| u32::from(self.retirement.retire(process, *worker, fault))).sum::<u32>();
         }
         let wants_reload = spool.fault.is_some() && spool.holders.iter().any(|worker| !worker.retiring);
         WorkerCheck { retiring, spool, wants_reload }

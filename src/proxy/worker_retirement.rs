@@ -66,14 +66,14 @@ impl Retirement {
         let retirees = oldest_first(process, workers);
         self.asked.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
         let surplus = surplus(&retirees, Bounds::of(stated, current, container_memory()), current);
-        let ended = surplus.iter().filter(|retiree| self.end(process, retiree.worker, "too many workers, or too much memory")).count();
+        let ended = surplus.iter().filter(|retiree| self.retire(process, retiree.worker, "too many workers, or too much memory")).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let memory = retirees.iter().map(|retiree| retiree.memory).sum();
         RetiringWorkers { count: count(retirees.len()), memory, ended: count(ended) }
     }
 
     /// Has a retiring worker close its connections and end. `true`: it was asked for the first time.
-    pub(super) fn end(&mut self, process: &dyn EngineProcess, worker: Worker, why: &str) -> bool {
+    pub(super) fn retire(&mut self, process: &dyn EngineProcess, worker: Worker, why: &str) -> bool {
         let checks = self.asked.get(&key_of(worker)).map_or(1, |checks| checks + 1);
         if !process.retire(worker, if checks > CHECKS_BEFORE_KILL { WorkerStop::Kill } else { WorkerStop::Terminate }) {
             return false;
@@ -167,9 +167,9 @@ mod tests {
     fn a_worker_that_does_not_exit_is_killed() {
         let (process, mut retirement) = (FakeProcess::default(), Retirement::default());
         let worker = retirees(&[1])[0].worker;
-        assert!(!retirement.end(&process, worker, "a test"), "the worker has already exited");
+        assert!(!retirement.retire(&process, worker, "a test"), "the worker has already exited");
         process.set_workers(&[worker]);
-        let first: Vec<bool> = (0..7).map(|_| retirement.end(&process, worker, "a test")).collect();
+        let first: Vec<bool> = (0..7).map(|_| retirement.retire(&process, worker, "a test")).collect();
         assert_eq!(first, [true, false, false, false, false, false, false]);
         let mut expected = vec![WorkerStop::Terminate; 5];
         expected.extend([WorkerStop::Kill; 2]);

@@ -4,7 +4,7 @@ use super::{ProxyTaskReport, RouteKind, RouteReport, ServiceReport, TlsReport, T
 
 impl RouteReport {
     /// The requests of the route: `app.example.org/path`, and whether TLS is passed through.
-    pub fn place(&self) -> String {
+    pub fn address(&self) -> String {
         match self.kind {
             RouteKind::Http | RouteKind::Redirect => self.key().to_string(),
             RouteKind::Passthrough => format!("{} (TLS passed through)", self.host),
@@ -27,9 +27,9 @@ impl RouteReport {
     }
 
     /// The certificate of its host, or `-`.
-    pub fn tls_words(&self) -> String {
+    pub fn tls_summary(&self) -> String {
         match (&self.tls, self.kind) {
-            (Some(tls), _) => tls.words(),
+            (Some(tls), _) => tls.summary(),
             (None, RouteKind::Passthrough) => "the application's own".to_owned(),
             (None, _) => "-".to_owned(),
         }
@@ -38,7 +38,7 @@ impl RouteReport {
 
 impl ProxyTaskReport {
     /// Why it does not run the newest configuration: what it refused, or what it is doing.
-    pub fn obstacle(&self) -> Option<&str> {
+    pub fn lag_reason(&self) -> Option<&str> {
         self.rejected.as_deref().or(self.activity.as_deref())
     }
 }
@@ -53,7 +53,7 @@ impl ServiceReport {
 
 impl TlsReport {
     /// The certificate, its state, and when it becomes valid or expires.
-    pub fn words(&self) -> String {
+    pub fn summary(&self) -> String {
         let when = match (self.not_before, self.not_after) {
             (Some(from), _) => format!(", from {from:.0}"),
             (None, Some(on)) if self.state == TlsState::Expired => format!(" on {on:.0}"),
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_route_is_described_by_place_outcome_services_and_certificate() {
         let plain = route(RouteKind::Http, &[("v1", 875), ("v2", 125)]);
-        assert_eq!((plain.place().as_str(), plain.outcome().as_str(), plain.tls_words().as_str()), ("a.example/app", "Served", "-"));
+        assert_eq!((plain.address().as_str(), plain.outcome().as_str(), plain.tls_summary().as_str()), ("a.example/app", "Served", "-"));
         assert_eq!(plain.service_titles(), ["v1 (87.5 %)", "v2 (12.5 %)"]);
         assert_eq!(route(RouteKind::Http, &[("v1", 1000)]).service_titles(), ["v1"]);
         let tls = |state: &str, from: Option<&str>, until: Option<&str>| {
@@ -102,12 +102,12 @@ mod tests {
             }
         };
         let (early, late) = ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z");
-        assert_eq!(tls("good", None, Some(late)).words(), format!("c: good, until {late}"));
-        assert_eq!(tls("not valid yet", Some(early), Some(late)).words(), format!("c: not valid yet, from {early}"));
-        assert_eq!(tls("expired", None, Some(early)).words(), format!("c: expired on {early}"));
-        assert_eq!(tls("missing", None, None).words(), "c: missing");
+        assert_eq!(tls("good", None, Some(late)).summary(), format!("c: good, until {late}"));
+        assert_eq!(tls("not valid yet", Some(early), Some(late)).summary(), format!("c: not valid yet, from {early}"));
+        assert_eq!(tls("expired", None, Some(early)).summary(), format!("c: expired on {early}"));
+        assert_eq!(tls("missing", None, None).summary(), "c: missing");
         let passed = route(RouteKind::Passthrough, &[]);
-        assert_eq!((passed.place().as_str(), passed.tls_words().as_str()), ("a.example (TLS passed through)", "the application's own"));
+        assert_eq!((passed.address().as_str(), passed.tls_summary().as_str()), ("a.example (TLS passed through)", "the application's own"));
         let redirect = RouteReport { target: Some("https://b.example".to_owned()), ..route(RouteKind::Redirect, &[]) };
         assert_eq!(redirect.outcome(), "redirects to https://b.example");
     }

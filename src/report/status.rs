@@ -317,7 +317,7 @@ impl ProxyTaskReport {
 
 impl ProxyTaskReport {
     /// Its reloads and the workers that remain from them, as text for people.
-    pub fn reloads_in_words(&self) -> String {
+    pub fn reload_summary(&self) -> String {
         let left = [(self.retiring_workers.map(u64::from), "retiring"), (self.ended_workers, "cut")];
         let left: Vec<String> =
             left.iter().filter_map(|(count, word)| Some(format!("{} {word}", count.filter(|count| *count > 0)?))).collect();

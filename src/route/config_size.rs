@@ -40,7 +40,7 @@ impl Dimension {
     pub const ALL: [Self; 3] = [Self::Routes, Self::Locations, Self::Bytes];
 
     /// The value in this dimension.
-    pub fn of(self, footprint: &Footprint) -> u64 {
+    pub fn value_in(self, footprint: &Footprint) -> u64 {
         match self {
             Self::Routes => footprint.routes,
             Self::Locations => footprint.locations,
@@ -71,7 +71,7 @@ impl Footprint {
 
     /// The first dimension in which this exceeds a limit.
     pub fn exceeds(&self, limit: &Self) -> Option<Dimension> {
-        Dimension::ALL.into_iter().find(|dimension| dimension.of(self) > dimension.of(limit))
+        Dimension::ALL.into_iter().find(|dimension| dimension.value_in(self) > dimension.value_in(limit))
     }
 
     fn by(self, other: Self, sum: fn(u64, u64) -> u64) -> Self {

@@ -44,7 +44,7 @@ pub struct Application<'a> {
 
 impl VirtualHost {
     /// Every place, as requests of one scheme see them. Always includes the whole site.
-    pub fn places(&self, scheme: Scheme) -> Vec<PathMatch<'_>> {
+    pub fn path_matches(&self, scheme: Scheme) -> Vec<PathMatch<'_>> {
         let redirects: Vec<&Redirect> = self.redirects.iter().filter(|redirect| redirect.scheme == scheme).collect();
         if let Some(whole) = redirects.iter().find(|redirect| redirect.path.is_root()) {
             return vec![PathMatch { path: ContextPath::root(), answer: PathAction::Redirect(whole) }];
@@ -69,8 +69,8 @@ impl VirtualHost {
     }
 
     /// The place that a request reaches. `path` is decoded, without `//` and dot segments.
-    pub fn place_of(&self, scheme: Scheme, path: &str) -> Option<PathMatch<'_>> {
-        let fitting = self.places(scheme).into_iter().filter(|place| place.path.covers_request(path));
+    pub fn path_match(&self, scheme: Scheme, path: &str) -> Option<PathMatch<'_>> {
+        let fitting = self.path_matches(scheme).into_iter().filter(|place| place.path.covers_request(path));
         fitting.max_by_key(|place| place.path.as_str().len())
     }
 

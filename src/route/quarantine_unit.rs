@@ -52,7 +52,7 @@ impl QuarantineUnit {
 
 impl RouteTable {
     /// Every part of the table, sorted.
-    pub fn parts(&self) -> BTreeSet<QuarantineUnit> {
+    pub fn quarantine_units(&self) -> BTreeSet<QuarantineUnit> {
         let lines = LineList::ALL
             .into_iter()
             .flat_map(|list| self.settings.lines(list).iter().map(move |line| QuarantineUnit::Line { list, line: line.clone() }));
@@ -123,7 +123,7 @@ impl RouteTable {
     /// The table in which these parts keep their names but nothing answers there (503, or a closed connection), so that
     /// requests for them reach no other route.
     #[must_use]
-    pub fn muted(&self, parts: &BTreeSet<QuarantineUnit>) -> Self {
+    pub fn with_unavailable(&self, parts: &BTreeSet<QuarantineUnit>) -> Self {
         self.changed(parts, |table, part| match part {
             QuarantineUnit::Passthrough { host } => {
                 if let Some(backend) = table.passthrough.get_mut(host) {
@@ -181,32 +181,36 @@ mod tests {
 
     #[test]
     fn removing_all_parts_empties_a_table_and_removing_none_changes_nothing() {
-        assert_eq!(table().parts().len(), 5);
-        let nothing = table().without(&table().parts());
+        assert_eq!(table().quarantine_units().len(), 5);
+        let nothing = table().without(&table().quarantine_units());
         assert_eq!(nothing, RouteTable::empty(nothing.cluster.clone(), nothing.http_port));
         assert_eq!(table().without(&BTreeSet::new()), table());
-        assert_eq!(table().muted(&BTreeSet::new()), table());
+        assert_eq!(table().with_unavailable(&BTreeSet::new()), table());
     }
 
     #[test]
     fn each_part_can_be_removed_alone() {
-        for part in table().parts() {
+        for part in table().quarantine_units() {
             let left = table().without(&BTreeSet::from([part.clone()]));
-            assert_eq!(left.parts(), table().parts().into_iter().filter(|other| *other != part).collect(), "{part:?}");
+            assert_eq!(
+                left.quarantine_units(),
+                table().quarantine_units().into_iter().filter(|other| *other != part).collect(),
+                "{part:?}"
+            );
         }
     }
 
     #[test]
     fn a_muted_route_keeps_its_name_but_has_no_backend() {
-        let all = table().parts();
-        let muted = table().muted(&all);
-        assert_eq!(muted.parts().len(), 4, "the line is gone");
+        let all = table().quarantine_units();
+        let muted = table().with_unavailable(&all);
+        assert_eq!(muted.quarantine_units().len(), 4, "the line is gone");
         assert!(muted.backends().all(|backend| backend.services.is_empty()));
     }
 
     #[test]
     fn an_identity_depends_on_the_content_of_the_part_and_not_on_endpoints() {
-        let part = table().parts().into_iter().next_back().unwrap();
+        let part = table().quarantine_units().into_iter().next_back().unwrap();
         let before = table().identity_of(&part);
         let mut other = table();
         let endpoint = crate::route::Endpoint { address: [10, 0, 0, 1].into(), port: other.http_port, task: None, lasting: false };

@@ -21,8 +21,8 @@ pub struct PathMatchByScheme<'a> {
 impl VirtualHost {
     /// Every place of either scheme, in the order of [`VirtualHost::places`]. If only one scheme has a place at a path, the
     /// other answers there with its longest path that covers it.
-    pub fn places_by_scheme<'a>(&'a self) -> Vec<PathMatchByScheme<'a>> {
-        let (http, https) = (self.places(Scheme::Http), self.places(Scheme::Https));
+    pub fn path_matches_by_scheme<'a>(&'a self) -> Vec<PathMatchByScheme<'a>> {
+        let (http, https) = (self.path_matches(Scheme::Http), self.path_matches(Scheme::Https));
         let mut seen = BTreeSet::new();
         let paths: Vec<&ContextPath> = http.iter().chain(&https).map(|place| &place.path).filter(|path| seen.insert(*path)).collect();
         let answer = |places: &[PathMatch<'a>], path: &ContextPath| covering(places, path).unwrap_or(PathAction::NoRoute);

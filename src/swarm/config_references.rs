@@ -105,7 +105,7 @@ impl NamedConfigs {
     }
 
     /// Whether every config is looked up that a service of this stack may mean by this value of the label.
-    pub fn hold(&self, value: &str, stack: Option<&str>) -> bool {
+    pub fn contain(&self, value: &str, stack: Option<&str>) -> bool {
         names(value, stack).all(|name| self.0.contains(&name))
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         let many = [services("many", 100, 1), services("few", 3, 2)].concat();
         let named = NamedConfigs::in_list(&many);
         assert_eq!((count(&named, "many"), count(&named, "few")), (NAMED_CONFIGS_OF_A_TEAM_MAX, 3));
-        assert!(named.hold("many-ca63", None) && !named.hold("many-ca64", None));
+        assert!(named.contain("many-ca63", None) && !named.contain("many-ca64", None));
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         let same = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Labels": {LABEL: "ca", STACK: "shop"}}});
         let named = NamedConfigs::in_list(&(0..1_000).map(same).collect::<Vec<_>>());
         assert_eq!(named.names().iter().collect::<Vec<_>>(), ["ca", "shop_ca"]);
-        assert!(named.hold("ca", Some("shop")) && named.hold("ca", None) && !named.hold("ca", Some("bank")));
+        assert!(named.contain("ca", Some("shop")) && named.contain("ca", None) && !named.contain("ca", Some("bank")));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn used_by_others(
         of_teams.add(Team::of(service), *count);
     }
     let victim = teams.iter().find(|team| lacking <= all.saturating_sub(of_teams.of(team)))?;
-    let others = asked.iter().filter(|(service, _)| !Team::of(service).is_that_of(victim));
+    let others = asked.iter().filter(|(service, _)| !Team::of(service).is_same(victim));
     others.max_by_key(|(service, count)| (*count, Reverse(&service.name))).map(|(service, _)| service.name.clone())
 }
 

@@ -153,14 +153,14 @@ impl<'w, 'a> Ledger<'w, 'a> {
         let mut account = RemainingBudget::new(&self.context.cluster.limits, self.shares.of(&team).spent, self.spent);
         if service.labels.default_backend {
             let price = self.costs.of_default(&service);
-            service.labels.default_backend = account.book(&price);
+            service.labels.default_backend = account.charge(&price);
         }
         let no_default = account.beyond.is_some();
         let mut left_out = Vec::new();
         let mut hosts = std::mem::take(&mut service.labels.hosts).into_iter();
         while let Some(host) = hosts.next() {
             let price = self.price(&service, &host);
-            if account.book(&price.total) {
+            if account.charge(&price.total) {
                 self.settle_in(&service, &host, &price);
                 service.labels.hosts.push(host);
                 continue;

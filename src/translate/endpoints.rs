@@ -195,7 +195,7 @@ impl ServiceEndpoints<'_> {
     /// Not every proxy has the candidate's network, and there is no other way to reach it.
     fn wait(&mut self, context: &TranslationContext<'_>, candidate: CandidateEndpoint) {
         let Some(network) = &candidate.network else { return };
-        let why = context.proxies.lacking(network, &context.network_name(network), context.snapshot);
+        let why = context.proxies.missing_reason(network, &context.network_name(network), context.snapshot);
         self.awaited.insert(SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()));
         self.networks.insert(network.clone());
         self.excluded.push(not_used(candidate, why.clone()));

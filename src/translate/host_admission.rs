@@ -44,7 +44,7 @@ impl fmt::Display for HostDenied {
 
 /// Whether `cluster` lets `service` publish `host`. A wildcard is admitted if all its names are.
 pub fn admits(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> bool {
-    let fits = |rule: &HostRule| rule.host.admits(host) && is_for(rule, snapshot, service);
+    let fits = |rule: &HostRule| rule.host.matches(host) && is_for(rule, snapshot, service);
     cluster.hosts.allow.as_ref().is_none_or(|allow| allow.iter().any(fits))
 }
 
@@ -53,7 +53,7 @@ fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service:
     if admits(cluster, snapshot, host, service) {
         return Ok(());
     }
-    let fitting: Vec<HostRule> = cluster.hosts.allow.iter().flatten().filter(|rule| rule.host.admits(host)).cloned().collect();
+    let fitting: Vec<HostRule> = cluster.hosts.allow.iter().flatten().filter(|rule| rule.host.matches(host)).cloned().collect();
     Err(if fitting.is_empty() { HostDenied::NotListed } else { HostDenied::ForOthers(fitting) })
 }
 
@@ -61,7 +61,7 @@ fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service:
 pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Service) -> Result<(), HostDenied> {
     let rules = &cluster.hosts;
     let admitted = match (&rules.default_backend, &rules.allow) {
-        (Some(patterns), _) => patterns.iter().any(|pattern| pattern.fits(&service.name)),
+        (Some(patterns), _) => patterns.iter().any(|pattern| pattern.matches(&service.name)),
         (None, None) => true,
         // The default backend answers for any host, so a closed list also applies to it.
         (None, Some(allow)) => allow.iter().any(|rule| rule.host.is_every_host() && is_for(rule, snapshot, service)),
@@ -73,7 +73,7 @@ pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Ser
 pub fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
     let named = |id| snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str());
     let attached = |name: &str| service.networks.iter().any(|id| named(id) == name);
-    let by_name = rule.services.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(&service.name)));
+    let by_name = rule.services.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(&service.name)));
     by_name && rule.networks.as_ref().is_none_or(|networks| networks.iter().any(|network| attached(network.as_str())))
 }
 

@@ -50,7 +50,7 @@ fn has_room<'a>(buckets: &mut Buckets<'a>, engine: EngineKind, host: &HostPatter
     if bucket.iter().any(|(known, _)| known == host) {
         return true;
     }
-    let own = bucket.iter().filter(|(_, other)| other.is_that_of(&team)).count();
+    let own = bucket.iter().filter(|(_, other)| other.is_same(&team)).count();
     let has_room = own < OF_TEAM_MAX && bucket.len() < render::hosts_per_slot_max(engine);
     if has_room {
         bucket.push((host.clone(), team));

@@ -62,7 +62,7 @@ impl HostOwners {
     }
 
     /// Reads what is recorded in the Swarm. An invalid label is ignored; ages decide then.
-    pub fn recalled(cluster: &Cluster, snapshot: &Snapshot) -> Self {
+    pub fn from_label(cluster: &Cluster, snapshot: &Snapshot) -> Self {
         let name = cluster.extension.service_name.as_str();
         let service = snapshot.services.values().find(|service| service.name == name);
         let label = service.filter(|service| {
@@ -82,7 +82,7 @@ impl HostOwners {
     }
 
     /// Who comes first at a name that its team owns only through the wildcard, if recorded.
-    pub fn ahead(&self, host: &HostPattern) -> Option<&ServiceId> {
+    pub fn first(&self, host: &HostPattern) -> Option<&ServiceId> {
         self.ahead.get(host)
     }
 
@@ -97,26 +97,26 @@ impl HostOwners {
     }
 
     /// Records the owners of a host.
-    pub fn note(&mut self, host: HostKey, holders: Arc<[ServiceId]>) {
+    pub fn record(&mut self, host: HostKey, holders: Arc<[ServiceId]>) {
         if !holders.is_empty() {
             self.holders.insert(host, holders);
         }
     }
 
     /// Records who comes first at a name that its team owns only through the wildcard.
-    pub fn note_ahead(&mut self, host: &HostPattern, first: ServiceId) {
+    pub fn record_first(&mut self, host: &HostPattern, first: ServiceId) {
         self.ahead.insert(host.clone(), first);
     }
 
     /// Records the guests admitted to a host beside its owners.
-    pub fn note_guests(&mut self, host: &HostPattern, guests: Guests) {
+    pub fn record_guests(&mut self, host: &HostPattern, guests: Guests) {
         if !guests.is_empty() {
             self.guests.insert(host.clone(), guests);
         }
     }
 
     /// Records the services that come after all others wherever the register names no owner.
-    pub fn note_late(&mut self, services: BTreeSet<ServiceId>) {
+    pub fn record_late(&mut self, services: BTreeSet<ServiceId>) {
         self.late = services;
     }
 
@@ -176,9 +176,9 @@ impl HostOwners {
             for host in hosts {
                 let host = HostKey::parse(&host).ok()?;
                 if let Some(host) = host.pattern() {
-                    host_owners.note_guests(host, guests.clone());
+                    host_owners.record_guests(host, guests.clone());
                 }
-                host_owners.note(host, services.clone());
+                host_owners.record(host, services.clone());
             }
         }
         Some(host_owners)

@@ -173,11 +173,11 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
         let (mut host_owners, mut conflicts, mut open) = (HostOwners::complete(), Vec::new(), Vec::new());
         let mut decide = |case: HostClaims<'w>, conflicts: &mut Vec<HostConflict>| {
             let verdict = self.decide(&case);
-            host_owners.note(case.host.clone(), verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
+            host_owners.record(case.host.clone(), verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
             if let Some(host) = case.host.pattern() {
-                host_owners.note_guests(host, self.guests(&case, &verdict));
+                host_owners.record_guests(host, self.guests(&case, &verdict));
                 if let Some(first) = verdict.ahead(&case) {
-                    host_owners.note_ahead(host, self.services[first].service.id.clone());
+                    host_owners.record_first(host, self.services[first].service.id.clone());
                 }
             }
             conflicts.extend(self.conflicts(&case, &verdict));
@@ -193,7 +193,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
             above.insert(host, verdict.team.into());
         }
         for (host, asking) in exact {
-            let wildcard = HostPattern::fitting(host.as_str()).find(HostPattern::is_wildcard);
+            let wildcard = HostPattern::matching(host.as_str()).find(HostPattern::is_wildcard);
             let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, team)| (*wildcard, Arc::clone(team))));
             decide(HostClaims { host: host.into(), asking, above }, &mut conflicts);
         }
@@ -222,7 +222,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
 
     fn report_default(&self, first: usize) -> Vec<Finding> {
         let others: Vec<usize> = self.wanting_default().into_iter().flatten().filter(|at| *at != first).collect();
-        findings::default_backend(self.services, first, &others, |at| self.teams[at].is_that_of(&self.teams[first]))
+        findings::default_backend(self.services, first, &others, |at| self.teams[at].is_same(&self.teams[first]))
     }
 
     /// Decides who owns a host, based on earlier passes.
@@ -256,7 +256,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     /// Who came first through the wildcard at the last pass, if it still owns the wildcard.
     fn ahead(&self, case: &HostClaims<'_>) -> Option<usize> {
         let (_, team) = case.above.as_ref()?;
-        let ahead = self.places.get(self.host_owners.ahead(case.host.pattern()?)?)?;
+        let ahead = self.places.get(self.host_owners.first(case.host.pattern()?)?)?;
         team.binary_search(ahead).is_ok().then_some(*ahead)
     }
 
@@ -276,7 +276,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
                 Precedence::These(these) if !by_wildcard => self.holding_together(case, ranks, these, first),
                 _ => first,
             };
-            let is_of_team = |at: &usize| self.teams[*at].is_that_of(&self.teams[first]);
+            let is_of_team = |at: &usize| self.teams[*at].is_same(&self.teams[first]);
             let team: Vec<usize> = case.asking.iter().copied().filter(is_of_team).collect();
             if team.is_empty() || matches!(&before, Precedence::These(these) if *these == team) {
                 return OwningTeam { first, by_wildcard, team };
@@ -289,7 +289,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     /// labels share a team only through a member without one, and a service must not lose a host because it is not of the
     /// oldest one's team.
     fn holding_together(&self, case: &HostClaims<'_>, ranks: &Ranks<'_>, these: &[usize], first: usize) -> usize {
-        if these.iter().all(|at| self.teams[*at].is_that_of(&self.teams[first])) {
+        if these.iter().all(|at| self.teams[*at].is_same(&self.teams[first])) {
             return first;
         }
         let mut counted = TeamTotals::<usize>::default();
@@ -314,7 +314,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     /// The same as if nothing were shared and no guest had been admitted before.
     fn named<'c>(&'c self, case: &HostClaims<'_>) -> Ranks<'c> {
         let Some(host) = case.host.pattern() else { return Ranks::default() };
-        let fitting = self.naming.iter().filter(|(rule, _)| rule.host.admits(host));
+        let fitting = self.naming.iter().filter(|(rule, _)| rule.host.matches(host));
         let fitting = fitting.map(|(rule, named)| (u8::from(rule.host.as_str() != host.as_str()), named.as_slice())).collect();
         Ranks { fitting, guests: GuestIndexes::default() }
     }

@@ -91,7 +91,7 @@ impl Translation {
 
 /// Translates the services that `cluster` publishes, without knowledge of an earlier pass.
 pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
-    translate_after(cluster, snapshot, &HostOwners::recalled(cluster, snapshot))
+    translate_after(cluster, snapshot, &HostOwners::from_label(cluster, snapshot))
 }
 
 /// Translates the services that `cluster` publishes. `host_owners`: the owners of each host at the last pass.

@@ -59,7 +59,7 @@ impl<'a> ProxyNetworks<'a> {
     }
 
     /// Which proxies keep endpoints on the network from being used, as text.
-    pub fn lacking(&self, network: &NetworkId, network_name: &str, snapshot: &Snapshot) -> String {
+    pub fn missing_reason(&self, network: &NetworkId, network_name: &str, snapshot: &Snapshot) -> String {
         let lacking: Vec<&Task> = self.without(network).collect();
         let node = |task: &Task| task.node.as_ref().and_then(|id| snapshot.nodes.get(id)).map(|node| node.hostname.clone());
         match (lacking.len(), lacking.iter().find_map(|task| node(task))) {

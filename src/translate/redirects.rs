@@ -97,7 +97,7 @@ impl RedirectTargets<'_> {
 
     /// Whether a URL leads by TLS to a host that is published here without it.
     fn lacks_tls(&self, url: &SiteUrl) -> bool {
-        let published = HostPattern::fitting(url.host.as_str())
+        let published = HostPattern::matching(url.host.as_str())
             .find(|pattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern));
         let lacks = |pattern: &HostPattern| !self.terminates(pattern) && !self.passthrough.contains_key(pattern);
         url.scheme == Scheme::Https && published.as_ref().is_some_and(lacks)
@@ -133,10 +133,10 @@ impl RedirectTargets<'_> {
 
     fn place(&self, context: &TranslationContext<'_>, at: &Stop) -> Option<PathAction<'_>> {
         let known = |pattern: &HostPattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern);
-        let pattern = HostPattern::fitting(&at.host).find(known)?;
+        let pattern = HostPattern::matching(&at.host).find(known)?;
         let asked = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || context.cluster.has_front();
         let host = self.hosts.get(&pattern).filter(asked)?;
-        host.place_of(at.scheme, &at.path).map(|place| place.answer)
+        host.path_match(at.scheme, &at.path).map(|place| place.answer)
     }
 }
 

@@ -213,13 +213,13 @@ pub fn grant<'a>(rules: &MaterialRules, user: &ReferencingService<'a>, object: &
 fn is_opened(rules: &MaterialRules, user: &ReferencingService<'_>, object: &SwarmObject<'_>) -> bool {
     match rules {
         MaterialRules::Anyone => true,
-        MaterialRules::Rules(rules) => rules.iter().any(|rule| rule.name.fits(object.name) && is_for(rule, user)),
+        MaterialRules::Rules(rules) => rules.iter().any(|rule| rule.name.matches(object.name) && is_for(rule, user)),
     }
 }
 
 fn is_for(rule: &MaterialRule, user: &ReferencingService<'_>) -> bool {
     let fits = |patterns: &Option<Vec<ServiceGlob>>, name: Option<&str>| {
-        patterns.as_ref().is_none_or(|patterns| name.is_some_and(|name| patterns.iter().any(|pattern| pattern.fits(name))))
+        patterns.as_ref().is_none_or(|patterns| name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name))))
     };
     let has = |label: &String| Some(label.as_str()) == user.access();
     fits(&rule.services, Some(user.name))

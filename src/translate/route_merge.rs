@@ -124,7 +124,7 @@ impl Assembly {
     /// the default backend would answer instead.
     fn closed(&self, lost: &[DroppedRoute], has_default: bool) -> BTreeSet<HostPattern> {
         let is_published = |host: &HostPattern| self.hosts.contains_key(host) || self.passthrough.contains_key(host);
-        let is_caught = |host: &HostPattern| has_default || HostPattern::fitting(host.as_str()).any(|pattern| is_published(&pattern));
+        let is_caught = |host: &HostPattern| has_default || HostPattern::matching(host.as_str()).any(|pattern| is_published(&pattern));
         let hosts = lost.iter().filter_map(|lost| lost.key.host.pattern());
         hosts.filter(|host| !is_published(host) && is_caught(host)).cloned().collect()
     }

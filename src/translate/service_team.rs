@@ -39,20 +39,20 @@ impl<'a> Team<'a> {
     /// Who is responsible for what the team does: the owners of one access label, whatever stacks they name for their
     /// services; otherwise the stack.
     #[must_use]
-    pub fn who_answers(&self) -> Self {
+    pub fn owner(&self) -> Self {
         Self { stack: self.stack.filter(|_| self.access.is_none()), ..*self }
     }
 
     /// How a service of another team differs from one of this team, as text that follows a name. Services of one stack, or
     /// of none, can only differ by their access labels.
-    pub fn apart(&self, other: &Self) -> TeamDifference {
+    pub fn difference(&self, other: &Self) -> TeamDifference {
         if self.stack == other.stack { TeamDifference::ByAccess } else { TeamDifference::ByStack }
     }
 
     /// Whether the two may share hosts: access control lets the same people change both, or they belong to one stack and no
     /// access control separates them, or neither belongs to anything. A stack in which only some services have an access
     /// label is one stack: such stack files exist.
-    pub fn is_that_of(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         match (self.access, other.access) {
             (Some(own), Some(other)) => own == other,
             (None, None) => self.stack == other.stack,
@@ -149,7 +149,7 @@ mod tests {
             counted.add(team, 1_u32 << at);
         }
         for team in teams() {
-            let expected: u32 = teams().enumerate().filter(|(_, other)| team.is_that_of(other)).map(|(at, _)| 1 << at).sum();
+            let expected: u32 = teams().enumerate().filter(|(_, other)| team.is_same(other)).map(|(at, _)| 1 << at).sum();
             assert_eq!(counted.of(&team), expected, "{team:?}");
         }
     }
@@ -157,7 +157,7 @@ mod tests {
     /// Under one access label anyone can name any stack.
     #[test]
     fn the_access_label_or_else_the_stack_is_responsible() {
-        let answering = |access, stack| Team { access, stack }.who_answers();
+        let answering = |access, stack| Team { access, stack }.owner();
         assert_eq!(answering(Some("/prod"), Some("shop")), answering(Some("/prod"), Some("made-up")));
         assert_ne!(answering(Some("/prod"), Some("shop")), answering(Some("/dev"), Some("shop")));
         assert_ne!(answering(None, Some("shop")), answering(None, Some("other")));

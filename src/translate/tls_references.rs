@@ -131,7 +131,7 @@ impl Naming<'_> {
 
 /// Whether configs of this name were not searched for.
 fn is_beyond(context: &TranslationContext<'_>, naming: &Naming<'_>, user: &ReferencingService<'_>, kinds: &[MaterialKind]) -> bool {
-    kinds.contains(&MaterialKind::Config) && !context.named_configs.hold(naming.name.as_str(), user.stack())
+    kinds.contains(&MaterialKind::Config) && !context.named_configs.contain(naming.name.as_str(), user.stack())
 }
 
 fn beyond(naming: &Naming<'_>) -> Finding {

@@ -50,7 +50,7 @@ impl AddressRange {
     }
 
     /// Whether it contains every address of its family.
-    pub fn is_everybody(&self) -> bool {
+    pub fn is_any(&self) -> bool {
         self.0.prefix_len() == 0
     }
 

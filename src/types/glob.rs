@@ -37,7 +37,7 @@ impl HostGlob {
     }
 
     /// Whether the pattern admits everything that the host stands for: a wildcard is admitted if all its names are.
-    pub fn admits(&self, host: &HostPattern) -> bool {
+    pub fn matches(&self, host: &HostPattern) -> bool {
         let labels: Vec<&str> = host.as_str().split('.').collect();
         let pattern: Vec<&str> = self.0.split('.').collect();
         let fit = |pattern: &[&str], labels: &[&str]| {
@@ -69,7 +69,7 @@ impl ServiceGlob {
     }
 
     /// Whether the pattern matches the whole name.
-    pub fn fits(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         fits(self.0.as_bytes(), name.as_bytes())
     }
 }
@@ -93,7 +93,7 @@ impl ObjectGlob {
     }
 
     /// Whether the pattern matches the whole name.
-    pub fn fits(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         fits(self.0.as_bytes(), name.as_bytes())
     }
 }
@@ -124,7 +124,7 @@ mod tests {
 
     fn check(pattern: &str, admitted: &[&str], refused: &[&str]) {
         let pattern = HostGlob::parse(pattern).unwrap();
-        let admits = |host: &&&str| pattern.admits(&HostPattern::parse(host).unwrap());
+        let admits = |host: &&&str| pattern.matches(&HostPattern::parse(host).unwrap());
         assert_eq!(admitted.iter().filter(admits).count(), admitted.len(), "{pattern} admits {admitted:?}");
         assert_eq!(refused.iter().filter(admits).count(), 0, "{pattern} refuses {refused:?}");
     }
@@ -168,7 +168,7 @@ mod tests {
             ("*", "db-password", true),
             ("wild*", "a-wild", false),
         ] {
-            assert_eq!(ObjectGlob::parse(pattern).unwrap().fits(name), fit, "{pattern} {name}");
+            assert_eq!(ObjectGlob::parse(pattern).unwrap().matches(name), fit, "{pattern} {name}");
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
             ("*a*b", "xaybz", false),
             ("Shop_*", "shop_web", false),
         ] {
-            assert_eq!(ServiceGlob::parse(pattern).unwrap().fits(name), fit, "{pattern} {name}");
+            assert_eq!(ServiceGlob::parse(pattern).unwrap().matches(name), fit, "{pattern} {name}");
         }
     }
 }

@@ -30,7 +30,7 @@ impl HostPattern {
 
     /// The patterns that match the host name of a request, in order of precedence: the name itself, then the wildcard in
     /// place of its first label.
-    pub fn fitting(name: &str) -> impl Iterator<Item = Self> {
+    pub fn matching(name: &str) -> impl Iterator<Item = Self> {
         let exact = Self::parse(name).ok().filter(|pattern| !pattern.is_wildcard());
         let rest = name.split_once('.').filter(|(first, _)| !first.is_empty()).map(|(_, rest)| rest);
         let wildcard = rest.and_then(|rest| Self::parse(&format!("*.{rest}")).ok());
@@ -68,7 +68,7 @@ mod tests {
     use super::HostPattern;
 
     fn check(name: &str, expected: &[&str]) {
-        let fitting: Vec<_> = HostPattern::fitting(name).map(String::from).collect();
+        let fitting: Vec<_> = HostPattern::matching(name).map(String::from).collect();
         assert_eq!(fitting, expected, "{name}");
     }
 

@@ -38,7 +38,7 @@ impl ExtensionChannel for TestChannel {
     fn admit(&self, cluster: &ClusterName, admission: AdmittedTasks) {
         self.lock().entry(cluster.clone()).or_default().admission = admission;
     }
-    fn introduce(&self, _: &ClusterName, _: PeerAddresses) {}
+    fn publish_peers(&self, _: &ClusterName, _: PeerAddresses) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         self.lock().get(cluster).and_then(|entry| entry.report.clone())
     }

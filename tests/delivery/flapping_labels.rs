@@ -46,7 +46,7 @@ impl ExtensionChannel for StageChannel {
     fn admit(&self, cluster: &ClusterName, _: AdmittedTasks) {
         self.hub.admit(cluster, self.admission.clone());
     }
-    fn introduce(&self, _: &ClusterName, _: PeerAddresses) {}
+    fn publish_peers(&self, _: &ClusterName, _: PeerAddresses) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         self.hub.report(cluster)
     }

@@ -343,10 +343,10 @@ impl Stage {
     }
 
     /// Announces the extension at its usual address, or at the other one.
-    pub fn introduce(&self, usual: bool) {
+    pub fn publish_peers(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
         let peers = PeerAddresses::new(vec![NO_OPERATOR.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
-        self.operator.hub().introduce(&cluster(), peers);
+        self.operator.hub().publish_peers(&cluster(), peers);
     }
 
     pub fn start_proxy(&self) -> RunningProxy {

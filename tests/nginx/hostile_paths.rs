@@ -116,7 +116,7 @@ async fn no_path_reading_escapes_an_application_and_explain_predicts_every_rejec
     for _ in 0..REQUESTS {
         let host = *["a.test", "c.test", "d.test"].choose(random).unwrap();
         let (sent, generous) = path(random);
-        let request = Request::parse(&format!("http://{host}/")).unwrap().asking(&sent);
+        let request = Request::parse(&format!("http://{host}/")).unwrap().with_target(&sent);
         let end = match scene.check_sent(host, &request).await {
             TraceOutcome::Application { services, .. } => services.join(","),
             TraceOutcome::Redirect { status, .. } => status.to_string(),

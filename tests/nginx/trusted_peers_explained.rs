@@ -64,7 +64,7 @@ fn settings(from: ClientAddressSource) -> EngineSettings {
 fn request(peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Request {
     let lines: Vec<&str> = headers.iter().copied().filter(|line| !line.starts_with("Host:")).collect();
     let sent = RequestSource::parse(Some(&peer.to_string()), Some(&lines.join("\n")), proxy).unwrap();
-    Request::parse("http://h/").unwrap().sent(sent)
+    Request::parse("http://h/").unwrap().with_source(sent)
 }
 
 fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> EffectiveRequest {
@@ -208,7 +208,7 @@ async fn explain_and_nginx_agree_on_redirects() {
             for (peer, word) in [(FRONT, "http"), (FRONT, "https"), (STRANGER, "https")] {
                 let line = format!("X-Forwarded-Proto: {word}");
                 let sent = RequestSource::parse(Some(&peer.to_string()), Some(&line), None).unwrap();
-                let request = Request::parse(&format!("http://{host}{target}")).unwrap().sent(sent);
+                let request = Request::parse(&format!("http://{host}{target}")).unwrap().with_source(sent);
                 let seen = ask(&engine, peer, target, &[&format!("Host: {host}"), &line]).await.status;
                 assert_eq!(status(&table.borrow(), &request), seen, "{host}{target}, {word} from {peer}");
             }

@@ -29,7 +29,7 @@ fn head(method: Method, uri: &str, headers: &[(&str, &str)]) -> Parts {
 /// The result of a GET from an address, with a host and further headers.
 fn ask(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), AuthError> {
     let head = head(Method::GET, path, &[&[("host", host)], more].concat());
-    guard.judge(&head, Some(&peer(from)))
+    guard.authorize(&head, Some(&peer(from)))
 }
 
 fn bearer() -> String {
@@ -46,7 +46,7 @@ fn monitoring_is_open_and_everything_else_needs_the_token() {
         assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", BASIC_RIGHT)]), Ok(()), "{path}");
     }
     assert_eq!(
-        guard.judge(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None),
+        guard.authorize(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None),
         Err(AuthError::NoToken),
         "the client is unknown"
     );
@@ -136,7 +136,7 @@ fn only_known_hosts_are_served() {
         assert_eq!(ask(&guard, NEAR, host, "/status", &[("authorization", &bearer())]), Err(AuthError::WrongHost), "{host}");
     }
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[("host", "192.0.2.1")]), Err(AuthError::NoHost));
-    assert_eq!(guard.judge(&head(Method::GET, "/healthz", &[]), Some(&peer(FAR))), Err(AuthError::NoHost));
+    assert_eq!(guard.authorize(&head(Method::GET, "/healthz", &[]), Some(&peer(FAR))), Err(AuthError::NoHost));
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://evil.example.com/healthz", &[]), Err(AuthError::WrongHost));
     assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://192.0.2.1/healthz", &[]), Ok(()));
 }
@@ -167,8 +167,8 @@ fn loopback_is_trusted_unless_the_request_was_forwarded() {
 fn a_unix_socket_needs_neither_host_nor_token_and_is_read_only() {
     let guard = Guard::new(Access::default());
     let peer = Peer { address: None, transport: Transport::Unix, certificates: Arc::new([]) };
-    assert_eq!(guard.judge(&head(Method::GET, "/snapshot", &[]), Some(&peer)), Ok(()));
-    assert_eq!(guard.judge(&head(Method::POST, "/snapshot", &[]), Some(&peer)), Err(AuthError::Method));
+    assert_eq!(guard.authorize(&head(Method::GET, "/snapshot", &[]), Some(&peer)), Ok(()));
+    assert_eq!(guard.authorize(&head(Method::POST, "/snapshot", &[]), Some(&peer)), Err(AuthError::Method));
 }
 
 #[test]
@@ -176,10 +176,10 @@ fn only_short_read_requests_are_accepted() {
     let guard = guard();
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::PATCH] {
         let head = head(method.clone(), "/healthz", &[("host", "192.0.2.1"), ("authorization", &bearer())]);
-        assert_eq!(guard.judge(&head, Some(&peer(FAR))), Err(AuthError::Method), "{method}");
+        assert_eq!(guard.authorize(&head, Some(&peer(FAR))), Err(AuthError::Method), "{method}");
     }
     let head = head(Method::HEAD, "/healthz", &[("host", "192.0.2.1")]);
-    assert_eq!(guard.judge(&head, Some(&peer(FAR))), Ok(()));
+    assert_eq!(guard.authorize(&head, Some(&peer(FAR))), Ok(()));
     let long = format!("/explain?url={}", "a".repeat(URI_MAX));
     assert_eq!(ask(&guard, NEAR, "localhost", &long, &[]), Err(AuthError::TooLong));
 }

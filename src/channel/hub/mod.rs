@@ -88,7 +88,7 @@ impl Hub {
     }
 
     /// Publishes where a cluster's peers are from now on. Publishing the same again wakes no long poll.
-    pub fn introduce(&self, cluster: &ClusterName, peers: PeerAddresses) {
+    pub fn publish_peers(&self, cluster: &ClusterName, peers: PeerAddresses) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(ClusterChannel::empty);
         entry.peers.send_if_modified(|current| {

@@ -188,11 +188,11 @@ fn peers_are_notified_only_of_changes() {
     let peers = |extension: &str| PeerAddresses::new(vec!["https://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
     let mut following = hub.of_cluster(&cluster(), |entry| entry.peers.subscribe()).expect("the cluster is published");
     assert!(following.borrow_and_update().is_none(), "with a control network, peers are found by name");
-    hub.introduce(&cluster(), peers("https://192.0.2.2:32768"));
+    hub.publish_peers(&cluster(), peers("https://192.0.2.2:32768"));
     assert!(following.has_changed().unwrap());
     following.mark_unchanged();
-    hub.introduce(&cluster(), peers("https://192.0.2.2:32768"));
+    hub.publish_peers(&cluster(), peers("https://192.0.2.2:32768"));
     assert!(!following.has_changed().unwrap());
-    hub.introduce(&cluster(), peers("https://192.0.2.3:32768"));
+    hub.publish_peers(&cluster(), peers("https://192.0.2.3:32768"));
     assert!(following.has_changed().unwrap());
 }

@@ -215,7 +215,7 @@ fn routes_served(routes: &[RouteReport]) -> ConditionValue {
         ),
     ];
     for (is_so, reason, words) in obstacles {
-        let places: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::place).collect();
+        let places: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::address).collect();
         if !places.is_empty() {
             return fails(reason, format!("{} of {} routes {words}: {}.", places.len(), routes.len(), names(places.into_iter())));
         }

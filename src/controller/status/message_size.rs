@@ -25,7 +25,7 @@ fn about(seen: &StatusInput<'_>, what: &str) -> Finding {
 
 fn largest(seen: &StatusInput<'_>) -> Vec<String> {
     let table = &seen.desired.table;
-    let mut parts: Vec<(usize, QuarantineUnit)> = table.parts().into_iter().map(|part| (table.size_of(&part), part)).collect();
+    let mut parts: Vec<(usize, QuarantineUnit)> = table.quarantine_units().into_iter().map(|part| (table.size_of(&part), part)).collect();
     parts.sort_by(|a, b| b.cmp(a));
     parts
         .iter()

@@ -16,7 +16,7 @@ fn queue() -> (WorkQueue<&'static str>, Instant) {
 }
 
 fn ask(queue: &mut WorkQueue<&'static str>, key: &'static str, now: Instant) {
-    queue.ask(&key, now, now);
+    queue.enqueue(&key, now, now);
 }
 
 fn due(queue: &mut WorkQueue<&'static str>, now: Instant) -> Vec<&'static str> {
@@ -76,8 +76,8 @@ fn no_stream_of_requests_delays_a_pass_beyond_the_maximum() {
 #[test]
 fn a_ticket_needs_a_snapshot_as_fresh_as_the_most_demanding_request() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start, start + 7 * MS);
-    queue.ask(&"a", start + 8 * MS, start);
+    queue.enqueue(&"a", start, start + 7 * MS);
+    queue.enqueue(&"a", start + 8 * MS, start);
     assert_eq!(queue.take_due(start + 9 * MS)[0].since, start + 7 * MS);
     queue.finished(&"a", start + 9 * MS, PassEnd::Again(100 * MS));
     assert_eq!(queue.take_due(start + 200 * MS)[0].since, start + 200 * MS, "no request: a new snapshot");

@@ -50,7 +50,7 @@ impl ValidityPeriod {
 
 impl CertificateFacts {
     /// One valid certificate is enough: if others of several CAs are not valid, that does no harm.
-    pub(in crate::extension) fn standing(&self, now: Timestamp) -> Validity {
+    pub(in crate::extension) fn validity(&self, now: Timestamp) -> Validity {
         let all = || self.windows.iter().map(|window| window.standing(now));
         let soonest = all().filter_map(|standing| if let Validity::Early(from) = standing { Some(from) } else { None }).min();
         if all().any(|standing| standing == Validity::Valid) {
@@ -74,7 +74,7 @@ impl CertificateFacts {
     }
 
     /// Reasons for clients to refuse it now, although it is used.
-    pub(in crate::extension) fn doubts(&self, now: Timestamp) -> Vec<CertificateWarning> {
+    pub(in crate::extension) fn warnings(&self, now: Timestamp) -> Vec<CertificateWarning> {
         let chain = self.chain.iter().filter_map(|(place, window)| {
             let words = match window.standing(now) {
                 Validity::Valid => return None,

@@ -50,7 +50,7 @@ impl<T> MaterialStatus<T> {
             Err(fault) => return Self::Bad(fault),
         };
         let fault = |state, words: String| MaterialFault { not_after: facts(&good).not_after(), ..MaterialFault::new(state, words) };
-        match facts(&good).standing(now) {
+        match facts(&good).validity(now) {
             Validity::Valid => Self::Good(good),
             Validity::Expired(on) => Self::Bad(fault(MaterialState::Expired, format!("it expired on {}", shown(on)))),
             Validity::Early(from) => {

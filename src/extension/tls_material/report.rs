@@ -56,7 +56,7 @@ fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts:
     match found {
         MaterialStatus::Good(good) => {
             let (facts, names) = (facts(good), facts(good).names.clone());
-            MaterialReport { not_after: facts.not_after(), names, more_names: facts.more_names, doubts: facts.doubts(now), ..blank }
+            MaterialReport { not_after: facts.not_after(), names, more_names: facts.more_names, doubts: facts.warnings(now), ..blank }
         }
         MaterialStatus::Awaited => {
             let words = "it is not mounted yet; the previous material stays in use".to_owned();

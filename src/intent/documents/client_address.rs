@@ -28,13 +28,13 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = format!("{POINTER}/trusted");
     if fields.any(&pointer).is_some_and(serde_json::Value::is_array) && fields.list(&pointer).is_empty() {
         let message = "the list is empty, so no load balancer is trusted";
-        mistakes.impossible(&pointer, message, "Add the addresses of the load balancers, or remove clientAddress.");
+        mistakes.add_impossible(&pointer, message, "Add the addresses of the load balancers, or remove clientAddress.");
     }
     for (at, range) in fields.list(&pointer).iter().enumerate() {
         let range = range.as_str().and_then(|text| AddressRange::parse(text).ok());
         if let Some(message) = range.and_then(too_wide) {
             let remedy = "Use only the addresses of the load balancers.";
-            mistakes.doubtful(&format!("{pointer}/{at}"), message, remedy);
+            mistakes.add_implausible(&format!("{pointer}/{at}"), message, remedy);
         }
     }
     if fields.any(POINTER).is_some() {
@@ -45,7 +45,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 
 fn too_wide(range: AddressRange) -> Option<&'static str> {
     let least = if range.is_v4() { NARROW_ENOUGH.0 } else { NARROW_ENOUGH.1 };
-    if range.is_everybody() {
+    if range.is_any() {
         Some("every address is trusted: any client can forge its address, and claim that it used TLS")
     } else if range.prefix_len() < least {
         Some("a range this wide also contains clients: each of them can forge its address, and claim that it used TLS")
@@ -59,7 +59,7 @@ fn behind_the_mesh(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if publish_mode(fields) == Some("ingress") {
         let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers, so the list matches \
                        either no connection or all of them";
-        mistakes.doubtful(POINTER, message, "Set publish.mode: host, or remove clientAddress.");
+        mistakes.add_implausible(POINTER, message, "Set publish.mode: host, or remove clientAddress.");
     }
 }
 
@@ -71,7 +71,7 @@ fn said_twice(fields: &Fields<'_>, mistakes: &mut Mistakes) {
             let message = format!(
                 "{name} and clientAddress both define which addresses are trusted, and this line replaces the one that Swarmgate generates"
             );
-            mistakes.doubtful(&format!("{pointer}/{at}"), &message, "Remove the line.");
+            mistakes.add_implausible(&format!("{pointer}/{at}"), &message, "Remove the line.");
         }
     }
 }

@@ -68,7 +68,7 @@ fn one_client(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let at = "/spec/settings/maxConnectionsPerClient";
     let mode = publish_mode(fields);
     if mode == Some("ingress") && fields.number(at).is_some_and(|most| most > 0) {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             at,
             "behind the routing mesh all clients of a node share one address, so this limits all of them together",
             "Remove the field, or publish the proxies in host mode.",
@@ -80,7 +80,7 @@ fn one_client(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if mode == Some("host") && fields.number(at).is_some_and(|most| most >= of_worker) {
         let message =
             format!("one client may use all {of_worker} connections of a worker (maxConnections), so that other clients have to wait");
-        mistakes.doubtful(at, &message, "Set it to a fraction of maxConnections, or remove the field: the default is a quarter.");
+        mistakes.add_implausible(at, &message, "Set it to a fraction of maxConnections, or remove the field: the default is a quarter.");
     }
 }
 
@@ -95,9 +95,9 @@ fn one_body(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let largest = bytes(body).unwrap_or(EngineSettings::default().client_max_body_size.0);
     if largest == 0 && is_stated {
         let message = "a single request body may fill this space, because clientMaxBodySize is 0 (no limit); all uploads are aborted then";
-        mistakes.doubtful(spool, message, "Set clientMaxBodySize to a small fraction of it.");
+        mistakes.add_implausible(spool, message, "Set clientMaxBodySize to a small fraction of it.");
     } else if largest > most && is_stated {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             spool,
             "a single request body may be larger than this (clientMaxBodySize)",
             "Set it to several times clientMaxBodySize.",
@@ -108,7 +108,7 @@ fn one_body(fields: &Fields<'_>, mistakes: &mut Mistakes) {
              never arrives, and aborts other uploads",
             most >> 30
         );
-        mistakes.doubtful(body, &message, "Set requestBodySpoolMax to several times this size, if the volume has enough space.");
+        mistakes.add_implausible(body, &message, "Set requestBodySpoolMax to several times this size, if the volume has enough space.");
     }
 }
 

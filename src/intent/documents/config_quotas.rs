@@ -46,7 +46,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for scope in ["service", "team", "cluster"] {
         let pointer = format!("/spec/limits/{scope}/bytes");
         if stated(fields, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
-            mistakes.doubtful(&pointer, "hardly any route fits; a number without a unit is in bytes", "Set it to 4m, for example.");
+            mistakes.add_implausible(&pointer, "hardly any route fits; a number without a unit is in bytes", "Set it to 4m, for example.");
         }
     }
     let of_cluster = "/spec/limits/cluster/bytes";
@@ -54,11 +54,11 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         let message = "a message with a configuration for the proxies may have at most 64 MiB, so a larger configuration would not be sent \
                        (MessageTooLarge) before this limit takes effect";
         let remedy = "Set it to at most 24m, because a message contains two configurations, or remove the field: the default is 16m.";
-        mistakes.doubtful(of_cluster, message, remedy);
+        mistakes.add_implausible(of_cluster, message, remedy);
     }
     let default = ConfigQuotas::default().cluster;
     for dimension in Dimension::ALL {
-        narrower(fields, dimension, dimension.of(&default), mistakes);
+        narrower(fields, dimension, dimension.value_in(&default), mistakes);
     }
 }
 
@@ -70,15 +70,15 @@ fn narrower(fields: &Fields<'_>, dimension: Dimension, default: u64, mistakes: &
     let is_more = |pointer: &str, all: u64| stated(fields, pointer).is_some_and(|one| one > all);
     if is_more(&service, of_cluster) {
         let message = "this limit for one service is higher than the limit for the whole cluster, so it has no effect";
-        mistakes.doubtful(&service, message, "Set it to at most the limit of the cluster.");
+        mistakes.add_implausible(&service, message, "Set it to at most the limit of the cluster.");
     } else if is_more(&service, of_team) {
         let message = "this limit for one service is higher than the limit for a team (three quarters of the cluster's, unless \
                        spec.limits.team is set), so it has no effect";
-        mistakes.doubtful(&service, message, "Set it to at most the limit of the team, or set the limit of the team.");
+        mistakes.add_implausible(&service, message, "Set it to at most the limit of the team, or set the limit of the team.");
     }
     if is_more(&team, of_cluster) {
         let message = "this limit for one team is higher than the limit for the whole cluster, so it has no effect";
-        mistakes.doubtful(&team, message, "Set it to at most the limit of the cluster, or raise that limit as well.");
+        mistakes.add_implausible(&team, message, "Set it to at most the limit of the cluster, or raise that limit as well.");
     }
 }
 

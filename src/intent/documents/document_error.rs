@@ -55,12 +55,12 @@ impl Mistakes {
     }
 
     /// Adds fields that exclude or require each other.
-    pub fn impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
+    pub fn add_impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
         self.add(FindingCode::ImpossibleCombination, pointer, message, remedy);
     }
 
     /// Adds a warning about a value that Swarm accepts but that makes no sense.
-    pub fn doubtful(&mut self, pointer: &str, message: &str, remedy: &str) {
+    pub fn add_implausible(&mut self, pointer: &str, message: &str, remedy: &str) {
         self.add_as(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
     }
 

@@ -37,13 +37,17 @@ pub(super) const CHECKS: &[DocumentCheck] = &[
 fn tasks(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let replicas = "/spec/proxy/replicas";
     if fields.text("/spec/proxy/mode") == Some("global") && fields.any(replicas).is_some() {
-        mistakes.impossible(
+        mistakes.add_impossible(
             replicas,
             "a global service has one task on every matching node, so it cannot have a number of replicas",
             "Remove replicas, or set mode: replicated.",
         );
     } else if fields.number(replicas) == Some(0) {
-        mistakes.doubtful(replicas, "no proxy runs, so nothing is served", "Set it to 1 or more if this cluster is to serve traffic.");
+        mistakes.add_implausible(
+            replicas,
+            "no proxy runs, so nothing is served",
+            "Set it to 1 or more if this cluster is to serve traffic.",
+        );
     }
 }
 
@@ -51,7 +55,7 @@ fn ports(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for side in ["published", "target"] {
         let (http, https) = (format!("/spec/proxy/publish/http/{side}"), format!("/spec/proxy/publish/https/{side}"));
         if fields.number(&http).is_some() && fields.number(&http) == fields.number(&https) {
-            mistakes.impossible(&https, &format!("http and https must not have the same {side} port"), "Change one of the two ports.");
+            mistakes.add_impossible(&https, &format!("http and https must not have the same {side} port"), "Change one of the two ports.");
         }
     }
 }
@@ -60,15 +64,15 @@ fn update(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let order = "/spec/proxy/update/order";
     if fields.text(order) == Some("start-first") && fields.text("/spec/proxy/publish/mode") == Some("host") {
         let message = "a new task cannot start before the old one has released its host port";
-        mistakes.impossible(order, message, "Set it to stop-first, or set publish.mode: ingress.");
+        mistakes.add_impossible(order, message, "Set it to stop-first, or set publish.mode: ingress.");
     }
     let parallelism = "/spec/proxy/update/parallelism";
     if fields.number(parallelism) == Some(0) {
-        mistakes.doubtful(parallelism, "0 replaces all proxies at once, and requests fail meanwhile", "Set it to 1.");
+        mistakes.add_implausible(parallelism, "0 replaces all proxies at once, and requests fail meanwhile", "Set it to 1.");
     }
     let timeout = "/spec/proxy/update/networkTimeout";
     if fields.text(timeout).and_then(|text| parse_duration(text).ok()).is_some_and(|timeout| timeout < NETWORK_TIMEOUT_MIN) {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             timeout,
             "a proxy takes longer than this to start, so no network would ever be attached",
             "Set it to 30s or more.",
@@ -80,7 +84,7 @@ fn configuration_path(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let path = "/spec/proxy/configPath";
     if fields.any(path).is_some() && fields.text("/spec/proxy/rollout") != Some("replace") {
         let message = "the path has an effect only with rollout: replace, where the configuration is mounted";
-        mistakes.impossible(path, message, "Remove configPath, or set rollout: replace.");
+        mistakes.add_impossible(path, message, "Remove configPath, or set rollout: replace.");
     }
 }
 
@@ -91,10 +95,10 @@ fn stopping(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         .and_then(|text| stop_signal(text).ok())
         .is_some_and(|name| ["SIGKILL", "9", "SIGSTOP", "19"].contains(&name.as_str()));
     if hard {
-        mistakes.doubtful(signal, "with this signal a proxy cannot finish open requests", "Use SIGQUIT or SIGTERM.");
+        mistakes.add_implausible(signal, "with this signal a proxy cannot finish open requests", "Use SIGQUIT or SIGTERM.");
     }
     if fields.text(period).and_then(|text| parse_duration(text).ok()).is_some_and(|period| period.is_zero()) {
-        mistakes.doubtful(period, "a proxy is killed immediately, and its open requests fail", "Set it to 10s, for example.");
+        mistakes.add_implausible(period, "a proxy is killed immediately, and its open requests fail", "Set it to 10s, for example.");
     }
 }
 
@@ -119,7 +123,7 @@ fn logging(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         let options = format!("/spec/{workload}/logging/options");
         let has_options = fields.any(&options).and_then(Value::as_object).is_some_and(|options| !options.is_empty());
         if fields.text(&format!("/spec/{workload}/logging/driver")) == Some("default") && has_options {
-            mistakes.impossible(
+            mistakes.add_impossible(
                 &options,
                 "options have no effect without a named driver",
                 "Name the driver that supports these options, or remove them.",
@@ -136,7 +140,7 @@ fn resources(fields: &Fields<'_>, mistakes: &mut Mistakes) {
             let amount = |kind: &str| fields.text(&of(kind)).and_then(|text| parse(text).ok());
             let (limit, reservation) = (amount("limits"), amount("reservations"));
             if limit.zip(reservation).is_some_and(|(limit, reservation)| reservation > limit) {
-                mistakes.impossible(&of("reservations"), "the reservation is larger than the limit", "Reserve at most the limit.");
+                mistakes.add_impossible(&of("reservations"), "the reservation is larger than the limit", "Reserve at most the limit.");
             }
         }
     }

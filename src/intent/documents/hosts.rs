@@ -30,7 +30,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/hosts/allow";
     let is_empty = |pointer: &str| fields.any(pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
     if is_empty(allow) {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             allow,
             "the list is empty, so no service of this cluster may publish any host",
             "Add hosts, or remove the field.",
@@ -40,7 +40,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for at in 0..fields.list(allow).len() {
         for pointer in ["services", "networks"].map(|name| format!("{allow}/{at}/{name}")) {
             if is_empty(&pointer) {
-                mistakes.doubtful(&pointer, "the list is empty, so this entry allows no service", "Add names, or remove the field.");
+                mistakes.add_implausible(&pointer, "the list is empty, so this entry allows no service", "Add names, or remove the field.");
             }
         }
     }
@@ -54,6 +54,6 @@ fn note_sharing_without_names(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let entries = fields.any("/spec/hosts/allow").and_then(serde_json::Value::as_array);
     if is_allowed && !entries.is_some_and(|entries| entries.iter().any(names)) {
         let message = "no entry of spec.hosts.allow names services or networks, so no host is shared";
-        mistakes.doubtful(sharing, message, "Add an entry with host and services, or remove the field.");
+        mistakes.add_implausible(sharing, message, "Add an entry with host and services, or remove the field.");
     }
 }

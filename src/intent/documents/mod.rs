@@ -80,7 +80,7 @@ impl Declaration {
     }
 
     /// Whether no finding keeps a document from being used.
-    pub fn is_sound(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         !self.incomplete && self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
 }

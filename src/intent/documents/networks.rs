@@ -41,7 +41,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let (preferred, reserved) = (format!("{field}/preferred"), format!("{field}/reserved"));
     if fields.any(&only).is_some_and(|names| names.as_array().is_some_and(Vec::is_empty)) {
         let message = "the list is empty, so the proxies reach no service on an overlay network";
-        mistakes.doubtful(&only, message, "Add networks, or remove the field.");
+        mistakes.add_implausible(&only, message, "Add networks, or remove the field.");
     }
     named_twice(fields, &only, "the network is listed twice", mistakes);
     named_twice(fields, &preferred, "the network is listed twice", mistakes);
@@ -56,7 +56,7 @@ fn named_twice(fields: &Fields<'_>, pointer: &str, message: &str, mistakes: &mut
     let mut seen = std::collections::BTreeSet::new();
     for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| !seen.insert(name)) {
-            mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove one of the two.");
+            mistakes.add_implausible(&format!("{pointer}/{at}"), message, "Remove one of the two.");
         }
     }
 }
@@ -69,7 +69,7 @@ fn outside_the_list(fields: &Fields<'_>, only: &str, preferred: &str, mistakes: 
         let is_name = name.as_str().is_some_and(|name| NetworkName::parse(name).is_ok());
         if is_name && !fields.list(only).contains(name) {
             let message = "the network is not in the list of allowed networks, so no service is ever reached on it";
-            mistakes.impossible(&format!("{preferred}/{at}"), message, "Add the network to only, or remove it here.");
+            mistakes.add_impossible(&format!("{preferred}/{at}"), message, "Add the network to only, or remove it here.");
         }
     }
 }
@@ -79,7 +79,11 @@ fn not_for_applications(fields: &Fields<'_>, pointer: &str, mistakes: &mut Mista
     for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| DOCKERS_OWN.contains(&name)) {
             let message = "this is one of Docker's own networks, to which the proxies are never attached";
-            mistakes.doubtful(&format!("{pointer}/{at}"), message, "Use an overlay network (docker network create --driver overlay NAME).");
+            mistakes.add_implausible(
+                &format!("{pointer}/{at}"),
+                message,
+                "Use an overlay network (docker network create --driver overlay NAME).",
+            );
         }
     }
 }
@@ -89,13 +93,13 @@ fn everything_reserved(fields: &Fields<'_>, reserved: &str, mistakes: &mut Mista
     for (at, text) in fields.list(reserved).iter().enumerate() {
         let Some(range) = text.as_str().and_then(|text| AddressRange::parse(text).ok()) else { continue };
         let field = format!("{reserved}/{at}");
-        if range.is_everybody() {
+        if range.is_any() {
             let message = "every address is reserved, so the proxies are not attached to any network of this address family";
-            mistakes.doubtful(&field, message, "Use only the ranges of clients, offices and VPNs.");
+            mistakes.add_implausible(&field, message, "Use only the ranges of clients, offices and VPNs.");
         } else if range.net().contains(&IpNet::V4(DEFAULT_POOL)) {
             let message = "all of 10.0.0.0/8 is reserved, from which Docker takes the addresses of overlay networks by default: the proxies \
                            are not attached to any of these networks";
-            mistakes.doubtful(
+            mistakes.add_implausible(
                 &field,
                 message,
                 "Use only the ranges of clients, or create the networks with a --subnet outside of this range.",

@@ -41,14 +41,14 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for at in 0..fields.list(allow).len() {
         for pointer in ["services", "stacks", "accessLabels"].map(|name| format!("{allow}/{at}/{name}")) {
             if fields.any(&pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty) {
-                mistakes.doubtful(&pointer, "the list is empty, so this entry grants nothing", "Add names, or remove the field.");
+                mistakes.add_implausible(&pointer, "the list is empty, so this entry grants nothing", "Add names, or remove the field.");
             }
         }
         let labels = format!("{allow}/{at}/accessLabels");
         for (item, label) in fields.list(&labels).iter().enumerate() {
             if label.as_str().is_some_and(|label| label.trim().is_empty()) {
                 let remedy = "Use the value of com.docker.ucp.access.label, for example /Shared/shop.";
-                mistakes.doubtful(&format!("{labels}/{item}"), "no service has an empty access label", remedy);
+                mistakes.add_implausible(&format!("{labels}/{item}"), "no service has an empty access label", remedy);
             }
         }
     }

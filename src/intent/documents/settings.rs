@@ -99,7 +99,7 @@ fn timing(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let millis = |name: &str| fields.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
     let minimum = "/spec/settings/keepaliveMinTimeout";
     if millis("keepaliveMinTimeout") == Some(0) {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             minimum,
             "with 0 a reload closes idle client connections that are about to send a request",
             "Remove the field, or set it to 5s.",
@@ -107,7 +107,7 @@ fn timing(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     }
     let longer = millis("keepaliveMinTimeout").zip(millis("keepaliveTimeout")).is_some_and(|(least, idle)| least > idle);
     if longer {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             minimum,
             "the value is longer than keepaliveTimeout, which closes idle connections first",
             "Set it to at most keepaliveTimeout.",
@@ -116,7 +116,7 @@ fn timing(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     files(fields, mistakes);
     let body = "/spec/settings/clientMaxBodySize";
     if fields.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
-        mistakes.doubtful(
+        mistakes.add_implausible(
             body,
             "request bodies of a kilobyte are rejected; a number without a unit is in bytes",
             "Set it to 32m, for example.",
@@ -130,7 +130,7 @@ fn files(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if fields.number(at).is_some_and(|connections| connections > files) {
         let whose = if stated.is_some() { "" } else { ", the default" };
         let message = format!("every connection needs an open file, and the value is larger than openFiles ({files}{whose})");
-        mistakes.doubtful(at, &message, "Set openFiles to at least this value.");
+        mistakes.add_implausible(at, &message, "Set openFiles to at least this value.");
     }
 }
 
@@ -139,7 +139,7 @@ fn unused_logs(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for name in ["accessLogPath", "accessLogFormat"] {
         let pointer = format!("/spec/settings/{name}");
         if off && fields.any(&pointer).is_some() {
-            mistakes.doubtful(&pointer, "the field has no effect, because accessLog is false", "Remove one of the two fields.");
+            mistakes.add_implausible(&pointer, "the field has no effect, because accessLog is false", "Remove one of the two fields.");
         }
     }
 }
@@ -149,7 +149,7 @@ fn unshown_address(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let is_on = |name: &str| fields.any(&format!("/spec/settings/{name}")).and_then(Value::as_bool) == Some(true);
     if is_on("upstreamAddressHeader") && is_on("hideInfoHeaders") {
         let message = "the field has no effect: hideInfoHeaders removes all of these headers from responses, including x-upstream-addr";
-        mistakes.doubtful("/spec/settings/upstreamAddressHeader", message, "Remove one of the two fields.");
+        mistakes.add_implausible("/spec/settings/upstreamAddressHeader", message, "Remove one of the two fields.");
     }
 }
 
@@ -157,10 +157,10 @@ fn protocols(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = "/spec/settings/tlsProtocols";
     let stated = fields.list(pointer);
     if fields.any(pointer).is_some_and(Value::is_array) && stated.is_empty() {
-        mistakes.impossible(pointer, "the list is empty, so no client could connect by TLS", "Add protocols, or remove the field.");
+        mistakes.add_impossible(pointer, "the list is empty, so no client could connect by TLS", "Add protocols, or remove the field.");
     }
     for (at, _) in stated.iter().enumerate().filter(|(_, name)| *name == "TLSv1" || *name == "TLSv1.1") {
         let message = "no browser supports this version any more, and its handshakes fail unless tlsCiphers contains @SECLEVEL=0";
-        mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove it, unless you know of clients that need it.");
+        mistakes.add_implausible(&format!("{pointer}/{at}"), message, "Remove it, unless you know of clients that need it.");
     }
 }

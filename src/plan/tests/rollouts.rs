@@ -383,9 +383,9 @@ fn an_update_without_lasting_effect_is_noticed_and_a_lasting_one_is_forgotten() 
     let mut memory = world.memory.clone();
     for times in 1..=4 {
         memory = memory.after(&plan, &[Some(OperationResult::Updated); 2], world.raw.taken_at);
-        assert_eq!(memory.without_effect().is_some(), times > 3, "{times}");
+        assert_eq!(memory.repeated_update().is_some(), times > 3, "{times}");
     }
     world.converge(&cluster());
     let still = world.plan(&cluster());
-    assert_eq!(memory.after(&still, &[], world.raw.taken_at).without_effect(), None);
+    assert_eq!(memory.after(&still, &[], world.raw.taken_at).repeated_update(), None);
 }

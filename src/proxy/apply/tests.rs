@@ -60,7 +60,7 @@ impl RunningAgent {
     fn new(reload_distance: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (agent, first) = (agent(directory.path(), reload_distance), offer("1", "1"));
-        agent.confirmations.note(&first.digest, Moment::now());
+        agent.confirmations.record(&first.digest, Moment::now());
         Self { _directory: directory, agent, process: FakeProcess::default(), first }
     }
 
@@ -74,7 +74,7 @@ impl RunningAgent {
         let play = async {
             for offer in offers {
                 let digest = Some(offer.live.digest.clone());
-                self.agent.confirmations.note(&offer.digest, Moment::now());
+                self.agent.confirmations.record(&offer.digest, Moment::now());
                 self.agent.offers.send_replace(Some(Arc::clone(offer)));
                 state.wait_for(|state| state.running == digest).await.unwrap();
             }

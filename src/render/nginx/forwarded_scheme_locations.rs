@@ -28,7 +28,7 @@ pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
 
 /// Writes the routes of a host, for requests of both schemes.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost) {
-    for place in virtual_host.places_by_scheme() {
+    for place in virtual_host.path_matches_by_scheme() {
         let (path, http, https) = (&place.path, &place.http, &place.https);
         write_both(server, path, |location, part| {
             let answer = |location: &mut Writer, answer: &PathAction<'_>| write_answer(location, rendering, host, path, answer, part);

@@ -27,7 +27,7 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
 /// them.
 fn write_hosts_without_answer(http: &mut Writer, rendering: &Rendering<'_>) {
     let (hosts, default) = (&rendering.table.hosts, &rendering.table.default_backend);
-    let caught = |host: &HostPattern| default.is_some() || HostPattern::fitting(host.as_str()).any(|pattern| hosts.contains_key(&pattern));
+    let caught = |host: &HostPattern| default.is_some() || HostPattern::matching(host.as_str()).any(|pattern| hosts.contains_key(&pattern));
     let by_tls_only = rendering.table.passthrough.keys().filter(|host| !hosts.contains_key(*host));
     let names: Vec<Word> = by_tls_only.chain(&rendering.table.closed).filter(|host| caught(host)).map(server_name).collect();
     if names.is_empty() {

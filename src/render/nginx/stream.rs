@@ -81,7 +81,7 @@ fn published_below_wildcards<'a>(rendering: &Rendering<'a>) -> impl Iterator<Ite
     let table = rendering.table;
     let caught = |host: &&HostPattern| {
         let own = table.passthrough.contains_key(*host);
-        !own && HostPattern::fitting(host.as_str()).any(|pattern| table.passthrough.contains_key(&pattern))
+        !own && HostPattern::matching(host.as_str()).any(|pattern| table.passthrough.contains_key(&pattern))
     };
     table.hosts.keys().chain(&table.closed).filter(caught)
 }

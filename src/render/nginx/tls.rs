@@ -105,7 +105,7 @@ fn write_refusal(server: &mut Writer) {
 /// backend nor by a wildcard, over which an exact host takes precedence.
 fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>, default_answers: bool) {
     let terminated: BTreeSet<&HostPattern> = terminated(rendering).map(|(host, _, _)| host).collect();
-    let caught = |host: &HostPattern| default_answers || HostPattern::fitting(host.as_str()).any(|pattern| terminated.contains(&pattern));
+    let caught = |host: &HostPattern| default_answers || HostPattern::matching(host.as_str()).any(|pattern| terminated.contains(&pattern));
     let table = rendering.table;
     let passed_through = table.passthrough.keys().filter(|host| !table.hosts.contains_key(*host));
     let refused = table.hosts.keys().chain(passed_through).chain(&table.closed);

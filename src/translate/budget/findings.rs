@@ -34,18 +34,18 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
     let asks = |dimension: Dimension| {
         // Text for hosts that are not published is not counted; their number is.
         let about = if loss.estimated && dimension != Dimension::Routes { "about " } else { "" };
-        format!("the service requests {about}{} in the proxy configuration", amount(dimension.of(&loss.wanted), dimension))
+        format!("the service requests {about}{} in the proxy configuration", amount(dimension.value_in(&loss.wanted), dimension))
     };
     let raise = |dimension: Dimension, more: &str| format!("{}, or have an administrator raise {}{more}.", fewer(dimension), loss.beyond);
     match loss.beyond {
         ExceededLimit::Service(dimension) => {
-            let limit = dimension.of(&limits.service);
-            let more = dimension.of(&loss.wanted).saturating_sub(limit);
+            let limit = dimension.value_in(&limits.service);
+            let more = dimension.value_in(&loss.wanted).saturating_sub(limit);
             let why = format!("{}, {more} more than the cluster {name} allows per service ({limit})", asks(dimension));
             (why, raise(dimension, ""))
         }
         ExceededLimit::Team { dimension, cluster } => {
-            let (limit, all) = (dimension.of(&limits.team), dimension.of(&limits.cluster));
+            let (limit, all) = (dimension.value_in(&limits.team), dimension.value_in(&limits.cluster));
             let before = before(loss, dimension);
             let why = format!(
                 "{}; older services of its team ({team}) use {before} of the {limit} that one team may use (of {all} in the cluster \
@@ -57,7 +57,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
             (why, raise(dimension, &too))
         }
         ExceededLimit::Cluster(dimension) => {
-            let limit = dimension.of(&limits.cluster);
+            let limit = dimension.value_in(&limits.cluster);
             let before = before(loss, dimension);
             let why = format!(
                 "{}; older services use {before} of the {limit} that the cluster {name} allows, so {}",
@@ -80,14 +80,14 @@ fn amount(number: u64, dimension: Dimension) -> String {
 }
 
 fn before(loss: &BudgetLoss, dimension: Dimension) -> String {
-    match dimension.of(&loss.before) {
+    match dimension.value_in(&loss.before) {
         0 => "none".to_owned(),
         before => before.to_string(),
     }
 }
 
 fn too_many(loss: &BudgetLoss, dimension: Dimension, limit: u64) -> String {
-    match dimension.of(&loss.wanted).saturating_add(dimension.of(&loss.before)).saturating_sub(limit) {
+    match dimension.value_in(&loss.wanted).saturating_add(dimension.value_in(&loss.before)).saturating_sub(limit) {
         1 => "the limit is exceeded by 1".to_owned(),
         more => format!("the limit is exceeded by {more}"),
     }
@@ -144,7 +144,7 @@ fn fewer(dimension: Dimension) -> &'static str {
 /// A cluster is nearly full, or beyond that. Whole percents, so that not every small change changes the finding.
 pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Option<Finding> {
     let (at, fullest) = fullest(spent, &cluster.limits.cluster, |_| true)?;
-    let limit = amount(fullest.of(&cluster.limits.cluster), fullest);
+    let limit = amount(fullest.value_in(&cluster.limits.cluster), fullest);
     let message = format!("services use {at}% of the {limit} that spec.limits.cluster allows; {}", beyond(losers, "the"));
     let remedy = format!(
         "Raise spec.limits.cluster.{fullest} if the extension and the proxies have enough memory (docs/limits.md), lower spec.limits.team \
@@ -169,7 +169,7 @@ pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &Team
 }
 
 fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest): (u64, Dimension)) -> Finding {
-    let limit = amount(fullest.of(&cluster.limits.team), fullest);
+    let limit = amount(fullest.value_in(&cluster.limits.team), fullest);
     let message = format!(
         "the services of one team ({team}) use {at}% of the {limit} that spec.limits.team allows a team; {}",
         beyond(losers, "its")
@@ -183,7 +183,7 @@ fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest):
 
 /// The dimension with the highest usage among those that apply, with the percentage; `None` if that is low.
 fn fullest(spent: &Footprint, limit: &Footprint, counts: impl Fn(Dimension) -> bool) -> Option<(u64, Dimension)> {
-    let percent = |dimension: Dimension| dimension.of(spent).saturating_mul(100) / dimension.of(limit).max(1);
+    let percent = |dimension: Dimension| dimension.value_in(spent).saturating_mul(100) / dimension.value_in(limit).max(1);
     let all = Dimension::ALL.into_iter().filter(|dimension| counts(*dimension)).map(|dimension| (percent(dimension), dimension));
     all.max_by_key(|(at, _)| *at).filter(|(at, _)| *at >= NEAR_PERCENT)
 }

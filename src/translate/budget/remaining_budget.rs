@@ -28,7 +28,7 @@ impl<'l> RemainingBudget<'l> {
     }
 
     /// Adds an item and returns whether the service gets it: it does if the item fits and everything before it fitted.
-    pub fn book(&mut self, due: &Footprint) -> bool {
+    pub fn charge(&mut self, due: &Footprint) -> bool {
         self.wanted = self.wanted.plus(*due);
         self.beyond = self.beyond.or_else(|| self.exceeded(self.own.plus(*due)));
         let fits = self.beyond.is_none();
@@ -66,5 +66,5 @@ impl<'l> RemainingBudget<'l> {
 /// Whether a team's limit is lower than the cluster's. Otherwise the cluster's limit is the one that is reached and has to
 /// be raised.
 pub fn binds(limits: &ConfigQuotas, dimension: Dimension) -> bool {
-    dimension.of(&limits.team) < dimension.of(&limits.cluster)
+    dimension.value_in(&limits.team) < dimension.value_in(&limits.cluster)
 }

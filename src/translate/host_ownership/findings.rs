@@ -114,7 +114,7 @@ fn strangers(services: &[PublishedService<'_>], first: usize, others: &BTreeSet<
     let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
     let team = Team::of(services[first].service);
     // Of several differences, the widest one is shown.
-    let apart = others.iter().map(|at| team.apart(&Team::of(services[*at].service))).min().unwrap_or(TeamDifference::ByStack);
+    let apart = others.iter().map(|at| team.difference(&Team::of(services[*at].service))).min().unwrap_or(TeamDifference::ByStack);
     format!("{} {apart} {}", shown(&names), if others.len() == 1 { "claims" } else { "claim" })
 }
 

@@ -45,7 +45,7 @@ impl HostOwner {
         Self {
             name: first.name.clone(),
             claim: meeting.claim,
-            apart: Team::of(later).apart(&Team::of(first)),
+            apart: Team::of(later).difference(&Team::of(first)),
             wildcard: meeting.wildcard.clone(),
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn label(
 fn in_turn(ownership: &OwnershipContext<'_, '_>, open: &[&(HostClaims<'_>, OwningTeam)]) -> Vec<HostPattern> {
     let mut counts = BTreeMap::<Team<'_>, usize>::new();
     let turn = |(case, verdict): &&(HostClaims<'_>, OwningTeam)| {
-        let place = counts.entry(ownership.teams[verdict.first].who_answers()).or_default();
+        let place = counts.entry(ownership.teams[verdict.first].owner()).or_default();
         *place += 1;
         Some((*place, verdict.first, case.host.pattern()?.clone()))
     };
@@ -64,12 +64,12 @@ fn host_owners<'c>(
         let others = verdict.team.iter().copied().filter(|at| *at != verdict.first);
         let mut holders: Vec<ServiceId> = std::iter::once(verdict.first).chain(others).take(HOLDERS_MAX).map(id).collect();
         holders.sort();
-        host_owners.note(case.host.clone(), holders.into());
+        host_owners.record(case.host.clone(), holders.into());
         if let Some(host) = case.host.pattern() {
-            host_owners.note_guests(host, guests(ownership, case, verdict));
+            host_owners.record_guests(host, guests(ownership, case, verdict));
         }
     }
-    host_owners.note_late(late.iter().map(|at| id(*at)).collect());
+    host_owners.record_late(late.iter().map(|at| id(*at)).collect());
     host_owners
 }
 
@@ -96,7 +96,7 @@ impl OwnershipContext<'_, '_> {
     fn put_back<'c>(&'c self, case: &'c HostClaims<'_>, verdict: &'c OwningTeam) -> impl Iterator<Item = usize> + 'c {
         let above = case.above.iter().flat_map(|(_, team)| team.iter());
         let older = case.asking.iter().chain(above).copied().filter(|at| *at < verdict.first);
-        older.filter(|at| !self.teams[*at].is_that_of(&self.teams[verdict.first]))
+        older.filter(|at| !self.teams[*at].is_same(&self.teams[verdict.first]))
     }
 }
 

@@ -459,7 +459,7 @@ proptest! {
             let (before, after) = (holders(&before), holders(&story.host_owners));
             let team = |id: &ServiceId| Team::of(&story.snapshot.services[id]);
             prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");
-            prop_assert!(after.iter().all(|id| before.iter().any(|had| team(had).is_that_of(&team(id)))), "{at}: {before:?}, {after:?}");
+            prop_assert!(after.iter().all(|id| before.iter().any(|had| team(had).is_same(&team(id)))), "{at}: {before:?}, {after:?}");
         }
     }
 

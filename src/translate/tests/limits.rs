@@ -259,7 +259,7 @@ fn lost_hosts_are_closed_and_reported() {
         );
         let translation = translate(&cluster, &snapshot(&text));
         let over: Vec<_> = translation.routes.iter().filter(|route| route.state == crate::report::RouteState::OverLimit).collect();
-        assert_eq!(over.iter().map(|route| route.place()).collect::<Vec<_>>(), ["*.z.test/", "x.w.test/", "y.test/"], "{more}");
+        assert_eq!(over.iter().map(|route| route.address()).collect::<Vec<_>>(), ["*.z.test/", "x.w.test/", "y.test/"], "{more}");
         assert!(
             over.iter()
                 .all(|route| route.reason.as_deref() == Some("the service big requests more than spec.limits.service.routes allows"))
@@ -316,7 +316,7 @@ proptest! {
         for host in all.hosts.keys().chain(all.passthrough.keys()) {
             let known = some.hosts.contains_key(host) || some.passthrough.contains_key(host) || some.closed.contains(host);
             let caught = some.default_backend.is_some()
-                || HostPattern::fitting(host.as_str()).any(|pattern| some.hosts.contains_key(&pattern) || some.passthrough.contains_key(&pattern));
+                || HostPattern::matching(host.as_str()).any(|pattern| some.hosts.contains_key(&pattern) || some.passthrough.contains_key(&pattern));
             prop_assert!(known || !caught || too_many, "{host}");
         }
         prop_assert!(some.closed.iter().all(|host| !some.hosts.contains_key(host) && !some.passthrough.contains_key(host)));

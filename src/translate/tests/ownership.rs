@@ -261,7 +261,7 @@ proptest! {
         intruder.labels.insert("com.docker.stack.namespace".to_owned(), "evil".to_owned());
         without.services.remove(&last);
         let (mut with, without) = (translate(&cluster(), &with).table, translate(&cluster(), &without).table);
-        let known = |host: &HostPattern| HostPattern::fitting(host.as_str()).any(|host| without.hosts.contains_key(&host) || without.passthrough.contains_key(&host));
+        let known = |host: &HostPattern| HostPattern::matching(host.as_str()).any(|host| without.hosts.contains_key(&host) || without.passthrough.contains_key(&host));
         with.hosts.retain(|host, _| known(host));
         with.passthrough.retain(|host, _| known(host));
         if without.default_backend.is_none() {

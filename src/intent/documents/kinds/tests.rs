@@ -62,7 +62,7 @@ fn schema() -> &'static Schema {
 
 fn closed_sites(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if fields.any("/spec/open") == Some(&Value::Bool(false)) {
-        mistakes.impossible("/spec/open", "a closed site has no port", "Open it.");
+        mistakes.add_impossible("/spec/open", "a closed site has no port", "Open it.");
     }
 }
 

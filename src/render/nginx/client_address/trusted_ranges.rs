@@ -7,7 +7,7 @@ use crate::types::AddressRange;
 /// the default.
 pub(super) fn write(geo: &mut Writer, trusted: &[AddressRange]) {
     for range in trusted {
-        match (range.is_everybody(), range.is_v4()) {
+        match (range.is_any(), range.is_v4()) {
             (true, true) => ["0.0.0.0/1", "128.0.0.0/1"].into_iter().for_each(|half| geo.entry(half, "1")),
             (true, false) => ["::/1", "8000::/1"].into_iter().for_each(|half| geo.entry(half, "1")),
             (false, _) => geo.entry_words(&range.into(), &"1".into()),

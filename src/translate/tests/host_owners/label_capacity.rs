@@ -10,9 +10,9 @@ fn ids(word: &str, count: usize) -> std::sync::Arc<[ServiceId]> {
 fn a_host_that_does_not_fit_displaces_no_other() {
     let mut host_owners = HostOwners::default();
     let (large, small) = (host("a.large.test"), host("b.small.test"));
-    host_owners.note((&large).into(), ids("one-of-very-many-services", 2_000));
-    host_owners.note((&small).into(), ids("few", 2));
-    host_owners.note(HostKey::DefaultBackend, ids("default", 1));
+    host_owners.record((&large).into(), ids("one-of-very-many-services", 2_000));
+    host_owners.record((&small).into(), ids("few", 2));
+    host_owners.record(HostKey::DefaultBackend, ids("default", 1));
     let (kept, left_out) = host_owners.shortened(&[large.clone(), small.clone()]);
     assert_eq!((left_out, kept.holders(&(&large).into())), (1, None));
     assert_eq!(kept.holders(&(&small).into()), Some(&*ids("few", 2)));
@@ -26,7 +26,7 @@ fn a_label_keeps_as_many_hosts_as_fit() {
         let mut first = Vec::new();
         for number in 0..services * of_one {
             let host = host(&format!("h{number:04}.test"));
-            host_owners.note((&host).into(), ids(&format!("s{}", number / of_one), 1));
+            host_owners.record((&host).into(), ids(&format!("s{}", number / of_one), 1));
             first.push(host);
         }
         let (kept, left_out) = host_owners.shortened(&first);
