@@ -114,7 +114,7 @@ fn a_proxy_reports_an_oversized_bundle_and_continues() {
         let report = eventually("the proxy reports the reason", cut).await;
         assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
         let words = report.activity.unwrap().words;
-        assert!(words.contains(&format!("answered more than {MESSAGE_BYTES_MAX} bytes")), "{words}");
+        assert!(words.contains(&format!("is larger than the maximum of {MESSAGE_BYTES_MAX} bytes")), "{words}");
         stage.until_answer("app.example.org", "one").await;
         proxy.drain().await;
         stop.cancel();
