@@ -19,7 +19,7 @@ pub struct PathMatchByScheme<'a> {
 }
 
 impl VirtualHost {
-    /// Every place of either scheme, in the order of [`VirtualHost::places`]. If only one scheme has a place at a path, the
+    /// Every place of either scheme, in the order of [`VirtualHost::path_matches`]. If only one scheme has a place at a path, the
     /// other answers there with its longest path that covers it.
     pub fn path_matches_by_scheme<'a>(&'a self) -> Vec<PathMatchByScheme<'a>> {
         let (http, https) = (self.path_matches(Scheme::Http), self.path_matches(Scheme::Https));

@@ -1,6 +1,6 @@
 //! Checks whether the administrator lets a service publish a host (`spec.hosts`). A refused host affects only the service
 //! that asked for it. Never looks at what else is published: decisions that depend on who came first are made later
-//! (`ownership`).
+//! (`host_ownership`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

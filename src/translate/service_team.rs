@@ -1,5 +1,5 @@
 //! The team of a service, which decides about hosts: services of one team may share what they publish. Decided by the same
-//! labels as for secrets (`grants`), an access label before a stack. Never looks at names: anyone can call a service
+//! labels as for secrets (`reference_grants`), an access label before a stack. Never looks at names: anyone can call a service
 //! anything.
 
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl fmt::Display for Team<'_> {
     }
 }
 
-/// Sums of amounts by team. Services of one team need not have equal labels ([`Team::is_that_of`]), and two services that
+/// Sums of amounts by team. Services of one team need not have equal labels ([`Team::is_same`]), and two services that
 /// share a team with a third one need not share one with each other. So sums are kept by the labels that services can have
 /// in common. A sum costs one or two look-ups, however many teams there are.
 #[derive(Debug, Default)]
