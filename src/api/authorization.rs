@@ -109,7 +109,7 @@ impl Guard {
         if !headers.contains_key(AUTHORIZATION) {
             return Err(AuthError::NoToken);
         }
-        let (origin, now) = (peer.map(Origin::of), Instant::now());
+        let (origin, now) = (peer.map(Origin::from_peer), Instant::now());
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         // Not even compared: otherwise a flood of guesses would still reveal which one is right.
         if let Some(wait) = guesses.wait(origin, now) {

@@ -175,11 +175,11 @@ impl OperatorClient {
 
     /// The body of a successful answer.
     pub async fn get(&self, path: &str) -> Result<String, OperatorClientError> {
-        self.ask(path, &[]).await
+        self.query(path, &[]).await
     }
 
     /// The same with a query.
-    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<String, OperatorClientError> {
+    pub async fn query(&self, path: &str, query: &[(&str, &str)]) -> Result<String, OperatorClientError> {
         let url = self.place.url(path, query);
         let shown = format!("{}{path}", self.server.trim_end_matches('/'));
         let unreachable = |source: Cause| unreachable(shown.clone(), source);

@@ -65,7 +65,7 @@ impl QueryArgs {
         if self.spec.is_empty() {
             let given: Vec<(&str, &str)> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
             let query: Vec<(&str, &str)> = given.into_iter().chain([("output", "json")]).collect();
-            let body = OperatorClient::new(&self.server)?.ask(path, &query).await?;
+            let body = OperatorClient::new(&self.server)?.query(path, &query).await?;
             return Ok(operator_client::parse(&self.server.server, &body)?);
         }
         let (clusters, snapshot) = (self.clusters()?, self.snapshot().await?);

@@ -74,7 +74,7 @@ fn teams(snapshot: &Snapshot, translation: &Translation) -> BTreeMap<NetworkId, 
     for (service, networks) in &translation.reached_over {
         let Some(service) = snapshot.services.get(service) else { continue };
         for network in networks {
-            teams.entry(network.clone()).or_default().insert(Team::of(service).key());
+            teams.entry(network.clone()).or_default().insert(Team::new(service).key());
         }
     }
     teams

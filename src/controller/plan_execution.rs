@@ -36,7 +36,7 @@ pub async fn execute_plan(context: &Context, plan: &Plan) -> PlanOutcome {
     let tried = outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(StepError::Skipped { .. }))).count();
     context.writes.fetch_add(tried as u64, Ordering::Relaxed);
     for outcome in &outcomes {
-        tell(plan, outcome);
+        log_outcome(plan, outcome);
     }
     let failed = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
     let error = failed.map(|error| without_users(&error.to_string())).next();
@@ -53,7 +53,7 @@ fn without_users(words: &str) -> String {
     }
 }
 
-fn tell(plan: &Plan, outcome: &StepOutcome) {
+fn log_outcome(plan: &Plan, outcome: &StepOutcome) {
     let (cluster, step) = (&plan.cluster, &outcome.title);
     match &outcome.result {
         Ok(applied) => tracing::info!(cluster, step, outcome = applied.as_str(), "step executed"),

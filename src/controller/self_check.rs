@@ -35,7 +35,7 @@ fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &
          and new proxies do not start."
     );
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(FindingCode::ControlNetworkNotAttached, subject, message).at("networks", network))
+    Some(Finding::new(FindingCode::ControlNetworkNotAttached, subject, message).with_field("networks", network))
 }
 
 #[cfg(test)]

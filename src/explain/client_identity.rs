@@ -26,7 +26,7 @@ pub struct EffectiveRequest {
 
 impl EffectiveRequest {
     /// What a cluster trusts about a request.
-    pub fn of(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Self {
+    pub fn new(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Self {
         let own = Self::by_itself(request);
         let Some(sent) = &request.sent else { return Self { names_port: own.names_port && settings.client_address.is_none(), ..own } };
         let own = Self { client: Some(sent.from), ..own };

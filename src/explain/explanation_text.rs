@@ -40,7 +40,7 @@ impl fmt::Display for ServiceExplanation {
         writeln!(f, "service {}", self.service)?;
         line(f, "cluster", &self.cluster)?;
         line(f, "network", &self.network)?;
-        self.held_until.iter().try_for_each(|until| line(f, "held", &super::held_back_labels::words(*until)))?;
+        self.held_until.iter().try_for_each(|until| line(f, "held", &super::held_back_labels::held_until_text(*until)))?;
         for label in &self.labels {
             writeln!(f, "  {} = {}", super::printable_line(&label.key), super::printable_line(&label.value))?;
             writeln!(f, "      {}", super::printable_line(&label.effect))?;

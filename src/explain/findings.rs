@@ -13,7 +13,7 @@ use crate::types::HostPattern;
 /// The findings about these services, worst first.
 pub fn findings_about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
     let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
-    let held = services.iter().filter_map(|service| Some(held_back_labels::of(sources, service)?.finding.clone()));
+    let held = services.iter().filter_map(|service| Some(held_back_labels::find_held_back(sources, service)?.finding.clone()));
     let all = translation.findings.iter().cloned().chain(runtime_state::findings(sources, cluster)).chain(held);
     let mut findings: Vec<Finding> = all.filter(concerned).collect();
     findings.sort_by_key(|finding| match finding.severity {
@@ -108,7 +108,7 @@ fn claimant(
 
 /// A service that names the host now, but did not in its effective labels.
 fn not_yet(held: &HeldBackLabels) -> UnpublishedClaimant {
-    UnpublishedClaimant { service: held.service.clone(), why: held.words(), findings: vec![held.finding.clone()] }
+    UnpublishedClaimant { service: held.service.clone(), why: held.message(), findings: vec![held.finding.clone()] }
 }
 
 /// Whether a label value that is probably meant as `hosts` names the host, however it is written.

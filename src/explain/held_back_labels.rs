@@ -25,25 +25,25 @@ pub struct HeldBackLabels {
 
 impl HeldBackLabels {
     /// Until when they are held back, in words.
-    pub(super) fn words(&self) -> String {
-        words(self.until)
+    pub(super) fn message(&self) -> String {
+        held_until_text(self.until)
     }
 }
 
 /// Until when changes are held back, in words.
-pub(super) fn words(until: Timestamp) -> String {
+pub(super) fn held_until_text(until: Timestamp) -> String {
     format!("the labels change too often: their current values take effect at {until:.0}, or later if they change again")
 }
 
 /// Describes what is held back of a service.
-pub(super) fn of<'a>(sources: &Sources<'a>, service: &str) -> Option<&'a HeldBackLabels> {
+pub(super) fn find_held_back<'a>(sources: &Sources<'a>, service: &str) -> Option<&'a HeldBackLabels> {
     sources.held.iter().find(|held| held.service == service)
 }
 
 /// One step for each of these services that is held back.
 pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'a String>) -> Vec<TraceStep> {
-    let held = services.filter_map(|service| of(sources, service));
-    held.map(|held| step(TraceSubject::Held, format!("{}: {}", held.service, held.words()))).collect()
+    let held = services.filter_map(|service| find_held_back(sources, service));
+    held.map(|held| step(TraceSubject::Held, format!("{}: {}", held.service, held.message()))).collect()
 }
 
 /// Adds the service's current labels to the effects of those in use.

@@ -54,7 +54,7 @@ pub enum HostTls<'a> {
 
 impl<'a> PoolMembership<'a> {
     /// Finds the service's pools. `materials`: the usable material of the table.
-    pub fn of(service: &'a Service, table: &'a RouteTable, materials: Materials) -> Self {
+    pub fn new(service: &'a Service, table: &'a RouteTable, materials: Materials) -> Self {
         let of_paths = |(host, virtual_host): (&'a HostPattern, &'a crate::route::VirtualHost)| {
             virtual_host.paths.iter().map(move |(path, route)| ServicePool {
                 name: RouteKey::new(host, path).to_string(),

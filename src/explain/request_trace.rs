@@ -51,7 +51,7 @@ fn trace(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, C
         sources,
         cluster,
         request,
-        asked: EffectiveRequest::of(cluster.engine, &cluster.settings, request),
+        asked: EffectiveRequest::new(cluster.engine, &cluster.settings, request),
         translation: &translation,
         materials: &materials,
         steps: Vec::new(),

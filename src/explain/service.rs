@@ -29,7 +29,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
     let fates = labels::label_effects(service, &standpoint, &findings);
-    let held = held_back_labels::of(sources, &service.name);
+    let held = held_back_labels::find_held_back(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
         served: routes.iter().any(|route| route.state == RouteState::Served),
@@ -61,7 +61,7 @@ fn standpoint<'a>(
         (LabelReading::Published(_), None) => LabelsState::Unclaimed,
         (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
             let membership =
-                PoolMembership::of(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
+                PoolMembership::new(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
             LabelsState::Published(ServiceContext { sources, cluster, translation, asked, membership, routes })
         }
         (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => LabelsState::Refused,
@@ -74,7 +74,7 @@ fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &
         Some((cluster, translation)) => [translation.findings.clone(), runtime_state::findings(sources, cluster)].concat(),
         None => [read, findings_without_cluster(sources, &service.name)].concat(),
     };
-    findings.extend(held_back_labels::of(sources, &service.name).map(|held| held.finding.clone()));
+    findings.extend(held_back_labels::find_held_back(sources, &service.name).map(|held| held.finding.clone()));
     findings.retain(|finding| finding.subject == subject);
     findings.sort();
     findings.dedup();
@@ -98,7 +98,7 @@ fn routes(
     };
     let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
     let Some(translation) = translation else { return Vec::new() };
-    let membership = PoolMembership::of(service, &translation.table, Materials::assumed(&translation.table));
+    let membership = PoolMembership::new(service, &translation.table, Materials::assumed(&translation.table));
     let own = translation.routes.iter().filter(|route| its_own(route)).map(newest);
     own.map(|route| unless_unchecked(&membership, route)).collect()
 }

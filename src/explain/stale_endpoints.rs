@@ -20,7 +20,7 @@ pub(super) struct ProxyResolution {
 
 impl ProxyResolution {
     /// The numbers reported by a running operator; `None` without one.
-    pub fn of(sources: &Sources<'_>, cluster: &Cluster) -> Option<Self> {
+    pub fn observed(sources: &Sources<'_>, cluster: &Cluster) -> Option<Self> {
         let status = sources.status_of(&cluster.name)?;
         let running: Vec<_> = status.proxies.iter().filter(|proxy| proxy.is_running()).collect();
         Some(Self { proxies: running.iter().filter(|proxy| is_by_name(proxy)).count(), running: running.len() })
@@ -70,9 +70,9 @@ pub(super) fn judge(
     (status, answer): (Option<u16>, &str),
     steps: &mut Vec<TraceStep>,
 ) -> Result<(), TraceOutcome> {
-    match ProxyResolution::of(sources, cluster) {
+    match ProxyResolution::observed(sources, cluster) {
         Some(by_name) if by_name.any() => {
-            steps.extend(pool.services.iter().map(|service| step(TraceSubject::Service, told(service, by_name))));
+            steps.extend(pool.services.iter().map(|service| step(TraceSubject::Service, describe_service(service, by_name))));
             if answers_by_name(cluster.engine, pool) {
                 return Ok(());
             }
@@ -87,7 +87,7 @@ pub(super) fn judge(
     Ok(())
 }
 
-fn told(service: &BackendService, by_name: ProxyResolution) -> String {
+fn describe_service(service: &BackendService, by_name: ProxyResolution) -> String {
     let (name, proxies) = (&service.name, by_name.words());
     if !is_found_by_name(service) {
         return format!("{name}: no requests from {proxies}, which find endpoints by name, because {NOT_BY_NAME}");
@@ -129,7 +129,7 @@ fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Trac
 
 /// The services of a pool that get requests.
 pub(super) fn answering_services(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend) -> Vec<String> {
-    let by_name = ProxyResolution::of(sources, cluster).is_some_and(ProxyResolution::all);
+    let by_name = ProxyResolution::observed(sources, cluster).is_some_and(ProxyResolution::all);
     let asked = |service: &&BackendService| !service.endpoints.is_empty() && (!by_name || is_found_by_name(service));
     pool.services.iter().filter(asked).map(|service| service.name.to_string()).collect()
 }
@@ -137,7 +137,7 @@ pub(super) fn answering_services(sources: &Sources<'_>, cluster: &Cluster, pool:
 /// Explains TLS for unpublished hosts: a configuration with names contains only the certificates of hosts. The error: all
 /// proxies refuse it.
 pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<TraceStep>) -> Result<(), TraceOutcome> {
-    let Some(by_name) = ProxyResolution::of(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
+    let Some(by_name) = ProxyResolution::observed(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
     let why = "proxies that find endpoints by name have no certificate for unpublished hosts";
     if by_name.all() {
         let remedy = "Run `swarmgate status` to see which component is silent. Plain HTTP is still served.";

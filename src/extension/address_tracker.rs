@@ -72,7 +72,7 @@ impl AddressTracker {
 
     /// The addresses of an offer that its services no longer have, and when the observation that shows this began. `None` for an
     /// offer that has been forgotten, and before the first observation.
-    pub(super) fn of(&self, offer: &Digest) -> Option<(BTreeSet<SocketAddr>, Moment)> {
+    pub(super) fn departed_from(&self, offer: &Digest) -> Option<(BTreeSet<SocketAddr>, Moment)> {
         let mut known = self.known();
         let (seen, uses) = (known.seen?, known.uses + 1);
         known.uses = uses;
@@ -126,7 +126,7 @@ mod tests {
             let endpoint = Endpoint { address: Ipv4Addr::new(10, 0, 1, *last).into(), port, task, lasting: false };
             BackendService::new(ServiceId((*service).to_owned()), ServiceName::parse(service).unwrap(), port, vec![endpoint])
         };
-        let backend = Backend::of(services.iter().map(service).collect());
+        let backend = Backend::new(services.iter().map(service).collect());
         let paths = BTreeMap::from([(ContextPath::root(), PathRoute::to(backend))]);
         let hosts = BTreeMap::from([(HostPattern::parse(host).unwrap(), VirtualHost { paths, ..VirtualHost::default() })]);
         RouteTable { hosts, ..RouteTable::empty(ClusterName::parse("dev").unwrap(), port) }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn gone(addresses: &AddressTracker, number: usize) -> Option<(Vec<String>, Moment)> {
-        let (gone, seen) = addresses.of(&offer(number))?;
+        let (gone, seen) = addresses.departed_from(&offer(number))?;
         Some((gone.iter().map(SocketAddr::to_string).collect(), seen))
     }
 

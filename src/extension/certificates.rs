@@ -126,7 +126,7 @@ fn certificates(content: &[u8], purpose: CertificateUse) -> Result<Vec<Vec<u8>>,
                 let may_be_trusted = found.is_empty() || purpose == CertificateUse::Authority;
                 found.push(without_trust(der, may_be_trusted)?);
             }
-            Err(damage) if is_meant || !damage.is_harmless_elsewhere() => return Err(no_certificate(damage.words(label))),
+            Err(damage) if is_meant || !damage.is_harmless_elsewhere() => return Err(no_certificate(damage.message(label))),
             Ok(_) | Err(_) => {}
         }
     }
@@ -164,7 +164,7 @@ fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), MaterialFault> {
 fn check_match(chain: &[X509Certificate<'_>], key: &PrivateKey) -> Result<(), MaterialFault> {
     let fits = |certificate: &X509Certificate<'_>| match &key.public {
         Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,
-        None => Algorithm::of(certificate.public_key().algorithm.algorithm.as_bytes()) == key.algorithm,
+        None => Algorithm::from_oid(certificate.public_key().algorithm.algorithm.as_bytes()) == key.algorithm,
     };
     let mismatch = |words: &str| Err(MaterialFault::new(MaterialState::Mismatch, words));
     match chain.iter().position(fits) {

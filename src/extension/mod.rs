@@ -163,7 +163,7 @@ impl Freshness {
     /// When this offer was last known to be right: its table is still the newest, or the newest still has all its addresses.
     fn of(&self, offer: &Offer) -> Moment {
         let table = self.confirmations.confirmed_at(&offer.table);
-        let addresses = self.addresses.of(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
+        let addresses = self.addresses.departed_from(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
         addresses.map_or(table, |(_, seen)| table.max(seen))
     }
 }

@@ -26,7 +26,7 @@ struct RegistryState {
 
 impl ProxyRegistry {
     /// Stores a report with the time of its arrival.
-    pub(super) fn take(&self, mut report: ProxyReport, now: Timestamp) {
+    pub(super) fn record(&self, mut report: ProxyReport, now: Timestamp) {
         report.seen_at = None;
         self.shared.highest.send_if_modified(|highest| {
             let higher = report.generation > *highest;
@@ -117,27 +117,27 @@ mod tests {
     fn an_unchanged_heartbeat_is_not_news() {
         let proxies = ProxyRegistry::default();
         let mut news = proxies.news();
-        proxies.take(report("a", 1), at(0));
+        proxies.record(report("a", 1), at(0));
         assert!(news.has_changed().unwrap());
         news.mark_unchanged();
-        proxies.take(report("a", 1), at(5));
+        proxies.record(report("a", 1), at(5));
         assert!(!news.has_changed().unwrap());
-        proxies.take(report("a", 2), at(6));
+        proxies.record(report("a", 2), at(6));
         assert!(news.has_changed().unwrap());
     }
 
     #[test]
     fn a_proxy_that_misses_two_reports_is_silent_until_its_next_report() {
         let proxies = ProxyRegistry::default();
-        proxies.take(report("a", 1), at(0));
-        proxies.take(report("b", 1), at(4));
+        proxies.record(report("a", 1), at(0));
+        proxies.record(report("b", 1), at(4));
         let silent = |now| proxies.recent(at(now)).into_iter().map(|report| report.silent).collect::<Vec<_>>();
         assert_eq!((silent(6), silent(7), silent(20)), (vec![false, false], vec![true, false], vec![true, true]));
         let seconds = |now| proxies.next_silence(at(now)).map(|left| left.as_secs());
         assert_eq!((seconds(0), seconds(7), seconds(20)), (Some(6), Some(3), None));
         let mut news = proxies.news();
         news.mark_unchanged();
-        proxies.take(report("a", 1), at(21));
+        proxies.record(report("a", 1), at(21));
         assert!(news.has_changed().unwrap(), "a proxy that reports again is news");
         assert_eq!(silent(21), [false, true]);
     }
@@ -145,8 +145,8 @@ mod tests {
     #[test]
     fn a_silent_proxy_is_forgotten_after_thirty_seconds() {
         let proxies = ProxyRegistry::default();
-        proxies.take(report("a", 1), at(0));
-        proxies.take(report("b", 1), at(10));
+        proxies.record(report("a", 1), at(0));
+        proxies.record(report("b", 1), at(10));
         let names = |now| proxies.recent(at(now)).into_iter().map(|report| report.task).collect::<Vec<_>>();
         assert_eq!(names(30), ["a", "b"]);
         assert_eq!(names(31), ["b"]);

@@ -93,7 +93,7 @@ async fn addresses(State(app): State<AppState>, Query(asked_of): Query<AskedOf>,
         return PollRejection::Unauthorized.into_response();
     }
     let asked = Moment::now();
-    match app.published.freshness.addresses.of(&asked_of.of) {
+    match app.published.freshness.addresses.departed_from(&asked_of.of) {
         Some((gone, seen)) => {
             (freshness_headers(asked, seen), Json(Addresses { version: WIRE_VERSION, of: asked_of.of, gone })).into_response()
         }
@@ -107,7 +107,7 @@ async fn report(State(app): State<AppState>, Path(task): Path<String>, Extension
     }
     match read_message::<ProxyReport>(body, PROXY_REPORT_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.task == task => {
-            app.published.proxies.take(report, jiff::Timestamp::now());
+            app.published.proxies.record(report, jiff::Timestamp::now());
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(_) => PollRejection::Malformed.into_response(),

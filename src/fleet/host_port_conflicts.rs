@@ -176,7 +176,7 @@ fn finding(held: &OwnPorts<'_>, service: &Service, ports: &[String], has: &str, 
     Finding::new(FindingCode::HostPortContested, Subject::Service(service.name.clone()), message)
         .with_severity(severity)
         .with_data(&[("service", ours)])
-        .at("ports", &all)
+        .with_field("ports", &all)
 }
 
 /// Whether a task finds no node because of a port, and a task is missing because of that. Successors of running tasks wait

@@ -26,7 +26,7 @@ pub enum Origin {
 
 impl Origin {
     /// The origin of a peer.
-    pub fn of(peer: &Peer) -> Self {
+    pub fn from_peer(peer: &Peer) -> Self {
         match peer.address.map(|address| address.ip()) {
             None => Self::Here,
             Some(ip) if ip.is_loopback() => Self::Here,
@@ -71,7 +71,7 @@ impl ConnectionAdmission {
 
     /// Grants a permit, if one is free.
     pub(super) fn enter(admission: &Arc<Self>, peer: &Peer) -> Option<ConnectionPermit> {
-        let origin = Origin::of(peer);
+        let origin = Origin::from_peer(peer);
         let mut inner = admission.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let of_peer = inner.open.get(&origin).copied().unwrap_or_default();
         let free = match origin {

@@ -33,7 +33,7 @@ pub struct NetworkShortage {
 }
 
 /// Records since when networks are short of addresses, and since when a proxy waits for addresses.
-pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
+pub(super) fn record_shortages(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
     memory.short_since.retain(|id, _| input.short.contains_key(id) && seen.declared.contains(id));
     for id in input.short.keys().filter(|id| seen.declared.contains(*id)) {
         memory.short_since.entry(id.clone()).or_insert(input.now);

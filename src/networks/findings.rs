@@ -178,7 +178,7 @@ fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachme
              it or most services are reached over it."
         );
         let finding = Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message);
-        finding.with_data(&[("service", input.service)]).at("network", name)
+        finding.with_data(&[("service", input.service)]).with_field("network", name)
     })
     .collect()
 }
@@ -188,7 +188,7 @@ fn each(services: &[&str], network: &str, finding: impl Fn(Subject) -> Finding) 
     let report = services.iter().take(SERVICES_MAX).map(|service| Subject::Service((*service).to_owned()));
     let more = services.is_empty() || services.len() > SERVICES_MAX;
     let more = more.then(|| Subject::Object(format!("network {network}")));
-    report.chain(more).map(|subject| finding(subject).at("network", network)).collect()
+    report.chain(more).map(|subject| finding(subject).with_field("network", network)).collect()
 }
 
 fn services<'a>(input: &'a NetworkInput<'_>, id: &NetworkId) -> Vec<&'a str> {

@@ -101,10 +101,10 @@ pub struct NetworkDecision {
 /// Total and deterministic. A network is declared only if it is wanted or was already declared. The size of the memory is
 /// bounded by the networks that exist or recently existed.
 pub fn decide(input: &NetworkInput<'_>, memory: &AttachmentState) -> NetworkDecision {
-    let seen = ObservedProxies::of(input);
+    let seen = ObservedProxies::new(input);
     let mut next = memory.clone();
     attach_timing::record_wanted_networks(input, &seen, &mut next);
-    address_shortage::note(input, &seen, &mut next);
+    address_shortage::record_shortages(input, &seen, &mut next);
     rollout_health::record_trial_result(input, &seen, &mut next);
     address_shortage::withdraw_short(input, &seen, &mut next);
     crashing_proxies::withdraw_failing(input, &seen, &mut next);

@@ -33,12 +33,12 @@ pub(super) struct ObservedProxies<'a> {
 
 impl<'a> ObservedProxies<'a> {
     /// Evaluates the snapshot.
-    pub fn of(input: &NetworkInput<'a>) -> Self {
+    pub fn new(input: &NetworkInput<'a>) -> Self {
         let snapshot = input.snapshot;
         let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
         let ours = |s: &&Service| is(s, LABEL_OWNER, input.instance) && is(s, LABEL_CLUSTER, input.cluster);
         let service = snapshot.services.values().filter(|service| service.name == input.service).find(ours);
-        let networks = NetworksByName::of(snapshot);
+        let networks = NetworksByName::new(snapshot);
         let known = |id: &NetworkId| networks.find(id).filter(|network| !is_control(network, input)).map(|network| network.id.clone());
         let declared = service.iter().flat_map(|service| &service.networks).filter_map(known).collect();
         let before = service.and_then(|service| service.previous_spec.as_ref());

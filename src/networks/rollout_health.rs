@@ -101,7 +101,7 @@ fn note_detached(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
 /// The service no longer has the networks: Swarm rolled back, or the service was changed by hand.
 fn taken_back(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, mut trial: NetworkTrial) {
     if seen.service.is_some() && seen.was_given_up(trial.began) {
-        task_errors::note(input, &[], &mut trial);
+        task_errors::record_errors(input, &[], &mut trial);
         failed(input, seen, memory, &trial);
     }
 }
@@ -133,7 +133,7 @@ fn observed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mut trial: Net
     }
     let starting = seen.starting_with(&trial.networks);
     trial.starting_since = if starting.is_empty() { None } else { trial.starting_since.or(Some(input.now)) };
-    task_errors::note(input, &starting, &mut trial);
+    task_errors::record_errors(input, &starting, &mut trial);
     trial
 }
 

@@ -20,7 +20,7 @@ const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 const SOME_ADDRESS: &str = "(an address)";
 
 /// Records the messages about proxies that start with the networks of a trial, and about those that failed with them.
-pub(super) fn note(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut NetworkTrial) {
+pub(super) fn record_errors(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut NetworkTrial) {
     let subnets: Vec<IpNet> = trial.networks.iter().flat_map(|id| subnets(input, id)).collect();
     if let Some(words) = of_tasks(starting) {
         trial.words = cut(&words, &subnets);

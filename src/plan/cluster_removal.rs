@@ -39,7 +39,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
     let mut waiting = Vec::new();
     // Services first: the objects they use can be removed once a new snapshot shows that they are unused.
     if steps.is_empty() {
-        let used = ReferencedIds::of(snapshot);
+        let used = ReferencedIds::new(snapshot);
         for config in snapshot.configs.values().filter(|config| owned(&config.labels)) {
             let step = PlanStep::RemoveConfig { id: config.id.clone(), name: config.name.clone() };
             unless_used(&used, &config.id.0, step, &mut steps, &mut waiting);

@@ -25,7 +25,7 @@ pub struct Violation {
 
 /// All violations in the plan; empty for a valid plan.
 pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
-    let usage = ReferencedIds::of(snapshot);
+    let usage = ReferencedIds::new(snapshot);
     let mut created = BTreeSet::new();
     let mut written = BTreeSet::new();
     let mut violations = Vec::new();

@@ -60,7 +60,7 @@ impl<'a> PlanBuilder<'a> {
         if self.a_rollout_is_under_way() {
             return;
         }
-        let used = ReferencedIds::of(self.snapshot);
+        let used = ReferencedIds::new(self.snapshot);
         let planned = self.planned_ids();
         for role in [Role::Boot, Role::Live] {
             let mut unused: Vec<&Config> = self.snapshot.configs.values().filter(|config| self.owns(&config.labels, role)).collect();

@@ -16,7 +16,7 @@ pub(super) struct ReferencedIds(BTreeMap<String, String>);
 
 impl ReferencedIds {
     /// Collects everything that services (current and previous spec) and tasks refer to.
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
+    pub(super) fn new(snapshot: &Snapshot) -> Self {
         let mut used = BTreeMap::new();
         for service in snapshot.services.values() {
             let templates = [Some(&service.spec), service.previous_spec.as_ref()];

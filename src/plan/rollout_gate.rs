@@ -41,7 +41,7 @@ pub(super) enum RolloutGate {
 }
 
 /// Swarm's state of the service's last rollout.
-pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
+pub(super) fn rollout_note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
     let outcome = match &service.update_status {
         Some(status) if is_over(service, status, snapshot) && status.state == UpdateState::Updating => RolloutOutcome::Settled,
         Some(status) if is_over(service, status, snapshot) => RolloutOutcome::Failed(failed_at(status, snapshot)),

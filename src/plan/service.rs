@@ -71,7 +71,7 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn keep(&mut self, service: &Service, shape: &ServiceShape) {
-        let note = rollout_gate::note(service, shape.identity(), self.snapshot);
+        let note = rollout_gate::rollout_note(service, shape.identity(), self.snapshot);
         if let Some(hold) = &shape.hold_update {
             self.waiting.push(hold.clone());
         } else {
@@ -293,7 +293,7 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn report_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &PatchedSpec) {
-        let note = rollout_gate::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
+        let note = rollout_gate::rollout_note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
         // After a rollback the old spec is back: Swarm did that, and it has its own finding.
         if matches!(note.outcome, RolloutOutcome::Failed(_)) {
             return;
@@ -305,7 +305,7 @@ impl<'a> PlanBuilder<'a> {
             let finding = finding.with_own_remedy(counts_nodes.then_some(ONE_ON_EACH_NODE));
             // The environment may hold passwords, and everyone who may read the status sees findings.
             let value = if field.starts_with("env.") { "(not shown)".to_owned() } else { shown(found) };
-            self.findings.push(finding.at(field.clone(), &value));
+            self.findings.push(finding.with_field(field.clone(), &value));
         }
     }
 

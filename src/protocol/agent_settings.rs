@@ -35,7 +35,7 @@ impl AgentSettings {
     }
 
     /// The settings in a bundle. Unreadable settings are treated as absent: the agent's defaults are safe.
-    pub fn of(bundle: &Bundle) -> Self {
+    pub fn from_bundle(bundle: &Bundle) -> Self {
         let file = bundle.files.get(AGENT_SETTINGS_FILE);
         file.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
@@ -50,7 +50,7 @@ mod tests {
 
     fn read(file: Option<&str>) -> AgentSettings {
         let files: BTreeMap<_, _> = file.map(|text| (AGENT_SETTINGS_FILE.to_owned(), text.to_owned())).into_iter().collect();
-        AgentSettings::of(&Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files))
+        AgentSettings::from_bundle(&Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files))
     }
 
     #[test]

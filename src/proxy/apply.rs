@@ -172,7 +172,7 @@ impl<'a> Applier<'a> {
         if wake == Wake::Age && form.source() == self.running.source {
             return Ok(());
         }
-        let bundle = form.of(&offer);
+        let bundle = form.bundle(&offer);
         if bundle.digest == self.running.bundle.digest && self.running.whole && wake != Wake::Requested {
             let disabled = std::mem::take(&mut self.running.disabled);
             self.running = Candidate { disabled, ..Candidate::offered(offer, form, true) };
@@ -396,7 +396,7 @@ impl Agent {
             state.by_name = !candidate.addressed;
             state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;
-            state.bounds = AgentSettings::of(&candidate.bundle);
+            state.bounds = AgentSettings::from_bundle(&candidate.bundle);
         });
         self.departed.record_running(candidate);
         self.fallback

@@ -25,7 +25,7 @@ pub(super) enum OfferForm {
 }
 
 impl OfferForm {
-    pub(super) fn of(self, config: &ProxyConfig) -> &Bundle {
+    pub(super) fn bundle(self, config: &ProxyConfig) -> &Bundle {
         match self {
             Self::Live => &config.live,
             Self::Names => &config.boot,
@@ -57,7 +57,7 @@ pub(super) struct Candidate {
 impl Candidate {
     /// An offer of the extension.
     pub(super) fn offered(config: Arc<ProxyConfig>, form: OfferForm, whole: bool) -> Self {
-        let bundle = form.of(&config).clone();
+        let bundle = form.bundle(&config).clone();
         Self { bundle, source: form.source(), config: Some(config), addressed: form == OfferForm::Live, whole, disabled: BTreeSet::new() }
     }
 

@@ -54,7 +54,7 @@ impl Channel {
             self.enrolment.credentials().ready().await;
             tokio::select! {
                 never = follow::follow(&self.extension, agent) => never,
-                never = departed_endpoints::ask(&self.extension, agent) => never,
+                never = departed_endpoints::poll_departures(&self.extension, agent) => never,
                 never = proxy_report::report(&self.extension, agent) => never,
                 never = self.follow_operator(agent) => never,
             }

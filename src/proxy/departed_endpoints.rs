@@ -104,7 +104,7 @@ pub(super) async fn until_due(agent: &Agent, running: &Candidate) {
 }
 
 /// Asks forever about the running offer, and about the newest one while names are in use, as long as nothing else confirms them.
-pub(super) async fn ask(client: &ChannelClient, agent: &Agent) -> Infallible {
+pub(super) async fn poll_departures(client: &ChannelClient, agent: &Agent) -> Infallible {
     loop {
         tokio::time::sleep(ADDRESS_CHECK_INTERVAL).await;
         let offer = agent.offers.borrow().clone();

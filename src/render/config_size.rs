@@ -8,7 +8,7 @@ use crate::route::{Footprint, RouteTable};
 /// The size of a configuration with addresses, minus that of one without any routes. Ignores the administrator's own
 /// template, which may write more or less.
 pub fn footprint(table: &RouteTable) -> Footprint {
-    ConfigSizer::of(table).footprint(table)
+    ConfigSizer::new(table).footprint(table)
 }
 
 /// The part that is the same for all tables with the same engine, ports and settings: measured once for many small tables.
@@ -19,7 +19,7 @@ pub struct ConfigSizer {
 
 impl ConfigSizer {
     /// For tables with the engine, ports and settings of this one.
-    pub fn of(table: &RouteTable) -> Self {
+    pub fn new(table: &RouteTable) -> Self {
         let mut empty = RouteTable::empty(table.cluster.clone(), table.http_port);
         (empty.engine, empty.settings) = (table.engine, table.settings.clone());
         (empty.https_port, empty.https_published) = (table.https_port, table.https_published);

@@ -96,7 +96,7 @@ impl Finding {
 
     /// Sets the field and the value found, escaped for display.
     #[must_use]
-    pub fn at(mut self, field: impl Into<String>, value: &str) -> Self {
+    pub fn with_field(mut self, field: impl Into<String>, value: &str) -> Self {
         self.field = Some(field.into());
         self.value = Some(shorten(value));
         self

@@ -170,7 +170,7 @@ mod tests {
     fn table() -> RouteTable {
         let port = Port::new(80).unwrap();
         let service = BackendService::new(ServiceId("id".to_owned()), ServiceName::parse("app").unwrap(), port, Vec::new());
-        let route = PathRoute::to(Backend::of(vec![service]));
+        let route = PathRoute::to(Backend::new(vec![service]));
         let paths = ["/", "/a"].map(|path| (ContextPath::parse(path).unwrap(), route.clone()));
         let host = VirtualHost { paths: paths.into(), ..VirtualHost::default() };
         let mut table = RouteTable::empty(ClusterName::parse("dev").unwrap(), port);

@@ -265,7 +265,7 @@ impl PathRoute {
 
 impl Backend {
     /// A pool in plain HTTP/1.1 without affinity.
-    pub fn of(services: Vec<BackendService>) -> Self {
+    pub fn new(services: Vec<BackendService>) -> Self {
         Self { services, affinity: Affinity::None, protocol: BackendProtocol::default() }
     }
 }

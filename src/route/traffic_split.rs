@@ -75,7 +75,7 @@ mod tests {
             let endpoints = (0..*endpoints).map(endpoint).collect();
             BackendService { weight: *weight, ..BackendService::new(ServiceId(at.to_string()), name, Port::new(80).unwrap(), endpoints) }
         };
-        Backend::of(services.iter().enumerate().map(service).collect())
+        Backend::new(services.iter().enumerate().map(service).collect())
     }
 
     fn check(services: &[(Option<u8>, u8)], weights: &[u64], permille: &[u16]) {

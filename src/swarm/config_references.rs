@@ -80,7 +80,7 @@ impl NamedConfigs {
     }
 
     /// Reads them from a snapshot.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub fn new(snapshot: &Snapshot) -> Self {
         let naming = |service: &Service| ConfigReference::of(service.created_at, &service.id.0, &service.labels);
         Self::first(snapshot.services.values().filter_map(naming).collect())
     }
@@ -208,6 +208,6 @@ mod tests {
             configs: vec![],
             secrets: vec![],
         };
-        assert_eq!(NamedConfigs::of(&Snapshot::from_raw(&raw).unwrap()), NamedConfigs::in_list(&services));
+        assert_eq!(NamedConfigs::new(&Snapshot::from_raw(&raw).unwrap()), NamedConfigs::in_list(&services));
     }
 }

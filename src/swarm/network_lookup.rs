@@ -14,7 +14,7 @@ pub struct NetworksByName<'a> {
 
 impl<'a> NetworksByName<'a> {
     /// Indexes all networks. If several have the same name, the one with the first id is used.
-    pub fn of(snapshot: &'a Snapshot) -> Self {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
         let mut named = BTreeMap::new();
         for network in snapshot.networks.values() {
             named.entry(network.name.as_str()).or_insert(network);

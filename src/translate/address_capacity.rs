@@ -104,7 +104,7 @@ pub struct AddressNeeds<'a> {
 
 impl<'a> AddressNeeds<'a> {
     /// The needs of a cluster's proxies: from their service as it is, or as it will be created.
-    pub fn of(cluster: &Cluster, service: Option<&Service>, snapshot: &'a Snapshot) -> Self {
+    pub fn new(cluster: &Cluster, service: Option<&Service>, snapshot: &'a Snapshot) -> Self {
         let proxy = &cluster.proxy;
         let nodes = fitting_nodes(proxy, service, snapshot);
         let tasks = match proxy.mode {

@@ -27,10 +27,10 @@ pub fn used_by_others(
     let (mut all, mut of_teams) = (0_u64, TeamTotals::default());
     for (service, count) in &asked {
         all = all.saturating_add(*count);
-        of_teams.add(Team::of(service), *count);
+        of_teams.add(Team::new(service), *count);
     }
-    let victim = teams.iter().find(|team| lacking <= all.saturating_sub(of_teams.of(team)))?;
-    let others = asked.iter().filter(|(service, _)| !Team::of(service).is_same(victim));
+    let victim = teams.iter().find(|team| lacking <= all.saturating_sub(of_teams.total(team)))?;
+    let others = asked.iter().filter(|(service, _)| !Team::new(service).is_same(victim));
     others.max_by_key(|(service, count)| (*count, Reverse(&service.name))).map(|(service, _)| service.name.clone())
 }
 

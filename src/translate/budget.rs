@@ -149,8 +149,8 @@ impl<'w, 'a> Ledger<'w, 'a> {
 
     /// Admits what fits of a service: its first hosts, in the order of its label. `None` if nothing fits.
     fn admit(&mut self, mut service: PublishedService<'a>, findings: &mut Vec<Finding>) -> Option<PublishedService<'a>> {
-        let team = Team::of(service.service);
-        let mut account = RemainingBudget::new(&self.context.cluster.limits, self.shares.of(&team).spent, self.spent);
+        let team = Team::new(service.service);
+        let mut account = RemainingBudget::new(&self.context.cluster.limits, self.shares.total(&team).spent, self.spent);
         if service.labels.default_backend {
             let price = self.costs.of_default(&service);
             service.labels.default_backend = account.charge(&price);
@@ -202,7 +202,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
     ) -> usize {
         let limits = &self.context.cluster.limits;
         let room = |most: u64, closed: usize| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(closed);
-        let room = room(limits.cluster.routes, self.lost.len()).min(room(limits.team.routes, self.shares.of(&team).closed));
+        let room = room(limits.cluster.routes, self.lost.len()).min(room(limits.team.routes, self.shares.total(&team).closed));
         let lost = |key| DroppedRoute { key, service: service.service.name.clone(), left: beyond.left() };
         let before = self.lost.len();
         self.lost.extend(default_backend.then(|| lost(RouteKey::default_backend())));

@@ -91,7 +91,7 @@ impl ClaimCount {
 
 impl<'w, 'a> ClaimLimiter<'w, 'a> {
     /// Without any requests.
-    pub fn of(context: &'w TranslationContext<'a>) -> Self {
+    pub fn new(context: &'w TranslationContext<'a>) -> Self {
         let (limits, default) = (&context.cluster.limits, ConfigQuotas::default());
         let times = if context.host_owners.is_complete() { TIMES } else { TIMES_AT_FIRST };
         let amount = |limits, default| ClaimCount::for_limits(limits, default, times);
@@ -102,7 +102,7 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
     /// Leaves a service the hosts that it already has, and the first of its other hosts as far as older services leave
     /// room. Returns a finding if that is not all.
     pub fn admit(&mut self, service: &'a Service, labels: &mut ServiceLabels) -> Option<Finding> {
-        let team = Team::of(service);
+        let team = Team::new(service);
         let amounts = amounts(labels);
         let (mut kept, mut first) = (Vec::with_capacity(amounts.len()), None);
         for (host, amount) in labels.hosts.iter().zip(&amounts) {
@@ -112,7 +112,7 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
             let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());
             kept.push(beyond.is_none());
             if let Some(whose) = beyond {
-                let before = if whose == LimitScope::Team { heard.by_team.of(&team) } else { heard.all };
+                let before = if whose == LimitScope::Team { heard.by_team.total(&team) } else { heard.all };
                 first.get_or_insert(ExceededClaimLimit { whose, team, before });
                 continue;
             }
@@ -128,7 +128,7 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
     }
 
     fn beyond(&self, heard: &ClaimTotals<'a>, team: &Team<'a>, more: ClaimCount) -> Option<LimitScope> {
-        let of_team = heard.by_team.of(team) + more;
+        let of_team = heard.by_team.total(team) + more;
         let is_of_team = !of_team.is_within(self.of_team);
         let is_of_all = of_team.hosts > OF_EACH_TEAM && !(heard.all + more).is_within(self.of_all);
         is_of_team.then_some(LimitScope::Team).or(is_of_all.then_some(LimitScope::Cluster))

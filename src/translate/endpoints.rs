@@ -204,7 +204,7 @@ impl ServiceEndpoints<'_> {
 }
 
 fn add_tasks(context: &TranslationContext<'_>, reach: &mut ServiceEndpoints<'_>, way: &Reachability, findings: &mut Vec<Finding>) {
-    let ports = node_ports::NodePorts::of(context, reach.published);
+    let ports = node_ports::NodePorts::new(context, reach.published);
     for task in context.tasks_of(&reach.published.service.id) {
         match task_candidate(context, reach.published, &ports, task, way) {
             Ok(Prospect::Now(candidate)) => reach.candidates.push(candidate),
@@ -309,7 +309,7 @@ fn affinity_without_effect(published: &PublishedService<'_>) -> Option<Finding> 
     let message = "requests go to the virtual IP of the service, where Swarm chooses the task, so the label has no effect";
     let remedy = "Set backend_mode=task, or remove the label.";
     let finding = Finding::new(FindingCode::LabelWithoutEffect, published.subject(), message).with_remedy(remedy);
-    Some(finding.at(label_key(label), value))
+    Some(finding.with_field(label_key(label), value))
 }
 
 fn no_virtual_ip(published: &PublishedService<'_>, way: &Reachability) -> Finding {
@@ -322,5 +322,5 @@ fn no_virtual_ip(published: &PublishedService<'_>, way: &Reachability) -> Findin
     } else {
         "Set endpoint_mode: vip on the service (docker service update --endpoint-mode vip), or backend_mode=task."
     };
-    Finding::new(FindingCode::NoVirtualIp, published.subject(), message).with_remedy(remedy).at(label_key("backend_mode"), "vip")
+    Finding::new(FindingCode::NoVirtualIp, published.subject(), message).with_remedy(remedy).with_field(label_key("backend_mode"), "vip")
 }

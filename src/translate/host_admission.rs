@@ -119,13 +119,13 @@ pub fn keep_admitted(
 fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &HostDenied) -> Finding {
     let message = format!("the cluster {} does not publish this for the service: {refusal}", cluster.name);
     let remedy = "Publish another host, or have an administrator add this one to spec.hosts.allow of the cluster.";
-    finding(service, message, remedy).at(label_key("hosts"), &listed(hosts))
+    finding(service, message, remedy).with_field(label_key("hosts"), &listed(hosts))
 }
 
 fn default_refused(cluster: &Cluster, service: &Service, refusal: &HostDenied) -> Finding {
     let message = format!("the service may not be the default backend of the cluster {}: {refusal}", cluster.name);
     let remedy = "Remove the label, or have an administrator name the service in spec.hosts.defaultBackend of the cluster.";
-    finding(service, message, remedy).at(label_key("default_backend"), "true")
+    finding(service, message, remedy).with_field(label_key("default_backend"), "true")
 }
 
 fn finding(service: &Service, message: String, remedy: &str) -> Finding {

@@ -29,7 +29,7 @@ pub fn drop_colliding_hosts<'a>(
 ) -> Vec<PublishedService<'a>> {
     let mut buckets = Buckets::new();
     for service in &mut services {
-        let team = Team::of(service.service);
+        let team = Team::new(service.service);
         let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut service.labels.hosts)
             .into_iter()
             .partition(|host| has_room(&mut buckets, context.cluster.engine, host, team));
@@ -68,5 +68,5 @@ fn finding_of(context: &TranslationContext<'_>, service: &PublishedService<'_>, 
         context.cluster.name
     );
     let remedy = "Rename the hosts, for example by changing their first label, or publish a wildcard instead of them.";
-    Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy).at(label_key("hosts"), &listed(&lost))
+    Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy).with_field(label_key("hosts"), &listed(&lost))
 }

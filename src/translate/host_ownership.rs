@@ -55,7 +55,7 @@ pub fn keep_owned<'a>(
             continue;
         }
         let of_service = refused.entry(services[*later].service.id.clone()).or_default();
-        of_service.push((host.clone(), HostDenied::Taken(HostOwner::of(meeting, &services))));
+        of_service.push((host.clone(), HostDenied::Taken(HostOwner::new(meeting, &services))));
         lost.entry(*later).or_default().insert(host);
     }
     for (later, hosts) in lost {
@@ -159,7 +159,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
         Self {
             sharing: context.cluster.hosts.sharing,
             services,
-            teams: services.iter().map(|one| Team::of(one.service)).collect(),
+            teams: services.iter().map(|one| Team::new(one.service)).collect(),
             naming: rules.map(|rule| (rule, named(rule))).collect(),
             host_owners: context.host_owners,
             places: services.iter().enumerate().map(|(at, one)| (&one.service.id, at)).collect(),
@@ -297,7 +297,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
             counted.add(self.teams[*at], 1);
         }
         let holds_all = |at: &usize| {
-            case.asking.binary_search(at).is_ok() && ranks.of(*at) == ranks.of(first) && counted.of(&self.teams[*at]) == these.len()
+            case.asking.binary_search(at).is_ok() && ranks.of(*at) == ranks.of(first) && counted.total(&self.teams[*at]) == these.len()
         };
         these.iter().copied().find(holds_all).unwrap_or(first)
     }

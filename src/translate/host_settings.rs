@@ -78,7 +78,7 @@ fn not_published(context: &TranslationContext<'_>, member: &ServiceEndpoints<'_>
     let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
     let message = format!("the cluster {} publishes no TLS port, so its hosts are not published over TLS", context.cluster.name);
     let finding = Finding::new(FindingCode::TlsNotPublished, member.published.subject(), message);
-    finding.at(label_key(label), value)
+    finding.with_field(label_key(label), value)
 }
 
 fn tls_conflict(host: &HostPattern, oldest: &ServiceEndpoints<'_>, later: &ServiceEndpoints<'_>) -> Finding {
@@ -91,7 +91,7 @@ fn tls_conflict(host: &HostPattern, oldest: &ServiceEndpoints<'_>, later: &Servi
     let message = format!("service {oldest} published {host} first with a different TLS setting, so its setting is used");
     let remedy = "Set the same certificate, or ssl_passthrough, on all services of one host.";
     let finding = Finding::new(FindingCode::ConflictingSetting, later.published.subject(), message).with_remedy(remedy);
-    finding.at(label_key(label), value)
+    finding.with_field(label_key(label), value)
 }
 
 /// Whether this service decides about the redirect to HTTPS at its path, and asks for it: the oldest service of a path
@@ -126,5 +126,5 @@ fn redirects_without_tls(
     let message = format!("{host} is not published over TLS: {follows}");
     let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove ssl_only.";
     let finding = Finding::new(FindingCode::RedirectWithoutTls, member.published.subject(), message).with_remedy(remedy);
-    Some(finding.at(label_key("ssl_only"), "true"))
+    Some(finding.with_field(label_key("ssl_only"), "true"))
 }

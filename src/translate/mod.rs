@@ -103,8 +103,8 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, host_owners: &Hos
     let references = services.iter().map(|one| (one.service.id.clone(), tls_references::references(&context, one))).collect();
     let services = host_hash_collisions::drop_colliding_hosts(&context, services, &mut findings);
     let (services, lost) = budget::keep_within_limits(&context, services, &mut findings);
-    context.taken = node_ports::TakenPorts::of(snapshot, &services);
-    context.attachable = network_eligibility::NetworkEligibility::of(&context, &services);
+    context.taken = node_ports::TakenPorts::new(snapshot, &services);
+    context.attachable = network_eligibility::NetworkEligibility::new(&context, &services);
     findings.extend(network_eligibility::findings_of_cluster(&context));
     let reaches: Vec<_> = services.iter().map(|service| endpoints::service_endpoints(&context, service, &mut findings)).collect();
     let (table, routes) = route_merge::assemble(&context, &reaches, &lost, &mut findings);
@@ -113,7 +113,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, host_owners: &Hos
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&context, &services, &reaches);
-    let (left_out, short) = (context.attachable.words(), address_shortages::shortages(&context, &reaches));
+    let (left_out, short) = (context.attachable.messages(), address_shortages::shortages(&context, &reaches));
     Translation {
         table,
         findings,
@@ -152,8 +152,8 @@ impl<'a> TranslationContext<'a> {
         for task in snapshot.tasks.values() {
             tasks.entry(&task.service).or_default().push(task);
         }
-        let proxies = proxy_networks::ProxyNetworks::of(cluster, snapshot);
-        let (objects, closed_list) = (reference_grants::SwarmObjects::of(snapshot), network_selection::closed_list(cluster, snapshot));
+        let proxies = proxy_networks::ProxyNetworks::new(cluster, snapshot);
+        let (objects, closed_list) = (reference_grants::SwarmObjects::new(snapshot), network_selection::closed_list(cluster, snapshot));
         let (usage, control) = (address_capacity::usage(snapshot), network_selection::control_networks(cluster, snapshot));
         Self {
             cluster,
@@ -163,9 +163,9 @@ impl<'a> TranslationContext<'a> {
             attachable: network_eligibility::NetworkEligibility::default(),
             usage,
             control,
-            networks_by_name: NetworksByName::of(snapshot),
+            networks_by_name: NetworksByName::new(snapshot),
             objects,
-            named_configs: NamedConfigs::of(snapshot),
+            named_configs: NamedConfigs::new(snapshot),
             closed_list,
             tasks,
             taken: node_ports::TakenPorts::default(),

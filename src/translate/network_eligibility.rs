@@ -31,7 +31,7 @@ impl NetworkFault {
     }
 
     /// The reason, as text that follows the network's name.
-    pub fn words(&self) -> &str {
+    pub fn message(&self) -> &str {
         match self {
             Self::Unsuitable(unsuitable) => &unsuitable.words,
             Self::Full(words) => words,
@@ -55,16 +55,16 @@ pub struct NetworkEligibility {
 
 impl NetworkEligibility {
     /// Checks every network that a service of the cluster is on, and those of the closed list.
-    pub fn of(context: &TranslationContext<'_>, services: &[PublishedService<'_>]) -> Self {
-        let surroundings = ReservedRanges::of(context);
-        let needs = AddressNeeds::of(context.cluster, context.proxies.service(), context.snapshot);
+    pub fn new(context: &TranslationContext<'_>, services: &[PublishedService<'_>]) -> Self {
+        let surroundings = ReservedRanges::new(context);
+        let needs = AddressNeeds::new(context.cluster, context.proxies.service(), context.snapshot);
         let mut wanted = wanted(context, services);
         wanted.sort_by_key(|network| network_safety::seniority(context, network));
         let mut faults = BTreeMap::new();
         let mut kept: Vec<&Network> = Vec::new();
         for network in wanted {
             let own = network_safety::fault(context, &surroundings, network).map(NetworkFault::Unsuitable);
-            let fault = own.or_else(|| full(context, network, &needs)).or_else(|| beside(context, &kept, network));
+            let fault = own.or_else(|| full(context, network, &needs)).or_else(|| overlap_with(context, &kept, network));
             match fault {
                 Some(fault) => {
                     faults.insert(network.id.clone(), fault);
@@ -83,8 +83,8 @@ impl NetworkEligibility {
     }
 
     /// All networks that are left out, each with the reason as text.
-    pub fn words(&self) -> BTreeMap<NetworkId, String> {
-        self.faults.iter().map(|(id, fault)| (id.clone(), fault.words().to_owned())).collect()
+    pub fn messages(&self) -> BTreeMap<NetworkId, String> {
+        self.faults.iter().map(|(id, fault)| (id.clone(), fault.message().to_owned())).collect()
     }
 }
 
@@ -118,7 +118,7 @@ fn full(context: &TranslationContext<'_>, network: &Network, needs: &AddressNeed
 }
 
 /// Two networks with overlapping addresses would receive each other's packets. First come, first served.
-fn beside(context: &TranslationContext<'_>, kept: &[&Network], network: &Network) -> Option<NetworkFault> {
+fn overlap_with(context: &TranslationContext<'_>, kept: &[&Network], network: &Network) -> Option<NetworkFault> {
     let subnets = network_safety::subnets(context, network);
     let common = |other: &&&Network| {
         let others = network_safety::subnets(context, other);
@@ -149,13 +149,13 @@ pub fn findings_of_cluster(context: &TranslationContext<'_>) -> Vec<Finding> {
 }
 
 fn not_attached(context: &TranslationContext<'_>, network: &Network, fault: &NetworkFault) -> Finding {
-    let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
+    let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.message());
     let remedy = match fault {
         NetworkFault::Unsuitable(_) => "Recreate it with its own subnet in private address space, or remove it from the list.",
         NetworkFault::Full(_) => "Recreate it with a larger subnet, or remove it from the list.",
     };
     let subject = Subject::Cluster(context.cluster.name.to_string());
-    Finding::new(fault.code(), subject, message).with_remedy(remedy).at("spec.networks", &network.name)
+    Finding::new(fault.code(), subject, message).with_remedy(remedy).with_field("spec.networks", &network.name)
 }
 
 /// A finding for the author of labels about a network that is left out. It quotes the label if that names the network.
@@ -166,10 +166,10 @@ pub fn finding_of_service(
     severity: Severity,
     instead: &str,
 ) -> Finding {
-    let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.words());
+    let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.message());
     let finding = Finding::new(fault.code(), published.subject(), message).with_severity(severity).with_remedy(fault.remedy());
     match published.labels.network.as_deref() {
-        Some(label) => finding.at(label_key("network"), label),
+        Some(label) => finding.with_field(label_key("network"), label),
         None => finding,
     }
 }

@@ -39,7 +39,7 @@ pub struct ReservedRanges {
 
 impl ReservedRanges {
     /// Nodes, the gateway bridge, the networks that are never for applications, and the administrator's reserved ranges.
-    pub fn of(context: &TranslationContext<'_>) -> Self {
+    pub fn new(context: &TranslationContext<'_>) -> Self {
         let (snapshot, rules) = (context.snapshot, &context.cluster.networks);
         let ours = snapshot.networks.values().filter(|network| network.routing_mesh || context.is_control(network));
         let ours = ours.flat_map(|network| network.subnets.iter().map(|subnet| (subnet.net, format!("the network {}", network.name))));

@@ -168,7 +168,7 @@ pub fn unreachable_reason(context: &TranslationContext<'_>, service: &Service) -
     let attached = attached_networks(context, service);
     attached
         .iter()
-        .find_map(|network| Some(format!("its network {} is not used: {}", network.name, context.attachable.fault(&network.id)?.words())))
+        .find_map(|network| Some(format!("its network {} is not used: {}", network.name, context.attachable.fault(&network.id)?.message())))
 }
 
 /// The networks of a service that applications use; very old services refer to them by name instead of by id.
@@ -231,7 +231,7 @@ fn not_found(published: &PublishedService<'_>, label: &str, attached: &[&Network
         let remedy = "Remove the label or name a network of the list, or have an administrator add this one to it.";
         return Finding::new(FindingCode::NetworkNotFound, published.subject(), message)
             .with_remedy(remedy)
-            .at(label_key("network"), label);
+            .with_field(label_key("network"), label);
     }
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
     let remedy = match suggestion(label, attached) {
@@ -239,7 +239,7 @@ fn not_found(published: &PublishedService<'_>, label: &str, attached: &[&Network
         None => "Use the full name of one of its networks as shown by `docker network ls`, or attach the service to the intended network."
             .to_owned(),
     };
-    Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy).at(label_key("network"), label)
+    Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy).with_field(label_key("network"), label)
 }
 
 /// A service on the host network names another one in its label. No other network can be attached to it, so the usual
@@ -248,7 +248,7 @@ fn on_host(published: &PublishedService<'_>, label: &str) -> Option<Finding> {
     let message = "the service is on the host network and has no other; the addresses of its nodes and the port of its label are used";
     let remedy = "Remove the label, or set it to host.";
     let finding = Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy);
-    (!asks_for_host(Some(label))).then(|| finding.at(label_key("network"), label))
+    (!asks_for_host(Some(label))).then(|| finding.with_field(label_key("network"), label))
 }
 
 /// The network of the service that a label probably means: by the end of its name (the name in the stack file), or by a

@@ -52,7 +52,7 @@ pub struct TakenPorts<'a> {
 
 impl<'a> TakenPorts<'a> {
     /// Searches the Swarm, if any task is on the host network at all. `services` is ordered by age.
-    pub fn of(snapshot: &'a Snapshot, services: &[PublishedService<'a>]) -> Self {
+    pub fn new(snapshot: &'a Snapshot, services: &[PublishedService<'a>]) -> Self {
         let mut taken = Self::default();
         if !snapshot.tasks.values().any(|task| task.on_host_network) {
             return taken;
@@ -106,7 +106,7 @@ pub struct NodePorts<'a> {
 
 impl<'a> NodePorts<'a> {
     /// Those of a service.
-    pub fn of(context: &'a TranslationContext<'a>, published: &'a PublishedService<'a>) -> Self {
+    pub fn new(context: &'a TranslationContext<'a>, published: &'a PublishedService<'a>) -> Self {
         let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
         let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
         // Most services specify none, and there can be thousands of other services.
@@ -171,7 +171,7 @@ pub fn none_published(published: &PublishedService<'_>, severity: Severity, inst
     let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message)
         .with_severity(severity)
         .with_data(&[("port", &target.to_string())]);
-    if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }
+    if let Some(label) = asked { finding.with_field(label_key("network"), label) } else { finding }
 }
 
 /// A finding for each node whose label is not a usable address.
@@ -189,5 +189,5 @@ fn unusable(node: &crate::swarm::Node, value: &str) -> Finding {
     Finding::new(FindingCode::NodeAddress, subject, message)
         .with_severity(Severity::Warning)
         .with_remedy(remedy)
-        .at(NODE_ADDRESS_LABEL, value)
+        .with_field(NODE_ADDRESS_LABEL, value)
 }

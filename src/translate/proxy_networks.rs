@@ -27,7 +27,7 @@ struct Present<'a> {
 
 impl<'a> ProxyNetworks<'a> {
     /// Finds the cluster's proxy service; without one nothing is attached and nothing is known.
-    pub fn of(cluster: &Cluster, snapshot: &'a Snapshot) -> Self {
+    pub fn new(cluster: &Cluster, snapshot: &'a Snapshot) -> Self {
         let named = |service: &&Service| service.name == cluster.proxy.workload.service_name.as_str();
         let ours = || snapshot.services.values().filter(|service| is_proxy_of(cluster, service));
         // Two exist for a moment when the document renames the service.

@@ -169,7 +169,7 @@ fn redirect(asked: &Asked) -> Redirect {
 
 fn finding_at(code: FindingCode, member: &ServiceEndpoints<'_>, asked: &Asked, message: &str) -> Finding {
     let finding = Finding::new(code, member.published.subject(), message);
-    finding.at(label_key("redirects"), &format!("{},{}", asked.source, asked.target))
+    finding.with_field(label_key("redirects"), &format!("{},{}", asked.source, asked.target))
 }
 
 fn circle(member: &ServiceEndpoints<'_>, asked: &Asked, way: &[String]) -> Finding {

@@ -64,7 +64,7 @@ pub struct ReferencingService<'a> {
 
 impl<'a> ReferencingService<'a> {
     /// From a service.
-    pub fn of(service: &'a Service) -> Self {
+    pub fn new(service: &'a Service) -> Self {
         Self { name: &service.name, belonging: OwnerLabels::of(&service.labels) }
     }
 
@@ -249,7 +249,7 @@ pub struct SwarmObjects<'a> {
 
 impl<'a> SwarmObjects<'a> {
     /// The objects of a snapshot.
-    pub fn of(snapshot: &'a Snapshot) -> Self {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
         let secrets = snapshot.secrets.values().map(|s| SwarmObject::new(MaterialKind::Secret, &s.name, &s.id.0, &s.labels, s.created_at));
         let configs = snapshot.configs.values().map(|c| SwarmObject::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
         let mut objects = Self { by_name: BTreeMap::new(), by_group: BTreeMap::new(), opened: BTreeSet::new(), are_kept_apart: false };

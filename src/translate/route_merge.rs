@@ -196,7 +196,7 @@ fn agreed<T: PartialEq + Default>(
         let message = format!("service {} published {key} first {said}, so its setting is used", oldest.published.service.name);
         let subject = member.published.subject();
         let finding = Finding::new(FindingCode::ConflictingSetting, subject, message);
-        findings.push(finding.at(label_key(label), value));
+        findings.push(finding.with_field(label_key(label), value));
     }
     counting
 }

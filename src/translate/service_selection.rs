@@ -25,7 +25,7 @@ pub fn published_services<'a>(
     let mut ours: Vec<&Service> = ours.collect();
     ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     // Requests that will not be granted are dropped as they are read: their total has no bound.
-    let mut asking = ClaimLimiter::of(context);
+    let mut asking = ClaimLimiter::new(context);
     let services = ours.into_iter().filter_map(|service| read(context, service, &mut asking, &mut not_admitted, findings)).collect();
     let (services, ownership) = host_ownership::keep_owned(context, services, &mut not_admitted, findings);
     (services, not_admitted, ownership)
@@ -66,7 +66,7 @@ fn unusable_name(service: &Service, rule: &str) -> Finding {
     let subject = Subject::Service(service.name.clone());
     Finding::new(FindingCode::InvalidValue, subject, message)
         .with_remedy("Create the service under another name.")
-        .at("name", &service.name)
+        .with_field("name", &service.name)
 }
 
 fn update_gap(context: &TranslationContext<'_>, service: &Service) -> Option<Finding> {

@@ -23,7 +23,7 @@ pub struct Team<'a> {
 
 impl<'a> Team<'a> {
     /// The team of a service.
-    pub fn of(service: &'a Service) -> Self {
+    pub fn new(service: &'a Service) -> Self {
         Self { access: text(&service.labels, LABEL_ACCESS), stack: stack_of(service) }
     }
 
@@ -111,7 +111,7 @@ impl<'a, T: Copy + Default + Add<Output = T>> TeamTotals<'a, T> {
     }
 
     /// The sum over all services that are of one team with this one.
-    pub fn of(&self, team: &Team<'a>) -> T {
+    pub fn total(&self, team: &Team<'a>) -> T {
         let without_access = || get(&self.without_access, &team.stack);
         match (team.access, team.stack) {
             (Some(access), None) => get(&self.by_access, &access),
@@ -150,7 +150,7 @@ mod tests {
         }
         for team in teams() {
             let expected: u32 = teams().enumerate().filter(|(_, other)| team.is_same(other)).map(|(at, _)| 1 << at).sum();
-            assert_eq!(counted.of(&team), expected, "{team:?}");
+            assert_eq!(counted.total(&team), expected, "{team:?}");
         }
     }
 

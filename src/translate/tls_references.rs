@@ -104,7 +104,7 @@ fn reference<'a>(
     kinds: &[MaterialKind],
     findings: &mut Vec<Finding>,
 ) -> MaterialRef {
-    let user = ReferencingService::of(naming.published.service);
+    let user = ReferencingService::new(naming.published.service);
     let found = context.objects.named(&context.cluster.material, &user, naming.name.as_str(), kinds);
     let about = found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object));
     findings.extend(about.and_then(unreadable).into_iter().chain(about.and_then(misspelt)));
@@ -125,7 +125,7 @@ fn reference<'a>(
 impl Naming<'_> {
     fn finding(&self, code: FindingCode, message: String, remedy: String) -> Finding {
         let finding = Finding::new(code, self.published.subject(), message).with_remedy(remedy);
-        finding.at(label_key(self.label), self.name.as_str())
+        finding.with_field(label_key(self.label), self.name.as_str())
     }
 }
 
@@ -227,6 +227,6 @@ fn unreadable(object: &SwarmObject<'_>) -> Option<Finding> {
         Finding::new(FindingCode::InvalidLabelValue, subject, message)
             .with_severity(Severity::Warning)
             .with_remedy(remedy)
-            .at(LABEL_USE_BY, &quoted),
+            .with_field(LABEL_USE_BY, &quoted),
     )
 }

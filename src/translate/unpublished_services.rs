@@ -54,7 +54,7 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
     let subject = Subject::Service(service.name.clone());
     Finding::new(FindingCode::UnknownServiceCluster, subject, message)
         .with_remedy(remedy)
-        .at(label_key("service_cluster"), value.unwrap_or_default())
+        .with_field(label_key("service_cluster"), value.unwrap_or_default())
 }
 
 /// How the service gets to an existing cluster. The cluster for services without the label is often addressed by its name,
@@ -96,5 +96,5 @@ fn not_in_force(service: &Service, message: String, remedy: String) -> Finding {
     let value = service_cluster_of(&service.labels).unwrap_or_default();
     Finding::new(FindingCode::ClusterNotInForce, Subject::Service(service.name.clone()), message)
         .with_remedy(remedy)
-        .at(label_key("service_cluster"), value)
+        .with_field(label_key("service_cluster"), value)
 }

@@ -89,7 +89,7 @@ impl<'a> SilenceFixture<'a> {
         let endpoints = addresses.iter().map(endpoint).collect();
         let mut service = BackendService::new(ServiceId("service".to_owned()), ServiceName::parse("app").unwrap(), port, endpoints);
         service.network = Some(NetworkName::parse("net").unwrap());
-        let route = PathRoute::to(Backend::of(vec![service]));
+        let route = PathRoute::to(Backend::new(vec![service]));
         let host = VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]), ..VirtualHost::default() };
         let settings = EngineSettings {
             control_plane_timeout_ms: u64::try_from(limit.as_millis()).unwrap(),

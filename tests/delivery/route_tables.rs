@@ -37,6 +37,6 @@ fn virtual_host(apps: &[&TestApplication]) -> VirtualHost {
     };
     let (id, name) = (ServiceId("service".to_owned()), ServiceName::parse("app").unwrap());
     let service = BackendService::new(id, name, Port::new(8080).unwrap(), apps.iter().map(endpoint).collect());
-    let route = PathRoute::to(Backend::of(vec![service]));
+    let route = PathRoute::to(Backend::new(vec![service]));
     VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]), ..VirtualHost::default() }
 }

@@ -97,7 +97,7 @@ async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize>
         let endpoints = rest.by_ref().take(*count).map(endpoint).collect();
         swarmgate::route::BackendService { weight: *weight, ..service(&format!("s{at}"), 80, endpoints) }
     });
-    let backend = Backend::of(parts.collect());
+    let backend = Backend::new(parts.collect());
     let engine = serving(async |table| {
         let host = table.hosts.entry(HostPattern::parse("h").unwrap()).or_default();
         host.paths.insert(ContextPath::root(), PathRoute::to(backend));

@@ -22,7 +22,7 @@ pub fn empty(http: u16) -> RouteTable {
 pub fn backend(addresses: &[SocketAddr]) -> Backend {
     let endpoint =
         |address: &SocketAddr| Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None, lasting: false };
-    Backend::of(vec![service("some_app", 80, addresses.iter().map(endpoint).collect())])
+    Backend::new(vec![service("some_app", 80, addresses.iter().map(endpoint).collect())])
 }
 
 /// One service of a pool.
@@ -38,7 +38,7 @@ pub fn route(table: &mut RouteTable, host: &str, path: &str, kept: Path, address
 
 /// Adds a route to services known by name, for boot snapshots.
 pub fn route_by_name(table: &mut RouteTable, host: &str, path: &str, services: &[(&str, u16)]) {
-    let pool = Backend::of(services.iter().map(|(name, port)| service(name, *port, Vec::new())).collect());
+    let pool = Backend::new(services.iter().map(|(name, port)| service(name, *port, Vec::new())).collect());
     let route = PathRoute::to(pool);
     let host = table.hosts.entry(HostPattern::parse(host).unwrap()).or_default();
     host.paths.insert(ContextPath::parse(path).unwrap(), route);

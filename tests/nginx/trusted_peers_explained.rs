@@ -68,7 +68,7 @@ fn request(peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Request {
 }
 
 fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> EffectiveRequest {
-    EffectiveRequest::of(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
+    EffectiveRequest::new(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
 }
 
 /// Compares what `explain` believes with what nginx told the application.
@@ -139,7 +139,7 @@ async fn explain_and_nginx_agree_on_x_forwarded_headers() {
         let other = format!("X_Forwarded-Proto: {}", by_chance(random, WORDS, 1));
         let lines = ["X-Forwarded-For: 203.0.113.9", &scheme, &other, "X-Forwarded-Host: www.test"];
         let lines = &lines[..if random.random_bool(0.5) { 4 } else { 2 }];
-        let asked = EffectiveRequest::of(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
+        let asked = EffectiveRequest::new(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
         check(&lines.join(" | "), &asked, &ask(&underscores, FRONT, "/", lines).await);
     }
     let lines = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
@@ -179,7 +179,7 @@ async fn explain_and_nginx_agree_on_connections() {
 
 /// The status of the decision about a request that an application answers with 200.
 fn status(table: &RouteTable, request: &Request) -> u16 {
-    let scheme = EffectiveRequest::of(table.engine, &table.settings, request).scheme;
+    let scheme = EffectiveRequest::new(table.engine, &table.settings, request).scheme;
     let secure = scheme == swarmgate::types::Scheme::Https;
     match decide(table, &Materials::assumed(table), request, scheme) {
         RoutingDecision::Default(default) if default.https_only && !secure => 301,

@@ -209,7 +209,8 @@ struct CertificateFinding {
 impl CertificateFinding {
     /// For every service that named the object; for the cluster if none of them is found any more.
     fn for_services(&self, seen: &StatusInput<'_>, authors: &[String], label: ReferenceLabel, object: &str) -> Vec<Finding> {
-        let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label.key(), object);
+        let about =
+            |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).with_field(label.key(), object);
         if authors.is_empty() {
             return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
         }

@@ -21,5 +21,5 @@ pub fn vulnerable(seen: &StatusInput<'_>) -> Option<Finding> {
         format!("The engine has known vulnerabilities ({}{more}); clients or applications may be able to exploit them.", shown.join(", ")),
     )
     .with_data(&[("engine", &engine.to_string()), ("version", &faults.fixed_in.join(" or "))]);
-    Some(finding.at("spec.extension.image", version))
+    Some(finding.with_field("spec.extension.image", version))
 }

@@ -29,7 +29,7 @@ pub fn record_lag(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, prox
             proxy.running_digest = before.and_then(|before| before.running_digest.clone());
             proxy.seen_at = before.and_then(|before| before.seen_at);
         }
-        proxy.activity = said.and_then(|said| words(said.activity.as_ref()?));
+        proxy.activity = said.and_then(|said| activity_text(said.activity.as_ref()?));
         if !lags(seen, proxy, said) {
             continue;
         }
@@ -83,7 +83,7 @@ fn runs_for(seen: &StatusInput<'_>, task: &str) -> SignedDuration {
     since.map_or(SignedDuration::MAX, |since| seen.now.duration_since(since))
 }
 
-fn words(activity: &Activity) -> Option<String> {
+fn activity_text(activity: &Activity) -> Option<String> {
     match activity.kind {
         ActivityKind::Following => None,
         ActivityKind::Testing => Some(format!("testing a newer configuration since {:.0}", activity.since)),

@@ -50,7 +50,7 @@ fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     if services.is_empty() {
         let about_cluster = finding(Subject::Cluster(seen.cluster.name.to_string()));
         return vec![match setting {
-            Some((field, Some(value))) => about_cluster.at(format!("spec.settings.{field}"), &value),
+            Some((field, Some(value))) => about_cluster.with_field(format!("spec.settings.{field}"), &value),
             Some((field, None)) => Finding { field: Some(format!("spec.settings.{field}")), ..about_cluster },
             None => about_cluster,
         }];

@@ -89,7 +89,7 @@ impl PemDamage {
         matches!(self, Self::Header | Self::Encrypted)
     }
 
-    pub(super) fn words(self, label: PemLabel) -> String {
+    pub(super) fn message(self, label: PemLabel) -> String {
         let block = label.shown();
         match self {
             Self::Joined => "it is a single line; store it with its line breaks".to_owned(),

@@ -34,7 +34,7 @@ pub(super) enum Algorithm {
 
 impl Algorithm {
     /// From the bytes of an object identifier.
-    pub(super) fn of(oid: &[u8]) -> Self {
+    pub(super) fn from_oid(oid: &[u8]) -> Self {
         match oid {
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => Self::Rsa,
             [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => Self::Ec,
@@ -51,7 +51,7 @@ pub(super) fn private_key(content: &[u8]) -> Result<PrivateKey, MaterialFault> {
     while let Some(PemBlock { label, content }) = all.next() {
         let here = match (label, content) {
             (PemLabel::Key(_), Err(PemDamage::Encrypted)) => return Err(no_key(ENCRYPTED)),
-            (PemLabel::Key(_), Err(PemDamage::Header)) => return Err(no_key(PemDamage::Header.words(label))),
+            (PemLabel::Key(_), Err(PemDamage::Header)) => return Err(no_key(PemDamage::Header.message(label))),
             (PemLabel::Key(text), Ok(der)) => match known(text, &der) {
                 Some(algorithm) => return Ok(PrivateKey { has_others: all.next().is_some(), ..PrivateKey::of(text, &der, algorithm) }),
                 None => format!("the content of its block {text} is not a key of that kind"),
@@ -61,7 +61,7 @@ pub(super) fn private_key(content: &[u8]) -> Result<PrivateKey, MaterialFault> {
                 Some(algorithm) => return Ok(PrivateKey { has_others: all.next().is_some(), ..PrivateKey::of(PKCS8, &der, algorithm) }),
                 None => return Err(no_key(ENCRYPTED)),
             },
-            (label, Err(damage)) => damage.words(label),
+            (label, Err(damage)) => damage.message(label),
             (_, Ok(_)) => FOREIGN.to_owned(),
         };
         fault = fault.or_else(|| Some(no_key(here)));
@@ -92,7 +92,7 @@ fn known(label: &str, der: &[u8]) -> Option<Algorithm> {
     match (version, tag) {
         ([0 | 1], SEQUENCE) if label != "DSA PRIVATE KEY" => {
             let (_, oid, _) = tlv(first)?;
-            let algorithm = Algorithm::of(oid);
+            let algorithm = Algorithm::from_oid(oid);
             let fits = match label {
                 "RSA PRIVATE KEY" => algorithm == Algorithm::Rsa,
                 "EC PRIVATE KEY" => algorithm == Algorithm::Ec,

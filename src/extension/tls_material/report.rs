@@ -11,14 +11,14 @@ use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
 /// The report on a certificate and its key.
 pub(super) fn pair_report(binding: &TlsBinding, found: &MaterialStatus<MountedPair>, now: Timestamp) -> MaterialReport {
-    let report = of(&binding.certificate, found, now, |pair| &pair.facts);
+    let report = material_report(&binding.certificate, found, now, |pair| &pair.facts);
     let key = binding.key_object();
     MaterialReport { key: Some(key.name.to_string()), key_id: key.id.clone(), ..report }
 }
 
 /// The report on a CA.
 pub(super) fn authority_report(authority: &MaterialRef, found: &MaterialStatus<MountedAuthority>, now: Timestamp) -> MaterialReport {
-    of(authority, found, now, |authority| &authority.facts)
+    material_report(authority, found, now, |authority| &authority.facts)
 }
 
 /// The report on the system's root certificates: only if a route needs them and they do not exist.
@@ -39,7 +39,12 @@ pub(super) fn system_roots_report(table: &RouteTable, file: &Path) -> Option<Mat
     })
 }
 
-fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts: impl Fn(&T) -> &CertificateFacts) -> MaterialReport {
+fn material_report<T>(
+    object: &MaterialRef,
+    found: &MaterialStatus<T>,
+    now: Timestamp,
+    facts: impl Fn(&T) -> &CertificateFacts,
+) -> MaterialReport {
     let blank = MaterialReport {
         certificate: object.name.to_string(),
         certificate_id: object.id.clone(),

@@ -33,7 +33,7 @@ struct Mistake {
 
 impl Mistakes {
     /// Starts without mistakes, for the document of this tree.
-    pub fn of(tree: Option<YamlNode>) -> Self {
+    pub fn new(tree: Option<YamlNode>) -> Self {
         Self { tree, ..Self::default() }
     }
 
@@ -114,7 +114,7 @@ impl Mistake {
         let finding = Finding::new(self.code, Subject::Document(place), self.message).with_severity(self.severity).with_remedy(self.remedy);
         let field = (!self.pointer.is_empty()).then(|| path_of(&self.pointer));
         match (field, self.value) {
-            (Some(field), Some(value)) => finding.at(field, &value),
+            (Some(field), Some(value)) => finding.with_field(field, &value),
             (field, _) => Finding { field, ..finding },
         }
     }

@@ -164,7 +164,7 @@ struct Document {
 impl Document {
     fn read(file: usize, part: YamlDocument, kinds: &[&'static DocumentKind]) -> Self {
         let whole = part.complete && part.mistakes.is_empty();
-        let mut mistakes = Mistakes::of(part.root);
+        let mut mistakes = Mistakes::new(part.root);
         for slip in part.mistakes {
             mistakes.add_yaml(slip);
         }

@@ -336,7 +336,7 @@ impl LabelReader<'_> {
         let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
         let finding = Finding::new(code, Subject::Service(self.service.to_owned()), message).with_severity(severity).with_remedy(remedy);
         self.findings.push(match value {
-            Some(value) => finding.at(field, value),
+            Some(value) => finding.with_field(field, value),
             None => Finding { field: Some(field), ..finding },
         });
     }
@@ -354,7 +354,7 @@ impl LabelReader<'_> {
             let finding =
                 Finding::new(stranger.code, subject, stranger.message).with_severity(stranger.severity).with_own_remedy(stranger.remedy);
             self.findings.push(match stranger.value {
-                Some(value) => finding.at(stranger.key, value),
+                Some(value) => finding.with_field(stranger.key, value),
                 None => Finding { field: Some(stranger.key), ..finding },
             });
         }

@@ -60,7 +60,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     }
     write_resolver(http, rendering);
     administrator_options::write_lines(http, &settings.nginx.http_options);
-    http.at(place, |http| write_hash_sizes(http, true));
+    http.insert_at(place, |http| write_hash_sizes(http, true));
 }
 
 /// The maximum number of names resolved per second: each takes two queries plus one for each task, and Docker's name server

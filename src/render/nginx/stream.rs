@@ -28,7 +28,7 @@ pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
             write_settings(stream, rendering);
             administrator_options::write_lines(stream, lines);
             write_passthrough(stream, rendering, port);
-            stream.at(place, |stream| main_context::write_hash_sizes(stream, false));
+            stream.insert_at(place, |stream| main_context::write_hash_sizes(stream, false));
         } else {
             administrator_options::write_lines(stream, lines);
         }

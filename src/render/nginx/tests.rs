@@ -19,7 +19,7 @@ fn backend(addresses: &[&str]) -> Backend {
         lasting: false,
     };
     let name = ServiceName::parse("shop_web").unwrap();
-    Backend::of(vec![BackendService::new(ServiceId("s1".to_owned()), name, port(8080), addresses.iter().map(endpoint).collect())])
+    Backend::new(vec![BackendService::new(ServiceId("s1".to_owned()), name, port(8080), addresses.iter().map(endpoint).collect())])
 }
 
 fn table(routes: &[(&str, &str, &[&str])]) -> RouteTable {

@@ -225,7 +225,7 @@ impl Writer {
     }
 
     /// Writes at an earlier position of this block.
-    pub fn at(&mut self, place: ConfigPosition, write: impl FnOnce(&mut Self)) {
+    pub fn insert_at(&mut self, place: ConfigPosition, write: impl FnOnce(&mut Self)) {
         let rest = self.text.split_off(place.0);
         write(self);
         self.text.push_str(&rest);
@@ -388,7 +388,7 @@ mod tests {
             let place = http.place();
             http.directive("server_name", &["a".into()]);
             let sizes = http.hashed().sizes(false);
-            http.at(place, |http| http.directive(sizes[0].0, &[sizes[0].1.into()]));
+            http.insert_at(place, |http| http.directive(sizes[0].0, &[sizes[0].1.into()]));
         });
         assert_eq!(writer.finish(), "http {\n    server_names_hash_bucket_size 128;\n    server_name a;\n}\n");
     }

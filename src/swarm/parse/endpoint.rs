@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::field::{at, items, some_text, text};
+use super::field::{items, some_text, text, value_at};
 use crate::swarm::{PublishedPort, VirtualIp};
 use crate::types::NetworkId;
 
@@ -28,7 +28,7 @@ fn port(value: &Value) -> Option<PublishedPort> {
 
 /// A port number; 0 if absent, `None` if it is not a valid port.
 fn number(value: &Value, key: &str) -> Option<u16> {
-    at(value, &[key]).map_or(Some(0), |n| n.as_u64().and_then(|n| u16::try_from(n).ok()))
+    value_at(value, &[key]).map_or(Some(0), |n| n.as_u64().and_then(|n| u16::try_from(n).ok()))
 }
 
 /// The virtual IPs of a service, sorted by network (their order in the API is not stable).

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// The value at a path of keys.
-pub fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+pub fn value_at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |inner, key| inner.get(key))
 }
 
 /// The string at a path; empty if absent.
 pub fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
-    at(value, path).and_then(Value::as_str).unwrap_or("")
+    value_at(value, path).and_then(Value::as_str).unwrap_or("")
 }
 
 /// The string at a path, if present and not empty.
@@ -22,7 +22,7 @@ pub fn some_text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
 
 /// The elements of the array at a path; empty if there is no array.
 pub fn items<'a>(value: &'a Value, path: &[&str]) -> &'a [Value] {
-    at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    value_at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The object's `ID` (services, tasks, ...) or `Id` (networks).
@@ -32,7 +32,7 @@ pub fn id(value: &Value) -> Option<String> {
 
 /// The map of strings at a path; omits values that are not strings.
 pub fn labels(value: &Value, path: &[&str]) -> BTreeMap<String, String> {
-    let pairs = at(value, path).and_then(Value::as_object).into_iter().flatten();
+    let pairs = value_at(value, path).and_then(Value::as_object).into_iter().flatten();
     pairs.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::field::{at, created_at, id, items, labels, some_text, text, time};
+use super::field::{created_at, id, items, labels, some_text, text, time, value_at};
 use crate::swarm::model::{HELD_BY_OTHERS, HeldByOthers};
 use crate::swarm::{Config, Network, Node, Secret, Subnet};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId};
@@ -56,9 +56,9 @@ pub fn network(value: &Value) -> Option<Network> {
         scope: some_text(value, &["Scope"]).unwrap_or("swarm").to_owned(),
         created_at: time(value, &["Created"]).unwrap_or(Timestamp::UNIX_EPOCH),
         // Engines only check whether the option exists: its value, even `false`, is ignored.
-        encrypted: at(value, &["Options"]).is_some_and(|options| options.get("encrypted").is_some()),
-        internal: at(value, &["Internal"]).and_then(Value::as_bool).unwrap_or(false),
-        routing_mesh: at(value, &["Ingress"]).and_then(Value::as_bool).unwrap_or(false),
+        encrypted: value_at(value, &["Options"]).is_some_and(|options| options.get("encrypted").is_some()),
+        internal: value_at(value, &["Internal"]).and_then(Value::as_bool).unwrap_or(false),
+        routing_mesh: value_at(value, &["Ingress"]).and_then(Value::as_bool).unwrap_or(false),
         subnets: subnets(value),
         labels: labels(value, &["Labels"]),
         held_by_others: held_by_others(value),
@@ -86,7 +86,7 @@ fn subnet(config: &Value) -> Option<Subnet> {
 fn held_by_others(network: &Value) -> HeldByOthers {
     let nodes = items(network, &[HELD_BY_OTHERS, "Nodes"]).iter().filter_map(Value::as_str);
     HeldByOthers {
-        addresses: at(network, &[HELD_BY_OTHERS, "Addresses"]).and_then(Value::as_u64).unwrap_or(0),
+        addresses: value_at(network, &[HELD_BY_OTHERS, "Addresses"]).and_then(Value::as_u64).unwrap_or(0),
         nodes: nodes.map(|id| NodeId(id.to_owned())).collect(),
     }
 }

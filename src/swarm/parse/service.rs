@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::endpoint;
-use super::field::{at, created_at, id, items, labels, some_text, text, time};
+use super::field::{created_at, id, items, labels, some_text, text, time, value_at};
 use crate::swarm::{PublishedPort, Service, UpdateStatus};
 use crate::types::{NetworkId, ServiceId};
 
@@ -13,7 +13,7 @@ pub fn read(value: &Value) -> Option<Service> {
     Some(Service {
         id: ServiceId(id(value)?),
         name: text(spec, &["Name"]).to_owned(),
-        version: at(value, &["Version", "Index"]).and_then(Value::as_u64).unwrap_or(0),
+        version: value_at(value, &["Version", "Index"]).and_then(Value::as_u64).unwrap_or(0),
         created_at: created_at(value),
         labels: labels(spec, &["Labels"]),
         spec: spec.clone(),
@@ -44,7 +44,7 @@ fn ports(value: &Value, spec: &Value) -> Vec<PublishedPort> {
 fn replicas(spec: &Value) -> Option<u64> {
     let counted = |mode: &Value| mode.get("Replicated").map_or(mode.as_object().is_none_or(serde_json::Map::is_empty), |_| true);
     let mode = spec.get("Mode").unwrap_or(&Value::Null);
-    counted(mode).then(|| at(mode, &["Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1))
+    counted(mode).then(|| value_at(mode, &["Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1))
 }
 
 /// The state of the last update; Swarm may send an empty object if there was no update.

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::endpoint;
-use super::field::{at, created_at, id, items, some_text, text, time};
+use super::field::{created_at, id, items, some_text, text, time, value_at};
 use crate::swarm::Task;
 use crate::types::{NetworkId, NodeId, ServiceId, TaskId};
 
@@ -36,7 +36,7 @@ fn is_host(attachment: &Value) -> bool {
 
 /// The addresses of one attachment, each with its prefix; an address without a prefix is read as a single host.
 fn addresses(attachment: &Value) -> Vec<(NetworkId, IpNet)> {
-    let mesh = at(attachment, &["Network", "Spec", "Ingress"]).and_then(Value::as_bool).unwrap_or(false);
+    let mesh = value_at(attachment, &["Network", "Spec", "Ingress"]).and_then(Value::as_bool).unwrap_or(false);
     let Some(network) = some_text(attachment, &["Network", "ID"]).filter(|_| !mesh) else { return Vec::new() };
     let parsed = items(attachment, &["Addresses"]).iter().filter_map(Value::as_str).filter_map(net);
     parsed.map(|address| (NetworkId(network.to_owned()), address)).collect()

@@ -60,7 +60,7 @@ impl<'w> CostMeter<'w> {
         // The template belongs to the administrator and is not part of any route's usage.
         like.settings.remove_template();
         let nodes = u64::try_from(context.snapshot.nodes.len()).unwrap_or(u64::MAX);
-        Self { context, nodes, measure: ConfigSizer::of(&like), like }
+        Self { context, nodes, measure: ConfigSizer::new(&like), like }
     }
 
     /// What a service uses on one of its hosts.

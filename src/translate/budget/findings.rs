@@ -20,7 +20,7 @@ const NAMED_MAX: usize = 5;
 
 /// What a service loses, and why.
 pub(super) fn service(context: &TranslationContext<'_>, service: &PublishedService<'_>, loss: &BudgetLoss) -> Finding {
-    let (why, remedy) = why(context.cluster, &Team::of(service.service), loss);
+    let (why, remedy) = why(context.cluster, &Team::new(service.service), loss);
     let these = if count(loss) == 1 { "this answers" } else { "these answer" };
     let message =
         format!("{why}; {}, and {these} 503: {}{}", published(service.labels.hosts.len(), loss), missing(service, loss), open(loss));
@@ -156,16 +156,16 @@ pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Op
 /// The same for each team's share, the fullest first. A team that overlaps with a reported one is covered by its finding.
 pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &TeamTotals<'_, TeamUsage>) -> Vec<Finding> {
     let limits = &cluster.limits;
-    let at = |team| fullest(&shares.of(team).spent, &limits.team, |dimension| binds(limits, dimension));
+    let at = |team| fullest(&shares.total(team).spent, &limits.team, |dimension| binds(limits, dimension));
     let mut full: Vec<_> = teams.iter().filter_map(|team| at(team).map(|(at, dimension)| (team, at, dimension))).collect();
     full.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
     let mut reported = TeamTotals::<usize>::default();
     full.retain(|(team, ..)| {
-        let is_news = reported.of(team) == 0;
+        let is_news = reported.total(team) == 0;
         reported.add(**team, usize::from(is_news));
         is_news
     });
-    full.into_iter().map(|(team, at, dimension)| nearly_full(cluster, team, shares.of(team).losers, (at, dimension))).collect()
+    full.into_iter().map(|(team, at, dimension)| nearly_full(cluster, team, shares.total(team).losers, (at, dimension))).collect()
 }
 
 fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest): (u64, Dimension)) -> Finding {

@@ -24,13 +24,13 @@ pub(super) fn later<'m>(
 ) -> Vec<Finding> {
     let mut by_outcome = BTreeMap::<(usize, usize, HostOwner, bool), Vec<&'m HostPattern>>::new();
     for meeting in conflicts {
-        let key = (meeting.later, meeting.first, HostOwner::of(meeting, services), meeting.admitted);
+        let key = (meeting.later, meeting.first, HostOwner::new(meeting, services), meeting.admitted);
         by_outcome.entry(key).or_default().push(&meeting.host);
     }
     let finding = |((later, _, holder, admitted), hosts): ((usize, _, HostOwner, bool), Vec<&HostPattern>)| {
         let later = &services[later];
         let finding = if admitted { admitted_later(context, later, &holder) } else { refused_later(context, later, &holder, &hosts) };
-        finding.at(label_key("hosts"), &listed(&hosts))
+        finding.with_field(label_key("hosts"), &listed(&hosts))
     };
     by_outcome.into_iter().map(finding).collect()
 }
@@ -104,7 +104,7 @@ pub(super) fn first<'m>(
         let hosts: Vec<_> = hosts.into_iter().collect();
         let who = strangers(services, first, &others);
         let finding = if admitted { shared(context, &services[first], &who) } else { contested(&services[first], &who, is_named) };
-        findings.push(finding.at(label_key("hosts"), &listed(&hosts)));
+        findings.push(finding.with_field(label_key("hosts"), &listed(&hosts)));
     }
     findings
 }
@@ -112,9 +112,9 @@ pub(super) fn first<'m>(
 /// The services that ask for hosts of another one, as text that begins a sentence.
 fn strangers(services: &[PublishedService<'_>], first: usize, others: &BTreeSet<usize>) -> String {
     let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
-    let team = Team::of(services[first].service);
+    let team = Team::new(services[first].service);
     // Of several differences, the widest one is shown.
-    let apart = others.iter().map(|at| team.difference(&Team::of(services[*at].service))).min().unwrap_or(TeamDifference::ByStack);
+    let apart = others.iter().map(|at| team.difference(&Team::new(services[*at].service))).min().unwrap_or(TeamDifference::ByStack);
     format!("{} {apart} {}", shown(&names), if others.len() == 1 { "claims" } else { "claim" })
 }
 
@@ -148,7 +148,7 @@ pub(super) fn default_backend(
     let second = |at: &usize| {
         let message = format!("{} is already the default backend, and a cluster has only one", holder.service.name);
         let finding = Finding::new(FindingCode::SecondDefaultBackend, services[*at].subject(), message);
-        finding.at(label_key("default_backend"), "true")
+        finding.with_field(label_key("default_backend"), "true")
     };
     let strangers = others.iter().filter(|at| !is_of_team(**at)).map(|at| services[*at].service.name.as_str());
     let strangers: Vec<&str> = strangers.collect();
@@ -161,7 +161,7 @@ fn default_contested(first: &PublishedService<'_>, others: &[&str]) -> Finding {
     let message = format!("{} of another stack would be the default backend without this service", shown(others));
     let remedy = "No action is needed now; to keep it this way, have an administrator name only this service in spec.hosts.defaultBackend.";
     let finding = Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy);
-    finding.at(label_key("default_backend"), "true")
+    finding.with_field(label_key("default_backend"), "true")
 }
 
 fn shown(names: &[&str]) -> String {

@@ -40,12 +40,12 @@ pub struct HostOwner {
 
 impl HostOwner {
     /// The owner in a meeting, as the later service may see it.
-    pub(super) fn of(meeting: &HostConflict, services: &[PublishedService<'_>]) -> Self {
+    pub(super) fn new(meeting: &HostConflict, services: &[PublishedService<'_>]) -> Self {
         let (first, later) = (services[meeting.first].service, services[meeting.later].service);
         Self {
             name: first.name.clone(),
             claim: meeting.claim,
-            apart: Team::of(later).difference(&Team::of(first)),
+            apart: Team::new(later).difference(&Team::new(first)),
             wildcard: meeting.wildcard.clone(),
         }
     }

@@ -457,7 +457,7 @@ proptest! {
         for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
             let holders = |host_owners: &Option<HostOwners>| host_owners.as_ref().and_then(|host_owners| host_owners.holders(&(&at).into())).unwrap_or_default().to_vec();
             let (before, after) = (holders(&before), holders(&story.host_owners));
-            let team = |id: &ServiceId| Team::of(&story.snapshot.services[id]);
+            let team = |id: &ServiceId| Team::new(&story.snapshot.services[id]);
             prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");
             prop_assert!(after.iter().all(|id| before.iter().any(|had| team(had).is_same(&team(id)))), "{at}: {before:?}, {after:?}");
         }

@@ -225,7 +225,7 @@ fn the_total_charge_is_never_less_than_what_is_written() {
     proptest!(config, |(services in label_generator::services(&names))| {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
-        let (charged, written) = (budget::charged(&cluster(), &snapshot), ConfigSizer::of(&all).footprint(&all));
+        let (charged, written) = (budget::charged(&cluster(), &snapshot), ConfigSizer::new(&all).footprint(&all));
         // Two servers with one location each stand for all hosts that no service answers for on one of the ports.
         let charged = charged.plus(Footprint { routes: 0, locations: 2, bytes: 1024 });
         prop_assert_eq!(written.exceeds(&charged), None, "charged {:?}, written {:?}", charged, written);

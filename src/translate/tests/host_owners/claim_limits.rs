@@ -128,7 +128,7 @@ fn redirects_are_counted_with_their_source_host() {
     let LabelReading::Published(read) = read_labels(&service.name, &service.labels).reading else { panic!("it can be read") };
     let host_owners = HostOwners::complete();
     let world = TranslationContext::new(&story.cluster, &story.snapshot, &host_owners);
-    let mut asking = ClaimLimiter::of(&world);
+    let mut asking = ClaimLimiter::new(&world);
     let mut left = || {
         let mut labels = (*read).clone();
         let finding = asking.admit(service, &mut labels);
