@@ -25,7 +25,7 @@ mod parser;
 mod swarm_generator;
 
 /// The marker in label values; the seeds contain it.
-mod grammar {
+mod label_generator {
     pub const MARK: &str = "qz1zq";
 }
 
