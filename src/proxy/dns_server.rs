@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::address_owner::TaskNames;
-use super::docker_dns::{AddressOwner, DATAGRAM_MAX, DnsTransport, Docker, LookupResult, read_message, write_message};
+use super::docker_dns::{AddressOwner, DATAGRAM_MAX, DnsTransport, DockerDns, LookupResult, read_message, write_message};
 
 /// How many queries of the engine may be open at a time. Most of them wait for their turn with Docker (`docker_dns.rs`).
 const QUESTIONS_MAX: usize = 4096;
@@ -113,7 +113,7 @@ pub(super) async fn serve(names: Option<&NameServer>, learnt: &ResolvedNames) ->
     if let Some(names) = names {
         match listen(names).await {
             Ok((socket, listener)) => {
-                let handler = Arc::new(NameHandler { docker: Docker::new(names.docker, &names.known), learnt: learnt.clone() });
+                let handler = Arc::new(NameHandler { docker: DockerDns::new(names.docker, &names.known), learnt: learnt.clone() });
                 tokio::select! {
                     never = answer_datagrams(&handler, Arc::new(socket)) => match never {},
                     never = answer_connections(&handler, listener) => match never {},
@@ -164,7 +164,7 @@ async fn answer_connections(handler: &Arc<NameHandler>, listener: TcpListener) -
 
 /// Answers the engine's queries with what Docker says.
 struct NameHandler {
-    docker: Docker,
+    docker: DockerDns,
     learnt: ResolvedNames,
 }
 

@@ -112,7 +112,7 @@ impl Script {
     }
 
     async fn handler(self) -> NameHandler {
-        NameHandler { docker: Docker::new(self.run().await, OWN), learnt: ResolvedNames::new() }
+        NameHandler { docker: DockerDns::new(self.run().await, OWN), learnt: ResolvedNames::new() }
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) enum DnsTransport {
 
 /// Docker's name server. Clones share the open queries and the unanswered names.
 #[derive(Debug, Clone)]
-pub(super) struct Docker {
+pub(super) struct DockerDns {
     at: SocketAddr,
     /// A name that Docker certainly knows.
     known: String,
@@ -102,7 +102,7 @@ pub(super) enum AddressOwner {
     Unknown,
 }
 
-impl Docker {
+impl DockerDns {
     pub(super) fn new(at: SocketAddr, known: &str) -> Self {
         let [prompt, late, renewals] = [PROMPT_MAX, LATE_MAX, RENEWALS_MAX].map(Semaphore::new);
         let rooms = Arc::new(Rooms { prompt, late, renewals });

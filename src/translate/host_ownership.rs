@@ -48,14 +48,14 @@ pub fn keep_owned<'a>(
     findings.extend(findings::later(context, &services, &judged.conflicts));
     findings.extend(findings::first(context, &services, &judged.conflicts));
     let mut lost = BTreeMap::<usize, BTreeSet<&HostPattern>>::new();
-    for meeting in &judged.conflicts {
-        let HostConflict { host, later, admitted, .. } = meeting;
+    for conflict in &judged.conflicts {
+        let HostConflict { host, later, admitted, .. } = conflict;
         if *admitted {
             services[*later].guest_at.insert(host.clone());
             continue;
         }
         let of_service = refused.entry(services[*later].service.id.clone()).or_default();
-        of_service.push((host.clone(), HostDenied::Taken(HostOwner::new(meeting, &services))));
+        of_service.push((host.clone(), HostDenied::Taken(HostOwner::new(conflict, &services))));
         lost.entry(*later).or_default().insert(host);
     }
     for (later, hosts) in lost {
@@ -367,7 +367,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
             return Vec::new();
         }
         let (ranks, named) = (self.ranks(case), self.named(case));
-        let meeting = |later| HostConflict {
+        let conflict = |later| HostConflict {
             host: host.clone(),
             wildcard: case.above.as_ref().filter(|_| verdict.by_wildcard).map(|(wildcard, _)| (*wildcard).clone()),
             first: verdict.first,
@@ -379,7 +379,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
                 Sharing::Anyone => true,
             },
         };
-        others.into_iter().map(meeting).collect()
+        others.into_iter().map(conflict).collect()
     }
 }
 

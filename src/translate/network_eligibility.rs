@@ -56,14 +56,14 @@ pub struct NetworkEligibility {
 impl NetworkEligibility {
     /// Checks every network that a service of the cluster is on, and those of the closed list.
     pub fn new(context: &TranslationContext<'_>, services: &[PublishedService<'_>]) -> Self {
-        let surroundings = ReservedRanges::new(context);
+        let reserved_ranges = ReservedRanges::new(context);
         let needs = AddressNeeds::new(context.cluster, context.proxies.service(), context.snapshot);
         let mut wanted = wanted(context, services);
         wanted.sort_by_key(|network| network_safety::seniority(context, network));
         let mut faults = BTreeMap::new();
         let mut kept: Vec<&Network> = Vec::new();
         for network in wanted {
-            let own = network_safety::fault(context, &surroundings, network).map(NetworkFault::Unsuitable);
+            let own = network_safety::fault(context, &reserved_ranges, network).map(NetworkFault::Unsuitable);
             let fault = own.or_else(|| full(context, network, &needs)).or_else(|| overlap_with(context, &kept, network));
             match fault {
                 Some(fault) => {

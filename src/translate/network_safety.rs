@@ -139,7 +139,7 @@ fn with(remedy: &'static str) -> impl Fn(String) -> UnsafeNetwork {
 }
 
 /// Why the proxies must not be attached to the network, regardless of other networks; `None` if they may be.
-pub fn fault(context: &TranslationContext<'_>, surroundings: &ReservedRanges, network: &Network) -> Option<UnsafeNetwork> {
+pub fn fault(context: &TranslationContext<'_>, reserved_ranges: &ReservedRanges, network: &Network) -> Option<UnsafeNetwork> {
     // Docker does not name the driver either until the network has its addresses.
     if network.driver.is_empty() && subnets(context, network).is_empty() {
         return without_addresses(context.snapshot, network).map(UnsafeNetwork::in_the_way);
@@ -154,9 +154,9 @@ pub fn fault(context: &TranslationContext<'_>, surroundings: &ReservedRanges, ne
     if subnets.is_empty() {
         return without_addresses(context.snapshot, network).map(UnsafeNetwork::in_the_way);
     }
-    let unnamed = || (!context.cluster.networks.list(&network.name)).then(|| surroundings.enclosed_by(&subnets)).flatten();
+    let unnamed = || (!context.cluster.networks.list(&network.name)).then(|| reserved_ranges.enclosed_by(&subnets)).flatten();
     let public = || public(&context.cluster.networks, network, &subnets);
-    let overlaps = surroundings.overlapped_by(&subnets).map(UnsafeNetwork::in_the_way);
+    let overlaps = reserved_ranges.overlapped_by(&subnets).map(UnsafeNetwork::in_the_way);
     let open = overlaps.or_else(|| unnamed().map(with(OTHER_OR_LISTED))).or_else(|| public().map(with(PRIVATE)));
     open.or_else(|| without_way_out(context, network).map(with(NOT_INTERNAL)))
 }

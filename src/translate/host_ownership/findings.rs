@@ -23,9 +23,9 @@ pub(super) fn later<'m>(
     conflicts: &'m [HostConflict],
 ) -> Vec<Finding> {
     let mut by_outcome = BTreeMap::<(usize, usize, HostOwner, bool), Vec<&'m HostPattern>>::new();
-    for meeting in conflicts {
-        let key = (meeting.later, meeting.first, HostOwner::new(meeting, services), meeting.admitted);
-        by_outcome.entry(key).or_default().push(&meeting.host);
+    for conflict in conflicts {
+        let key = (conflict.later, conflict.first, HostOwner::new(conflict, services), conflict.admitted);
+        by_outcome.entry(key).or_default().push(&conflict.host);
     }
     let finding = |((later, _, holder, admitted), hosts): ((usize, _, HostOwner, bool), Vec<&HostPattern>)| {
         let later = &services[later];
@@ -93,11 +93,11 @@ pub(super) fn first<'m>(
     conflicts: &'m [HostConflict],
 ) -> Vec<Finding> {
     let mut by_outcome = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
-    for meeting in conflicts {
-        let is_named = matches!(meeting.claim, OwnershipClaim::Named { .. });
-        let (hosts, others) = by_outcome.entry((meeting.first, meeting.admitted, is_named)).or_default();
-        hosts.insert(&meeting.host);
-        others.insert(meeting.later);
+    for conflict in conflicts {
+        let is_named = matches!(conflict.claim, OwnershipClaim::Named { .. });
+        let (hosts, others) = by_outcome.entry((conflict.first, conflict.admitted, is_named)).or_default();
+        hosts.insert(&conflict.host);
+        others.insert(conflict.later);
     }
     let mut findings = Vec::new();
     for ((first, admitted, is_named), (hosts, others)) in by_outcome {

@@ -40,13 +40,13 @@ pub struct HostOwner {
 
 impl HostOwner {
     /// The owner in a meeting, as the later service may see it.
-    pub(super) fn new(meeting: &HostConflict, services: &[PublishedService<'_>]) -> Self {
-        let (first, later) = (services[meeting.first].service, services[meeting.later].service);
+    pub(super) fn new(conflict: &HostConflict, services: &[PublishedService<'_>]) -> Self {
+        let (first, later) = (services[conflict.first].service, services[conflict.later].service);
         Self {
             name: first.name.clone(),
-            claim: meeting.claim,
+            claim: conflict.claim,
             apart: Team::new(later).difference(&Team::new(first)),
-            wildcard: meeting.wildcard.clone(),
+            wildcard: conflict.wildcard.clone(),
         }
     }
 }
