@@ -15,7 +15,7 @@ impl Sources {
         for (at, part) in text.split('`').enumerate() {
             if at % 2 == 0 {
                 scope = if part.contains('(') { file } else { scope.filter(|_| !part.contains(')')) };
-            } else if part.ends_with(".rs") {
+            } else if Path::new(part).extension().is_some_and(|extension| extension == "rs") {
                 file = Some(part);
                 missing.extend((!self.0.iter().any(|(path, _)| path == Path::new(part))).then_some(part));
             } else if !self.has_test(part, scope) {
