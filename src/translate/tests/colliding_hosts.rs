@@ -33,7 +33,7 @@ fn a_team_gets_sixteen_colliding_hosts_and_all_its_other_hosts() {
     let has = |number| translation.table.hosts.contains_key(&host(&lookalike(number)));
     assert_eq!((0..40).filter(|number| has(*number)).collect::<Vec<_>>(), (0..16).chain(20..36).collect::<Vec<_>>());
     let [finding, _] = lost(&translation)[..] else { panic!("{:#?}", translation.findings) };
-    assert!(finding.message.contains("16 others") && finding.value.as_ref().unwrap().contains(&lookalike(16)), "{finding:?}");
+    assert!(finding.message.contains("16 other hosts") && finding.value.as_ref().unwrap().contains(&lookalike(16)), "{finding:?}");
 }
 
 #[test]

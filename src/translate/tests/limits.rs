@@ -43,7 +43,7 @@ fn a_service_above_its_own_limit_keeps_its_first_hosts() {
     let [finding] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&finding.subject, finding.severity), (&Subject::Service("a".to_owned()), Severity::Error));
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.hosts"));
-    for words in ["asks for 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
+    for words in ["requests 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
         assert!(finding.message.contains(words), "{words:?}: {finding}");
     }
     assert!(finding.remedy.contains("spec.limits.service.routes"), "{finding}");

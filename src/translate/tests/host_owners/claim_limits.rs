@@ -74,7 +74,7 @@ fn beyond_the_bound_of_a_cluster_some_hosts_of_each_team_are_considered() {
     let translation = story.pass();
     let [finding] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
     assert!(
-        finding.subject.to_string() == "service d" && finding.message.contains("all services together ask for 40101 hosts"),
+        finding.subject.to_string() == "service d" && finding.message.contains("all services together already request 40101 hosts"),
         "{finding}"
     );
     assert!(
@@ -140,6 +140,6 @@ fn redirects_are_counted_with_their_source_host() {
     let (hosts, redirects, finding) = left();
     assert_eq!((hosts, redirects), (1, 0), "a host is never kept without its redirects");
     let finding = finding.unwrap();
-    assert!(finding.message.contains("asks for 301 hosts and 150000 redirects") && finding.message.ends_with(": h.test"), "{finding}");
+    assert!(finding.message.contains("requests 301 hosts and 150000 redirects") && finding.message.ends_with(": h.test"), "{finding}");
     assert!(finding.remedy.ends_with("raise spec.limits.team.locations."), "{finding}");
 }
