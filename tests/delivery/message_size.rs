@@ -116,7 +116,6 @@ fn a_proxy_reports_an_oversized_bundle_and_continues() {
         let words = report.activity.unwrap().words;
         assert!(words.contains(&format!("is larger than the maximum of {MESSAGE_BYTES_MAX} bytes")), "{words}");
         stage.until_answer("app.example.org", "one").await;
-        proxy.drain().await;
         stop.cancel();
     });
 }
