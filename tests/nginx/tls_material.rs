@@ -219,7 +219,7 @@ impl ConfigTester {
     fn takes_pair(&self, certificate: &[u8], key: &[u8]) -> bool {
         self.write("c.pem", certificate);
         self.write("k.pem", key);
-        self.takes("server { listen 127.0.0.1:1 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; }")
+        self.takes("server { listen 127.0.0.1:1443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; }")
     }
 
     fn takes_authority(&self, content: &[u8]) -> bool {
