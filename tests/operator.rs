@@ -302,7 +302,11 @@ fn an_initially_invalid_document_is_reported_with_its_waiting_services() {
                 let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));
                 about_web.map(|finding| finding.code).collect::<Vec<_>>()
             };
-            let status = scene.until("a finding about the service", |status| !about(status).is_empty()).await;
+            let status = scene
+                .until("the cluster and a finding about the service", |status| {
+                    status.clusters.contains_key("default") && !about(status).is_empty()
+                })
+                .await;
             assert_eq!(about(&status), [FindingCode::ClusterNotInForce], "not the finding for an undeclared cluster");
             for condition in &status.clusters["default"].conditions {
                 assert_eq!(condition.reason, ConditionReason::InvalidDocument, "{condition:?}");
