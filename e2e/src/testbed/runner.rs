@@ -27,7 +27,7 @@ const REQUIRED: &str = "SWARMGATE_TESTS";
 const REPEAT: &str = "SWARMGATE_E2E_REPEAT";
 
 /// How many labs run side by side unless `--test-threads` says otherwise: most of the time, each waits for its Swarm.
-const LABS: usize = 2;
+const LABS: usize = 3;
 
 /// After this many failed cases, the rest fail without running: they share a cause that lies elsewhere, and each would run into
 /// its time limit.
@@ -199,11 +199,14 @@ impl Run {
         ensure!(self.failed.load(Ordering::Relaxed) < FAILURES_MAX, "not played: {FAILURES_MAX} cases have failed before");
         let watch = Watchdog::over(case.name);
         stage.raise(case)?;
-        drop(watch);
         clock.raised();
+        self.schedule.settle(place);
+        stage.settle(case);
+        clock.settled();
+        drop(watch);
         self.schedule.begin(place, case.demand);
         clock.waited();
         let _watch = Watchdog::over(case.name);
-        stage.play(case, clock)
+        stage.run(case, clock)
     }
 }

@@ -11,8 +11,6 @@ pub enum Demand {
     Light,
     /// It counts the lost requests of a steady stream; a busy machine loses some by itself.
     Traffic,
-    /// Nothing may run alongside it.
-    Alone,
     /// A new testbed is being built: engines start and unpack images.
     Raise,
 }
@@ -43,8 +41,10 @@ struct LabSlot {
     /// The setting whose testbed is up there.
     setting: &'static str,
     busy: bool,
-    /// What the current case there demands of the machine.
+    /// What happens there demands this of the machine.
     demand: Option<Demand>,
+    /// What the current case there demands once its testbed has settled.
+    case: Option<Demand>,
 }
 
 #[derive(Debug)]
@@ -101,17 +101,27 @@ impl Schedule {
         })
     }
 
-    /// Waits until the machine can take what the case demands, once its testbed is up.
+    /// The testbed is up. While it settles it waits for its Swarm, and demands nothing yet that the case itself will demand.
+    pub fn settle(&self, place: usize) {
+        self.state().places[place].demand = Some(Demand::Light);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the machine can take what the case demands, once its testbed has settled.
     pub fn begin(&self, place: usize, demand: Demand) {
         self.wait_until(|state| {
             state.places[place].demand = None;
+            // A lab that needs a testbed gets it before the next stream, beside which none is built.
+            if state.grant() {
+                self.changed.notify_all();
+            }
             state.is_borne(demand).then(|| state.places[place].demand = Some(demand))
         });
     }
 
     /// The case is over, and leaves a testbed with this setting.
     pub fn leave(&self, place: usize, setting: &'static str) {
-        self.state().places[place] = LabSlot { setting, busy: false, demand: None };
+        self.state().places[place] = LabSlot { setting, ..LabSlot::default() };
         self.changed.notify_all();
     }
 }
@@ -126,8 +136,8 @@ impl ScheduleState {
             }
             let Some(case) = self.choose(place) else { continue };
             let Some(Waiting { setting, demand }) = self.waiting.remove(&case) else { continue };
-            let demand = if self.places[place].setting == setting { demand } else { Demand::Raise };
-            self.places[place] = LabSlot { setting, busy: true, demand: Some(demand) };
+            let now = if self.places[place].setting == setting { Demand::Light } else { Demand::Raise };
+            self.places[place] = LabSlot { setting, busy: true, demand: Some(now), case: Some(demand) };
             self.granted.insert(case, place);
         }
         self.granted.len() > before
@@ -145,12 +155,15 @@ impl ScheduleState {
         self.places.iter().filter_map(|place| place.demand).all(|other| demand.bears(other))
     }
 
-    /// The next case in the testbed that is up there, otherwise the first case of another testbed.
+    /// The next case in the testbed that is up there, preferably one that need not wait for a stream; otherwise the first case of
+    /// another testbed.
     fn choose(&self, place: usize) -> Option<usize> {
         let here = self.places[place].setting;
-        let mut at_home = self.waiting.iter().filter(|(_, case)| case.setting == here).peekable();
-        if at_home.peek().is_some() {
-            return at_home.find(|(_, case)| self.is_borne(case.demand)).map(|(case, _)| *case);
+        let mut at_home = self.waiting.iter().filter(|(_, case)| case.setting == here);
+        let has_stream = self.places.iter().any(|other| other.case == Some(Demand::Traffic));
+        let next = at_home.clone().find(|(_, case)| !has_stream || case.demand != Demand::Traffic).or_else(|| at_home.next());
+        if let Some((case, _)) = next {
+            return Some(*case);
         }
         let setting = self.is_borne(Demand::Raise).then(|| self.next_setting(place)).flatten()?;
         self.waiting.iter().find(|(_, case)| case.setting == setting).map(|(case, _)| *case)
@@ -188,10 +201,11 @@ mod tests {
         state.places[0].setting = "streams";
         state.places[1].setting = "done";
         let first = state.waiting.remove(&0).unwrap();
-        state.places[0] = LabSlot { setting: "streams", busy: true, demand: Some(first.demand) };
+        state.places[0] = LabSlot { setting: "streams", busy: true, demand: Some(first.demand), case: Some(first.demand) };
         assert_eq!(grant(&mut state), BTreeMap::new(), "no lab may be prepared during a steady stream");
-        state.places[0] = LabSlot { setting: "streams", busy: false, demand: None };
-        assert_eq!(grant(&mut state), BTreeMap::from([(1, 1)]), "the lab must be prepared before the next stream starts");
+        state.places[0] = LabSlot { setting: "streams", ..LabSlot::default() };
+        assert_eq!(grant(&mut state), BTreeMap::from([(1, 1), (2, 0)]), "the lab is prepared while the next stream settles");
+        assert!(!state.is_borne(Demand::Traffic), "and the stream begins afterwards");
     }
 
     #[test]
@@ -213,13 +227,34 @@ mod tests {
         for place in &mut state.places {
             place.setting = "a";
         }
-        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0), (2, 1)]), "only the second stream may wait");
+        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0), (2, 1)]), "a case without a stream comes before a second stream");
+        state.places[0].demand = Some(Demand::Traffic);
         state.places[1] = LabSlot { setting: "a", ..LabSlot::default() };
-        assert_eq!(grant(&mut state), BTreeMap::new());
-        state.waiting.remove(&1);
+        assert_eq!(grant(&mut state), BTreeMap::from([(1, 1)]), "the second stream's testbed settles beside the first stream");
+        assert!(!state.is_borne(Demand::Traffic), "the second stream begins when the first has ended");
+        state.places[1] = LabSlot { setting: "a", ..LabSlot::default() };
         assert_eq!(grant(&mut state), BTreeMap::new(), "a new lab must wait until the stream ends");
         state.places[0] = LabSlot { setting: "a", ..LabSlot::default() };
         assert_eq!(grant(&mut state).len(), 1);
+    }
+
+    #[test]
+    fn a_lab_that_needs_a_testbed_gets_it_before_a_stream_that_waits_begins() {
+        let schedule = Schedule::new(0, 2);
+        {
+            let mut state = schedule.state();
+            state.waiting.insert(7, Waiting { setting: "new", demand: Demand::Light });
+            let settled = Some(Demand::Light);
+            state.places[0] = LabSlot { setting: "streams", busy: true, demand: settled, case: Some(Demand::Traffic) };
+        }
+        std::thread::scope(|scope| {
+            let stream = scope.spawn(|| schedule.begin(0, Demand::Traffic));
+            let place = schedule.enter(7, "new", Demand::Light);
+            assert_eq!(place, 1);
+            assert!(!stream.is_finished(), "the stream waits while the testbed is built");
+            schedule.leave(place, "new");
+            stream.join().unwrap();
+        });
     }
 
     #[test]
@@ -233,6 +268,7 @@ mod tests {
                     let setting = ["a", "b", "c"][case % 3];
                     let demand = [Demand::Light, Demand::Traffic, Demand::Light, Demand::Traffic][case % 4];
                     let place = schedule.enter(case, setting, demand);
+                    schedule.settle(place);
                     schedule.begin(place, demand);
                     turns.lock().unwrap().push(case);
                     schedule.leave(place, setting);
