@@ -10,10 +10,12 @@ use swarmgate::controller::context::ExtensionChannel;
 use swarmgate::pki::ChannelRole;
 use swarmgate::protocol::AdmittedTasks;
 use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use swarmgate::protocol::messages::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, PeerAddresses, ProxyReport, WIRE_VERSION};
+use swarmgate::protocol::messages::{
+    Accepted, Bundle, Delivery, Desired, EngineLoad, ExtensionReport, PeerAddresses, ProxyReport, WIRE_VERSION,
+};
 use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::swarm::{Snapshot, Task};
-use swarmgate::types::{ClusterName, SecretId};
+use swarmgate::types::{ClusterName, Digest, SecretId};
 
 /// The operator's end of the channel. It dies with the operator.
 #[derive(Default)]
@@ -26,6 +28,28 @@ struct ChannelEntry {
     desired: Option<Desired>,
     admission: AdmittedTasks,
     report: Option<Received>,
+    /// The configurations of the last table. Rendering is pure, and most rounds change nothing.
+    rendered: Option<Rendered>,
+}
+
+/// What an extension renders from a table.
+struct Rendered {
+    table: Digest,
+    delivery: Delivery,
+    live: Bundle,
+    boot: Bundle,
+}
+
+impl Rendered {
+    fn new(desired: &Desired) -> Self {
+        let purpose = if desired.delivery == Delivery::Replace { ConfigPurpose::Stock } else { ConfigPurpose::Live };
+        let (live, boot) = (render(&desired.table, purpose), render(&desired.table, ConfigPurpose::Boot));
+        Self { table: desired.digest.clone(), delivery: desired.delivery, live, boot }
+    }
+
+    fn is_of(&self, desired: &Desired) -> bool {
+        self.table == desired.digest && self.delivery == desired.delivery
+    }
 }
 
 impl ExtensionChannel for TestChannel {
@@ -59,7 +83,9 @@ impl TestChannel {
             let Some(desired) = &entry.desired else { continue };
             let extension = running(truth, name, "extension").find(|task| has_token(truth, task, &entry.admission));
             if let Some(task) = extension {
-                entry.report = Some(Received { report: report(truth, name, &task.id.0, desired, now), at: now });
+                let rendered = entry.rendered.take().filter(|rendered| rendered.is_of(desired)).unwrap_or_else(|| Rendered::new(desired));
+                entry.report = Some(Received { report: report(truth, name, &task.id.0, &rendered, now), at: now });
+                entry.rendered = Some(rendered);
             }
         }
     }
@@ -69,9 +95,9 @@ impl TestChannel {
     }
 }
 
-fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, now: Timestamp) -> ExtensionReport {
-    let live = render(&desired.table, if desired.delivery == Delivery::Replace { ConfigPurpose::Stock } else { ConfigPurpose::Live });
-    let running_digest = (desired.delivery == Delivery::Live).then(|| live.digest.clone());
+fn report(truth: &Snapshot, name: &ClusterName, task: &str, rendered: &Rendered, now: Timestamp) -> ExtensionReport {
+    let Rendered { table, delivery, live, boot } = rendered;
+    let running_digest = (*delivery == Delivery::Live).then(|| live.digest.clone());
     let proxy = |task: &Task| ProxyReport {
         version: WIRE_VERSION,
         task: task.id.0.clone(),
@@ -94,10 +120,10 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         cluster: name.clone(),
         task: task.to_owned(),
         engine_version: "nginx/1.31.3".to_owned(),
-        accepted: Some(Accepted { desired_digest: desired.digest.clone(), config_digest: live.digest.clone() }),
+        accepted: Some(Accepted { desired_digest: table.clone(), config_digest: live.digest.clone() }),
         refused: None,
-        boot: Some(render(&desired.table, ConfigPurpose::Boot)),
-        live: (desired.delivery == Delivery::Replace).then_some(live),
+        boot: Some(boot.clone()),
+        live: (*delivery == Delivery::Replace).then(|| live.clone()),
         proxies: running(truth, name, "proxy").map(proxy).collect(),
         material: Vec::new(),
         quarantined: Vec::new(),
