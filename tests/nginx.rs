@@ -38,6 +38,8 @@ mod headers;
 mod hostile_paths;
 #[path = "nginx/load_balancing.rs"]
 mod load_balancing;
+#[path = "nginx/long_running_streams.rs"]
+mod long_running_streams;
 #[path = "support/name_server.rs"]
 #[expect(dead_code, reason = "shared with the delivery tests, which need more of it")]
 mod name_server;
@@ -65,8 +67,6 @@ mod serving;
 mod skip;
 #[path = "nginx/slow_clients.rs"]
 mod slow_clients;
-#[path = "nginx/streams.rs"]
-mod streams;
 #[path = "nginx/test_application.rs"]
 mod test_application;
 #[path = "nginx/tls.rs"]

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::intervals::{self, later};
 use super::observation::ObservedProxies;
+use super::timings::{self, later};
 use super::{AttachmentState, NetworkInput, quarantine, wanted_networks};
 use crate::types::NetworkId;
 
@@ -92,7 +92,7 @@ pub(super) fn leaves_at(
     } else {
         (short.contested || !newcomers.is_empty()).then(|| later(since, LASTS_FOR.min(input.timeout)))
     };
-    when_stuck.into_iter().chain(in_time.map(|at| at.max(intervals::next_rollout_at(input, memory)))).min()
+    when_stuck.into_iter().chain(in_time.map(|at| at.max(timings::next_rollout_at(input, memory)))).min()
 }
 
 /// Since when more teams wait for networks than are reached over this network, which other services fill. While every proxy

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::intervals::{doubled, later, next_rollout_at};
 use super::observation::ObservedProxies;
+use super::timings::{doubled, later, next_rollout_at};
 use super::wanted_networks::{name, new_networks, teams};
 use super::{AttachmentState, NetworkInput, RecentAttachments, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;

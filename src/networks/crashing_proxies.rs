@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::intervals::later;
 use super::observation::ObservedProxies;
+use super::timings::later;
 use super::{AttachmentState, NetworkInput, address_shortage, quarantine};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};

@@ -9,7 +9,7 @@ use super::observation::ObservedProxies;
 use super::wanted_networks::name;
 use super::{
     AttachBlocker, AttachmentState, NetworkChoice, NetworkInput, NetworkShortage, address_shortage, attach_timing, crashing_proxies,
-    intervals, quarantine, rollout_health,
+    quarantine, rollout_health, timings,
 };
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::types::NetworkId;
@@ -134,9 +134,9 @@ fn reason(
     if !memory.parts.is_empty() {
         return WaitReason::alike("networks that failed together are retried in smaller groups");
     }
-    match memory.last_update.filter(|_| intervals::next_rollout_at(input, memory) > input.now) {
+    match memory.last_update.filter(|_| timings::next_rollout_at(input, memory) > input.now) {
         Some(at) => WaitReason::alike(format!("the proxies were replaced for networks at {at:.0}"))
-            .not_before(intervals::next_rollout_at(input, memory)),
+            .not_before(timings::next_rollout_at(input, memory)),
         None => WaitReason::new("more networks may follow and be attached with it", "more networks may follow and be attached with them"),
     }
 }

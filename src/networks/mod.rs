@@ -8,11 +8,11 @@ mod attach_timing;
 mod attachment_state;
 mod crashing_proxies;
 mod findings;
-mod intervals;
 mod observation;
 mod quarantine;
 mod rollout_health;
 mod task_errors;
+mod timings;
 mod wanted_networks;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::intervals::{doubled, later};
 use super::observation::ObservedProxies;
+use super::timings::{doubled, later};
 use super::{AttachmentState, NetworkInput, QuarantinedNetwork};
 use crate::protocol::container_contract::LABEL_FAILED_NETWORKS;
 use crate::swarm::Service;

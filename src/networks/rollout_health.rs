@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::intervals::later;
 use super::observation::ObservedProxies;
+use super::timings::later;
 use super::{AttachmentState, NetworkInput, NetworkTrial, address_shortage, quarantine, task_errors, wanted_networks};
 use crate::types::{NetworkId, TaskState, UpdateState};
 

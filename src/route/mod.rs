@@ -4,11 +4,11 @@
 
 mod client_limits;
 mod config_size;
+mod forwarded_scheme;
 mod nginx;
 mod path_precedence;
 mod quarantine_unit;
 mod raw_lines;
-mod scheme_precedence;
 mod settings;
 mod settings_wire_form;
 mod table;
@@ -17,11 +17,11 @@ mod traffic_split;
 
 pub use client_limits::{BODY_SPOOL_MAX, ClientLimits, SizeBytes};
 pub use config_size::{Dimension, Footprint};
+pub use forwarded_scheme::PathMatchByScheme;
 pub use nginx::NginxSettings;
 pub use path_precedence::{Application, PathAction, PathMatch};
 pub use quarantine_unit::QuarantineUnit;
 pub use raw_lines::LineList;
-pub use scheme_precedence::PathMatchByScheme;
 pub use settings::{
     AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel,
     TlsProtocol,

@@ -1,5 +1,5 @@
 //! The addresses where servers listen: the same port for IPv4 and IPv6. A line for IPv6 begins with `listen [::]:` and is
-//! separate, because a container without IPv6 leaves it out (`runtime/nginx/machine_adaptation.rs`).
+//! separate, because a container without IPv6 leaves it out (`runtime/nginx/kernel_limits.rs`).
 
 use super::writer::{Word, Writer};
 use super::{ConfigPurpose, Rendering, client_address};

@@ -3,8 +3,8 @@
 
 mod certificate_faults;
 mod disabled_servers;
+mod kernel_limits;
 mod load_counters;
-mod machine_adaptation;
 mod master;
 mod request_body_storage;
 mod resolver_warmup;
@@ -82,7 +82,7 @@ impl Engine for NginxEngine {
     }
 
     async fn write_config(&self, directory: &Path, files: &ConfigFiles) -> Result<(), EngineError> {
-        machine_adaptation::write(directory, files).await
+        kernel_limits::write(directory, files).await
     }
 
     async fn test(&self, directory: &Path) -> Result<(), EngineError> {
