@@ -39,7 +39,7 @@ fn passes(criterion: &mut Criterion) {
         });
         group.bench_with_input(BenchmarkId::new("digest", services), &table, |bench, table| bench.iter(|| table.digest()));
         group.bench_with_input(BenchmarkId::new("render", services), &table, |bench, table| {
-            bench.iter(|| render(table, ConfigPurpose::Live))
+            bench.iter(|| render(table, ConfigPurpose::Live));
         });
     }
     group.finish();

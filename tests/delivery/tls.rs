@@ -48,7 +48,7 @@ async fn until_shown(stage: &Stage, host: &str, expected: &Certificate) {
         match shown(stage.https(), Some(host)).await {
             Ok((der, body)) if der == expected.der => return assert_eq!(body, "one"),
             other => {
-                assert!(tokio::time::Instant::now() < deadline, "the wrong certificate is presented: {:?}", other.map(|(_, body)| body))
+                assert!(tokio::time::Instant::now() < deadline, "the wrong certificate is presented: {:?}", other.map(|(_, body)| body));
             }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -82,8 +82,11 @@ fn cluster(kind: &str) -> String {
     )
 }
 
-/// The ports of the sites, whether each cluster is valid, and the code, field and message of each finding.
-fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>, Vec<bool>, Vec<(FindingCode, String, String)>) {
+/// The code, field and message of a finding.
+type Reported = (FindingCode, String, String);
+
+/// The ports of the sites, whether each cluster is valid, and the findings.
+fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>, Vec<bool>, Vec<Reported>) {
     let files: Vec<_> = texts.iter().enumerate().map(|(at, text)| SourceFile::new(format!("{at}.yaml"), text)).collect();
     let read = read_kinds(kinds, &files);
     assert_eq!(read, read_kinds(kinds, &files), "the same again");
@@ -93,7 +96,7 @@ fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>,
     (read.all().map(|site: &Site| site.port).collect(), valid, findings.collect())
 }
 
-fn finding(code: FindingCode, field: &str, message: &str) -> (FindingCode, String, String) {
+fn finding(code: FindingCode, field: &str, message: &str) -> Reported {
     (code, field.to_owned(), message.to_owned())
 }
 
