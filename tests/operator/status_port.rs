@@ -131,7 +131,6 @@ fn forty_clients_cause_one_snapshot_per_interval() {
             let began = tokio::time::Instant::now();
             let paths = ["/snapshot", "/plan", "/explain?service=web", "/render"];
             let client = |number: usize| {
-                let scene = scene;
                 async move {
                     for round in 0..3 {
                         let (code, text) = scene.get(paths[(number + round) % paths.len()]).await.unwrap();
