@@ -130,12 +130,10 @@ fn forty_clients_cause_one_snapshot_per_interval() {
             scene.until("a route", has_route).await;
             let began = tokio::time::Instant::now();
             let paths = ["/snapshot", "/plan", "/explain?service=web", "/render"];
-            let client = |number: usize| {
-                async move {
-                    for round in 0..3 {
-                        let (code, text) = scene.get(paths[(number + round) % paths.len()]).await.unwrap();
-                        assert_eq!(code, 200, "{text}");
-                    }
+            let client = |number: usize| async move {
+                for round in 0..3 {
+                    let (code, text) = scene.get(paths[(number + round) % paths.len()]).await.unwrap();
+                    assert_eq!(code, 200, "{text}");
                 }
             };
             join_all((0..40).map(client)).await;
