@@ -117,6 +117,8 @@ fn only_engine_files_name_the_engine() {
     check(engine_words);
     check_can_fail(engine_words, "translate/mod.rs", "const WORDS: &str = \"nginx keeps hosts in tables\";");
     check_can_fail(engine_words, "explain/listener.rs", "match engine { EngineKind::Nginx => 400 }");
+    check_can_fail(engine_words, "route/settings.rs", "match engine { EngineKind::Nginx => 400 }");
+    check_allows(engine_words, "route/settings.rs", "pub nginx: NginxSettings,");
     check_allows(engine_words, "render/nginx/servers.rs", "use crate::render::nginx::writer::Writer;");
     check_allows(engine_words, "explain/listener.rs", "// nginx answers 400 here.\nlet status = codes.bad_path;");
 }
@@ -167,5 +169,33 @@ fn the_map_lists_every_room_in_import_order() {
     for (at, (room, allowed)) in ROOMS.iter().enumerate() {
         let below: Vec<_> = allowed.iter().filter(|named| !rooms[..at].contains(named)).collect();
         assert!(below.is_empty(), "{room} may import {below:?}, which the map lists below it");
+    }
+}
+
+/// Proptest looks for the seeds of earlier failures beside the file of a test, or in the same place of `proptest-regressions`.
+/// A file that was renamed without them would silently lose them.
+#[test]
+fn seeds_of_earlier_failures_belong_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seeds = Vec::new();
+    find_seeds(&root.join("tests"), "proptest-regressions", &mut seeds);
+    find_seeds(&root.join("proptest-regressions"), "txt", &mut seeds);
+    assert!(seeds.len() >= 3, "the seeds are not where they were: {seeds:?}");
+    let source = |seeds: &Path| match seeds.strip_prefix(root.join("proptest-regressions")) {
+        Ok(path) => root.join("src").join(path).with_extension("rs"),
+        Err(_) => seeds.with_extension("rs"),
+    };
+    let orphans: Vec<_> = seeds.iter().filter(|seeds| !source(seeds).is_file()).collect();
+    assert!(orphans.is_empty(), "seeds without a test: {orphans:?}");
+}
+
+fn find_seeds(folder: &Path, extension: &str, seeds: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find_seeds(&path, extension, seeds);
+        } else if path.extension().is_some_and(|found| found == extension) && !path.iter().any(|part| part == "golden") {
+            seeds.push(path);
+        }
     }
 }

@@ -66,7 +66,7 @@ fn dangling(cells: &[&str], code: &str) -> Vec<String> {
     let missing = held_by.into_iter().filter(|word| match word.split_once(':') {
         Some(("golden", name)) => !root().join("tests/golden").join(name).join("swarm.yaml").is_file(),
         Some(("test", name)) => !code.contains(&format!("fn {name}(")),
-        Some(("e2e", name)) => !code.contains(&format!("\"{name}\"")),
+        Some(("e2e", name)) => !["case", "Case::new"].iter().any(|call| code.contains(&format!("{call}(\"{name}\""))),
         _ => true,
     });
     missing.map(|word| format!("{}: {word} does not exist", cells[1])).collect()

@@ -185,7 +185,7 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
 fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
     // The sum of zero floats is -0.
     let on_names = cluster.proxies.iter().filter(|proxy| proxy.is_on_names()).count() as f64;
-    let times = cluster.proxies.iter().filter_map(|proxy| proxy.fallbacks).sum::<u64>() as f64;
+    let times = cluster.proxies.iter().filter_map(|proxy| proxy.fallbacks).fold(0, u64::saturating_add) as f64;
     let labels = || vec![("cluster", name.to_owned())];
     [((PROXIES_ON_NAMES, labels()), on_names), ((PROXY_FALLBACKS, labels()), times)]
 }
@@ -193,7 +193,7 @@ fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
 /// The sums over a cluster's proxies, as far as these have reported.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; below 2^53 nothing is lost")]
 fn loads(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 5] {
-    let sum = |of: fn(&ProxyTaskReport) -> Option<u64>| cluster.proxies.iter().filter_map(of).sum::<u64>() as f64;
+    let sum = |of: fn(&ProxyTaskReport) -> Option<u64>| cluster.proxies.iter().filter_map(of).fold(0, u64::saturating_add) as f64;
     let series = |metric: &'static str| (metric, vec![("cluster", name.to_owned())]);
     let changes = |applied: &str| (PROXY_CHANGES, vec![("cluster", name.to_owned()), ("applied", applied.to_owned())]);
     [

@@ -39,7 +39,9 @@ fn agrees(fate: &LabelEffect, finding: &Finding) -> bool {
         (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, "ssl_backend_tls_verify") => {
             nothing || says(&["503", "overruled", "passed through", "are closed"])
         }
-        (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, _) => nothing || says(&["TLS is refused", "overruled", "no TLS"]),
+        (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, _) => {
+            nothing || says(&["TLS is refused", "overruled"]) || fate.effect.starts_with("no TLS")
+        }
         (FindingCode::TlsNotPublished, _) => nothing || says(&["no TLS port"]),
         (FindingCode::RedirectWithoutTls, "ssl_only") => {
             nothing || says(&["gets no answer", "plain HTTP is served", "plain HTTP is not served"])

@@ -106,10 +106,6 @@ const ENGINE_FILES: &[(&str, &str)] = &[
     ("render/nginx/", "what the engine writes, and what becomes of requests in it"),
     ("runtime/nginx/", "how the engine runs"),
     ("route/nginx.rs", "settings that only this engine has"),
-    ("route/mod.rs", "the export of these settings"),
-    ("route/settings.rs", "the field with these settings"),
-    ("route/settings_wire_form.rs", "the place of these settings among the others"),
-    ("intent/documents/settings.rs", "the conversion of these settings"),
     ("types/engine_kind.rs", "the engines' rows"),
     ("render/mod.rs", "the row of the renderers"),
     ("runtime/mod.rs", "the row of the runtimes"),
@@ -118,6 +114,14 @@ const ENGINE_FILES: &[(&str, &str)] = &[
     ("cli/proxy.rs", "an option that is named after the program"),
     ("intent/formats.rs", "examples in remedies"),
     ("fleet/fixtures.rs", "a fixture of tests"),
+];
+
+/// Files that carry the settings that only one engine has. They may name the settings, but never decide by the engine.
+const ENGINE_SETTINGS: &[(&str, &str)] = &[
+    ("route/mod.rs", "the export of these settings"),
+    ("route/settings.rs", "the field with these settings"),
+    ("route/settings_wire_form.rs", "the place of these settings among the others"),
+    ("intent/documents/settings.rs", "the conversion of these settings"),
 ];
 
 /// The maximum length of a file.
@@ -228,8 +232,12 @@ pub fn engine_words(source: &RustSource) -> Vec<String> {
     if ENGINE_FILES.iter().any(|(place, _)| source.name.starts_with(place)) {
         return Vec::new();
     }
+    let carries_settings = ENGINE_SETTINGS.iter().any(|(place, _)| source.name == *place);
     let named = |(number, line): &(usize, String)| {
         let line = line.to_ascii_lowercase();
+        if carries_settings && !line.contains("enginekind") {
+            return None;
+        }
         let is_module = |engine: &str| line.trim() == format!("mod {engine};");
         let engine = ENGINES.iter().find(|engine| line.contains(**engine) && !is_module(engine))?;
         Some(source.complain(*number, &format!("only the engine's own files may name {engine}: ask by its kind")))
