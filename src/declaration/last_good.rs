@@ -17,6 +17,9 @@ pub struct Declared {
     pub clusters: BTreeMap<ClusterName, DeclaredCluster>,
     /// The last good version of every declared object of another kind. Only the versions of clusters are counted.
     pub objects: DeclaredObjects,
+    /// Every declared object of another kind of which this operator has seen no good version, as its document was read last.
+    /// What such an object restricts must not look unrestricted.
+    pub objects_not_in_force: DeclaredObjects,
     /// Findings about the documents.
     pub findings: Vec<Finding>,
     /// Whether documents may exist that were never read: then nothing is treated as left over.
@@ -53,22 +56,38 @@ impl Declared {
                 clusters.entry(name.clone()).or_insert_with(|| DeclaredCluster { accepted: false, ..before.clone() });
             }
         }
-        let objects = self.objects_after(&reading);
-        Self { clusters, objects, findings: reading.findings, incomplete: reading.incomplete }
+        let (objects, objects_not_in_force) = self.objects_after(&reading);
+        Self { clusters, objects, objects_not_in_force, findings: reading.findings, incomplete: reading.incomplete }
     }
 
-    fn objects_after(&self, reading: &Declaration) -> DeclaredObjects {
-        let mut objects = if reading.incomplete { self.objects.clone() } else { DeclaredObjects::new() };
+    /// The objects of other kinds with a good version, and those without one.
+    fn objects_after(&self, reading: &Declaration) -> (DeclaredObjects, DeclaredObjects) {
+        let (mut good, mut not_in_force) = if reading.incomplete {
+            (self.objects.clone(), self.objects_not_in_force.clone())
+        } else {
+            (DeclaredObjects::new(), DeclaredObjects::new())
+        };
         for (key, object) in reading.objects.iter().filter(|(_, object)| object.of_type::<Read>().is_none()) {
-            let good = if object.is_valid() { Some(object) } else { self.objects.get(key) };
-            objects.extend(good.map(|good| (key.clone(), Arc::clone(good))));
+            let last_good = if object.is_valid() { Some(object) } else { self.objects.get(key) };
+            if let Some(last_good) = last_good {
+                not_in_force.remove(key);
+                good.insert(key.clone(), Arc::clone(last_good));
+            } else {
+                not_in_force.insert(key.clone(), Arc::clone(object));
+            }
         }
-        objects
+        (good, not_in_force)
     }
 
     /// The last good versions of what documents of one kind declare, by name. Clusters are in their own list.
     pub fn all<T: DeclaredObject>(&self) -> impl Iterator<Item = &T> {
         self.objects.values().filter_map(|object| object.of_type())
+    }
+
+    /// The objects of one kind of which this operator has seen no good version, by name: they are declared, so they must not
+    /// be treated as if they were not. While the declaration is incomplete, there may be others. Clusters are in their own list.
+    pub fn all_not_in_force<T: DeclaredObject>(&self) -> impl Iterator<Item = (&ClusterName, &T)> {
+        self.objects_not_in_force.iter().filter_map(|((_, name), object)| Some((name, object.of_type()?)))
     }
 
     /// The clusters of which this operator has seen no good version, each with the label value of its services, if known.
@@ -150,6 +169,32 @@ mod tests {
         assert_eq!(ports(&after(&broken, &files("{port: 82}"))), [Some(82)]);
         assert_eq!(ports(&after(&good, &[SourceFile::unreadable("1.yaml", "gone")])), [Some(81)]);
         assert_eq!(ports(&after(&good, &files("{port: 81}")[..1])), []);
+        // A wrong kind, or none.
+        let text = site("a", "{port: 82}");
+        for text in [text.replace("Site", "Sitte"), text.replace("kind: Site\n", "")] {
+            let kept = after(&good, &[SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::new("1.yaml", text)]);
+            assert_eq!((ports(&kept), kept.incomplete), (vec![Some(81)], false));
+            assert_eq!(kept.clusters, good.clusters, "the cluster of that name is not affected");
+        }
+    }
+
+    #[test]
+    fn a_broken_object_of_another_kind_is_declared_though_no_good_version_was_seen() {
+        let after = |before: &Declared, text: &str| before.after(read_kinds(KINDS_WITH_ONE_MORE, &[SourceFile::new("0.yaml", text)]));
+        let lists = |declared: &Declared| {
+            let without = declared.all_not_in_force::<Site>().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+            (declared.all::<Site>().count(), without)
+        };
+        let (good, broken) = (site("a", "{port: 81}"), site("a", "{port: many}"));
+        for text in [broken.clone(), good.replace("Site", "Sitte"), good.replace("kind: Site\n", "")] {
+            let start = after(&Declared::default(), &text);
+            assert_eq!(lists(&start), (0, vec!["a".to_owned()]), "{text}");
+            assert_eq!(lists(&after(&start, "")), (0, vec!["a".to_owned()]), "an incomplete reading removes nothing");
+            let repaired = after(&start, &good);
+            assert_eq!(lists(&repaired), (1, vec![]));
+            assert_eq!(lists(&after(&repaired, &broken)), (1, vec![]), "the last good version is in force");
+            assert_eq!(lists(&after(&start, &site("b", "{port: 81}"))), (1, vec![]), "it is not declared any more");
+        }
     }
 
     #[test]

@@ -74,7 +74,8 @@ struct ClaimLocation {
 /// Compares all documents with one another.
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     let mut claims: BTreeMap<ExclusiveClaim, Vec<ClaimLocation>> = BTreeMap::new();
-    for (at, document) in documents.iter().enumerate() {
+    // What a document claims depends on its kind. One without a known kind is broken anyway, and must not break others.
+    for (at, document) in documents.iter().enumerate().filter(|(_, document)| document.kind_is_known) {
         let name = ExclusiveClaim::new(document.kind.name_claim, document.value["metadata"]["name"].as_str().unwrap_or_default());
         let name_taken = claims.contains_key(&name);
         let stated = document.value.pointer("/metadata/name").is_some_and(serde_json::Value::is_string);

@@ -2,8 +2,9 @@
 //! once, with line, path, value and remedy. A document with a mistake produces no cluster and does not affect other
 //! documents.
 //!
-//! It must never make a declared cluster look undeclared: content that cannot be read well enough to know its name is
-//! reported by [`Declaration::incomplete`].
+//! It must never make a declared object look undeclared: content that cannot be read well enough to know its name is
+//! reported by [`Declaration::incomplete`], and a document whose kind is missing or unknown is a broken document of every
+//! kind.
 
 mod client_address;
 mod client_limits;
@@ -21,6 +22,8 @@ mod optional;
 mod reference_grants;
 mod schema_validation;
 mod settings;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -111,10 +114,12 @@ pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile]) 
     }
     conflicts::check(files, &mut documents);
     declaration.documents = documents.len();
-    for mut document in documents {
+    documents.iter_mut().filter(|document| document.kind_is_known).for_each(|document| document.declare(&mut declaration));
+    // After the others, because a document that may be of any kind must not replace one whose kind is known.
+    documents.iter().filter(|document| !document.kind_is_known).for_each(|document| document.declare_for_each(kinds, &mut declaration));
+    for document in documents {
         let file = &files[document.file].name;
         declaration.incomplete |= document.hides_names();
-        document.declare(&mut declaration);
         declaration.findings.extend(document.mistakes.into_findings(file));
     }
     declaration
@@ -151,7 +156,10 @@ fn names(kinds: &[&DocumentKind]) -> Vec<String> {
 struct Document {
     /// The index of its file.
     file: usize,
+    /// The kind whose schema the fields follow.
     kind: &'static DocumentKind,
+    /// Whether it states this kind. Otherwise, it may be of any kind.
+    kind_is_known: bool,
     /// Whether it states a kind that does not exist.
     foreign: bool,
     /// As plain values, with numbers already as text where the field is a text; `null` if there is nothing.
@@ -174,7 +182,7 @@ impl Document {
         let value = mistakes.tree().map(|tree| (kind.schema)().plain(tree)).unwrap_or_default();
         mistakes.value = value.clone();
         let unknown = stated.filter(|_| known.is_none());
-        let mut document = Self { file, kind, foreign: unknown.is_some(), value, whole, mistakes };
+        let mut document = Self { file, kind, kind_is_known: known.is_some(), foreign: unknown.is_some(), value, whole, mistakes };
         // After a syntax error most fields are missing, which is not reported as a separate mistake.
         if part.complete {
             document.check(unknown.as_deref(), kinds);
@@ -183,7 +191,7 @@ impl Document {
     }
 
     fn unreadable(file: usize, mistakes: Mistakes) -> Self {
-        Self { file, kind: FALLBACK, foreign: false, value: Value::Null, whole: true, mistakes }
+        Self { file, kind: FALLBACK, kind_is_known: false, foreign: false, value: Value::Null, whole: true, mistakes }
     }
 
     /// Checks the document by itself.
@@ -212,17 +220,29 @@ impl Document {
     fn declare(&mut self, declaration: &mut Declaration) {
         let Some(name) = self.name() else { return };
         let converted = (!self.mistakes.has_errors()).then(|| (self.kind.convert)(&self.value));
-        let broken = || (self.kind.broken)(&ParsedDocument { name: &name, value: &self.value, whole: self.whole });
         let object = match converted {
             Some(Ok(object)) => object,
             Some(Err(why)) => {
-                let object = broken();
+                let object = self.broken(self.kind, &name);
                 self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
                 object
             }
-            None => broken(),
+            None => self.broken(self.kind, &name),
         };
         declaration.objects.entry((self.kind.name, name)).or_insert(object);
+    }
+
+    /// Records that the document is broken, for each kind: with a typo in its `kind`, no object may look undeclared.
+    fn declare_for_each(&self, kinds: &[&'static DocumentKind], declaration: &mut Declaration) {
+        let Some(name) = self.name() else { return };
+        for kind in kinds {
+            declaration.objects.entry((kind.name, name.clone())).or_insert_with(|| self.broken(kind, &name));
+        }
+    }
+
+    /// What it declares as a document of this kind, with mistakes.
+    fn broken(&self, kind: &DocumentKind, name: &ClusterName) -> Arc<dyn DeclaredObject> {
+        (kind.broken)(&ParsedDocument { name, value: &self.value, whole: self.whole })
     }
 }
 

@@ -18,7 +18,7 @@ pub use service_cluster::ClusterDocument;
 /// All kinds that are read. The first is the one that `swarmgate schema` prints if none is named.
 pub(super) const KINDS: &[&DocumentKind] = &[FALLBACK];
 
-/// How documents are read whose kind is missing or unknown: what they name must not look undeclared.
+/// The kind whose schema the fields of a document follow if its own kind is missing or unknown.
 pub(super) const FALLBACK: &DocumentKind = &service_cluster::ROW;
 
 /// One kind of document.
@@ -37,7 +37,7 @@ pub struct DocumentKind {
     pub(super) claims: fn(&Value) -> Vec<(ExclusiveClaim, String)>,
     /// Converts a valid document into what it declares. Explains why that is impossible.
     pub(super) convert: fn(&Value) -> Result<Arc<dyn DeclaredObject>, String>,
-    /// What a document with mistakes declares, as far as it can be read.
+    /// What a document with mistakes declares, as far as it can be read. Its kind may be missing or unknown.
     pub(super) broken: fn(&ParsedDocument<'_>) -> Arc<dyn DeclaredObject>,
 }
 

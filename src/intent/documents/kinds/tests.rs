@@ -130,6 +130,21 @@ fn documents_of_different_kinds_can_conflict() {
 #[test]
 fn an_unknown_kind_is_rejected_with_the_known_kinds() {
     let refused = |kinds: &str| vec![finding(FindingCode::InvalidValue, "kind", &format!("the value must be {kinds}"))];
-    assert_eq!(read(BOTH, &[cluster("Cluster")]), (vec![], vec![false], refused("ServiceCluster or Site")));
+    assert_eq!(read(BOTH, &[cluster("Cluster")]), (vec![None], vec![false], refused("ServiceCluster or Site")));
     assert_eq!(read(KINDS, &[site("a", "{port: 81}")]), (vec![], vec![false], refused("ServiceCluster")));
+}
+
+#[test]
+fn a_document_without_a_known_kind_breaks_no_other_document() {
+    let (a_cluster, a_site) = (cluster("ServiceCluster"), site("a", "{port: 81}"));
+    let no_kind = |text: &str| text.lines().filter(|line| !line.starts_with("kind:")).map(|line| format!("{line}\n")).collect::<String>();
+    for broken in [cluster("Cluster"), a_site.replace("Site", "Sitte"), no_kind(&a_cluster), no_kind(&a_site)] {
+        for texts in [[&broken, &a_cluster, &a_site], [&a_cluster, &a_site, &broken]] {
+            let (ports, valid, findings) = read(BOTH, &texts.map(String::clone));
+            assert_eq!((ports, valid), (vec![Some(81)], vec![true]), "{broken}");
+            assert!(!findings.is_empty() && findings.iter().all(|(code, ..)| *code != FindingCode::DuplicateDeclaration), "{findings:?}");
+        }
+        let (ports, valid, _) = read(BOTH, &[broken]);
+        assert_eq!((ports, valid), (vec![None], vec![false]), "a broken document of every kind");
+    }
 }
