@@ -183,6 +183,7 @@ fn restarts(testbed: &Testbed) -> Result<()> {
     traffic.stop_without_loss()?;
     let after = testbed.cluster("dev")?["proxies"].take();
     let summary = |proxies: &Value| [proxies[0]["task"].clone(), proxies[0]["fallbacks"].clone(), proxies[0]["reloads"].clone()];
-    ensure!(after[0]["fallbacks"] == 0 && summary(&before) == summary(&after), "{before} became {after}");
+    // An earlier case may have switched this proxy to names.
+    ensure!(summary(&before) == summary(&after), "{before} became {after}");
     Ok(())
 }
