@@ -60,7 +60,7 @@ async fn measure_lists() {
         );
     }
     for most in [64 << 20, 128 << 20, 192 << 20, 256 << 20, 384 << 20] {
-        let fits = manager.swarm().with_look_memory_max(most).observe().await.is_ok();
+        let fits = manager.swarm().with_snapshot_memory_max(most).observe().await.is_ok();
         println!("{} MiB are enough: {fits}", most >> 20);
     }
 }

@@ -27,7 +27,7 @@ pub mod render;
 pub mod report;
 pub(crate) mod retry;
 pub mod route;
-pub mod runtime;
+pub(crate) mod runtime;
 // Test equipment. Release builds do not contain it; a debug build of the program does not link it.
 #[cfg(any(test, debug_assertions))]
 pub mod simulator;

@@ -93,22 +93,22 @@ fn explanations_of_any_labels_agree_with_their_findings() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
 fn any_labels_yield_exactly_their_routes_and_stay_in_their_positions() {
-    let Some(bench) = EngineFixture::new() else { return };
+    let Some(engine) = EngineFixture::new() else { return };
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     // Each case starts the engine three times. Set PROPTEST_CASES to run more.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
     let config = ProptestConfig { cases, max_shrink_iters: 120, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in label_generator::services(&names), tls in prop::bool::weighted(0.8))| {
-        bench.check(&translate(&bench.cluster(tls), &swarm_generator::swarm(&services)).table);
+        engine.check(&translate(&engine.cluster(tls), &swarm_generator::swarm(&services)).table);
     });
 }
 
 /// Uses as many names as some real installations have, of lengths at which hash tables only just suffice.
 #[test]
 fn any_number_of_names_of_any_length_fits_the_hash_tables() {
-    let Some(bench) = EngineFixture::new() else { return };
+    let Some(engine) = EngineFixture::new() else { return };
     let config = ProptestConfig { cases: 12, max_shrink_iters: 30, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in hash_table_stress::crowds(), tls in prop::bool::weighted(0.8))| {
-        bench.check(&translate(&bench.cluster(tls), &swarm_generator::swarm(&services)).table);
+        engine.check(&translate(&engine.cluster(tls), &swarm_generator::swarm(&services)).table);
     });
 }

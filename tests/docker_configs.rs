@@ -185,14 +185,14 @@ async fn an_oversized_snapshot_is_an_error_with_a_remedy() {
     let manager = FakeManager::start();
     let large = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Name": "large", "Labels": {"note": "x".repeat(100_000)}}});
     manager.set_services((0..10).map(large).collect());
-    let swarm = manager.swarm().with_look_memory_max(900_000);
+    let swarm = manager.swarm().with_snapshot_memory_max(900_000);
     let error = swarm.observe().await.unwrap_err();
     assert_eq!(error.kind, SwarmErrorKind::Unavailable, "the error must not describe the Swarm's contents");
     let told = error.to_string();
     let words =
         "list services: the lists of one snapshot of the Swarm take more than 900000 bytes of memory, most of it \"list services\",";
     assert!(told.starts_with(words), "{told}");
-    assert!(told.contains("--look-memory-max (SWARMGATE_LOOK_MEMORY_MAX)"), "{told}");
+    assert!(told.contains("--snapshot-memory-max (SWARMGATE_SNAPSHOT_MEMORY_MAX)"), "{told}");
     manager.set_services(vec![large(0)]);
     assert_eq!(look(&swarm).await.services.len(), 1, "the next snapshot has the whole budget again");
 }
@@ -202,7 +202,7 @@ async fn replicas_do_not_multiply_the_size_of_a_large_environment() {
     let manager = FakeManager::start();
     manager.set_services(vec![routed(0, 3_000)]);
     manager.set_list("/tasks", 200, |n| task(n, 3_000));
-    let snapshot = look(&manager.swarm().with_look_memory_max(2 << 20)).await;
+    let snapshot = look(&manager.swarm().with_snapshot_memory_max(2 << 20)).await;
     assert!(manager.sent() > 10 << 20, "{}", manager.sent());
     assert_eq!(snapshot.tasks.len(), 200);
     assert!(snapshot.tasks.values().all(|task| task.state.as_str() == "running" && task.addresses.len() == 1));

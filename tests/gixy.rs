@@ -16,8 +16,9 @@ use std::process::Command;
 
 use golden_cases::all_cases;
 use serde_json::Value;
-use swarmgate::render::{CONFIG_FILE, ConfigPurpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::translate::translate;
+use swarmgate::types::EngineKind;
 
 /// Findings that are not mistakes: the case's folder (empty: any), the check, words of its reason, and the explanation.
 const EXCLUDED: &[(&str, &str, &str, &str)] = &[
@@ -85,7 +86,7 @@ fn write_golden_configs(directory: &Path) -> Vec<PathBuf> {
                 for (name, content) in render(&table, purpose).files {
                     fs::write(folder.join(name), without_possession(&content)).unwrap();
                 }
-                configs.push(folder.join(CONFIG_FILE));
+                configs.push(folder.join(EngineKind::Nginx.main_file()));
             }
         }
     }

@@ -130,7 +130,7 @@ fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Op
         task_poll_interval_fast: Duration::from_millis(20),
         task_poll_interval_idle: Duration::from_millis(500),
         spec_interval: Duration::from_millis(500),
-        question_interval: Duration::from_millis(20),
+        query_interval: Duration::from_millis(20),
         debounce: Duration::from_millis(20),
         debounce_max: Duration::from_millis(100),
     }

@@ -21,10 +21,13 @@ use std::process::Command;
 use golden_cases::all_cases;
 use nginx_binary::nginx;
 use ports::free_port;
-use swarmgate::render::{CONFIG_FILE, ConfigPurpose, Layout, Materials, render, render_in, template_fault};
+use swarmgate::render::{ConfigPurpose, Layout, Materials, render, render_in, template_fault};
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
-use swarmgate::types::{ConfigTemplate, HostPattern, Port};
+use swarmgate::types::{ConfigTemplate, EngineKind, HostPattern, Port};
+
+/// The file in which the rendered configuration is.
+const CONFIG_FILE: &str = EngineKind::Nginx.main_file();
 
 const PURPOSES: [ConfigPurpose; 3] = [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock];
 

@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use serde_json::{Value, json};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::render::{CONFIG_FILE, ConfigPurpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::report::FindingCode;
 use swarmgate::route::BackendService;
 use swarmgate::simulator::{Availability, SimOptions, SimSwarm};
@@ -59,7 +59,7 @@ fn service(translation: &Translation) -> BackendService {
 fn config(swarm: &SimSwarm) -> String {
     let table = translated(swarm).table;
     [ConfigPurpose::Live, ConfigPurpose::Stock, ConfigPurpose::Boot]
-        .map(|purpose| render(&table, purpose).files[CONFIG_FILE].clone())
+        .map(|purpose| render(&table, purpose).files[table.engine.main_file()].clone())
         .join("\n")
 }
 
@@ -147,7 +147,7 @@ fn zero_replicas_answer_503_and_scaling_up_restores_the_configuration() {
     swarm.advance(A_WHILE);
     let translation = translated(&swarm);
     assert!(translation.findings.iter().any(|finding| finding.code == FindingCode::NoEndpoints), "{:?}", translation.findings);
-    assert!(render(&translation.table, ConfigPurpose::Live).files[CONFIG_FILE].matches("return 503").count() >= 2);
+    assert!(render(&translation.table, ConfigPurpose::Live).files[translation.table.engine.main_file()].matches("return 503").count() >= 2);
     swarm.user_scales(APP, 2).unwrap();
     swarm.advance(A_WHILE);
     assert_eq!(config(&swarm), before);

@@ -16,7 +16,7 @@ use super::status_server_options::{StatusArgs, StatusArgsError};
 use crate::controller::certificate_authority::{AuthoritySource, EstablishedAuthority, establish, remove_stale_secrets, status_token};
 use crate::controller::options::OperatorOptions;
 use crate::declaration::spec_files;
-use crate::docker::DockerSwarm;
+use crate::docker::{DockerSwarm, SNAPSHOT_MEMORY_MAX};
 use crate::intent::documents::read_documents;
 use crate::pki::Seals;
 use crate::protocol::container_contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
@@ -84,8 +84,12 @@ pub struct SwarmArgs {
     docker_host: Option<String>,
     /// The maximum memory for the lists of one snapshot of the Swarm: services, tasks, networks, nodes, and secrets together. If
     /// they need more, the operator discards the snapshot and changes nothing. The operator needs about 2.5 times this memory
-    #[arg(long, env = "SWARMGATE_LOOK_MEMORY_MAX", default_value = "768m", value_parser = size)]
-    look_memory_max: u64,
+    /// [default: 768m]
+    #[arg(long, env = "SWARMGATE_SNAPSHOT_MEMORY_MAX", value_parser = size)]
+    snapshot_memory_max: Option<u64>,
+    /// The former name
+    #[arg(long, env = "SWARMGATE_LOOK_MEMORY_MAX", hide = true, value_parser = size)]
+    look_memory_max: Option<u64>,
     /// The operator's name on everything that it creates. Two operators in one Swarm need different names
     #[arg(long, env = "SWARMGATE_INSTANCE", default_value = "swarmgate")]
     instance: String,
@@ -136,8 +140,12 @@ struct PeriodArgs {
     #[arg(long, env = "SWARMGATE_SPEC_INTERVAL", default_value = "5s", value_parser = duration)]
     spec_interval: Duration,
     /// The minimum time between two snapshots of the Swarm for queries (plan, explain, render, snapshot)
-    #[arg(long, env = "SWARMGATE_QUESTION_INTERVAL", default_value = "1s", value_parser = duration)]
-    question_interval: Duration,
+    /// [default: 1s]
+    #[arg(long, env = "SWARMGATE_QUERY_INTERVAL", value_parser = duration)]
+    query_interval: Option<Duration>,
+    /// The former name
+    #[arg(long, env = "SWARMGATE_QUESTION_INTERVAL", hide = true, value_parser = duration)]
+    question_interval: Option<Duration>,
     /// How long to wait for further changes before a pass, so that one pass handles them together
     #[arg(long, env = "SWARMGATE_DEBOUNCE", default_value = "50ms", value_parser = duration)]
     debounce: Duration,
@@ -146,6 +154,14 @@ struct PeriodArgs {
     debounce_max: Duration,
 }
 
+impl PeriodArgs {
+    fn query_interval(&self) -> Duration {
+        self.query_interval.or(self.question_interval).unwrap_or(QUERY_INTERVAL)
+    }
+}
+
+/// The minimum time between two snapshots for queries, if no option states it.
+const QUERY_INTERVAL: Duration = Duration::from_secs(1);
 /// Shorter intervals would load a manager without benefit.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 /// The same default as the docker command.
@@ -249,7 +265,7 @@ impl Args {
             task_poll_interval_fast: self.periods.task_poll_interval_fast,
             task_poll_interval_idle: self.periods.task_poll_interval_idle,
             spec_interval: self.periods.spec_interval,
-            question_interval: self.periods.question_interval,
+            query_interval: self.periods.query_interval(),
             debounce: self.periods.debounce,
             debounce_max: self.periods.debounce_max,
         })
@@ -259,7 +275,11 @@ impl Args {
 impl SwarmArgs {
     /// Prepares access to the Swarm.
     pub fn connect(&self) -> Result<DockerSwarm, crate::docker::ConnectError> {
-        Ok(DockerSwarm::connect(self.url())?.with_look_memory_max(self.look_memory_max))
+        Ok(DockerSwarm::connect(self.url())?.with_snapshot_memory_max(self.snapshot_memory_max()))
+    }
+
+    fn snapshot_memory_max(&self) -> u64 {
+        self.snapshot_memory_max.or(self.look_memory_max).unwrap_or(SNAPSHOT_MEMORY_MAX)
     }
 
     /// The address of the Docker API.
@@ -291,5 +311,32 @@ impl SwarmArgs {
             secrets: Arc::new(crate::controller::context::no_secrets),
             writes: Arc::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser as _;
+
+    use super::{PeriodArgs, SwarmArgs};
+
+    #[derive(clap::Parser)]
+    struct OptionsLine {
+        #[command(flatten)]
+        swarm: SwarmArgs,
+        #[command(flatten)]
+        periods: PeriodArgs,
+    }
+
+    #[test]
+    fn former_names_of_options_are_still_read() {
+        let read = |words: &[&str]| OptionsLine::try_parse_from(["x"].iter().chain(words)).unwrap();
+        let former = read(&["--look-memory-max", "1m", "--question-interval", "3s"]);
+        assert_eq!((former.swarm.snapshot_memory_max(), former.periods.query_interval()), (1 << 20, Duration::from_secs(3)));
+        let both = read(&["--look-memory-max", "1m", "--snapshot-memory-max", "2m"]);
+        assert_eq!((both.swarm.snapshot_memory_max(), both.periods.query_interval()), (2 << 20, Duration::from_secs(1)));
+        assert_eq!(read(&[]).swarm.snapshot_memory_max(), 768 << 20);
     }
 }

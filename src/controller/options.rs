@@ -39,7 +39,7 @@ pub struct OperatorOptions {
     /// The interval between readings of the spec files, if no notification comes earlier.
     pub spec_interval: Duration,
     /// The minimum interval between looks at the Swarm for users' queries.
-    pub question_interval: Duration,
+    pub query_interval: Duration,
     /// How long requests for a pass are batched.
     pub debounce: Duration,
     /// The longest time that a request is delayed.

@@ -76,7 +76,7 @@ pub async fn run(
     let snapshot_cache = Arc::new(SnapshotCache::new(swarm.clone(), declared.clone()));
     let context = new_context(swarm.clone(), hub.clone(), &authority, &settings);
     let status_store =
-        StatusStore::new(context.clone(), snapshot_cache.clone(), notifications.clone(), declared.clone(), settings.question_interval);
+        StatusStore::new(context.clone(), snapshot_cache.clone(), notifications.clone(), declared.clone(), settings.query_interval);
     let status_store = Arc::new(status_store);
 
     let mut background = JoinSet::new();

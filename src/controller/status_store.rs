@@ -55,15 +55,15 @@ struct StatusStoreState {
 }
 
 impl StatusStore {
-    /// An empty store. Queries look at the Swarm at most once per `question_interval`.
+    /// An empty store. Queries look at the Swarm at most once per `query_interval`.
     pub fn new(
         context: Context,
         snapshot_cache: Arc<SnapshotCache>,
         notifications: Arc<Notifications>,
         declared: watch::Receiver<Arc<Declared>>,
-        question_interval: Duration,
+        query_interval: Duration,
     ) -> Self {
-        let looks = QuerySnapshots::new(context.swarm.clone(), question_interval);
+        let looks = QuerySnapshots::new(context.swarm.clone(), query_interval);
         Self {
             context,
             snapshot_cache,

@@ -19,8 +19,8 @@ pub enum BudgetExceeded {
     /// The lists of one observation together.
     #[error(
         "the lists of one snapshot of the Swarm take more than {} of memory, most of it \"{largest}\", so the snapshot is discarded. Find \
-         the service or user with so many objects or such large specs or labels, and remove them; or raise --look-memory-max \
-         (SWARMGATE_LOOK_MEMORY_MAX), and the operator's memory limit by three times as much", size(*.most)
+         the service or user with so many objects or such large specs or labels, and remove them; or raise --snapshot-memory-max \
+         (SWARMGATE_SNAPSHOT_MEMORY_MAX), and the operator's memory limit by three times as much", size(*.most)
     )]
     Look {
         /// The limit in bytes.

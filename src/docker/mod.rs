@@ -17,4 +17,4 @@ mod path_template;
 mod swarm_api;
 
 pub use error::ConnectError;
-pub use swarm_api::{DockerSwarm, LOOK_MEMORY_MAX};
+pub use swarm_api::{DockerSwarm, SNAPSHOT_MEMORY_MAX};

@@ -31,7 +31,7 @@ const DEADLINE: Duration = Duration::from_secs(25);
 /// The deadline for optional answers: removing ended endpoints must not wait for them.
 const BRIEF: Duration = Duration::from_millis(500);
 /// The maximum memory of all lists of one observation together, in bytes: three times what 5,000 services with 15,000 tasks need.
-pub const LOOK_MEMORY_MAX: u64 = 768 << 20;
+pub const SNAPSHOT_MEMORY_MAX: u64 = 768 << 20;
 
 const SERVICES: &str = "/services";
 /// `{"desired-state":["running","complete"]}`: omits the history of ended tasks, except those of jobs.
@@ -54,7 +54,7 @@ pub struct DockerSwarm {
     configs: Arc<Mutex<KnownConfigs>>,
     news: ConfigNews,
     deadline: Duration,
-    look_memory_max: u64,
+    snapshot_memory_max: u64,
 }
 
 impl DockerSwarm {
@@ -73,14 +73,14 @@ impl DockerSwarm {
             configs: Arc::default(),
             news: ConfigNews::default(),
             deadline,
-            look_memory_max: LOOK_MEMORY_MAX,
+            snapshot_memory_max: SNAPSHOT_MEMORY_MAX,
         })
     }
 
     /// Sets another limit for the memory of all lists of one observation together, in bytes.
     #[must_use]
-    pub fn with_look_memory_max(self, look_memory_max: u64) -> Self {
-        Self { look_memory_max, ..self }
+    pub fn with_snapshot_memory_max(self, snapshot_memory_max: u64) -> Self {
+        Self { snapshot_memory_max, ..self }
     }
 
     /// One call: gets a session and does the call's own work, both within the deadline.
@@ -110,7 +110,7 @@ impl DockerSwarm {
     }
 
     fn room(&self) -> MemoryBudget {
-        MemoryBudget::new(self.look_memory_max)
+        MemoryBudget::new(self.snapshot_memory_max)
     }
 
     async fn list(&self, doing: &str, path: &str, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {

@@ -5,7 +5,7 @@ use super::request::Request;
 use super::{Sources, client_identity, stale_endpoints, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, ROLE_PROXY};
 use crate::render::behavior;
 use crate::report::ClusterStatus;
 use crate::swarm::Service;
@@ -139,7 +139,7 @@ fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Trace
     let label = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
     let is_proxy = |service: &&Service| {
         let ours = service.labels.contains_key(LABEL_OWNER);
-        ours && label(service, LABEL_ROLE, "proxy") && label(service, LABEL_CLUSTER, cluster.name.as_str())
+        ours && label(service, LABEL_ROLE, ROLE_PROXY) && label(service, LABEL_CLUSTER, cluster.name.as_str())
     };
     let Some(service) = sources.snapshot.services.values().find(is_proxy) else {
         steps.push(step(TraceSubject::Proxies, "none in the snapshot yet; the following applies once they run"));

@@ -50,7 +50,7 @@ fn endpoint_step(endpoint: &EndpointReport) -> TraceStep {
 /// `10.0.0.2:80 (task t1 on node n1)`.
 fn endpoint_words(endpoint: &EndpointReport) -> String {
     let node = endpoint.node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
-    let task = if endpoint.task == "vip" { "virtual IP".to_owned() } else { format!("task {}{node}", endpoint.task) };
+    let task = if endpoint.is_virtual_ip() { "virtual IP".to_owned() } else { format!("task {}{node}", endpoint.task) };
     if endpoint.address.is_empty() { task } else { format!("{}, {task}", endpoint.address) }
 }
 

@@ -18,7 +18,8 @@ pub(super) fn findings(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Finding>
 
 /// Whether the operator reports that the cluster's template is left out.
 pub(super) fn is_template_left_out(sources: &Sources<'_>, cluster: &Cluster) -> bool {
-    sources.status_of(&cluster.name).is_some_and(|status| settings_left_out(status, cluster).any(|(field, _)| field == "template"))
+    let is_template = |(field, value)| is_setting(&QuarantineUnit::Template, field, value);
+    sources.status_of(&cluster.name).is_some_and(|status| settings_left_out(status, cluster).any(is_template))
 }
 
 /// The table in which routes that are left out have their actual answers.
@@ -79,12 +80,9 @@ fn settings_left_out<'a>(status: &'a ClusterStatus, cluster: &Cluster) -> impl I
 }
 
 fn is_setting(part: &QuarantineUnit, field: &str, value: Option<&str>) -> bool {
-    match part {
-        QuarantineUnit::Template => field == "template",
-        QuarantineUnit::Line { list, line } => field == list.field() && value == Some(line.to_string().as_str()),
-        QuarantineUnit::DefaultBackend
-        | QuarantineUnit::Passthrough { .. }
-        | QuarantineUnit::Redirects { .. }
-        | QuarantineUnit::Route { .. } => false,
-    }
+    let has_value = match part {
+        QuarantineUnit::Line { line, .. } => value == Some(line.to_string().as_str()),
+        _ => true,
+    };
+    part.setting() == Some(field) && has_value
 }

@@ -16,6 +16,7 @@ use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;
 use crate::protocol::container_contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::report::WaitingOn;
+use crate::types::UpdateOrder;
 
 /// The extension service of the cluster.
 pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
@@ -65,6 +66,6 @@ fn ports(input: &ShapeInput<'_>) -> Vec<Value> {
 /// extension, and endpoint updates must not stop meanwhile. If two extensions report for a moment, the hub merges their
 /// messages.
 fn update() -> [Field; 1] {
-    let policy = json!({"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
+    let policy = json!({"Parallelism": 1, "Order": UpdateOrder::StartFirst, "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
     [whole("update", &["UpdateConfig"], super::spec_field::DesiredValue::Free, policy)]
 }

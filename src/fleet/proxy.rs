@@ -15,11 +15,12 @@ use super::peer_addresses;
 use super::service_shape::ServiceShape;
 use super::spec_field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::Proxy;
-use crate::intent::cluster_spec::{FailureAction, PublishMode, RolloutStrategy, UpdateOrder};
+use crate::intent::cluster_spec::{FailureAction, PublishMode, RolloutStrategy};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::Service;
+use crate::types::UpdateOrder;
 
 /// How long a proxy may finish open requests; set at creation.
 const GRACE_AT_CREATION: Duration = Duration::from_secs(30);
@@ -192,13 +193,13 @@ fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
         whole("update.failureAction", &["UpdateConfig", "FailureAction"], action, json!("rollback")).absent_means(json!("pause")),
         whole("update.monitor", &["UpdateConfig", "Monitor"], monitor.clone(), nanos(MONITOR_AT_CREATION))
             .absent_means(nanos(MONITOR_AT_CREATION)),
-        whole("update.order", &["UpdateConfig", "Order"], order.clone(), order_default.clone()).absent_means(json!("stop-first")),
+        whole("update.order", &["UpdateConfig", "Order"], order.clone(), order_default.clone()).absent_means(json!(UpdateOrder::StopFirst)),
         whole("rollback.parallelism", &["RollbackConfig", "Parallelism"], parallelism, json!(1)).absent_means(json!(1)),
         whole("rollback.failureAction", &["RollbackConfig", "FailureAction"], DesiredValue::Free, json!("pause"))
             .absent_means(json!("pause")),
         whole("rollback.monitor", &["RollbackConfig", "Monitor"], monitor, nanos(MONITOR_AT_CREATION))
             .absent_means(nanos(MONITOR_AT_CREATION)),
-        whole("rollback.order", &["RollbackConfig", "Order"], order, order_default).absent_means(json!("stop-first")),
+        whole("rollback.order", &["RollbackConfig", "Order"], order, order_default).absent_means(json!(UpdateOrder::StopFirst)),
     ]
 }
 
@@ -206,7 +207,7 @@ fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
 /// cannot work: start-first tasks wait forever for a fixed host port.
 fn order(proxy: &Proxy, existing: Option<&Service>) -> DesiredValue {
     if let Some(order) = proxy.update.order {
-        return DesiredValue::Stated(json!(order_word(order)));
+        return DesiredValue::Stated(json!(order));
     }
     let wanted_host = proxy.publish.mode == PublishMode::Host;
     let moves = existing.is_some_and(|service| publishes_on_host(service).is_some_and(|host| host != wanted_host));
@@ -217,16 +218,16 @@ fn order(proxy: &Proxy, existing: Option<&Service>) -> DesiredValue {
 /// Whether updates or rollbacks will start new tasks before the old ones have stopped.
 fn will_start_first(proxy: &Proxy, existing: Option<&Service>) -> bool {
     match (order(proxy, existing), existing) {
-        (DesiredValue::Stated(word) | DesiredValue::Once(word), _) => word == order_word(UpdateOrder::StartFirst),
+        (DesiredValue::Stated(word) | DesiredValue::Once(word), _) => word == UpdateOrder::StartFirst.as_str(),
         (DesiredValue::Free, Some(service)) => starts_first(service),
-        (DesiredValue::Free, None) => default_order(proxy) == order_word(UpdateOrder::StartFirst),
+        (DesiredValue::Free, None) => default_order(proxy) == UpdateOrder::StartFirst.as_str(),
     }
 }
 
 /// Whether an update or a rollback would start new tasks before the old ones have stopped.
 fn starts_first(service: &Service) -> bool {
     let order = |config: &str| service.spec.pointer(&format!("/{config}/Order")).and_then(Value::as_str);
-    ["UpdateConfig", "RollbackConfig"].into_iter().any(|config| order(config) == Some(order_word(UpdateOrder::StartFirst)))
+    ["UpdateConfig", "RollbackConfig"].into_iter().any(|config| order(config) == Some(UpdateOrder::StartFirst.as_str()))
 }
 
 fn publishes_on_host(service: &Service) -> Option<bool> {
@@ -237,15 +238,8 @@ fn publishes_on_host(service: &Service) -> Option<bool> {
 
 fn default_order(proxy: &Proxy) -> &'static str {
     match proxy.publish.mode {
-        PublishMode::Ingress => order_word(UpdateOrder::StartFirst),
-        PublishMode::Host => order_word(UpdateOrder::StopFirst),
-    }
-}
-
-fn order_word(order: UpdateOrder) -> &'static str {
-    match order {
-        UpdateOrder::StartFirst => "start-first",
-        UpdateOrder::StopFirst => "stop-first",
+        PublishMode::Ingress => UpdateOrder::StartFirst.as_str(),
+        PublishMode::Host => UpdateOrder::StopFirst.as_str(),
     }
 }
 

@@ -3,7 +3,9 @@
 
 use serde_json::Value;
 
-use crate::protocol::container_contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR};
+use crate::protocol::container_contract::{
+    BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR, ROLE_PROXY,
+};
 
 /// The purpose of one of our objects: the value of its role label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +31,7 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Extension => "extension",
-            Self::Proxy => "proxy",
+            Self::Proxy => ROLE_PROXY,
             Self::Boot => "boot",
             Self::Live => "live",
             Self::ExtensionToken => "extension-token",

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::cluster_spec::{FailureAction, Mode, Publish, RolloutStrategy, UpdateOrder};
+use super::cluster_spec::{FailureAction, Mode, Publish, RolloutStrategy};
 use super::config_quotas::ConfigQuotas;
 use super::hosts::HostRules;
 use super::networks::NetworkRules;
 use super::reference_grants::MaterialRules;
 use crate::route::EngineSettings;
-use crate::types::{ClusterName, EngineKind, ServiceName};
+use crate::types::{ClusterName, EngineKind, ServiceName, UpdateOrder};
 
 /// One service cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

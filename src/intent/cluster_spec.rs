@@ -12,7 +12,7 @@ use super::hosts_spec::HostsSpec;
 use super::networks_spec::NetworksSpec;
 use super::reference_grants_spec::MaterialSpec;
 pub use super::settings_spec::Settings;
-use crate::types::{ClusterName, EngineKind, Port, ServiceName};
+use crate::types::{ClusterName, EngineKind, Port, ServiceName, UpdateOrder};
 
 /// The only version of the document.
 pub const API_VERSION: &str = "swarmgate/v1";
@@ -280,16 +280,6 @@ pub struct UpdatePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub network_timeout: Option<String>,
-}
-
-/// The order of starting and stopping when a task is replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum UpdateOrder {
-    /// The new task starts, then the old task stops.
-    StartFirst,
-    /// The old task stops, then the new task starts.
-    StopFirst,
 }
 
 /// What to do if a task fails in a rollout.

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::NetworkInput;
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, ROLE_PROXY};
 use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, unplaceable_tasks};
-use crate::types::{NetworkId, NodeId, TaskState, UpdateState};
+use crate::types::{NetworkId, NodeId, TaskState, UpdateOrder, UpdateState};
 
 /// How long Swarm lets a task end by default, if a service does not state it.
 const GRACE_OF_SWARM: SignedDuration = SignedDuration::from_secs(10);
@@ -136,9 +136,9 @@ impl<'a> ObservedProxies<'a> {
     /// How long Swarm may need between two proxies: the delay between them, and the time that an old one may take to end.
     pub fn replacement_interval(&self) -> SignedDuration {
         let nanos = |pointer: &str| self.service?.spec.pointer(pointer).and_then(Value::as_i64).map(SignedDuration::from_nanos);
-        let stops_first = self.service.and_then(|service| service.spec.pointer("/UpdateConfig/Order")).and_then(Value::as_str);
+        let order = self.service.and_then(|service| service.spec.pointer("/UpdateConfig/Order")).and_then(Value::as_str);
         let grace = nanos("/TaskTemplate/ContainerSpec/StopGracePeriod").unwrap_or(GRACE_OF_SWARM);
-        let grace = if stops_first == Some("start-first") { SignedDuration::ZERO } else { grace };
+        let grace = if order == Some(UpdateOrder::StartFirst.as_str()) { SignedDuration::ZERO } else { grace };
         nanos("/UpdateConfig/Delay").unwrap_or_default().saturating_add(grace)
     }
 
@@ -146,7 +146,7 @@ impl<'a> ObservedProxies<'a> {
     /// clusters are not included, because they leave as these do.
     pub fn used_by_others(&self) -> BTreeSet<NetworkId> {
         let is_proxy = |service: &Service| {
-            service.labels.contains_key(LABEL_OWNER) && service.labels.get(LABEL_ROLE).is_some_and(|role| role == "proxy")
+            service.labels.contains_key(LABEL_OWNER) && service.labels.get(LABEL_ROLE).is_some_and(|role| role == ROLE_PROXY)
         };
         let others = self.snapshot.services.values().filter(|service| !is_proxy(service));
         others.flat_map(|service| &service.networks).filter_map(|id| self.networks.find(id)).map(|network| network.id.clone()).collect()

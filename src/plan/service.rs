@@ -15,7 +15,7 @@ use super::update_order;
 use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Service, unplaceable_tasks};
-use crate::types::{TaskState, UpdateState, excerpt};
+use crate::types::{TaskState, UpdateOrder, UpdateState, excerpt};
 
 impl<'a> PlanBuilder<'a> {
     /// Both services, the extension first: the proxies need what it renders.
@@ -311,9 +311,9 @@ impl<'a> PlanBuilder<'a> {
 
     /// If the only proxy stops before its successor starts, no proxy answers requests.
     fn warn_of_gap(&mut self, shape: &ServiceShape, spec: &Value) {
-        let order = get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).unwrap_or("stop-first");
+        let order = get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).unwrap_or(UpdateOrder::StopFirst.as_str());
         let replicas = get(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1);
-        if shape.role == Role::Proxy && shape.mode == Mode::Replicated && replicas == 1 && order == "stop-first" {
+        if shape.role == Role::Proxy && shape.mode == Mode::Replicated && replicas == 1 && order == UpdateOrder::StopFirst.as_str() {
             let message = "The only proxy is stopped before its successor starts, so requests fail whenever it is replaced.";
             let remedy = "Run at least two replicas (with mode: global, on at least two nodes), or publish through the routing mesh with \
                           order start-first.";
@@ -365,8 +365,8 @@ fn mode_of(service: &Service) -> Option<Mode> {
 
 /// Whether a write changes the update order so that old tasks stop before new ones start.
 fn stops_first_now(old: &Value, new: &Value) -> bool {
-    let order = |spec: &Value| get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).map(str::to_owned);
-    order(old).as_deref() == Some("start-first") && order(new).as_deref() == Some("stop-first")
+    let [old, new] = [old, new].map(|spec| get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str));
+    old == Some(UpdateOrder::StartFirst.as_str()) && new == Some(UpdateOrder::StopFirst.as_str())
 }
 
 /// Whether successors wait for the ports of all running tasks. Any write that creates no new tasks makes Swarm give them

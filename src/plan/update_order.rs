@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::json_path::{get, set};
 use crate::protocol::container_contract::LABEL_UPDATE_BEFORE;
+use crate::types::UpdateOrder;
 
 const UPDATE: &[&str] = &["UpdateConfig"];
 const CONSTRAINTS: &str = "Constraints";
@@ -63,7 +64,7 @@ pub(super) fn missing_first(spec: Value) -> Value {
     let before = update_of(&spec);
     let mut all = before.clone();
     all["Parallelism"] = json!(0);
-    all["Order"] = json!("start-first");
+    all["Order"] = json!(UpdateOrder::StartFirst);
     // A rollback from here would restore the spec that failed.
     all["FailureAction"] = json!("pause");
     labelled(spec, &before, all)
@@ -134,7 +135,7 @@ pub(super) fn spec_stops_first(spec: &Value) -> bool {
 }
 
 fn stops_first(update: &Value) -> bool {
-    update.get("Order").and_then(Value::as_str) != Some("start-first")
+    update.get("Order").and_then(Value::as_str) != Some(UpdateOrder::StartFirst.as_str())
 }
 
 fn update_of(spec: &Value) -> Value {

@@ -3,8 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::types::EngineKind;
-
 /// The cluster's name (extension and proxy).
 pub const ENV_CLUSTER: &str = "SWARMGATE_CLUSTER";
 /// The task's id, from Swarm's template `{{.Task.ID}}`.
@@ -72,6 +70,8 @@ pub const LABEL_OWNER: &str = "swarmgate.owner";
 pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
 /// Label: `extension`, `proxy`, `boot`, `live`, `extension-token`, `proxy-token`, `ca`, `status-token` or `network`.
 pub const LABEL_ROLE: &str = "swarmgate.role";
+/// The value of [`LABEL_ROLE`] on a proxy service.
+pub const ROLE_PROXY: &str = "proxy";
 /// Label on a token secret: the SHA-256 of the token, by which the operator recognizes it.
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
 /// Label on a token secret: the fingerprint of the authority whose operator created it.
@@ -98,10 +98,6 @@ pub const LABEL_HOST_HOLDERS: &str = "swarmgate.host-holders";
 pub const LABEL_UPDATE_BEFORE: &str = "swarmgate.update-before";
 /// The directory below the engine's prefix for request bodies that are larger than its buffer.
 pub const ENGINE_BODY_DIR: &str = "client-body";
-/// The file of a bundle with which the engine starts: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`. So a
-/// rendered `nginx.conf` has no `daemon` directive. Paths that the engine writes to (`pid`, `*_temp_path`) are relative, hence
-/// below the prefix that extension and proxy choose in [`RUN_DIR`] (absolute only for a stock image).
-pub const ENGINE_MAIN_FILE: &str = EngineKind::Nginx.main_file();
 /// The file of a bundle with the places of `RouteTable::awaited`, one per line. The engine does not read it.
 pub const AWAITED_FILE: &str = "awaited.txt";
 

@@ -32,7 +32,6 @@ pub use boot_snapshot_view::is_found_by_name;
 pub use config_size::{ConfigSizer, footprint};
 pub use engine::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, RetryRule, StatusCodes};
 pub use layout::Layout;
-pub use nginx::CONFIG_FILE;
 pub use reload_parts::parts;
 pub use security_advisory::Vulnerabilities;
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Finding, TlsState, WaitingOn};
-use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskState, UpdateState};
+use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskId, TaskState, UpdateState};
 
 /// The state of the operator and of all clusters. The response of `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -211,6 +211,21 @@ pub struct EndpointReport {
     pub state: EndpointState,
     /// Why it gets no requests.
     pub reason: Option<String>,
+}
+
+/// What [`EndpointReport::task`] has for a virtual IP. No task has such an id.
+const VIRTUAL_IP: &str = "vip";
+
+impl EndpointReport {
+    /// The value of [`Self::task`]: an endpoint without a task is a virtual IP.
+    pub fn task_or_virtual_ip(task: Option<TaskId>) -> String {
+        task.map_or_else(|| VIRTUAL_IP.to_owned(), |task| task.0)
+    }
+
+    /// Whether this is the virtual IP of a service, not a task.
+    pub fn is_virtual_ip(&self) -> bool {
+        self.task == VIRTUAL_IP
+    }
 }
 
 /// One proxy task as the operator and the extension see it.

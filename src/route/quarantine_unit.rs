@@ -46,7 +46,16 @@ pub enum QuarantineUnit {
 impl QuarantineUnit {
     /// Whether an administrator wrote it, not the author of a service.
     pub fn is_setting(&self) -> bool {
-        matches!(self, Self::Line { .. } | Self::Template)
+        self.setting().is_some()
+    }
+
+    /// The field of `spec.settings` that contains it, if an administrator wrote it.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::Line { list, .. } => Some(list.field()),
+            Self::Template => Some("template"),
+            Self::DefaultBackend | Self::Passthrough { .. } | Self::Redirects { .. } | Self::Route { .. } => None,
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Cluster, PROXIES_AT_CREATION, Proxy};
-use crate::intent::cluster_spec::{Mode, PublishMode, UpdateOrder};
+use crate::intent::cluster_spec::{Mode, PublishMode};
 use crate::swarm::{Network, Service, Snapshot, Subnet, Task, one_on_each};
-use crate::types::{NetworkId, NodeId, ServiceId, TaskState};
+use crate::types::{NetworkId, NodeId, ServiceId, TaskState, UpdateOrder};
 
 /// The usage of a network.
 #[derive(Debug, Default)]
@@ -147,7 +147,7 @@ fn starts_first(proxy: &Proxy, service: Option<&Service>) -> bool {
     match proxy.update.order {
         Some(order) => order == UpdateOrder::StartFirst,
         None if proxy.publish.mode == PublishMode::Host => false,
-        None => written().is_none_or(|order| order == "start-first"),
+        None => written().is_none_or(|order| order == UpdateOrder::StartFirst.as_str()),
     }
 }
 

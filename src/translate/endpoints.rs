@@ -166,7 +166,7 @@ fn close(reach: &mut ServiceEndpoints<'_>) {
 fn not_used(candidate: CandidateEndpoint, why: String) -> EndpointReport {
     EndpointReport {
         address: SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()).to_string(),
-        task: candidate.endpoint.task.map_or_else(|| "vip".to_owned(), |task| task.0),
+        task: EndpointReport::task_or_virtual_ip(candidate.endpoint.task),
         node: candidate.node,
         state: EndpointState::Excluded,
         reason: Some(why),

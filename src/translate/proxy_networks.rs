@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::intent::cluster::Cluster;
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, ROLE_PROXY};
 use crate::swarm::{Service, Snapshot, Task};
 use crate::types::{NetworkId, TaskState};
 
@@ -93,5 +93,5 @@ fn is_present(task: &Task) -> bool {
 
 fn is_proxy_of(cluster: &Cluster, service: &Service) -> bool {
     let label = |key: &str| service.labels.get(key).map(String::as_str);
-    label(LABEL_OWNER).is_some() && label(LABEL_ROLE) == Some("proxy") && label(LABEL_CLUSTER) == Some(cluster.name.as_str())
+    label(LABEL_OWNER).is_some() && label(LABEL_ROLE) == Some(ROLE_PROXY) && label(LABEL_CLUSTER) == Some(cluster.name.as_str())
 }

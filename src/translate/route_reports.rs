@@ -140,7 +140,7 @@ fn endpoint_report(candidate: &CandidateEndpoint, why_not: Option<String>) -> En
     let endpoint = &candidate.endpoint;
     EndpointReport {
         address: SocketAddr::new(endpoint.address, endpoint.port.get()).to_string(),
-        task: endpoint.task.as_ref().map_or_else(|| "vip".to_owned(), |task| task.0.clone()),
+        task: EndpointReport::task_or_virtual_ip(endpoint.task.clone()),
         node: candidate.node.clone(),
         state: if why_not.is_none() { EndpointState::Active } else { EndpointState::Excluded },
         reason: why_not,

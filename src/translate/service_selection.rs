@@ -12,7 +12,7 @@ use crate::intent::labels::{LabelReading, read_labels};
 
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::Service;
-use crate::types::ServiceName;
+use crate::types::{ServiceName, UpdateOrder};
 
 /// The services of the cluster, oldest first, and the hosts that they ask for but may not have. Services with unusable
 /// labels are left out and get findings.
@@ -71,7 +71,7 @@ fn unusable_name(service: &Service, rule: &str) -> Finding {
 
 fn update_gap(context: &TranslationContext<'_>, service: &Service) -> Option<Finding> {
     let order = service.spec.pointer("/UpdateConfig/Order").and_then(serde_json::Value::as_str).unwrap_or_default();
-    if service.replicas != Some(1) || order == "start-first" {
+    if service.replicas != Some(1) || order == UpdateOrder::StartFirst.as_str() {
         return None;
     }
     let message = "the only task is stopped before its successor starts, so requests fail during every update";

@@ -20,6 +20,7 @@ mod route_key;
 mod safe_display;
 mod string_enum;
 mod task_state;
+mod update_order;
 mod url;
 
 pub use cidr::AddressRange;
@@ -42,6 +43,7 @@ pub use route_key::{HostKey, RouteKey};
 pub use safe_display::{excerpt, first_invisible, is_hidden, is_invisible, visible, visible_lines, without_invisible, without_private_key};
 pub(crate) use string_enum::word_enum;
 pub use task_state::{TaskState, UpdateState};
+pub use update_order::UpdateOrder;
 pub use url::{Scheme, SiteUrl};
 
 /// Why a value was rejected: the required form. The caller adds the location and the value found.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::plan::Plan;
-use swarmgate::render::{CONFIG_FILE, ConfigPurpose, render};
+use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::report::{Finding, Subject};
 use swarmgate::route::{EngineSettings, RouteTable};
 use swarmgate::swarm::Snapshot;
@@ -117,9 +117,10 @@ fn status(translation: &Translation, plan: &Plan, snapshot: &Snapshot) -> Value 
 fn config(table: &RouteTable, purpose: ConfigPurpose) -> String {
     let ours = concat!("swarmgate/", env!("CARGO_PKG_VERSION"));
     let bundle = render(table, purpose);
-    let others = bundle.files.iter().filter(|(name, _)| *name != CONFIG_FILE);
+    let main_file = table.engine.main_file();
+    let others = bundle.files.iter().filter(|(name, _)| *name != main_file);
     let others = others.map(|(name, text)| format!("# --- {name}\n{text}"));
-    std::iter::once(bundle.files[CONFIG_FILE].clone()).chain(others).collect::<String>().replace(ours, "swarmgate/VERSION")
+    std::iter::once(bundle.files[main_file].clone()).chain(others).collect::<String>().replace(ours, "swarmgate/VERSION")
 }
 
 /// The plan without what changes with every configuration: digests in names, sizes, and state stored in labels.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use swarmgate::render::{CONFIG_FILE, ConfigPurpose, Layout, render_in};
+use swarmgate::render::{ConfigPurpose, Layout, render_in};
 use swarmgate::route::RouteTable;
-use swarmgate::types::Port;
+use swarmgate::types::{EngineKind, Port};
 use tempfile::TempDir;
 
 use super::certificates;
@@ -54,7 +54,7 @@ impl EngineSandbox {
                 .fold(content.clone(), |text, port| on_loopback(&text, port));
             fs::write(self.directory.path().join(name), text).unwrap();
         }
-        self.directory.path().join(CONFIG_FILE)
+        self.directory.path().join(EngineKind::Nginx.main_file())
     }
 
     fn command(&self, nginx: &Path, config: &Path) -> Command {

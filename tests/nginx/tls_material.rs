@@ -248,13 +248,13 @@ impl ConfigTester {
 
 #[test]
 fn reader_and_engine_agree_on_certificates_and_keys() {
-    let Some(bench) = ConfigTester::new() else { return };
+    let Some(tester) = ConfigTester::new() else { return };
     let (texts, mut complaints, mut good) = (texts(), Vec::new(), Vec::new());
     for (name, content) in certificates(&texts) {
-        good.extend(bench.compare(&format!("certificate, {name}"), &content, texts.key.as_bytes(), &mut complaints).map(|_| name));
+        good.extend(tester.compare(&format!("certificate, {name}"), &content, texts.key.as_bytes(), &mut complaints).map(|_| name));
     }
     for (name, content) in keys(&texts) {
-        good.extend(bench.compare(&format!("key, {name}"), texts.leaf.as_bytes(), &content, &mut complaints).map(|_| name));
+        good.extend(tester.compare(&format!("key, {name}"), texts.leaf.as_bytes(), &content, &mut complaints).map(|_| name));
     }
     assert_eq!(complaints, Vec::<String>::new());
     for expected in ["a byte order mark", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "words in Latin-1 before", "a damaged key before"] {
@@ -265,11 +265,11 @@ fn reader_and_engine_agree_on_certificates_and_keys() {
 
 #[test]
 fn reader_and_engine_agree_on_authorities_except_for_keys() {
-    let Some(bench) = ConfigTester::new() else { return };
+    let Some(tester) = ConfigTester::new() else { return };
     let (texts, mut complaints, mut with_keys) = (texts(), Vec::new(), 0);
     for (name, content) in certificates(&texts) {
-        match (tls_material_inspection::authority(&content), bench.takes_authority(&content)) {
-            (Ok(written), true) if bench.takes_authority(written.as_bytes()) => assert!(!written.contains("KEY")),
+        match (tls_material_inspection::authority(&content), tester.takes_authority(&content)) {
+            (Ok(written), true) if tester.takes_authority(written.as_bytes()) => assert!(!written.contains("KEY")),
             (Ok(_), taken) => complaints.push(format!("{name}: the reader accepts it; the engine accepts it as stored: {taken}")),
             (Err(refused), _) if refused.state == swarmgate::protocol::messages::MaterialState::HoldsKey => with_keys += 1,
             (Err(refused), true) => complaints.push(format!("{name}: the engine accepts it, but the reader reports {refused:?}")),
@@ -282,13 +282,13 @@ fn reader_and_engine_agree_on_authorities_except_for_keys() {
 
 #[test]
 fn a_key_of_another_type_is_a_mismatch_although_the_engine_accepts_it() {
-    let Some(bench) = ConfigTester::new() else { return };
+    let Some(tester) = ConfigTester::new() else { return };
     let texts = texts();
     // OpenSSL reads the form without the public half.
     let both_halves = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialized_der().to_vec();
     let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let other = pem("PRIVATE KEY", &[&head, &both_halves[16..48]].concat());
-    assert!(bench.takes_pair(texts.leaf.as_bytes(), other.as_bytes()), "every handshake would fail, and the engine does not report it");
+    assert!(tester.takes_pair(texts.leaf.as_bytes(), other.as_bytes()), "every handshake would fail, and the engine does not report it");
     let refused = tls_material_inspection::pair(texts.leaf.as_bytes(), other.as_bytes()).err().unwrap();
     assert_eq!(refused.state, swarmgate::protocol::messages::MaterialState::Mismatch);
 }
@@ -300,18 +300,18 @@ struct Served {
 }
 
 impl Served {
-    async fn start(bench: &ConfigTester, texts: &[(Vec<u8>, Vec<u8>)]) -> Self {
+    async fn start(tester: &ConfigTester, texts: &[(Vec<u8>, Vec<u8>)]) -> Self {
         let port = free_port();
         let mut lines = Vec::new();
         for (at, (certificate, key)) in texts.iter().enumerate() {
-            bench.write(&format!("c{at}.pem"), certificate);
-            bench.write(&format!("k{at}.pem"), key);
+            tester.write(&format!("c{at}.pem"), certificate);
+            tester.write(&format!("k{at}.pem"), key);
             lines.push(format!(
                 "server {{ listen 127.0.0.1:{port} ssl; server_name v{at}.test; ssl_certificate c{at}.pem; ssl_certificate_key k{at}.pem; }}\n"
             ));
         }
-        assert!(bench.takes(&lines.concat()));
-        let master = bench.command().args(["-g", "daemon off; master_process off;"]).stderr(Stdio::null()).spawn().unwrap();
+        assert!(tester.takes(&lines.concat()));
+        let master = tester.command().args(["-g", "daemon off; master_process off;"]).stderr(Stdio::null()).spawn().unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while tokio::net::TcpStream::connect(address).await.is_err() {
@@ -339,18 +339,18 @@ impl Drop for Served {
 
 #[tokio::test]
 async fn clients_are_presented_exactly_the_chain_that_was_read() {
-    let Some(bench) = ConfigTester::new() else { return };
+    let Some(tester) = ConfigTester::new() else { return };
     let (texts, mut served, mut understood) = (texts(), Vec::new(), Vec::new());
     let by_key = keys(&texts).into_iter().map(|(name, key)| (name, texts.leaf.clone().into_bytes(), key));
     let by_certificate = certificates(&texts).into_iter().map(|(name, certificate)| (name, certificate, texts.key.clone().into_bytes()));
     for (name, certificate, key) in by_certificate.chain(by_key) {
-        if let Some(pair) = bench.compare(name, &certificate, &key, &mut Vec::new()) {
+        if let Some(pair) = tester.compare(name, &certificate, &key, &mut Vec::new()) {
             served.push((certificate, key));
             understood.push((name, chain_of(&pair.certificate)));
         }
     }
     assert!(served.len() > 40);
-    let engine = Served::start(&bench, &served).await;
+    let engine = Served::start(&tester, &served).await;
     for (at, (name, chain)) in understood.iter().enumerate() {
         assert_eq!(&engine.shown(at).await, chain, "{name}");
     }

@@ -359,7 +359,7 @@ fn stock_images_listen_on_ipv6_only_when_configured() {
         (Some(false), ConfigPurpose::Live, false),
     ] {
         table.settings.ipv6 = ipv6;
-        let text = swarmgate::render::render(&table, purpose).files[swarmgate::render::CONFIG_FILE].clone();
+        let text = swarmgate::render::render(&table, purpose).files[table.engine.main_file()].clone();
         assert_eq!(text.contains("listen [::]:80"), listens, "{ipv6:?} {purpose:?}");
     }
 }

@@ -124,7 +124,7 @@ fn forty_clients_cause_one_snapshot_per_interval() {
     let interval = Duration::from_millis(400);
     with_operator_as(
         DOCUMENT,
-        |settings| settings.question_interval = interval,
+        |settings| settings.query_interval = interval,
         async |scene| {
             application(&scene.swarm);
             scene.until("a route", has_route).await;

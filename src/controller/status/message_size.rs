@@ -30,6 +30,6 @@ fn largest(seen: &StatusInput<'_>) -> Vec<String> {
     parts
         .iter()
         .take(NAMED_MAX)
-        .map(|(bytes, part)| format!("{} ({bytes} bytes)", super::quarantine_findings::describe_unit(part).0))
+        .map(|(bytes, part)| format!("{} ({bytes} bytes)", super::quarantine_findings::describe_unit(part)))
         .collect()
 }

@@ -33,7 +33,7 @@ fn held<'a>(seen: &StatusInput<'a>) -> impl Iterator<Item = &'a Quarantined> {
 }
 
 fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
-    let (what, setting) = describe_unit(&quarantined.part);
+    let (what, setting) = (describe_unit(&quarantined.part), setting_of(&quarantined.part));
     let words = quarantined.words.trim();
     let (message, own_remedy) = if quarantined.too_large {
         let message = format!(
@@ -58,16 +58,25 @@ fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     services.into_iter().map(|service| finding(Subject::Service(service.to_owned()))).collect()
 }
 
-/// Describes a part in words, and for a setting its field, with the value where that is short.
-pub fn describe_unit(part: &QuarantineUnit) -> (String, Option<(&'static str, Option<String>)>) {
+/// Describes a part in words.
+pub fn describe_unit(part: &QuarantineUnit) -> String {
     match part {
-        QuarantineUnit::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
-        QuarantineUnit::Template => ("the template".to_owned(), Some(("template", None))),
-        QuarantineUnit::DefaultBackend => ("the default backend".to_owned(), None),
-        QuarantineUnit::Passthrough { host } => (format!("the passthrough host {host}"), None),
-        QuarantineUnit::Redirects { host } => (format!("the redirects of {host}"), None),
-        QuarantineUnit::Route { host, path } => (format!("the route {host}{path}"), None),
+        QuarantineUnit::Line { .. } => "this line".to_owned(),
+        QuarantineUnit::Template => "the template".to_owned(),
+        QuarantineUnit::DefaultBackend => "the default backend".to_owned(),
+        QuarantineUnit::Passthrough { host } => format!("the passthrough host {host}"),
+        QuarantineUnit::Redirects { host } => format!("the redirects of {host}"),
+        QuarantineUnit::Route { host, path } => format!("the route {host}{path}"),
     }
+}
+
+/// The field of a setting, with the value where that is short.
+fn setting_of(part: &QuarantineUnit) -> Option<(&'static str, Option<String>)> {
+    let value = match part {
+        QuarantineUnit::Line { line, .. } => Some(line.to_string()),
+        _ => None,
+    };
+    Some((part.setting()?, value))
 }
 
 /// The services behind a part. A redirect has none of its own, so those of its host are named.

@@ -12,7 +12,7 @@ use super::document_error::Mistakes;
 use super::fields::{DocumentCheck, Fields};
 use super::{config_quotas, hosts, networks, reference_grants, settings};
 use crate::report::FindingCode;
-use crate::types::InvalidValue;
+use crate::types::{InvalidValue, UpdateOrder};
 
 /// Starting a container and its first health check take several seconds.
 const NETWORK_TIMEOUT_MIN: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ fn ports(fields: &Fields<'_>, mistakes: &mut Mistakes) {
 
 fn update(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let order = "/spec/proxy/update/order";
-    if fields.text(order) == Some("start-first") && fields.text("/spec/proxy/publish/mode") == Some("host") {
+    if fields.text(order) == Some(UpdateOrder::StartFirst.as_str()) && fields.text("/spec/proxy/publish/mode") == Some("host") {
         let message = "a new task cannot start before the old one has released its host port";
         mistakes.add_impossible(order, message, "Set it to stop-first, or set publish.mode: ingress.");
     }

@@ -6,10 +6,10 @@ use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes, lines, titles};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Logging, Resources, UpdatePolicy};
-use crate::intent::cluster_spec::{Mode, PublishMode, RolloutStrategy, UpdateOrder};
+use crate::intent::cluster_spec::{Mode, PublishMode, RolloutStrategy};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_MANAGED, LABEL_OWNER, LABEL_ROLE};
 use crate::report::WaitingOn;
-use crate::types::NetworkId;
+use crate::types::{NetworkId, UpdateOrder};
 
 /// A cluster that states every field.
 fn full() -> Cluster {

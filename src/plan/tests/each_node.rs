@@ -7,9 +7,10 @@ use super::{PROXY, at, codes, titles};
 use crate::fleet::Mode;
 use crate::fleet::fixtures::{cluster, publish};
 use crate::intent::cluster::Cluster;
-use crate::intent::cluster_spec::{PublishMode, UpdateOrder};
+use crate::intent::cluster_spec::PublishMode;
 use crate::plan::{Plan, PlanStep, ROLLOUT_IDLE_AFTER, TaskEffect};
 use crate::report::WaitingOn;
+use crate::types::UpdateOrder;
 
 fn on_each_node() -> Cluster {
     let mut cluster = cluster();

@@ -56,7 +56,7 @@ fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_update_policy_the_
 
 fn stopping_first() -> Cluster {
     let mut cluster = parallel();
-    cluster.proxy.update.order = Some(crate::intent::cluster_spec::UpdateOrder::StopFirst);
+    cluster.proxy.update.order = Some(crate::types::UpdateOrder::StopFirst);
     cluster
 }
 

@@ -37,7 +37,7 @@ use hash_sizes::HashedNames;
 use writer::{Word, Writer};
 
 /// The main file of every bundle.
-pub const CONFIG_FILE: &str = EngineKind::Nginx.main_file();
+pub(super) const CONFIG_FILE: &str = EngineKind::Nginx.main_file();
 
 /// nginx.
 pub(super) struct NginxRenderer;

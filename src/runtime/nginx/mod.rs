@@ -25,9 +25,15 @@ use tokio::process::Command;
 use super::config_files::secret_files;
 use super::messages::{last_bytes, without_paths, without_secrets};
 use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, ResolverWarmup};
-use crate::protocol::container_contract::{ENGINE_BODY_DIR, ENGINE_MAIN_FILE};
+use crate::protocol::container_contract::ENGINE_BODY_DIR;
+use crate::types::EngineKind;
 use master::Master;
 use time_limit::time_limit;
+
+/// The file of a bundle with which nginx starts: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`. So a rendered
+/// `nginx.conf` has no `daemon` directive. Paths that nginx writes to (`pid`, `*_temp_path`) are relative, hence below the prefix
+/// that extension and proxy choose in their run directory (absolute only for a stock image).
+const MAIN_FILE: &str = EngineKind::Nginx.main_file();
 
 /// How long a small configuration may take. One that takes longer hangs, or the machine has no time for it.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -48,7 +54,7 @@ impl NginxEngine {
     /// The start of every command line: where it writes, what it reads, and errors to standard error.
     fn command(&self, directory: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("-p").arg(&self.prefix).arg("-c").arg(directory.join(ENGINE_MAIN_FILE)).args(["-e", "stderr"]);
+        command.arg("-p").arg(&self.prefix).arg("-c").arg(directory.join(MAIN_FILE)).args(["-e", "stderr"]);
         command
     }
 
@@ -66,7 +72,7 @@ impl NginxEngine {
 #[async_trait]
 impl Engine for NginxEngine {
     fn main_file(&self) -> &'static str {
-        ENGINE_MAIN_FILE
+        MAIN_FILE
     }
 
     async fn prepare(&self) -> Result<(), EngineError> {
@@ -125,17 +131,17 @@ impl Engine for NginxEngine {
     }
 
     fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<ResolverWarmup> {
-        let (text, names) = resolver_warmup::with_names_down(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
+        let (text, names) = resolver_warmup::with_names_down(live.get(MAIN_FILE)?, by_name.get(MAIN_FILE)?);
         (names > 0).then(|| ResolverWarmup { files: edited(by_name, |_| text), names })
     }
 
     fn resolving_only(&self, by_name: &ConfigFiles) -> Option<ResolverWarmup> {
-        let (text, names) = resolver_warmup::without_servers(by_name.get(ENGINE_MAIN_FILE)?);
+        let (text, names) = resolver_warmup::without_servers(by_name.get(MAIN_FILE)?);
         (names > 0).then(|| ResolverWarmup { files: edited(by_name, |_| text), names })
     }
 
     fn addresses_by_name(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> BTreeMap<String, BTreeSet<IpAddr>> {
-        let main_files = live.get(ENGINE_MAIN_FILE).zip(by_name.get(ENGINE_MAIN_FILE));
+        let main_files = live.get(MAIN_FILE).zip(by_name.get(MAIN_FILE));
         main_files.map(|(live, by_name)| resolver_warmup::addresses_by_name(live, by_name)).unwrap_or_default()
     }
 }
@@ -143,7 +149,7 @@ impl Engine for NginxEngine {
 /// The same files with another main file.
 fn edited(files: &ConfigFiles, edit: impl FnOnce(&str) -> String) -> ConfigFiles {
     let mut files = files.clone();
-    if let Some(text) = files.get_mut(ENGINE_MAIN_FILE) {
+    if let Some(text) = files.get_mut(MAIN_FILE) {
         *text = edit(text);
     }
     files
