@@ -109,7 +109,6 @@ const ENGINE_FILES: &[(&str, &str)] = &[
     ("types/engine_kind.rs", "the engines' rows"),
     ("render/mod.rs", "the row of the renderers"),
     ("runtime/mod.rs", "the row of the runtimes"),
-    ("protocol/container_contract.rs", "the main file of proxies that have one engine"),
     ("cli/extension.rs", "an option that is named after the program"),
     ("cli/proxy.rs", "an option that is named after the program"),
     ("intent/formats.rs", "examples in remedies"),
