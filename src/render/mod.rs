@@ -13,7 +13,8 @@
 //! 3. Here: `mod NAME;` and one arm in each of `renderer` and [`behavior`].
 //! 4. `route/NAME.rs` (as one field of `EngineSettings`, and in `route/settings_wire_form.rs`), `intent/settings_spec.rs` and
 //!    `intent/documents/settings.rs`: settings that only this engine has. `route/raw_lines.rs` and
-//!    `intent/formats.rs`: its lists of raw lines and its formats, if they differ. `intent/documents/field_dependencies.rs` lists the other engines' settings that it does not support.
+//!    `intent/formats.rs`: its lists of raw lines and its formats, if they differ. `intent/documents/field_dependencies.rs`
+//!    lists the other engines' settings that it does not support.
 //! 5. Generated: `BLESS=1 cargo test --test specs`; a golden case with `engine: NAME`.
 //!
 //! No changes in `translate`, `route` (otherwise), `fleet`, `plan`, `controller`, `channel` or `explain`:
