@@ -47,7 +47,7 @@ fn the_schemas_match_the_types() {
         let file = format!("{}.schema.json", name.to_lowercase().replace('-', ""));
         check_generated(&specs().join(file), &text(name).expect("a schema"));
     }
-    let generated: BTreeSet<_> = names().into_iter().map(|name| format!("{}.schema.json", name.to_lowercase().replace('-', ""))).collect();
+    let generated: BTreeSet<_> = names().map(|name| format!("{}.schema.json", name.to_lowercase().replace('-', ""))).collect();
     let names = fs::read_dir(specs()).expect("the directory").map(|entry| entry.expect("an entry").file_name());
     let stored: BTreeSet<_> = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".schema.json")).collect();
     assert_eq!(stored, generated, "a schema without a type, or a type without a schema");
