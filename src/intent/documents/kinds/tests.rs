@@ -137,7 +137,7 @@ fn an_unknown_kind_is_rejected_with_the_known_kinds() {
 #[test]
 fn a_document_without_a_known_kind_breaks_no_other_document() {
     let (a_cluster, a_site) = (cluster("ServiceCluster"), site("a", "{port: 81}"));
-    let no_kind = |text: &str| text.lines().filter(|line| !line.starts_with("kind:")).map(|line| format!("{line}\n")).collect::<String>();
+    let no_kind = |text: &str| text.lines().filter(|line| !line.starts_with("kind:")).collect::<Vec<_>>().join("\n");
     for broken in [cluster("Cluster"), a_site.replace("Site", "Sitte"), no_kind(&a_cluster), no_kind(&a_site)] {
         for texts in [[&broken, &a_cluster, &a_site], [&a_cluster, &a_site, &broken]] {
             let (ports, valid, findings) = read(BOTH, &texts.map(String::clone));
