@@ -80,6 +80,32 @@ fn a_remedy_has_the_data_of_its_finding() {
     }
 }
 
+/// The remedies in the outputs of the golden cases.
+fn golden_remedies() -> Vec<String> {
+    let cases = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap().map(|entry| entry.unwrap().path());
+    let outputs = cases.filter(|path| path.is_dir()).flat_map(|case| std::fs::read_dir(case).unwrap()).map(|entry| entry.unwrap().path());
+    let texts =
+        outputs.filter(|path| path.extension().is_some_and(|kind| kind == "txt")).map(|path| std::fs::read_to_string(path).unwrap());
+    texts
+        .flat_map(|text| text.lines().filter_map(|line| Some(line.trim_start().strip_prefix("-> ")?.to_owned())).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+fn every_remedy_in_a_golden_case_is_complete() {
+    let remedies = golden_remedies();
+    assert!(remedies.len() >= 20, "only {} remedies were found", remedies.len());
+    for remedy in &remedies {
+        assert!(!(remedy.starts_with("See ") && remedy.contains("docs/findings.md")), "a finding has no remedy: {remedy}");
+        for code in FindingCode::ALL {
+            let Remedy::Template(template) = code.entry().remedy else { continue };
+            let mut names = template.split('{').skip(1).map(|part| part.split_once('}').unwrap().0);
+            assert!(names.all(|name| !remedy.contains(&format!("{{{name}}}"))), "{code:?} without its data: {remedy}");
+            assert_ne!(*remedy, template.replace(['{', '}'], ""), "{code:?} without its data");
+        }
+    }
+}
+
 #[test]
 fn the_table_on_the_page_matches_the_catalogue() {
     let (before, rest) = PAGE.split_once(BEGIN).unwrap();

@@ -10,9 +10,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::declaration::spec_files;
-use crate::intent::documents::{Declaration, SourceFile, read_documents};
+use crate::intent::documents::{ClusterDocument, Declaration, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
-use crate::types::{ClusterName, visible_lines};
+use crate::types::visible_lines;
 
 /// Arguments of `swarmgate validate`.
 #[derive(Debug, clap::Args)]
@@ -112,9 +112,13 @@ fn uncapitalised(sentence: &str) -> String {
     characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
 
-/// The names of the documents that are valid, or of those that are not.
-fn names(declaration: &Declaration, valid: bool) -> impl Iterator<Item = &ClusterName> {
-    declaration.objects.iter().filter(move |(_, object)| object.is_valid() == valid).map(|((_, name), _)| name)
+/// The names of the documents that are valid, or of those that are not. Except for clusters, a name begins with its kind.
+fn names(declaration: &Declaration, valid: bool) -> impl Iterator<Item = String> {
+    let objects = declaration.objects.iter().filter(move |(_, object)| object.is_valid() == valid);
+    objects.map(|((kind, name), object)| match object.of_type::<ClusterDocument>() {
+        Some(_) => name.to_string(),
+        None => format!("{kind}/{name}"),
+    })
 }
 
 fn describe_as_json(declaration: &Declaration) -> String {
@@ -126,4 +130,18 @@ fn describe_as_json(declaration: &Declaration) -> String {
         "findings": declaration.findings,
     });
     format!("{report:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+    use crate::intent::documents::{KINDS_WITH_ONE_MORE, SourceFile, read_kinds, site};
+
+    #[test]
+    fn objects_of_two_kinds_with_one_name_are_told_apart() {
+        let cluster = "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {name: a}\nspec: {engine: apache}\n";
+        let files = [SourceFile::new("0.yaml", cluster), SourceFile::new("1.yaml", site("a", "{port: many}"))];
+        let declaration = read_kinds(KINDS_WITH_ONE_MORE, &files);
+        assert_eq!(names(&declaration, false).collect::<Vec<_>>(), ["a", "Site/a"]);
+    }
 }

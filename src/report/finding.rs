@@ -64,9 +64,8 @@ impl Finding {
     /// Sets the remedy for this case, if the catalogue has none for all cases.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        let remedy = remedy.into();
-        debug_assert!(self.code.entry().remedy.permits(&remedy), "{:?} has another remedy", self.code);
-        self.remedy = remedy;
+        debug_assert!(self.code.entry().remedy.permits_own(), "{:?} has another remedy", self.code);
+        self.remedy = remedy.into();
         self
     }
 

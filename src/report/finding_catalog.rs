@@ -42,11 +42,10 @@ impl Remedy {
         }
     }
 
-    /// Whether a finding may have this text as its own remedy.
-    pub(super) fn permits(self, text: &str) -> bool {
+    /// Whether a finding may have a remedy of its own. One whose remedy is a template supplies only data.
+    pub(super) fn permits_own(self) -> bool {
         match self {
-            Self::Always(_) => false,
-            Self::Template(template) => template.split('{').next().is_some_and(|start| text.starts_with(start)),
+            Self::Always(_) | Self::Template(_) => false,
             Self::Usually(_) | Self::PerCase => true,
         }
     }

@@ -14,6 +14,8 @@ const MISTAKES_MAX: usize = 100;
 #[derive(Default)]
 pub(super) struct Mistakes {
     tree: Option<YamlNode>,
+    /// The kind whose schema the fields follow.
+    kind: &'static str,
     /// The document as plain values, from which findings quote.
     pub value: Value,
     list: Vec<Mistake>,
@@ -28,13 +30,22 @@ struct Mistake {
     code: FindingCode,
     value: Option<String>,
     message: String,
-    remedy: String,
+    remedy: MistakeRemedy,
+}
+
+/// The remedy of a mistake.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum MistakeRemedy {
+    /// This sentence.
+    Own(String),
+    /// The catalogue's, with this value for this name.
+    Data(&'static str, String),
 }
 
 impl Mistakes {
-    /// Starts without mistakes, for the document of this tree.
-    pub fn new(tree: Option<YamlNode>) -> Self {
-        Self { tree, ..Self::default() }
+    /// Starts without mistakes, for the document of this tree and kind.
+    pub fn new(tree: Option<YamlNode>, kind: &'static str) -> Self {
+        Self { tree, kind, ..Self::default() }
     }
 
     /// The document's tree.
@@ -49,9 +60,18 @@ impl Mistakes {
 
     /// The same, with this severity.
     pub fn add_as(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.push(severity, code, pointer, message.into(), MistakeRemedy::Own(remedy.into()));
+    }
+
+    /// Adds a mistake whose remedy in the catalogue needs this value for this name.
+    pub fn add_with_data(&mut self, code: FindingCode, pointer: &str, message: &str, (name, value): (&'static str, String)) {
+        self.push(code.severity(), code, pointer, message.to_owned(), MistakeRemedy::Data(name, value));
+    }
+
+    fn push(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: String, remedy: MistakeRemedy) {
         let value = self.value.pointer(pointer).filter(|value| !value.is_null()).map(shown);
         let (line, pointer) = (self.line_of(pointer), pointer.to_owned());
-        self.list.push(Mistake { line, pointer, severity, code, value, message: message.into(), remedy: remedy.into() });
+        self.list.push(Mistake { line, pointer, severity, code, value, message, remedy });
     }
 
     /// Adds fields that exclude or require each other.
@@ -66,7 +86,7 @@ impl Mistakes {
 
     /// Adds a mistake that concerns no field.
     pub fn add_bare(&mut self, severity: Severity, code: FindingCode, line: usize, message: &str, remedy: &str) {
-        let (message, remedy) = (message.to_owned(), remedy.to_owned());
+        let (message, remedy) = (message.to_owned(), MistakeRemedy::Own(remedy.to_owned()));
         self.list.push(Mistake { line, pointer: String::new(), severity, code, value: None, message, remedy });
     }
 
@@ -78,8 +98,13 @@ impl Mistakes {
             (FindingCode::InvalidValue, "Remove one of the two.")
         };
         let YamlMistake { line, pointer, message } = slip;
-        let (severity, remedy) = (code.severity(), remedy.to_owned());
+        let (severity, remedy) = (code.severity(), MistakeRemedy::Own(remedy.to_owned()));
         self.list.push(Mistake { line, pointer, severity, code, value: None, message, remedy });
+    }
+
+    /// The remedy for a mistake that only the schema explains.
+    pub fn schema_remedy(&self) -> String {
+        format!("Compare the document with `swarmgate schema {}`.", self.kind)
     }
 
     /// The line of the field at the JSON pointer.
@@ -111,7 +136,11 @@ impl Mistakes {
 impl Mistake {
     fn into_finding(self, file: &str) -> Finding {
         let place = if self.line == 0 { file.to_owned() } else { format!("{file}:{}", self.line) };
-        let finding = Finding::new(self.code, Subject::Document(place), self.message).with_severity(self.severity).with_remedy(self.remedy);
+        let finding = Finding::new(self.code, Subject::Document(place), self.message).with_severity(self.severity);
+        let finding = match self.remedy {
+            MistakeRemedy::Own(remedy) => finding.with_remedy(remedy),
+            MistakeRemedy::Data(name, value) => finding.with_data(&[(name, &value)]),
+        };
         let field = (!self.pointer.is_empty()).then(|| path_of(&self.pointer));
         match (field, self.value) {
             (Some(field), Some(value)) => finding.with_field(field, &value),

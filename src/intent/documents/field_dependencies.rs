@@ -108,9 +108,8 @@ fn constraints(fields: &Fields<'_>, mistakes: &mut Mistakes) {
         for (at, text) in fields.list(&pointer).iter().enumerate() {
             let single = text.as_str().and_then(|text| Constraint::parse(text).ok()).filter(|constraint| constraint.single_equals);
             if let Some(constraint) = single {
-                let code = FindingCode::SingleEqualsConstraint;
-                let remedy = code.remedy_with(&[("constraint", &constraint.to_swarm())]);
-                mistakes.add(code, &format!("{pointer}/{at}"), "a single = is read as ==", remedy);
+                let data = ("constraint", constraint.to_swarm());
+                mistakes.add_with_data(FindingCode::SingleEqualsConstraint, &format!("{pointer}/{at}"), "a single = is read as ==", data);
             }
         }
     }

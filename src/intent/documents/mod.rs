@@ -172,13 +172,13 @@ struct Document {
 impl Document {
     fn read(file: usize, part: YamlDocument, kinds: &[&'static DocumentKind]) -> Self {
         let whole = part.complete && part.mistakes.is_empty();
-        let mut mistakes = Mistakes::new(part.root);
+        let stated = part.root.as_ref().and_then(stated_kind);
+        let known = kinds.iter().copied().find(|kind| stated.as_deref() == Some(kind.name));
+        let kind = known.unwrap_or(FALLBACK);
+        let mut mistakes = Mistakes::new(part.root, kind.name);
         for slip in part.mistakes {
             mistakes.add_yaml(slip);
         }
-        let stated = mistakes.tree().and_then(stated_kind);
-        let known = kinds.iter().copied().find(|kind| stated.as_deref() == Some(kind.name));
-        let kind = known.unwrap_or(FALLBACK);
         let value = mistakes.tree().map(|tree| (kind.schema)().plain(tree)).unwrap_or_default();
         mistakes.value = value.clone();
         let unknown = stated.filter(|_| known.is_none());
@@ -224,7 +224,7 @@ impl Document {
             Some(Ok(object)) => object,
             Some(Err(why)) => {
                 let object = self.broken(self.kind, &name);
-                self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
+                self.mistakes.add(FindingCode::InvalidValue, "", why, self.mistakes.schema_remedy());
                 object
             }
             None => self.broken(self.kind, &name),

@@ -93,6 +93,7 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
     let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
     let keyword = error.schema_path().as_str();
     let schema = keyword.rsplit_once('/').and_then(|(schema, _)| root.pointer(schema)).unwrap_or(&Value::Null);
+    let compare = mistakes.schema_remedy();
     let mut invalid = |message: String, remedy: String| mistakes.add(FindingCode::InvalidValue, pointer, message, remedy);
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
@@ -106,15 +107,16 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
         Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
             note_options(pointer, found.as_str(), &options_of(schema), mistakes);
         }
-        Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found)),
+        Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found).unwrap_or(compare)),
         Kind::Format { format } => {
-            let (rule, remedy) = format_rule(format, found.as_str().unwrap_or_default());
+            let (rule, remedy) = format_rule(format, found.as_str().unwrap_or_default())
+                .unwrap_or_else(|| (format!("the value is not a valid {format}"), compare));
             invalid(rule, remedy);
         }
         Kind::Pattern { pattern } => invalid(pattern_rule(pattern, found.as_str().unwrap_or_default()), "Choose another name.".to_owned()),
         Kind::MaxItems { limit } => invalid(format!("the list must have at most {limit} entries"), "Shorten the list.".to_owned()),
         Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Use a number in this range.".to_owned()),
-        _ => invalid(error.to_string(), "Compare the document with `swarmgate schema`.".to_owned()),
+        _ => invalid(error.to_string(), compare),
     }
 }
 
@@ -167,10 +169,8 @@ fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mista
 
 fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes) {
     let name = error.instance().as_str().unwrap_or_default();
-    let (rule, remedy) = match error.kind() {
-        Kind::Format { format } => format_rule(format, name),
-        _ => (error.to_string(), "Choose another name.".to_owned()),
-    };
+    let known = if let Kind::Format { format } = error.kind() { format_rule(format, name) } else { None };
+    let (rule, remedy) = known.unwrap_or_else(|| (error.to_string(), "Choose another name.".to_owned()));
     mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{}", escaped(name)), rule, remedy);
 }
 
@@ -207,32 +207,33 @@ fn type_rule(schema: &Value, found: &Value) -> String {
     }
 }
 
-fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> String {
+/// What to do about a wrong type, if that can be said without the schema.
+fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> Option<String> {
     let format = schema["format"].as_str().and_then(format_of);
     let number_in_quotes = found.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
-    match (schema["type"].as_str(), format) {
-        _ if pointer.ends_with("/<<") => MERGE_KEYS.to_owned(),
-        (Some("integer" | "number"), _) if number_in_quotes => "Remove the quotes.".to_owned(),
-        (Some("array"), _) if found.is_string() => "Use a list: [\"…\"].".to_owned(),
-        (Some("object"), _) => "Put its fields below it, indented.".to_owned(),
-        (Some("boolean"), _) => "Use true or false.".to_owned(),
-        (Some("string"), Some(format)) => format.remedy.to_owned(),
-        (Some("string"), None) if !found.is_array() && !found.is_object() => "Put the value in quotes.".to_owned(),
-        (Some("integer"), _) => "Use a whole number.".to_owned(),
-        _ => "Compare the document with `swarmgate schema`.".to_owned(),
-    }
+    let remedy = match (schema["type"].as_str(), format) {
+        _ if pointer.ends_with("/<<") => MERGE_KEYS,
+        (Some("integer" | "number"), _) if number_in_quotes => "Remove the quotes.",
+        (Some("array"), _) if found.is_string() => "Use a list: [\"…\"].",
+        (Some("object"), _) => "Put its fields below it, indented.",
+        (Some("boolean"), _) => "Use true or false.",
+        (Some("string"), Some(format)) => format.remedy,
+        (Some("string"), None) if !found.is_array() && !found.is_object() => "Put the value in quotes.",
+        (Some("integer"), _) => "Use a whole number.",
+        _ => return None,
+    };
+    Some(remedy.to_owned())
 }
 
 fn format_of(name: &str) -> Option<&'static StringFormat> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
-fn format_rule(name: &str, text: &str) -> (String, String) {
-    let Some(format) = format_of(name) else {
-        return (format!("the value is not a valid {name}"), "Compare the document with `swarmgate schema`.".to_owned());
-    };
+/// The rule of a format that text does not follow, and the remedy, if the format has a row.
+fn format_rule(name: &str, text: &str) -> Option<(String, String)> {
+    let format = format_of(name)?;
     let rule = (format.check)(text).err().map_or_else(|| format!("the value is not a valid {name}"), |refused| refused.0);
-    (rule, format.remedy.to_owned())
+    Some((rule, format.remedy.to_owned()))
 }
 
 /// The rule behind a pattern of one of the checked names, as text.

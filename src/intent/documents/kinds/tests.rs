@@ -117,6 +117,13 @@ fn each_kind_has_its_own_schema_checks_and_conversion() {
 }
 
 #[test]
+fn the_remedy_of_a_failed_conversion_names_the_schema_of_the_kind() {
+    let declaration = read_kinds(BOTH, &[SourceFile::new("0.yaml", site("a", "{port: 81, tag: 1.10}"))]);
+    let remedies: Vec<_> = declaration.findings.iter().map(|finding| finding.remedy.as_str()).collect();
+    assert_eq!(remedies, ["Compare the document with `swarmgate schema Site`."]);
+}
+
+#[test]
 fn documents_of_different_kinds_can_conflict() {
     let on_cluster =
         finding(FindingCode::DuplicateDeclaration, "spec.proxy.publish", "1.yaml:3 publishes port 80 of the routing mesh, too");
