@@ -312,3 +312,12 @@ fn an_invalid_address_is_rejected_immediately() {
     }
     assert!(DockerSwarm::connect("tcp://127.0.0.1:2375").is_ok());
 }
+
+#[tokio::test]
+async fn a_missing_socket_is_reported_with_its_address_and_the_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("unix://{}/docker.sock", folder.path().display());
+    let error = DockerSwarm::connect(&url).unwrap().snapshot().await.err().unwrap();
+    let expected = format!("cannot connect to the Docker API at {url}: No such file or directory; set --docker-url or DOCKER_HOST");
+    assert_eq!(error.to_string(), expected);
+}

@@ -182,7 +182,7 @@ fn the_command_explains_files_and_its_exit_code_shows_the_outcome() {
     check("routes", &["explain", "http://shop.example.org/cart"], 0, "=> shop or shop_next answers and receives /cart");
     check("routes", &["explain", "http://other.example.org/elsewhere"], 1, "=> 404: *.example.org is published only at /app");
     check("routes", &["explain", "ftp://shop.example.org/"], 2, "use a URL such as http://app.example.org/path");
-    check("routes", &["explain"], 2, "Usage");
+    check("routes", &["explain"], 2, "<URL|--service <SERVICE>>");
     check("routes", &["explain", "http://x/", "--service", "y"], 2, "cannot be used with");
     check("routes", &["explain", "--service", "shop"], 0, "com.docker.lb.weight = 90");
     check("routes", &["explain", "--service", "shpo"], 1, "did you mean shop?");
@@ -194,7 +194,7 @@ fn the_command_explains_files_and_its_exit_code_shows_the_outcome() {
 fn the_command_prints_the_configuration_of_a_cluster() {
     check("routes", &["render"], 0, "server_name shop.example.org;");
     check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop.");
-    check("clusters", &["render"], 1, "select one with --cluster");
+    check("clusters", &["render"], 2, "select one with --cluster NAME (in a URL: cluster=NAME); the declared clusters are prod and dev");
     check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
     check("tls", &["render"], 0, "# --- host-");
     check("template", &["render"], 0, "http { return 503; }");

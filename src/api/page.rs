@@ -12,6 +12,7 @@ use crate::report::{
     ClusterStatus, Condition, ConditionStatus, ConditionType, EndpointReport, EndpointState, Finding, Phase, ProxyTaskReport, RouteReport,
     RouteState, ServiceReport, Severity, StatusReport,
 };
+use crate::types::EngineKind;
 
 /// How often the page reloads itself.
 const RELOAD_SECONDS: u32 = 5;
@@ -77,6 +78,7 @@ struct OperatorLine {
 #[derive(Serialize)]
 struct ClusterSection {
     name: String,
+    engine: &'static str,
     phase: Styled,
     error: Option<String>,
     /// Conditions that are not true, so that an unhealthy cluster is easy to spot.
@@ -169,6 +171,7 @@ fn section(name: &str, cluster: &ClusterStatus) -> ClusterSection {
         cluster.conditions.iter().filter(|condition| condition.status != ConditionStatus::True && condition.kind != ConditionType::Ready);
     ClusterSection {
         name: name.to_owned(),
+        engine: cluster.engine.map_or("-", EngineKind::as_str),
         phase: phase(cluster.phase),
         error: cluster.error.clone(),
         untrue: untrue.map(|condition| format!("{}: {}", condition.kind.as_str(), condition.message)).collect(),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{ArgGroup, ValueEnum};
 
 use super::query_target::{QueryArgs, QueryError};
 use super::{client_command, operator_client};
@@ -11,11 +11,12 @@ use crate::controller::queries;
 use crate::explain::{Explanation, ServiceExplanation};
 
 /// Arguments of `swarmgate explain`. The exit code is 0 if the request reaches an application or a redirect (or if the
-/// service has a route that is served), 1 if it does not, and 2 if the arguments are invalid.
+/// service has a route that is served), 1 if it does not, and 2 if the arguments cannot be parsed.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("subject").required(true))]
 pub struct Args {
     /// The URL of the request to explain
-    #[arg(required_unless_present = "service", conflicts_with = "service")]
+    #[arg(group = "subject")]
     url: Option<String>,
     /// Explain the request in this cluster only [default: in all clusters that listen for it]
     #[arg(long, conflicts_with = "service")]
@@ -32,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "LINE", requires = "from")]
     proxy_protocol: Option<String>,
     /// Explain the labels of this service instead of a request
-    #[arg(long)]
+    #[arg(long, group = "subject")]
     service: Option<String>,
     #[command(flatten)]
     pub(super) look: QueryArgs,

@@ -34,7 +34,7 @@ pub struct Args {
     /// The file with the operator's certificate authority and the token that requests the first certificate
     #[arg(long, env = container_contract::ENV_TOKEN_FILE, default_value = container_contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
-    /// The engine
+    /// The proxy engine (nginx)
     #[arg(long, env = container_contract::ENV_ENGINE, default_value_t)]
     engine: EngineKind,
     /// The engine's executable

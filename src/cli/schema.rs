@@ -23,7 +23,7 @@ pub struct Args {
 
 /// Cannot happen: the arguments are checked when they are read.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no schema of {0}")]
+#[error("there is no schema for {0}")]
 struct NoSchema(String);
 
 /// A message or report, which has a schema like a kind of document.

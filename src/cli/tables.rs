@@ -5,7 +5,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
 use crate::report::{ClusterStatus, ConditionStatus, ConditionType, EndpointReport, EndpointState, Finding, ProxyTaskReport, StatusReport};
-use crate::types::visible_lines;
+use crate::types::{EngineKind, visible_lines};
 
 /// The whole report.
 pub fn status(status: &StatusReport) -> String {
@@ -37,6 +37,7 @@ fn clusters(status: &StatusReport) -> String {
         let current = cluster.proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
         vec![
             name.clone(),
+            cluster.engine.map_or("-", EngineKind::as_str).to_owned(),
             format!("{:?}", cluster.phase),
             format!("{}/{}", cluster.observed_generation, cluster.generation),
             cluster.routes.len().to_string(),
@@ -44,7 +45,7 @@ fn clusters(status: &StatusReport) -> String {
             conditions(cluster),
         ]
     });
-    table("CLUSTERS", &["NAME", "PHASE", "GENERATION", "ROUTES", "PROXIES", "UNMET CONDITIONS"], rows)
+    table("CLUSTERS", &["NAME", "ENGINE", "PHASE", "GENERATION", "ROUTES", "PROXIES", "UNMET CONDITIONS"], rows)
 }
 
 fn conditions(cluster: &ClusterStatus) -> String {

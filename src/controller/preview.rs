@@ -22,7 +22,7 @@ use crate::declaration::{Declared, SpecFiles, read_once};
 use crate::pki::Seals;
 use crate::plan::{Plan, plan_removal};
 use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_OWNER};
-use crate::report::{Finding, StatusReport, WaitingOn};
+use crate::report::{Finding, Severity, StatusReport, WaitingOn};
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, Digest, SecretId};
 
@@ -94,10 +94,17 @@ fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
 ///
 /// # Errors
 ///
-/// Explains why the Swarm could not be read completely.
+/// Explains why no document could be used, or why the Swarm could not be read completely.
 pub async fn preview_offline(context: &Context, spec: &[PathBuf]) -> Result<QueryResponse, String> {
     let declared = read_once(&SpecFiles::new(spec.to_vec())).await;
-    let snapshot = observe(context.swarm.as_ref()).await?;
+    let wrong = |finding: &Finding| finding.severity == Severity::Error;
+    if declared.in_force().next().is_none() && declared.findings.iter().any(wrong) {
+        return Err(listed(&declared.findings));
+    }
+    let snapshot = observe(context.swarm.as_ref()).await.map_err(|error| {
+        let notes = listed(&declared.findings);
+        if notes.is_empty() { error } else { format!("{notes}\n{error}") }
+    })?;
     let known = PreviewInput { memories: BTreeMap::new(), held: Arc::default(), status: None };
     let context = Context { seals: Seals::believing(authority_of(&context.instance, &snapshot)), ..context.clone() };
     Ok(preview(&context, &declared, &snapshot, &known, Timestamp::now()))
@@ -113,6 +120,10 @@ fn authority_of(instance: &str, snapshot: &Snapshot) -> Digest {
     let newest = secrets.max_by_key(|secret| (secret.created_at, secret.id.clone()));
     let named = newest.and_then(|secret| Digest::parse(secret.labels.get(LABEL_AUTHORITY)?).ok());
     named.unwrap_or_else(|| Digest::of_bytes(b"an authority to come"))
+}
+
+fn listed(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{finding:#}")).collect::<Vec<_>>().join("\n")
 }
 
 fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> QueryResponse {

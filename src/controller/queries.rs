@@ -50,6 +50,7 @@ pub fn render_response(sources: &Sources<'_>, query: &RenderQuery) -> Result<Que
     };
     let told = configuration(sources, query.cluster.as_deref(), purpose).map_err(|none| match none {
         RenderError::Unknown(none) => unknown(&none),
+        RenderError::Ambiguous(_) => QueryFailure::Wrong(none.to_string()),
         RenderError::Template { .. } => QueryFailure::Impossible(none.to_string()),
     })?;
     Ok(answer(&told))

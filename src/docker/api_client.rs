@@ -7,7 +7,7 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion};
 use serde_json::Value;
 
 use super::connection::DockerConnection;
-use super::error::{CallError, swarm_error, unavailable};
+use super::error::{CallError, no_connection, swarm_error, unavailable};
 use crate::swarm::SwarmError;
 
 /// The oldest API version with everything we need.
@@ -27,7 +27,14 @@ impl ApiClient {
     pub async fn negotiate(link: &Arc<DockerConnection>) -> Result<Self, SwarmError> {
         let doing = "negotiate the API version";
         let unversioned = Self { link: link.clone(), prefix: "".into() };
-        let theirs = unversioned.get("/version").await.and_then(|answer| version(&answer)).map_err(|e| swarm_error(doing, &e))?;
+        let answer = unversioned.get("/version").await.and_then(|answer| version(&answer));
+        let theirs = answer.map_err(|error| match no_connection(&error) {
+            Some(cause) => {
+                let cause = format!("{cause}; set --docker-url or DOCKER_HOST");
+                unavailable(&format!("cannot connect to the Docker API at {}", link.url), cause)
+            }
+            None => swarm_error(doing, &error),
+        })?;
         if theirs < OLDEST {
             return Err(unavailable(doing, format!("the server supports API {theirs}, but {OLDEST} is required (Docker 20.10 or newer)")));
         }

@@ -29,6 +29,8 @@ impl<B> RequestBody for http::Request<B> {
 
 /// How to reach the API, and the pool of connections to it.
 pub struct DockerConnection {
+    /// The address as given.
+    pub url: String,
     /// The prefix of every path, as a URL: `http://host:port` or `unix://<hex of the path>`.
     pub base: String,
     client: ConnectionPool,
@@ -43,15 +45,15 @@ impl DockerConnection {
     /// Prepares a connection to `unix:///path`, `tcp://host:port` or `http://host:port`; connects at the first request.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
         match url.split_once("://") {
-            Some(("unix", path)) if Path::new(path).is_absolute() => Ok(Self::unix(path)),
+            Some(("unix", path)) if Path::new(path).is_absolute() => Ok(Self::unix(url, path)),
             Some(("tcp" | "http", authority)) => Self::tcp(url, authority.trim_end_matches('/')),
             _ => Err(ConnectError { url: url.to_owned() }),
         }
     }
 
-    fn unix(path: &str) -> Self {
+    fn unix(url: &str, path: &str) -> Self {
         let client = ConnectionPool::Unix(Client::builder(TokioExecutor::new()).build(hyperlocal::UnixConnector));
-        Self { base: format!("unix://{}", hex::encode(path)), client }
+        Self { url: url.to_owned(), base: format!("unix://{}", hex::encode(path)), client }
     }
 
     fn tcp(url: &str, authority: &str) -> Result<Self, ConnectError> {
@@ -60,7 +62,7 @@ impl DockerConnection {
         connector.set_nodelay(true);
         let client = ConnectionPool::Tcp(Client::builder(TokioExecutor::new()).build(connector));
         let port = if parsed.port().is_some() { "" } else { ":2375" };
-        Ok(Self { base: format!("http://{parsed}{port}"), client })
+        Ok(Self { url: url.to_owned(), base: format!("http://{parsed}{port}"), client })
     }
 
     /// Sends one request and waits for the head of its answer.

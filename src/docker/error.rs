@@ -71,6 +71,18 @@ pub fn unavailable(doing: &str, message: impl Into<String>) -> SwarmError {
     SwarmError { kind: SwarmErrorKind::Unavailable, doing: doing.to_owned(), message: message.into() }
 }
 
+/// Why no connection could be opened, in the words of the operating system; nothing if the call failed otherwise.
+pub fn no_connection(error: &CallError) -> Option<String> {
+    let CallError::Api(Error::HyperLegacyError { err }) = error else { return None };
+    let mut cause: &dyn std::error::Error = err;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let text = cause.to_string();
+    let words = text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words);
+    err.is_connect().then(|| words.to_owned())
+}
+
 /// An error with its causes on one line; the outermost error of a connection alone says too little.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -49,6 +49,18 @@ pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: 
     runtime_state::findings(sources, cluster).iter().filter(theirs).find(about).map(|finding| finding.remedy.clone())
 }
 
+/// What to do about these findings, if they say why the labels of a service do not publish it.
+pub fn remedy_for_labels(findings: &[Finding]) -> Option<String> {
+    let is_about_a_label =
+        |finding: &&Finding| finding.severity == Severity::Error && finding.field.as_ref().is_some_and(|field| field.starts_with(PREFIX));
+    findings.iter().filter(is_about_a_label).find_map(|finding| match (&finding.subject, finding.code) {
+        // Correct labels; an administrator can also allow the host.
+        (Subject::Service(service), FindingCode::HostNotAllowed) => Some(format!("See the finding HostNotAllowed of {service} above.")),
+        (Subject::Service(service), _) => Some(format!("Correct the labels of {service}; see its finding above.")),
+        _ => None,
+    })
+}
+
 /// A service whose label names a host that is not published here, and why the label has no effect.
 pub struct UnpublishedClaimant {
     /// The service.

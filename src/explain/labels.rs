@@ -4,6 +4,7 @@ use super::explanation::LabelEffect;
 use super::label_effects;
 use super::printable;
 use super::service_context::ServiceContext;
+use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;
@@ -20,10 +21,11 @@ pub enum LabelsState<'a> {
     Published(ServiceContext<'a>),
 }
 
-/// Each label of the service that is, or seems to be, addressed to Swarmgate. `findings` are those about the service.
-pub fn label_effects(service: &Service, standpoint: &LabelsState<'_>, findings: &[Finding]) -> Vec<LabelEffect> {
+/// Each label of the service that is, or seems to be, addressed to Swarmgate. `cluster` is the one that its labels select, and
+/// `findings` are those about the service.
+pub fn label_effects(service: &Service, cluster: Option<&Cluster>, standpoint: &LabelsState<'_>, findings: &[Finding]) -> Vec<LabelEffect> {
     let meant = service.labels.iter().filter(|(key, _)| is_meant(key));
-    meant.map(|(key, value)| fate((key, value), standpoint, findings)).collect()
+    meant.map(|(key, value)| fate((key, value), cluster, standpoint, findings)).collect()
 }
 
 /// Whether a finding is about one of the labels that the service has.
@@ -37,7 +39,7 @@ fn is_meant(key: &str) -> bool {
     key == "com.docker.network" || key.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
 
-fn fate((key, value): (&str, &str), standpoint: &LabelsState<'_>, findings: &[Finding]) -> LabelEffect {
+fn fate((key, value): (&str, &str), cluster: Option<&Cluster>, standpoint: &LabelsState<'_>, findings: &[Finding]) -> LabelEffect {
     let told = printable(access_key(key, value).unwrap_or(key));
     let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&told)).cloned().collect();
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
@@ -46,7 +48,9 @@ fn fate((key, value): (&str, &str), standpoint: &LabelsState<'_>, findings: &[Fi
         (None, _) if closes => "not a Swarmgate label, but looks like access control, so the service's routes are closed (503)".to_owned(),
         (None, _) => "not a Swarmgate label: no effect".to_owned(),
         (Some(_), _) if value.trim().is_empty() => "empty: the label is ignored".to_owned(),
-        (Some("service_cluster"), _) => format!("selects the cluster that publishes {}", printable(value.trim())),
+        (Some("service_cluster"), _) => {
+            cluster.map_or_else(|| "no declared cluster has this value".to_owned(), |cluster| format!("selects cluster {}", cluster.name))
+        }
         (Some(_), LabelsState::NotPublished) => "no effect: the labels do not publish the service".to_owned(),
         (Some(_), LabelsState::Unclaimed) => "no effect: no cluster publishes the service".to_owned(),
         (Some(_), LabelsState::Refused) => "no effect: the service is not published".to_owned(),

@@ -71,7 +71,7 @@ impl Sources<'_> {
     }
 }
 
-/// There is no object of that name, or no name was given and there are several to choose from.
+/// There is no object of that name, or none at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotFound(String);
@@ -88,10 +88,8 @@ impl NotFound {
         Self(format!("there is no {kind} {}{hint}", printable(name)))
     }
 
-    fn choose_a_cluster<'a>(known: impl Iterator<Item = &'a str>) -> Self {
-        let all: Vec<&str> = known.take(NAMES_MAX).collect();
-        let choose = "several clusters are declared; select one with --cluster NAME (in a URL: cluster=NAME), for example";
-        Self(if all.is_empty() { "no cluster is declared".to_owned() } else { format!("{choose} {}", all.join(", ")) })
+    fn any_cluster() -> Self {
+        Self("no cluster is declared".to_owned())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NotFound, Sources, runtime_state};
+use super::{NAMES_MAX, NotFound, Sources, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::RolloutStrategy;
 use crate::render::{ConfigPurpose, Layout, render_in, template_fault};
@@ -29,6 +29,9 @@ pub enum RenderError {
     /// There is no such cluster.
     #[error(transparent)]
     Unknown(#[from] NotFound),
+    /// No cluster is named, and there are several.
+    #[error("several clusters are declared; select one with --cluster NAME (in a URL: cluster=NAME); the declared clusters are {0}")]
+    Ambiguous(String),
     /// The administrator's template fails to render.
     #[error("cluster {cluster} has no configuration: {fault}")]
     Template {
@@ -58,7 +61,7 @@ pub(super) fn own_purpose(cluster: &Cluster) -> ConfigPurpose {
     if cluster.proxy.rollout == RolloutStrategy::Replace { ConfigPurpose::Stock } else { ConfigPurpose::Live }
 }
 
-fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, NotFound> {
+fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, RenderError> {
     let chosen = match (name, sources.clusters) {
         (None, [only]) => Some(only),
         (None, _) => None,
@@ -66,9 +69,19 @@ fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster,
     };
     let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
     chosen.ok_or_else(|| match name {
-        Some(name) => NotFound::new("cluster", name, names),
-        None => NotFound::choose_a_cluster(names),
+        Some(name) => NotFound::new("cluster", name, names).into(),
+        None if sources.clusters.is_empty() => NotFound::any_cluster().into(),
+        None => RenderError::Ambiguous(listed(&names.collect::<Vec<_>>())),
     })
+}
+
+/// "a and b", "a, b, and c"; truncated if there are very many.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [_, ..] if names.len() > NAMES_MAX => format!("{}, and {} more", names[..NAMES_MAX].join(", "), names.len() - NAMES_MAX),
+        [first @ .., last] if first.len() > 1 => format!("{}, and {last}", first.join(", ")),
+        few => few.join(" and "),
+    }
 }
 
 /// A single file is printed unchanged; several are separated by comments, so that the output reads as one text.

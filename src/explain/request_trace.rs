@@ -171,7 +171,7 @@ impl TraceState<'_> {
             }
             HandshakeRefusal::UnknownHost => {
                 let reason = format!("{refused}: {}", self.unpublished(told));
-                TraceOutcome::not_served(None, reason, self.remedy_for_host())
+                TraceOutcome::not_served(None, reason, self.remedy_for_host(told))
             }
             HandshakeRefusal::PlainOnly(pattern) => {
                 self.note_host(pattern);
@@ -191,7 +191,7 @@ impl TraceState<'_> {
 
     fn unknown_host(&mut self, told: &mut Vec<Finding>) -> TraceOutcome {
         let reason = self.unpublished(told);
-        let remedy = self.remedy_for_host();
+        let remedy = self.remedy_for_host(told);
         TraceOutcome::not_served(Some(503), reason, remedy)
     }
 
@@ -237,12 +237,16 @@ impl TraceState<'_> {
         HostPattern::matching(&self.request.host).find(|pattern| self.translation.table.passthrough.contains_key(pattern))
     }
 
-    fn remedy_for_host(&self) -> String {
+    /// `told` are the findings about the services that name the host.
+    fn remedy_for_host(&self, told: &[Finding]) -> String {
         if self.is_closed() || self.is_over_limit() {
             return "See the finding LimitExceeded of the service that requests it.".to_owned();
         }
         if self.passed_through().is_some() {
             return "Use https, or add com.docker.lb.ssl_only=true to redirect to it.".to_owned();
+        }
+        if let Some(remedy) = findings::remedy_for_labels(told) {
+            return remedy;
         }
         let hosts = self.translation.table.hosts.keys().chain(self.translation.table.passthrough.keys());
         match nearest(&self.request.host, hosts.map(HostPattern::as_str)) {

@@ -107,7 +107,7 @@ fn affinity(backend: &Backend) -> String {
         return "none: Swarm chooses the task behind the virtual IP".to_owned();
     }
     match &backend.affinity {
-        Affinity::None => "none: endpoints in turn".to_owned(),
+        Affinity::None => "none: round robin".to_owned(),
         Affinity::Cookie(cookie) => format!("by the value of the cookie {cookie}; clients without it are distributed over all endpoints"),
         Affinity::ClientAddress => "by the client's address".to_owned(),
     }

@@ -28,7 +28,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let findings = findings(sources, service, world, read.findings);
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
-    let fates = labels::label_effects(service, &standpoint, &findings);
+    let fates = labels::label_effects(service, cluster, &standpoint, &findings);
     let held = held_back_labels::find_held_back(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),

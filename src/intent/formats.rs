@@ -30,7 +30,7 @@ pub(super) const FORMATS: &[StringFormat] = &[
     format(
         "address-range",
         |text| types::AddressRange::parse(text).map(drop),
-        "Use a range such as 192.0.2.0/24 or 2001:db8::/32, or a single address.",
+        "Use, for example, 192.0.2.0/24, 2001:db8::/32 or a single address.",
     ),
     format("go-duration", |text| parse_duration(text).map(drop), "Use, for example, 10s, 1m30s or 500ms."),
     format("timeout", |text| timeout(text).map(drop), "Use, for example, 5s or 10m."),

@@ -22,9 +22,7 @@ pub struct AddressRange(IpNet);
 impl AddressRange {
     /// Parses a range, or a single address as a range of its own.
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let rule = || {
-            InvalidValue("a range must be an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned())
-        };
+        let rule = || InvalidValue("a range must be an IP address with an optional prefix length".to_owned());
         if let Some(address) = text.parse::<IpAddr>().ok().filter(is_a_network) {
             // A mistake that would exclude every intended address.
             let (usual, whole) = if address.is_ipv4() { (24, 32) } else { (64, 128) };

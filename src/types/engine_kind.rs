@@ -65,7 +65,7 @@ impl fmt::Display for EngineKind {
 
 /// An engine that this version does not support.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown engine {name:?}; this version of swarmgate supports {}", known())]
+#[error("unknown engine {name:?}; this version supports {}", known())]
 pub struct UnknownEngine {
     name: String,
 }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_unknown_engine_is_refused_with_the_known_names() {
         let error = serde_json::from_str::<EngineKind>("\"haproxy\"").unwrap_err().to_string();
-        assert!(error.contains("unknown engine \"haproxy\"; this version of swarmgate supports nginx"), "{error}");
+        assert!(error.contains("unknown engine \"haproxy\"; this version supports nginx"), "{error}");
         assert!("Nginx".parse::<EngineKind>().is_err(), "names are lower case");
     }
 }

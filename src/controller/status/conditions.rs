@@ -180,7 +180,14 @@ fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskRe
         let message = format!("{} of {} proxies have not reported: {}.", silent.len(), running.len(), names(silent.into_iter()));
         return fails(ConditionReason::ProxiesSilent, message);
     }
-    holds(format!("All {} proxies run the newest configuration.", running.len()))
+    holds(all_current(running.len()))
+}
+
+fn all_current(proxies: usize) -> String {
+    match proxies {
+        1 => "The only proxy runs the newest configuration.".to_owned(),
+        all => format!("All {all} proxies run the newest configuration."),
+    }
 }
 
 fn doing(proxy: &ProxyTaskReport) -> String {
@@ -220,7 +227,10 @@ fn routes_served(routes: &[RouteReport]) -> ConditionValue {
             return fails(reason, format!("{} of {} routes {words}: {}.", places.len(), routes.len(), names(places.into_iter())));
         }
     }
-    holds(format!("All {} routes have endpoints.", routes.len()))
+    holds(match routes.len() {
+        1 => "The only route has endpoints.".to_owned(),
+        all => format!("All {all} routes have endpoints."),
+    })
 }
 
 /// Summarizes all others: the first that does not hold gives the reason.

@@ -161,6 +161,15 @@ fn check(status: &ClusterStatus, expected: &(ConditionReason, Option<bool>, Rout
 }
 
 #[test]
+fn a_single_proxy_and_a_single_route_are_described_in_the_singular() {
+    let status = status(0, |desired| Some(report(desired)));
+    let messages: Vec<&str> = status.conditions.iter().map(|condition| condition.message.as_str()).collect();
+    for expected in ["The only proxy runs the newest configuration.", "The only route has endpoints."] {
+        assert!(messages.contains(&expected), "{messages:?}");
+    }
+}
+
+#[test]
 fn proxies_of_a_silent_extension_are_not_reported_as_up_to_date() {
     check(&status(1, |desired| Some(report(desired))), &(ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
     check(&status(40, |desired| Some(report(desired))), &(ConditionReason::ExtensionSilent, None, RouteState::Unknown, 0));

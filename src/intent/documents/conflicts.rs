@@ -22,7 +22,7 @@ pub(super) struct ClaimType {
 pub(super) const SWARM_SERVICE: ClaimType = ClaimType {
     severity: Severity::Error,
     verbs: ("has", "have"),
-    object: "a Swarm service {}, too",
+    object: "Swarm service {}",
     remedy: "Change the serviceName of one of them.",
 };
 
@@ -30,7 +30,7 @@ pub(super) const SWARM_SERVICE: ClaimType = ClaimType {
 pub(super) const MESH_PORT: ClaimType = ClaimType {
     severity: Severity::Error,
     verbs: PUBLISH,
-    object: "port{} of the routing mesh, too",
+    object: "port{} of the routing mesh",
     remedy: "Change the published port of one of them, or set publish.mode: host.",
 };
 
@@ -38,7 +38,7 @@ pub(super) const MESH_PORT: ClaimType = ClaimType {
 pub(super) const HOST_PORT: ClaimType = ClaimType {
     severity: Severity::Warning,
     verbs: PUBLISH,
-    object: "host port{} on nodes with the same constraints, too; only one of them can run on a node",
+    object: "host port{} on nodes with the same constraints; only one of them can run on a node",
     remedy: "Constrain them to different nodes, or change the port of one of them.",
 };
 
@@ -150,10 +150,10 @@ impl Others {
         Self { more: places.len() - 1 - named.len(), named }
     }
 
-    /// The claim in the present tense: "a.yaml:3 and b.yaml:3 declare".
+    /// The claim in the present tense: "a.yaml:3 and b.yaml:3 also declare".
     fn do_the_same(&self, once: &str, several: &str) -> String {
         let names = if self.more == 0 { and(&self.named) } else { format!("{} and {} more", self.named.join(", "), self.more) };
-        format!("{names} {}", if self.named.len() == 1 { once } else { several })
+        format!("{names} also {}", if self.named.len() == 1 { once } else { several })
     }
 }
 

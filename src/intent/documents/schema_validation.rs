@@ -10,7 +10,10 @@ use super::super::suggest::nearest;
 use super::super::yaml::{YamlData, YamlNode, escaped};
 use super::document_error::{Mistakes, path_of};
 use crate::report::FindingCode;
-use crate::types::{ClusterName, NetworkName, ServiceName};
+use crate::types::{ClusterName, EngineKind, NetworkName, ServiceName, UnknownEngine};
+
+/// The field with the engine.
+const ENGINE: &str = "/spec/engine";
 
 const MERGE_KEYS: &str = "Merge keys are not supported; write out the fields.";
 
@@ -105,7 +108,10 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
         Kind::PropertyNames { error } => note_name(pointer, error, mistakes),
         _ if found.is_null() => invalid("the field has no value".to_owned(), "Set a value, or remove the field.".to_owned()),
         Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
-            note_options(pointer, found.as_str(), &options_of(schema), mistakes);
+            match found.as_str().filter(|_| pointer == ENGINE).map(str::parse::<EngineKind>) {
+                Some(Err(unknown)) => note_unknown_engine(pointer, &unknown, mistakes),
+                _ => note_options(pointer, found.as_str(), &options_of(schema), mistakes),
+            }
         }
         Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found).unwrap_or(compare)),
         Kind::Format { format } => {
@@ -115,15 +121,30 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
         }
         Kind::Pattern { pattern } => invalid(pattern_rule(pattern, found.as_str().unwrap_or_default()), "Choose another name.".to_owned()),
         Kind::MaxItems { limit } => invalid(format!("the list must have at most {limit} entries"), "Shorten the list.".to_owned()),
-        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Use a number in this range.".to_owned()),
+        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Correct the value.".to_owned()),
         _ => invalid(error.to_string(), compare),
     }
 }
 
 fn note_options(pointer: &str, found: Option<&str>, options: &[String], mistakes: &mut Mistakes) {
     let meant = found.and_then(|text| nearest(text, options.iter().map(String::as_str)));
-    let remedy = meant.map_or_else(|| format!("Use {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
-    mistakes.add(FindingCode::InvalidValue, pointer, format!("the value must be {}", options.join(" or ")), remedy);
+    let remedy = meant.map_or_else(|| format!("Use {}.", one_of(options)), |meant| format!("Did you mean {meant}?"));
+    mistakes.add(FindingCode::InvalidValue, pointer, "unknown value", remedy);
+}
+
+/// An engine that this version does not support; the error's second half names those that it supports.
+fn note_unknown_engine(pointer: &str, unknown: &UnknownEngine, mistakes: &mut Mistakes) {
+    let text = unknown.to_string();
+    let (message, known) = text.rsplit_once("; this version").unwrap_or((&text, " does not support it"));
+    mistakes.add(FindingCode::InvalidValue, pointer, message, format!("This version{known}."));
+}
+
+/// "a", "a or b", "a, b, or c".
+fn one_of(options: &[String]) -> String {
+    match options {
+        [first @ .., last] if first.len() > 1 => format!("{}, or {last}", first.join(", ")),
+        few => few.join(" or "),
+    }
 }
 
 fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mistakes: &mut Mistakes) {
@@ -163,8 +184,20 @@ fn places_of(root: &Value, key: &str) -> Vec<String> {
 fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mistakes) {
     let description = schema["properties"][field]["description"].as_str().unwrap_or_default();
     let description: String = description.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
-    let remedy = format!("Add the field. {description}");
-    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), "the required field is missing", remedy.trim());
+    let meaning = in_brackets(&description);
+    let message = format!("the required field {field} is missing{meaning}");
+    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), message, "Add the field.");
+}
+
+/// The first sentence of a description, as part of another sentence: ` (the proxy engine)`.
+fn in_brackets(description: &str) -> String {
+    let sentence = description.split(". ").next().unwrap_or_default().trim().trim_end_matches('.');
+    let mut letters = sentence.chars();
+    match (letters.next(), letters.clone().next()) {
+        (None, _) => String::new(),
+        (Some(first), Some(second)) if second.is_uppercase() => format!(" ({first}{})", letters.as_str()),
+        (Some(first), _) => format!(" ({}{})", first.to_lowercase(), letters.as_str()),
+    }
 }
 
 fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes) {
@@ -216,10 +249,9 @@ fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> Option<String> {
         (Some("integer" | "number"), _) if number_in_quotes => "Remove the quotes.",
         (Some("array"), _) if found.is_string() => "Use a list: [\"…\"].",
         (Some("object"), _) => "Put its fields below it, indented.",
-        (Some("boolean"), _) => "Use true or false.",
+        (Some("boolean" | "integer"), _) => "Correct the value.",
         (Some("string"), Some(format)) => format.remedy,
         (Some("string"), None) if !found.is_array() && !found.is_object() => "Put the value in quotes.",
-        (Some("integer"), _) => "Use a whole number.",
         _ => return None,
     };
     Some(remedy.to_owned())

@@ -80,19 +80,19 @@ impl Declaration {
 
 /// A cluster's name.
 const CLUSTER_NAME: ClaimType =
-    ClaimType { severity: Severity::Error, verbs: ("declares", "declare"), object: "a cluster {}, too", remedy: "Rename one of them." };
+    ClaimType { severity: Severity::Error, verbs: ("declares", "declare"), object: "cluster {}", remedy: "Rename one of them." };
 
 /// The services with a label value.
 const LABEL: ClaimType = ClaimType {
     severity: Severity::Error,
     verbs: PUBLISH,
-    object: "the services with the label value {}, too",
+    object: "services with the label value {}",
     remedy: "Change the serviceCluster of one of them.",
 };
 
 /// The services without the label, or with an empty one.
 const UNLABELLED: ClaimType =
-    ClaimType { object: "the services without a service_cluster label, too", remedy: "Set a serviceCluster in one of them.", ..LABEL };
+    ClaimType { object: "services without a service_cluster label", remedy: "Set a serviceCluster in one of them.", ..LABEL };
 
 fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(cluster_schema()));

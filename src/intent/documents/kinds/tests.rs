@@ -49,7 +49,7 @@ impl DeclaredObject for Site {
 }
 
 const SITE_NAME: ClaimType =
-    ClaimType { severity: Severity::Error, verbs: ("opens", "open"), object: "the site {}, too", remedy: "Rename one of them." };
+    ClaimType { severity: Severity::Error, verbs: ("opens", "open"), object: "the site {}", remedy: "Rename one of them." };
 
 fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -126,19 +126,26 @@ fn the_remedy_of_a_failed_conversion_names_the_schema_of_the_kind() {
 #[test]
 fn documents_of_different_kinds_can_conflict() {
     let on_cluster =
-        finding(FindingCode::DuplicateDeclaration, "spec.proxy.publish", "1.yaml:3 publishes port 80 of the routing mesh, too");
-    let on_site = finding(FindingCode::DuplicateDeclaration, "spec.port", "0.yaml:7 publishes port 80 of the routing mesh, too");
+        finding(FindingCode::DuplicateDeclaration, "spec.proxy.publish", "1.yaml:3 also publishes port 80 of the routing mesh");
+    let on_site = finding(FindingCode::DuplicateDeclaration, "spec.port", "0.yaml:7 also publishes port 80 of the routing mesh");
     assert_eq!(read(BOTH, &[cluster("ServiceCluster"), site("a", "{port: 80}")]), (vec![None], vec![false], vec![on_cluster, on_site]));
     let names =
-        [1, 0].map(|other| finding(FindingCode::DuplicateDeclaration, "metadata.name", &format!("{other}.yaml:2 opens the site a, too")));
+        [1, 0].map(|other| finding(FindingCode::DuplicateDeclaration, "metadata.name", &format!("{other}.yaml:2 also opens the site a")));
     assert_eq!(read(BOTH, &[site("a", "{port: 81}"), site("a", "{port: 82}")]), (vec![None], vec![], names.to_vec()));
 }
 
 #[test]
 fn an_unknown_kind_is_rejected_with_the_known_kinds() {
-    let refused = |kinds: &str| vec![finding(FindingCode::InvalidValue, "kind", &format!("the value must be {kinds}"))];
-    assert_eq!(read(BOTH, &[cluster("Cluster")]), (vec![None], vec![false], refused("ServiceCluster or Site")));
-    assert_eq!(read(KINDS, &[site("a", "{port: 81}")]), (vec![], vec![false], refused("ServiceCluster")));
+    let refused = || vec![finding(FindingCode::InvalidValue, "kind", "unknown value")];
+    for (kinds, text, ports, remedy) in [
+        (BOTH, cluster("Deployment"), vec![None], "Use ServiceCluster or Site."),
+        (KINDS, site("a", "{port: 81}"), vec![], "Use ServiceCluster."),
+    ] {
+        let remedies: Vec<String> =
+            read_kinds(kinds, &[SourceFile::new("0.yaml", &text)]).findings.iter().map(|finding| finding.remedy.clone()).collect();
+        assert_eq!(remedies, [remedy]);
+        assert_eq!(read(kinds, &[text]), (ports, vec![false], refused()));
+    }
 }
 
 #[test]
