@@ -317,7 +317,7 @@ fn an_invalid_address_is_rejected_immediately() {
 async fn a_missing_socket_is_reported_with_its_address_and_the_options() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("unix://{}/docker.sock", folder.path().display());
-    let error = DockerSwarm::connect(&url).unwrap().snapshot().await.err().unwrap();
+    let error = DockerSwarm::connect(&url).unwrap().observe().await.unwrap_err();
     let expected = format!("cannot connect to the Docker API at {url}: No such file or directory; set --docker-url or DOCKER_HOST");
     assert_eq!(error.to_string(), expected);
 }

@@ -194,7 +194,7 @@ fn the_command_explains_files_and_its_exit_code_shows_the_outcome() {
 fn the_command_prints_the_configuration_of_a_cluster() {
     check("routes", &["render"], 0, "server_name shop.example.org;");
     check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop.");
-    check("clusters", &["render"], 2, "select one with --cluster NAME (in a URL: cluster=NAME); the declared clusters are prod and dev");
+    check("clusters", &["render"], 2, "select one with --cluster NAME (in a URL: cluster=NAME); the declared clusters are dev and prod");
     check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
     check("tls", &["render"], 0, "# --- host-");
     check("template", &["render"], 0, "http { return 503; }");

@@ -184,19 +184,26 @@ fn places_of(root: &Value, key: &str) -> Vec<String> {
 fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mistakes) {
     let description = schema["properties"][field]["description"].as_str().unwrap_or_default();
     let description: String = description.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
-    let meaning = in_brackets(&description);
+    // A description that opens with the values says what to write.
+    let (meaning, remedy) = if description.starts_with('`') {
+        (String::new(), format!("Add the field. {description}"))
+    } else {
+        (in_brackets(&description), "Add the field.".to_owned())
+    };
     let message = format!("the required field {field} is missing{meaning}");
-    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), message, "Add the field.");
+    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), message, remedy);
 }
 
-/// The first sentence of a description, as part of another sentence: ` (the proxy engine)`.
+/// What a description says first, as part of another sentence: ` (the proxy engine)`.
 fn in_brackets(description: &str) -> String {
-    let sentence = description.split(". ").next().unwrap_or_default().trim().trim_end_matches('.');
-    let mut letters = sentence.chars();
-    match (letters.next(), letters.clone().next()) {
-        (None, _) => String::new(),
-        (Some(first), Some(second)) if second.is_uppercase() => format!(" ({first}{})", letters.as_str()),
-        (Some(first), _) => format!(" ({}{})", first.to_lowercase(), letters.as_str()),
+    let sentence = description.split(". ").next().unwrap_or_default();
+    let words = sentence.split(": ").next().unwrap_or_default().trim().trim_end_matches('.');
+    let is_name = ["Docker", "Swarm"].iter().any(|name| words.starts_with(name));
+    let mut letters = words.chars();
+    match letters.next() {
+        None => String::new(),
+        Some(first) if !is_name => format!(" ({}{})", first.to_lowercase(), letters.as_str()),
+        Some(_) => format!(" ({words})"),
     }
 }
 
