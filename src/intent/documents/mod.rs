@@ -108,7 +108,7 @@ pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile]) 
             Ok(parts) => documents.extend(parts.into_iter().map(|part| Document::read(at, part, kinds))),
             Err(mistakes) => {
                 declaration.incomplete = true;
-                documents.push(Document::unreadable(at, mistakes));
+                documents.push(Document::unreadable(at, *mistakes));
             }
         }
     }
@@ -126,11 +126,11 @@ pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile]) 
 }
 
 /// The YAML documents of a file; at least one.
-fn read_file(file: &SourceFile, kinds: &[&DocumentKind]) -> Result<Vec<YamlDocument>, Mistakes> {
+fn read_file(file: &SourceFile, kinds: &[&DocumentKind]) -> Result<Vec<YamlDocument>, Box<Mistakes>> {
     let unreadable = |severity, message: &str, remedy: &str| {
         let mut mistakes = Mistakes::default();
         mistakes.add_bare(severity, FindingCode::UnreadableDocument, 0, message, remedy);
-        mistakes
+        Box::new(mistakes)
     };
     let text = match &file.content {
         Ok(text) if text.len() <= FILE_BYTES_MAX => text,
