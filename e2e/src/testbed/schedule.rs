@@ -155,13 +155,13 @@ impl ScheduleState {
         self.places.iter().filter_map(|place| place.demand).all(|other| demand.bears(other))
     }
 
-    /// The next case in the testbed that is up there; otherwise the first case of another testbed. The streams run one after the
-    /// other, so the next one begins as soon as it can, and the other cases run beside it.
+    /// The next case in the testbed that is up there, preferably one that need not wait for a stream; otherwise the first case of
+    /// another testbed.
     fn choose(&self, place: usize) -> Option<usize> {
         let here = self.places[place].setting;
         let mut at_home = self.waiting.iter().filter(|(_, case)| case.setting == here);
         let has_stream = self.places.iter().any(|other| other.case == Some(Demand::Traffic));
-        let next = at_home.clone().find(|(_, case)| has_stream != (case.demand == Demand::Traffic)).or_else(|| at_home.next());
+        let next = at_home.clone().find(|(_, case)| !has_stream || case.demand != Demand::Traffic).or_else(|| at_home.next());
         if let Some((case, _)) = next {
             return Some(*case);
         }
