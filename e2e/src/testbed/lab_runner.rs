@@ -22,8 +22,6 @@ pub(super) struct LabRunner {
     setting: &'static str,
     testbed: Option<Testbed>,
     broken: Option<String>,
-    /// The reason why the testbed is not ready for the next case.
-    unsettled: Option<anyhow::Error>,
     /// Whether a case has run in this testbed.
     used: bool,
     failed: bool,
@@ -31,7 +29,7 @@ pub(super) struct LabRunner {
 
 impl LabRunner {
     pub fn new(number: usize) -> Self {
-        Self { number, setting: "", testbed: None, broken: None, unsettled: None, used: false, failed: false }
+        Self { number, setting: "", testbed: None, broken: None, used: false, failed: false }
     }
 
     /// The setting whose testbed is up; empty if the next case needs a new one in any case.
@@ -53,27 +51,26 @@ impl LabRunner {
         Ok(())
     }
 
-    /// Waits until the testbed is as each case may expect it. If that fails, the case reports it when it runs.
-    pub fn settle(&mut self, case: &Case) {
-        let settled = match (&self.broken, &self.testbed) {
+    /// Waits until the testbed is as each case may expect it. The case reports the error when it runs.
+    pub fn settle(&self, case: &Case) -> Result<()> {
+        match (&self.broken, &self.testbed) {
             (None, Some(testbed)) => guarded(testbed, case, case.setting.before).context("before the case began"),
             (reason, _) => Err(anyhow!("the testbed did not come up: {}", reason.as_deref().unwrap_or("?"))),
-        };
-        self.unsettled = settled.err();
+        }
     }
 
-    /// Runs a case in the testbed that is up and settled, and removes what it left there.
-    pub fn run(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
-        let outcome = self.run_and_clean_up(case, clock);
+    /// Runs a case in the testbed that is up, if it is ready, and removes what it left there.
+    pub fn run(&mut self, case: &Case, ready: Result<()>, clock: &mut Clock) -> Result<()> {
+        let outcome = self.run_and_clean_up(case, ready, clock);
         self.failed |= outcome.is_err();
         outcome
     }
 
-    fn run_and_clean_up(&mut self, case: &Case, clock: &mut Clock) -> Result<()> {
-        let unsettled = self.unsettled.take();
-        let Some(testbed) = self.testbed.as_ref() else { return unsettled.map_or(Ok(()), Err) };
-        let begun = unsettled.is_none();
-        let ready = unsettled.map_or(Ok(()), Err);
+    fn run_and_clean_up(&mut self, case: &Case, ready: Result<()>, clock: &mut Clock) -> Result<()> {
+        let Some(testbed) = self.testbed.as_ref().filter(|_| self.broken.is_none()) else {
+            return ready.and_then(|()| Err(anyhow!("no testbed is up")));
+        };
+        let begun = ready.is_ok();
         let outcome = ready.and_then(|()| guarded(testbed, case, case.check)).and(nothing_refused(testbed));
         clock.checked();
         let tidied = testbed.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));

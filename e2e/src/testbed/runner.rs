@@ -201,12 +201,12 @@ impl Run {
         stage.raise(case)?;
         clock.raised();
         self.schedule.settle(place);
-        stage.settle(case);
+        let ready = stage.settle(case);
         clock.settled();
         drop(watch);
         self.schedule.begin(place, case.demand);
         clock.waited();
         let _watch = Watchdog::over(case.name);
-        stage.run(case, clock)
+        stage.run(case, ready, clock)
     }
 }
