@@ -114,9 +114,9 @@ async fn the_published_call_list_matches_the_calls_of_the_operator() {
 }
 
 #[test]
-fn every_method_of_the_port_is_exercised() {
-    let port = read("src/swarm/port.rs");
-    let methods: BTreeSet<&str> = port
+fn every_method_of_the_swarm_trait_is_exercised() {
+    let swarm_trait = read("src/swarm/swarm_trait.rs");
+    let methods: BTreeSet<&str> = swarm_trait
         .lines()
         .filter_map(|line| line.trim().strip_prefix("async fn ").or_else(|| line.trim().strip_prefix("fn ")))
         .filter_map(|rest| rest.split('(').next())

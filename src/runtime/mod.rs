@@ -6,7 +6,7 @@
 //!
 //! In this room:
 //! - `runtime/ENGINE/mod.rs`: a type that implements [`Engine`];
-//! - `runtime/ENGINE/process.rs`: a type that implements [`EngineProcess`]. `procfs.rs` and `messages.rs` have what every engine needs;
+//! - `runtime/ENGINE/process.rs`: a type that implements [`EngineProcess`]. `procfs.rs` and `message_redaction.rs` have what every engine needs;
 //! - one arm in [`engine`].
 //!
 //! Elsewhere, for testing and running an engine:
@@ -16,7 +16,7 @@
 
 mod config_files;
 mod error;
-mod messages;
+mod message_redaction;
 pub(crate) mod nginx;
 mod procfs;
 
@@ -34,7 +34,7 @@ use crate::types::EngineKind;
 
 pub use config_files::write_secret_files;
 pub use error::{ChangeError, EngineError};
-pub use messages::last_bytes;
+pub use message_redaction::last_bytes;
 pub use procfs::zombies_of;
 
 /// The files of a configuration: plain file names and contents.

@@ -8,10 +8,10 @@ mod network_lookup;
 mod node_address;
 mod parse;
 mod placement;
-mod port;
 mod redacted;
 mod shared_collections;
 mod snapshot;
+mod swarm_trait;
 
 pub use config_references::{
     NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX, NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, looks_like_our_config, mounted_configs,
@@ -22,7 +22,7 @@ pub use network_lookup::NetworksByName;
 pub use node_address::NODE_ADDRESS_LABEL;
 pub use parse::is_stopping;
 pub use placement::{fitting_nodes, nodes_that_meet, one_on_each, unplaceable_tasks};
-pub use port::{Hint, Swarm, SwarmError, SwarmErrorKind};
 pub use redacted::is_disclosed;
 pub use shared_collections::{CopyOnWrite, Services};
 pub use snapshot::{RawSnapshot, Snapshot, SnapshotError};
+pub use swarm_trait::{Hint, Swarm, SwarmError, SwarmErrorKind};

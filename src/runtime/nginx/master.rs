@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::time_limit::time_limit;
 use super::{NginxEngine, workers};
 use crate::protocol::container_contract::ENGINE_BODY_DIR;
-use crate::runtime::messages::{last_bytes, without_paths};
+use crate::runtime::message_redaction::{last_bytes, without_paths};
 use crate::runtime::procfs::{memory_of, open_file_space};
 use crate::runtime::{ApplyMode, ChangeError, ChangeScope, ConfigChange, EngineError, EngineProcess, Worker, WorkerStop};
 

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use super::config_files::secret_files;
-use super::messages::{last_bytes, without_paths, without_secrets};
+use super::message_redaction::{last_bytes, without_paths, without_secrets};
 use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, ResolverWarmup};
 use crate::protocol::container_contract::ENGINE_BODY_DIR;
 use crate::types::EngineKind;
