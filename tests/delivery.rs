@@ -29,10 +29,16 @@ mod real_processes;
 mod rejected_configs;
 #[path = "delivery/route_tables.rs"]
 mod route_tables;
+#[path = "delivery/silence_fixture.rs"]
+mod silence_fixture;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "delivery/slow_configuration_tests.rs"]
+mod slow_configuration_tests;
 #[path = "delivery/stage.rs"]
 mod stage;
+#[path = "delivery/startup_in_silence.rs"]
+mod startup_in_silence;
 #[path = "delivery/tasks.rs"]
 mod tasks;
 #[path = "delivery/test_application.rs"]

@@ -24,14 +24,13 @@ use tokio::sync::watch;
 use tower_service::Service as _;
 use url::Url;
 
+use super::client_error::ClientError;
 use super::freshness::{Moment, confirmed_at};
-use crate::pki::{Credentials, TlsError, client_config};
+use super::server_urls::{parse_servers, resolve, url_at};
+use crate::pki::{Credentials, client_config};
 use crate::protocol::SharedSecret;
-use crate::protocol::size_limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
-use crate::protocol::timings::{
-    ANSWER_TIMEOUT, CONNECT_TIMEOUT, POLL_GRACE, POLL_RETRY, POLL_WAIT, POOL_IDLE, PROVE_TIMEOUT, RESOLVE_TIMEOUT,
-};
-use crate::retry::Retry;
+use crate::protocol::size_limits::{MESSAGE_BYTES_MAX, check_message};
+use crate::protocol::timings::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, POLL_GRACE, POOL_IDLE, PROVE_TIMEOUT};
 use crate::types::{Digest, is_hidden};
 
 /// A client for one server of the channel, which may be at one of several addresses.
@@ -42,103 +41,6 @@ pub struct ChannelClient {
     servers: watch::Sender<Vec<Url>>,
     /// The address that answered last. It is tried first, so that reports go to the server from which configurations come.
     preferred: Mutex<Option<SocketAddr>>,
-}
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The base URL cannot be used.
-    #[error("invalid URL {url:?}; it must have the form https://HOST:PORT")]
-    Url {
-        /// The URL as given.
-        url: String,
-    },
-    /// TLS could not be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// No address of the server is known yet.
-    #[error("the address of the server is not known yet")]
-    Nowhere,
-    /// The host name has no address at the moment.
-    #[error("cannot resolve {host}: {reason}")]
-    Resolve {
-        /// The name.
-        host: String,
-        /// The resolver's message.
-        reason: String,
-    },
-    /// No answer, or an invalid one.
-    #[error("the request to {address} failed")]
-    Request {
-        /// The address of the request.
-        address: SocketAddr,
-        /// The cause.
-        source: hyper_util::client::legacy::Error,
-    },
-    /// The server at this address is another one, or none answers.
-    #[error("cannot establish a trusted connection to {address}")]
-    Unproven {
-        /// The address of the request.
-        address: SocketAddr,
-        /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The answer broke off.
-    #[error("the answer of {address} is incomplete")]
-    Broken {
-        /// The address of the request.
-        address: SocketAddr,
-        /// The cause.
-        source: hyper::Error,
-    },
-    /// No complete answer in time.
-    #[error("{address} did not answer within {} s", limit.as_secs())]
-    Late {
-        /// The address of the request.
-        address: SocketAddr,
-        /// How long the client waited.
-        limit: Duration,
-    },
-    /// The request could not be written.
-    #[error("cannot create the request")]
-    Write(#[from] http::Error),
-    /// The message could not be written.
-    #[error("cannot serialize the message")]
-    Encode(#[from] serde_json::Error),
-    /// An answer that is neither content nor "nothing newer".
-    #[error("{address} answered {status}: {words}")]
-    Status {
-        /// The address that answered.
-        address: SocketAddr,
-        /// The status code.
-        status: StatusCode,
-        /// The beginning of the body.
-        words: String,
-    },
-    /// The message is larger than its receiver reads, so it is not sent.
-    #[error("cannot send the message: {0}")]
-    Oversized(#[from] TooLarge),
-    /// The answer is too large.
-    #[error("the answer of {address} is larger than the maximum of {MESSAGE_BYTES_MAX} bytes")]
-    TooLarge {
-        /// The address that answered.
-        address: SocketAddr,
-    },
-    /// The answer is not the expected message.
-    #[error("cannot parse the answer of {address}")]
-    Decode {
-        /// The address that answered.
-        address: SocketAddr,
-        /// The cause.
-        source: serde_json::Error,
-    },
-}
-
-impl ClientError {
-    /// The status code, if the server answered at all.
-    pub fn status(&self) -> Option<StatusCode> {
-        if let Self::Status { status, .. } = self { Some(*status) } else { None }
-    }
 }
 
 /// The answer to a long poll.
@@ -193,8 +95,13 @@ impl ChannelClient {
         Ok(())
     }
 
+    /// Reports when the servers' URLs change.
+    pub(super) fn watch_servers(&self) -> watch::Receiver<Vec<Url>> {
+        self.servers.subscribe()
+    }
+
     /// Asks once for something newer than `after`, and lets the server wait for it.
-    async fn poll<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn poll<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
         after: Option<&Digest>,
@@ -318,40 +225,6 @@ impl ChannelClient {
     }
 }
 
-fn parse_servers(urls: &str) -> Result<Vec<Url>, ClientError> {
-    let mut servers = Vec::new();
-    for url in urls.split(',').map(str::trim).filter(|url| !url.is_empty()) {
-        let server = parse_server(url)?;
-        if !servers.contains(&server) {
-            servers.push(server);
-        }
-    }
-    Ok(servers)
-}
-
-fn parse_server(text: &str) -> Result<Url, ClientError> {
-    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host_str().is_some_and(|host| !host.is_empty()));
-    url.ok_or_else(|| ClientError::Url { url: text.to_owned() })
-}
-
-async fn resolve(server: &Url) -> Result<Vec<SocketAddr>, ClientError> {
-    let host = server.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = server.port_or_known_default().unwrap_or(443);
-    let failed = |reason: String| ClientError::Resolve { host: host.to_owned(), reason };
-    let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((host, port))).await;
-    let addresses = resolved.map_err(|_| failed("no answer in time".to_owned()))?.map_err(|error| failed(error.to_string()))?;
-    Ok(addresses.collect())
-}
-
-fn url_at(server: &Url, address: SocketAddr, path: &str) -> Url {
-    let mut url = server.clone();
-    // An https URL accepts any address as its host and any port: neither call can fail.
-    let _ = url.set_ip_host(address.ip());
-    let _ = url.set_port(Some(address.port()));
-    url.set_path(path);
-    url
-}
-
 /// A request, independent of the address.
 struct Question<'a> {
     method: Method,
@@ -406,84 +279,4 @@ async fn bounded_body(address: SocketAddr, mut incoming: Incoming) -> Result<Vec
         body.extend_from_slice(&data);
     }
     Ok(body)
-}
-
-/// Receives the reason why the poll fails, or `None` once it works again.
-type Tell<'a> = Box<dyn Fn(Option<&str>) + Send + Sync + 'a>;
-
-/// Repeats one long poll forever: failures are logged (once per kind) and retried with growing pauses.
-pub struct Follower<'a> {
-    client: &'a ChannelClient,
-    path: String,
-    wait: Duration,
-    retry: Retry,
-    trouble: Option<String>,
-    tell: Tell<'a>,
-}
-
-impl<'a> Follower<'a> {
-    /// Follows a path of a server.
-    pub fn new(client: &'a ChannelClient, path: impl Into<String>) -> Self {
-        Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(POLL_RETRY), trouble: None, tell: Box::new(|_| {}) }
-    }
-
-    /// The same; calls `tell` with the problem whenever it changes, and with `None` once it is over.
-    #[must_use]
-    pub fn on_problem(self, tell: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
-        Self { tell: Box::new(tell), ..self }
-    }
-
-    /// The same, with a server that answers at least this often even if there is nothing newer, and reports the age of its content.
-    #[must_use]
-    pub fn with_wait(self, wait: Duration) -> Self {
-        Self { wait, ..self }
-    }
-
-    /// The next answer of the server, however long it takes. Starts again when the servers' URLs change, because the server
-    /// being asked may never answer. Safe to cancel.
-    pub async fn next<T: DeserializeOwned + Send + 'static>(&mut self, after: Option<&Digest>) -> PollResponse<T> {
-        let mut servers = self.client.servers.subscribe();
-        loop {
-            servers.mark_unchanged();
-            let asked = tokio::select! {
-                answer = self.client.poll(&self.path, after, self.wait) => answer,
-                // The client owns the sender: an error cannot occur.
-                _ = servers.changed() => continue,
-            };
-            match asked {
-                Ok(answer) => {
-                    self.recovered();
-                    return answer;
-                }
-                Err(error) => tokio::select! {
-                    () = self.failed(&error) => {}
-                    _ = servers.changed() => {}
-                },
-            }
-        }
-    }
-
-    fn recovered(&mut self) {
-        self.retry.reset();
-        if self.trouble.take().is_some() {
-            (self.tell)(None);
-            tracing::info!(path = self.path, "the channel works again");
-        }
-    }
-
-    async fn failed(&mut self, error: &ClientError) {
-        let words = with_sources(error);
-        if self.trouble.as_ref() != Some(&words) {
-            tracing::warn!(path = self.path, error = words, "the channel does not work; continuing with the current state");
-            (self.tell)(Some(&words));
-            self.trouble = Some(words);
-        }
-        tokio::time::sleep(self.retry.next()).await;
-    }
-}
-
-/// An error with all its causes, on one line.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -8,7 +8,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
-use super::client::{ChannelClient, ClientError, with_sources};
+use super::client::ChannelClient;
+use super::client_error::{ClientError, with_sources};
 use crate::pki::{ChannelIdentity, Credentials, OPERATOR_NAME, request};
 use crate::protocol::Bootstrap;
 use crate::protocol::messages::{CertificateRequest, IssuedCertificate, WIRE_VERSION};

@@ -7,17 +7,22 @@
 
 mod bootstrap_file;
 mod client;
+mod client_error;
 mod content_age;
 mod enrolment;
+mod follower;
 mod freshness;
 mod hub;
 mod peer_addresses;
 mod server;
+mod server_urls;
 
 pub use bootstrap_file::{BootstrapError, read_bootstrap};
-pub use client::{ChannelClient, ClientError, Follower, PollResponse, PollResult};
+pub use client::{ChannelClient, PollResponse, PollResult};
+pub use client_error::ClientError;
 pub use content_age::ContentAges;
 pub use enrolment::Enrolment;
+pub use follower::Follower;
 pub use freshness::{Moment, freshness_headers};
 pub use hub::{Hub, Received};
 pub use peer_addresses::follow_peers;

@@ -3,8 +3,10 @@
 
 use std::convert::Infallible;
 
-use super::client::{ChannelClient, ClientError, Follower, PollResponse, PollResult};
+use super::client::{ChannelClient, PollResponse, PollResult};
+use super::client_error::ClientError;
 use super::enrolment::Enrolment;
+use super::follower::Follower;
 use crate::protocol::messages::{PeerAddresses, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 

@@ -16,12 +16,13 @@ mod kinds;
 mod label_generator;
 mod label_mistakes;
 mod limits;
+mod network_choice;
 mod network_exchange;
+mod network_suitability;
 mod node_ports;
 mod ownership;
 mod routes;
 mod shares;
-mod suitability;
 mod tls;
 
 use std::collections::BTreeMap;

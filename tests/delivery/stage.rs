@@ -1,26 +1,28 @@
 //! A stage: the operator hub, extension and agent of one cluster on free ports, with their own directory. A stage must never end
 //! without draining its proxies and stopping its extensions.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+#[path = "stage_engine.rs"]
+mod stage_engine;
+#[path = "stage_processes.rs"]
+mod stage_processes;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use swarmgate::channel::Hub;
-use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelIdentity, ChannelRole};
 use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, PeerAddresses};
 use swarmgate::protocol::{Bootstrap, bootstrap};
-use swarmgate::proxy::{self, Follow, NameServer, ProxyOptions};
+use swarmgate::proxy::{self, NameServer};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
-use swarmgate::types::{Digest, EngineKind};
+use swarmgate::types::Digest;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub use crate::nginx_binary::nginx;
 pub use crate::operator_hub::cluster;
@@ -242,54 +244,6 @@ impl Stage {
         self.operator = OperatorEnd::start(self.ports.operator, &self.authority).await;
     }
 
-    pub fn start_extension(&self) -> Extension {
-        self.start_extension_with(self.nginx.clone())
-    }
-
-    /// An extension whose engine gets an unknown directive in every configuration that contains this pattern: the renderer
-    /// itself writes nothing that nginx refuses.
-    pub fn start_spoiling_extension(&self, pattern: &str) -> Extension {
-        let script = self.directory.path().join("spoiling-nginx");
-        let spoil = format!("if grep -q '{pattern}' \"$4\" 2>/dev/null; then echo 'spoilt on;' >> \"$4\"; fi");
-        std::fs::write(&script, format!("#!/bin/sh\n{spoil}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
-        make_mode(&script, 0o755);
-        self.start_extension_with(script)
-    }
-
-    /// An engine that takes this many seconds to test each configuration that contains the pattern.
-    fn slow_engine(&self, name: &str, pattern: &str, seconds: u64) -> PathBuf {
-        let script = self.directory.path().join(name);
-        let slow = format!("case \" $* \" in *' -t '*) if grep -q '{pattern}' \"$4\" 2>/dev/null; then sleep {seconds}; fi;; esac");
-        std::fs::write(&script, format!("#!/bin/sh\n{slow}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
-        make_mode(&script, 0o755);
-        script
-    }
-
-    /// An extension whose engine takes this many seconds to test each configuration that contains the pattern.
-    pub fn start_slow_extension(&self, pattern: &str, seconds: u64) -> Extension {
-        self.start_extension_with(self.slow_engine("slow-nginx", pattern, seconds))
-    }
-
-    /// A proxy whose engine takes this many seconds to test each configuration that contains the pattern.
-    pub fn start_slow_proxy(&self, pattern: &str, seconds: u64) -> RunningProxy {
-        let engine = self.slow_engine("slow-proxy-nginx", pattern, seconds);
-        self.start_proxy_with(engine, Follow::Extension(self.extension_url()), &self.operator_url())
-    }
-
-    /// An extension whose engine can be removed ([`Stage::take_engine`]) and restored.
-    pub fn start_extension_with_own_engine(&self) -> Extension {
-        self.give_engine_back();
-        self.start_extension_with(self.path("own-nginx"))
-    }
-
-    pub fn take_engine(&self) {
-        std::fs::remove_file(self.path("own-nginx")).unwrap();
-    }
-
-    pub fn give_engine_back(&self) {
-        std::os::unix::fs::symlink(&self.nginx, self.path("own-nginx")).unwrap();
-    }
-
     /// The layout of this stage's proxy.
     pub fn layout(&self) -> Layout {
         let usual = Layout::default();
@@ -314,87 +268,11 @@ impl Stage {
         false
     }
 
-    /// An extension at a different address from that of [`Stage::start_extension`].
-    pub fn start_extension_elsewhere(&self) -> Extension {
-        self.start_extension_at(self.ports.elsewhere, self.nginx.clone())
-    }
-
-    fn start_extension_with(&self, engine: PathBuf) -> Extension {
-        self.start_extension_at(self.ports.extension, engine)
-    }
-
-    fn start_extension_at(&self, listen: SocketAddr, engine: PathBuf) -> Extension {
-        let stop = CancellationToken::new();
-        let options = ExtensionOptions {
-            engine_kind: EngineKind::Nginx,
-            cluster: cluster(),
-            task: "extension".to_owned(),
-            operator_url: self.operator_url(),
-            ask_for_peers: false,
-            bootstrap: self.bootstrap(ChannelRole::Extension),
-            engine,
-            run_dir: self.run_dir(),
-            listen,
-            layout: self.layout(),
-            material_dir: self.path("extension-mounts"),
-        };
-        let task = tokio::spawn(extension::run(options, stop.clone()));
-        self.tasks.add_extension(Extension::new(stop, task))
-    }
-
     /// Announces the extension at its usual address, or at the other one.
     pub fn publish_peers(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
         let peers = PeerAddresses::new(vec![NO_OPERATOR.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
         self.operator.hub().publish_peers(&cluster(), peers);
-    }
-
-    pub fn start_proxy(&self) -> RunningProxy {
-        self.start_proxy_that_follows(Follow::Extension(self.extension_url()), &self.operator_url())
-    }
-
-    /// A proxy that knows only these managers.
-    pub fn start_proxy_that_knows_operators(&self, operators: &str) -> RunningProxy {
-        self.start_proxy_that_follows(Follow::Operator, operators)
-    }
-
-    /// A proxy that knows these operators, and this address as that of its extension.
-    pub fn start_proxy_that_knows(&self, extension: &str, operators: &str) -> RunningProxy {
-        self.start_proxy_that_follows(Follow::Extension(extension.to_owned()), operators)
-    }
-
-    fn start_proxy_that_follows(&self, follow: Follow, operators: &str) -> RunningProxy {
-        self.start_proxy_with(self.nginx.clone(), follow, operators)
-    }
-
-    fn start_proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> RunningProxy {
-        let options = ProxyOptions {
-            engine_kind: EngineKind::Nginx,
-            cluster: cluster(),
-            task: "proxy-task".to_owned(),
-            node: "node-1".to_owned(),
-            operator_url: operators.to_owned(),
-            follow,
-            bootstrap: self.bootstrap(ChannelRole::Proxy),
-            engine,
-            run_dir: self.run_dir(),
-            state_dir: self.volume(),
-            boot_file: self.boot_file(),
-            material_dir: self.path("proxy-mounts"),
-            health: self.ports.health,
-            new_networks: None,
-            names: self.names.clone(),
-            reload_distance: Duration::from_millis(300),
-        };
-        let (signals, receiver) = mpsc::channel(4);
-        let task = tokio::spawn(async move {
-            let ended = Box::pin(proxy::run(options, receiver)).await;
-            if let Err(error) = &ended {
-                eprintln!("the agent has ended: {error:?}");
-            }
-            ended
-        });
-        self.tasks.add_proxy(RunningProxy::new(signals, task))
     }
 
     pub fn write_boot_file(&self, bundle: &Bundle) {
@@ -412,44 +290,12 @@ impl Stage {
         file.set_modified(SystemTime::now() - age).unwrap();
     }
 
-    /// Whether a worker of the engine has a file open below this directory of the stage.
-    pub fn engine_writes_to(&self, directory: &str) -> bool {
-        let master: i32 = std::fs::read_to_string(self.run_dir().join("nginx.pid")).unwrap().trim().parse().unwrap();
-        let workers = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
-        let files = workers.split_whitespace().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten());
-        let directory = self.path(directory);
-        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|file| file.starts_with(&directory))
-    }
-
-    pub fn kill_engine(&self) {
-        let pid = std::fs::read_to_string(self.run_dir().join("nginx.pid")).unwrap().trim().parse().unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-    }
-
-    pub fn port_is_free(&self) -> bool {
-        TcpListener::bind(self.http()).is_ok()
-    }
-
     fn volume(&self) -> PathBuf {
         self.directory.path().join("volume")
     }
 
     fn boot_file(&self) -> PathBuf {
         self.directory.path().join("boot.json")
-    }
-}
-
-/// Ends the engine that a failed test leaves behind, because nothing drains it.
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let pid = std::fs::read_to_string(self.run_dir().join("nginx.pid")).ok().and_then(|text| text.trim().parse().ok());
-        if let Some(pid) = pid {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
-            let deadline = Instant::now() + Duration::from_secs(2);
-            while !self.port_is_free() && Instant::now() < deadline {
-                std::thread::yield_now();
-            }
-        }
     }
 }
 

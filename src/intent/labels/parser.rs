@@ -4,15 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::LABELS;
-use super::size_limits::{self, ListLimit};
-use super::unknown_labels::{access_control_labels, unknown_labels};
+use super::size_limits;
+use super::unknown_labels::access_control_labels;
 use super::value_grammar::{self, RedirectLabel};
-use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
-use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::types::{ContextPath, CookieName, HostPattern, InvalidValue, NetworkName, ObjectName, Port, first_invisible};
-
-/// How many invalid items of one list, or unknown labels, are reported individually: a label can hold megabytes.
-const LIST_FINDINGS_MAX: usize = 8;
+use super::value_reader::ValueReader;
+use super::{Affinity, BackendMode, BackendProtocol, ServiceLabels, TlsLabels, Verification};
+use crate::report::{Finding, FindingCode, Severity};
+use crate::types::{ContextPath, CookieName, HostPattern, InvalidValue, NetworkName, ObjectName, Port};
 
 /// The result of reading a service's labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub struct ReadLabels {
 
 /// Reads the labels of the service `service`. Ignores labels of other programs.
 pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
-    let mut reader = LabelReader { service, labels, findings: Vec::new() };
+    let mut reader = ValueReader::new(service, labels);
     let reading = reader.read();
     reader.note_strangers(matches!(reading, LabelReading::Published(_)));
     let mut findings = reader.findings;
@@ -44,13 +42,7 @@ pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabe
     ReadLabels { reading, findings }
 }
 
-struct LabelReader<'a> {
-    service: &'a str,
-    labels: &'a BTreeMap<String, String>,
-    findings: Vec<Finding>,
-}
-
-impl LabelReader<'_> {
+impl ValueReader<'_> {
     fn read(&mut self) -> LabelReading {
         if !self.asks_for_anything() {
             return LabelReading::NotPublished;
@@ -74,11 +66,6 @@ impl LabelReader<'_> {
         LABELS.iter().any(|info| {
             self.value(info.name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) || info.name == "hosts")
         })
-    }
-
-    /// The value without surrounding blanks; an empty one is treated as absent.
-    fn value(&self, name: &str) -> Option<&str> {
-        self.labels.get(&format!("{PREFIX}{name}")).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// Valid hosts in the order written, without duplicates; each invalid one produces a finding and does not affect the others.
@@ -137,22 +124,6 @@ impl LabelReader<'_> {
             let message = "the value is read as one path that contains a comma: a service has only one context root";
             let remedy = "Set a single path, and publish any other path with another service.";
             self.add_as(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
-        }
-    }
-
-    fn flag(&mut self, name: &str) -> bool {
-        self.parsed(name, value_grammar::boolean).unwrap_or(false)
-    }
-
-    /// The checked value of a label that is not essential: an invalid one produces a finding and is ignored.
-    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, InvalidValue>) -> Option<T> {
-        let text = self.value(name)?.to_owned();
-        match size_limits::check_length(&text).and_then(|()| parse(&text)) {
-            Ok(value) => Some(value),
-            Err(rule) => {
-                self.bad(name, &text, &rule, "the label is ignored");
-                None
-            }
         }
     }
 
@@ -274,148 +245,6 @@ impl LabelReader<'_> {
             }
         }
     }
-
-    /// The items of a list within its limits. Items beyond them are reported and left out; those before are used.
-    fn list<T: Ord + Clone>(
-        &mut self,
-        name: &str,
-        text: &str,
-        cap: &ListLimit,
-        parse: impl Fn(&str) -> Result<T, InvalidValue>,
-    ) -> (Vec<T>, Vec<(String, InvalidValue)>) {
-        let (readable, cut_off) = size_limits::readable(text, cap.separator);
-        if cut_off > 0 {
-            self.beyond(name, &size_limits::value_too_long(text.len(), cap), cap);
-        }
-        let (mut good, bad) = list(readable, cap.separator, parse);
-        if good.len() > cap.items {
-            self.beyond(name, &size_limits::too_many(good.len(), cap), cap);
-            good.truncate(cap.items);
-        }
-        (good, bad)
-    }
-
-    fn beyond(&mut self, name: &str, message: &str, cap: &ListLimit) {
-        self.add(FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
-    }
-
-    fn note_list(&mut self, name: &str, bad: &[(String, InvalidValue)], follows: &str) {
-        for (item, rule) in bad.iter().take(LIST_FINDINGS_MAX) {
-            self.bad(name, item, rule, follows);
-        }
-        if bad.len() > LIST_FINDINGS_MAX {
-            let more = format!("{} more items of the list are invalid and left out", bad.len() - LIST_FINDINGS_MAX);
-            self.add(FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
-        }
-    }
-
-    fn bad(&mut self, name: &str, value: &str, rule: &InvalidValue, follows: &str) {
-        let (message, remedy) = match first_invisible(value) {
-            Some(unseen) => (format!("{rule}, but the value contains {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
-            None => (format!("{rule}; {follows}"), remedy(name, value)),
-        };
-        self.add(FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
-    }
-
-    fn missing(&mut self, name: &str, remedy: &str) {
-        self.add(FindingCode::MissingLabel, name, None, "the label is missing, so the service is not published", remedy);
-    }
-
-    fn without_effect(&mut self, name: &str, message: &str, remedy: &str) {
-        let value = self.value(name).unwrap_or_default().to_owned();
-        self.add(FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
-    }
-
-    /// `name` gets the prefix unless it is a whole label key.
-    fn add(&mut self, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
-        self.add_as(code.severity(), code, name, value, message, remedy);
-    }
-
-    /// The same, with this severity.
-    fn add_as(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
-        let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
-        let finding = Finding::new(code, Subject::Service(self.service.to_owned()), message).with_severity(severity).with_remedy(remedy);
-        self.findings.push(match value {
-            Some(value) => finding.with_field(field, value),
-            None => Finding { field: Some(field), ..finding },
-        });
-    }
-
-    /// Reports labels that look like ours but are not.
-    fn note_strangers(&mut self, is_published: bool) {
-        let mut unknown = 0;
-        for stranger in unknown_labels(self.labels, is_published) {
-            unknown += usize::from(stranger.severity == Severity::Warning);
-            // Labels that close a service are always reported.
-            if stranger.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
-                continue;
-            }
-            let subject = Subject::Service(self.service.to_owned());
-            let finding =
-                Finding::new(stranger.code, subject, stranger.message).with_severity(stranger.severity).with_own_remedy(stranger.remedy);
-            self.findings.push(match stranger.value {
-                Some(value) => finding.with_field(stranger.key, value),
-                None => Finding { field: Some(stranger.key), ..finding },
-            });
-        }
-        if unknown > LIST_FINDINGS_MAX {
-            let message = format!("{} more labels of the service do not exist, so they have no effect", unknown - LIST_FINDINGS_MAX);
-            self.add(FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
-        }
-    }
-}
-
-/// The items of a list: valid ones without duplicates in the order written, invalid ones with the rule that they break. Skips
-/// empty items (a separator at the end).
-fn list<T: Ord + Clone>(
-    text: &str,
-    separator: char,
-    parse: impl Fn(&str) -> Result<T, InvalidValue>,
-) -> (Vec<T>, Vec<(String, InvalidValue)>) {
-    let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
-        match parse(item) {
-            Ok(value) if seen.insert(value.clone()) => good.push(value),
-            Ok(_) => {}
-            Err(rule) => bad.push((item.to_owned(), rule)),
-        }
-    }
-    (good, bad)
-}
-
-/// The remedy for invisible characters. Line breaks between hosts are visible enough to be named.
-fn remedy_for_unseen(name: &str, value: &str) -> &'static str {
-    if name == "hosts" && value.trim().contains(['\n', '\r', '\t']) {
-        "Separate hosts with commas, not with line breaks or tabs."
-    } else {
-        "Type the value again instead of copying it."
-    }
-}
-
-/// The remedy for an invalid value, as specific as possible.
-fn remedy(name: &str, value: &str) -> String {
-    match name {
-        _ if value.contains('$') => "Set the variable when you deploy the stack; it was not substituted.".to_owned(),
-        "hosts" if !value.is_ascii() => {
-            let strange = value.chars().find(|c| !c.is_ascii()).map_or(0, u32::from);
-            format!(
-                "For an internationalized name, use its ASCII form (xn--…). Otherwise type the host again: its first non-ASCII character \
-                 is U+{strange:04X}."
-            )
-        }
-        "hosts" if value.trim() == "*" => {
-            "Name the hosts, or set com.docker.lb.default_backend=true: the default backend answers for all unpublished hosts.".to_owned()
-        }
-        "hosts" if value.contains("://") => "Use the host alone, without scheme.".to_owned(),
-        "hosts" if value.contains('/') => "Use the host alone; a path belongs in com.docker.lb.context_root.".to_owned(),
-        "hosts" if value.contains(':') => "Use the host alone, without port; it matches requests to any port.".to_owned(),
-        "hosts" => "Use names like app.example.org, separated by commas.".to_owned(),
-        "port" => "Use only the number, for example 8080.".to_owned(),
-        "context_root" | "websocket_endpoints" => "Use a path like /app.".to_owned(),
-        "redirects" => "Use pairs like http://old.example.org,https://new.example.org, separated by ';'.".to_owned(),
-        "fail_timeout" => "Use a duration like 10s.".to_owned(),
-        _ => "Correct the value, or remove the label.".to_owned(),
-    }
 }
 
 /// All labels except those that decide whether and where the service is published.
@@ -436,7 +265,7 @@ struct OtherLabels {
 }
 
 impl OtherLabels {
-    fn read(reader: &mut LabelReader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
+    fn read(reader: &mut ValueReader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
         let backend_protocol = reader.backend_protocol();
         Self {
             network: reader.parsed("network", NetworkName::parse),

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{HostClaims, OwnershipContext, OwningTeam, Precedence, Ranks};
+use super::OwnershipContext;
+use super::allow_ranks::Ranks;
+use super::host_claims::{HostClaims, OwningTeam};
+use super::owner_decision::Precedence;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::translate::TranslationContext;
 use crate::translate::host_owners::{Guests, HostOwners, LABEL_BYTES_MAX};

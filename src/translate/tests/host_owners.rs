@@ -1,10 +1,9 @@
 //! A service that had a host at the last pass keeps it, even if an older one asks for it later, and also after a restart.
 
 mod allow_entries;
+mod any_changes;
 mod claim_limits;
 mod label_capacity;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::intent::hosts::{HostRule, HostRules};
@@ -12,7 +11,6 @@ use crate::intent::hosts_spec::Sharing;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::swarm::{Service, VirtualIp};
 use crate::translate::host_owners::LABEL_BYTES_MAX;
-use crate::translate::service_team::Team;
 use crate::types::{ContextPath, HostGlob, HostKey, ServiceGlob, ServiceId};
 
 /// A Swarm that changes from pass to pass. The services are named by their age: `a` is the oldest.
@@ -273,64 +271,6 @@ fn an_invalid_label_is_ignored_and_that_of_another_service_is_not_read() {
     story.restart().check("other.test", &["a"]).check("h.test", &["a"]).check("gone.test", &[]);
 }
 
-/// A team that asks for very many hosts of others must not make the operator forget their owners.
-#[test]
-fn owners_are_remembered_for_more_hosts_than_a_label_holds() {
-    let hosts = (0..1_000).map(|number| format!("host-{number}.of-a-long-name.example.org")).collect::<Vec<_>>().join(",");
-    let own = [("hosts", hosts.as_str())];
-    let mut story = story(Sharing::SameStack);
-    story.asks("a", "evil", OTHER).asks("b", "shop", &own).asks("c", "squat", OTHER).check("other.test", &["a"]);
-    let all = format!("other.test,{hosts}");
-    story.asks("a", "evil", &[("hosts", &all[..200_000.min(all.len())])]);
-    let translation = story.settled();
-    assert!(story.label.as_ref().is_some_and(|label| label.len() < 200), "{:?}", story.label);
-    assert!(!codes(&translation).contains(&FindingCode::HostRegisterFull));
-    story.check("host-7.of-a-long-name.example.org", &["b"]).check("other.test", &["a"]);
-}
-
-#[test]
-fn hosts_that_cannot_be_recorded_are_reported() {
-    let list =
-        |from: usize| (from..from + 999).map(|number| format!("h-{number}.a-name-that-is-long.example.org")).collect::<Vec<_>>().join(",");
-    let (of_a, of_b) = (list(0), list(1_000));
-    let mut story = story(Sharing::SameStack);
-    story.asks("a", "old", &[("hosts", &of_a)]).asks("a2", "old", OTHER).asks("b", "shop", &[("hosts", &of_b)]).pass();
-    // So many hosts of `b` that `a2` is recorded as late, and `a` with one; and `c` asks for what `a` has.
-    story.asks("a2", "old", &[("hosts", &of_b)]).asks("a", "old", &[("hosts", &format!("{of_a},h-1000.a-name-that-is-long.example.org"))]);
-    story.asks("c", "squat", &[("hosts", &of_a)]);
-    let translation = story.pass();
-    let full: Vec<_> = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostRegisterFull).collect();
-    assert_eq!(full.len(), 1);
-    assert!(full[0].message.contains("hosts go to the oldest"), "{}", full[0]);
-    let label = story.label.clone().unwrap();
-    assert!(label.len() <= LABEL_BYTES_MAX && label.contains("h-1000."), "what fits is kept: {} bytes", label.len());
-    assert_eq!(shown(&translation).0, shown(&story.pass()).0, "the running operator forgets nothing");
-    story.restart().check("h-1000.a-name-that-is-long.example.org", &["b"]);
-}
-
-/// Two stacks that ask for very many of each other's hosts must not make the operator forget the owner of a third stack's
-/// host.
-#[test]
-fn teams_with_few_hosts_are_recorded_before_the_many_of_others() {
-    let long = "a-name-that-is-as-long-as-one-may-be-of-a-stack.with-many-hosts-of-its-own.example.org";
-    let list = |word: &str| (0..450).map(|number| format!("{word}-{number}.{long}")).collect::<Vec<_>>().join(",");
-    let (of_a, of_b) = (list("b"), list("a"));
-    let mut story = story(Sharing::SameStack);
-    story
-        .asks("a", "old", &[("hosts", &of_a)])
-        .asks("b", "young", &[("hosts", &of_b)])
-        .asks("c", "late", OTHER)
-        .check("other.test", &["c"]);
-    story.asks("a", "old", &[("hosts", &format!("{of_a},other.test,{of_b}"))]).asks("b", "young", &[("hosts", &format!("{of_b},{of_a}"))]);
-    story.pass();
-    assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
-    // Unrecorded hosts are lost at a restart, as the finding says; the host of a team with few is not.
-    let owner = |translation: &Translation| {
-        translation.table.hosts[&host("other.test")].paths[&ContextPath::root()].backend.services[0].name.to_string()
-    };
-    assert_eq!([owner(&story.pass()), owner(&story.restart().pass())], ["c", "c"]);
-}
-
 fn with_access(stack: Option<&str>, access: Option<&str>, hosts: &str) -> BTreeMap<String, String> {
     let labels = [("hosts", hosts), ("port", "80")].map(|(key, value)| (label_key(key), value.to_owned()));
     let stack = stack.map(|stack| ("com.docker.stack.namespace".to_owned(), stack.to_owned()));
@@ -377,110 +317,4 @@ fn owners_that_share_a_team_only_through_the_youngest_keep_the_host() {
     story.check("h.test", &["a", "b", "c"]);
     // Without `c` the oldest one's team has it.
     story.leaves("c").check("h.test", &["a"]);
-}
-
-/// A change between two passes.
-#[derive(Debug, Clone)]
-struct ServiceChange {
-    service: u8,
-    stack: Option<u8>,
-    access: Option<u8>,
-    hosts: u8,
-    default: bool,
-    gone: bool,
-}
-
-fn turn() -> impl Strategy<Value = ServiceChange> {
-    let team = || proptest::option::of(0_u8..3);
-    (0_u8..5, team(), team(), any::<u8>(), any::<bool>(), proptest::bool::weighted(0.2))
-        .prop_map(|(service, stack, access, hosts, default, gone)| ServiceChange { service, stack, access, hosts, default, gone })
-}
-
-impl ServiceChange {
-    fn happens(&self, story: &mut PassSequence) {
-        const HOSTS: [&str; 6] = ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"];
-        let name = char::from(b'a' + self.service).to_string();
-        if self.gone {
-            story.leaves(&name);
-            return;
-        }
-        let hosts: Vec<&str> = HOSTS.iter().enumerate().filter(|(at, _)| self.hosts & (1 << at) != 0).map(|(_, host)| *host).collect();
-        let mut labels = BTreeMap::from([(label_key("port"), "80".to_owned())]);
-        labels.extend((!hosts.is_empty()).then(|| (label_key("hosts"), hosts.join(","))));
-        labels.extend(self.default.then(|| (label_key("default_backend"), "true".to_owned())));
-        labels.extend(self.stack.map(|stack| ("com.docker.stack.namespace".to_owned(), format!("stack{stack}"))));
-        labels.extend(self.access.map(|access| ("com.docker.ucp.access.label".to_owned(), format!("/team{access}"))));
-        story.service(&name, labels);
-    }
-}
-
-proptest! {
-    /// Whatever came before: a pass decides what the pass before it decided while nothing changes, and a restart forgets
-    /// nothing.
-    #[test]
-    fn passes_over_an_unchanged_swarm_decide_the_same(turns in prop::collection::vec(prop::collection::vec(turn(), 1..4), 1..6), sharing in 0_usize..3, named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
-        let sharing = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone][sharing];
-        let allow = named_for.map(|(service, wildcard)| {
-            let name = char::from(b'a' + service).to_string();
-            vec![named("*", &[]), named(if wildcard { "*.w.test" } else { "h.test" }, &[&name])]
-        });
-        let mut story = PassSequence::of(rules(sharing, allow));
-        for turns in turns {
-            for turn in turns {
-                turn.happens(&mut story);
-            }
-            story.settled();
-        }
-    }
-
-    /// Sharing decides who may join hosts and never who owns them, even if it changes with a restart. A service that shares
-    /// a team with one of the owners may join them: the owners need not all share a team with each other, and the team that
-    /// the others must belong to is decided anew.
-    #[test]
-    fn changing_only_the_sharing_does_not_move_hosts(turns in prop::collection::vec(turn(), 1..12), sharing in (0_usize..3, 0_usize..3), restarts in any::<bool>(), named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
-        let kinds = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone];
-        let allow = named_for.map(|(service, wildcard)| {
-            let name = char::from(b'a' + service).to_string();
-            vec![named("*", &[]), named(if wildcard { "*.w.test" } else { "h.test" }, &[&name])]
-        });
-        let mut story = PassSequence::of(rules(kinds[sharing.0], allow.clone()));
-        for turn in turns {
-            turn.happens(&mut story);
-            story.settled();
-        }
-        let before = story.host_owners.clone();
-        story.cluster = rules(kinds[sharing.1], allow);
-        if restarts {
-            story.restart();
-        }
-        story.settled();
-        for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
-            let holders = |host_owners: &Option<HostOwners>| host_owners.as_ref().and_then(|host_owners| host_owners.holders(&(&at).into())).unwrap_or_default().to_vec();
-            let (before, after) = (holders(&before), holders(&story.host_owners));
-            let team = |id: &ServiceId| Team::new(&story.snapshot.services[id]);
-            prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");
-            prop_assert!(after.iter().all(|id| before.iter().any(|had| team(had).is_same(&team(id)))), "{at}: {before:?}, {after:?}");
-        }
-    }
-
-    /// A service that has a host and still asks for it never loses it to another team, unless the administrator names other
-    /// services.
-    #[test]
-    fn no_service_loses_a_host_that_it_still_asks_for(turns in prop::collection::vec(turn(), 1..20)) {
-        let mut story = PassSequence::of(rules(Sharing::SameStack, None));
-        let mut holders = BTreeSet::<(String, String)>::new();
-        for mut turn in turns {
-            // The team of a service does not change, and only its stack identifies it.
-            (turn.access, turn.stack) = (None, Some(turn.service));
-            turn.happens(&mut story);
-            let translation = story.settled();
-            let has = |name: &str, at: &str| translation.table.hosts.get(&host(at)).is_some_and(|site| site.paths[&ContextPath::root()].backend.services.iter().any(|service| service.name.as_str() == name));
-            for (name, at) in &holders {
-                let asks = story.snapshot.services.get(&ServiceId(format!("id-{name}"))).and_then(|service| service.labels.get(&label_key("hosts")));
-                let asks = asks.is_some_and(|hosts| hosts.split(',').any(|asked| asked == at));
-                prop_assert!(!asks || has(name, at), "{name} lost {at}");
-            }
-            holders = translation.table.hosts.iter().flat_map(|(at, site)| site.paths[&ContextPath::root()].backend.services.iter().map(|service| (service.name.to_string(), at.to_string()))).collect();
-        }
-    }
 }

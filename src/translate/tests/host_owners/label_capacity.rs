@@ -119,3 +119,61 @@ fn six_hundred_stacks_do_not_push_out_the_first_host_of_another() {
         story.restart().check(&wanted, &[owner]);
     }
 }
+
+/// A team that asks for very many hosts of others must not make the operator forget their owners.
+#[test]
+fn owners_are_remembered_for_more_hosts_than_a_label_holds() {
+    let hosts = (0..1_000).map(|number| format!("host-{number}.of-a-long-name.example.org")).collect::<Vec<_>>().join(",");
+    let own = [("hosts", hosts.as_str())];
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "evil", OTHER).asks("b", "shop", &own).asks("c", "squat", OTHER).check("other.test", &["a"]);
+    let all = format!("other.test,{hosts}");
+    story.asks("a", "evil", &[("hosts", &all[..200_000.min(all.len())])]);
+    let translation = story.settled();
+    assert!(story.label.as_ref().is_some_and(|label| label.len() < 200), "{:?}", story.label);
+    assert!(!codes(&translation).contains(&FindingCode::HostRegisterFull));
+    story.check("host-7.of-a-long-name.example.org", &["b"]).check("other.test", &["a"]);
+}
+
+#[test]
+fn hosts_that_cannot_be_recorded_are_reported() {
+    let list =
+        |from: usize| (from..from + 999).map(|number| format!("h-{number}.a-name-that-is-long.example.org")).collect::<Vec<_>>().join(",");
+    let (of_a, of_b) = (list(0), list(1_000));
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "old", &[("hosts", &of_a)]).asks("a2", "old", OTHER).asks("b", "shop", &[("hosts", &of_b)]).pass();
+    // So many hosts of `b` that `a2` is recorded as late, and `a` with one; and `c` asks for what `a` has.
+    story.asks("a2", "old", &[("hosts", &of_b)]).asks("a", "old", &[("hosts", &format!("{of_a},h-1000.a-name-that-is-long.example.org"))]);
+    story.asks("c", "squat", &[("hosts", &of_a)]);
+    let translation = story.pass();
+    let full: Vec<_> = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostRegisterFull).collect();
+    assert_eq!(full.len(), 1);
+    assert!(full[0].message.contains("hosts go to the oldest"), "{}", full[0]);
+    let label = story.label.clone().unwrap();
+    assert!(label.len() <= LABEL_BYTES_MAX && label.contains("h-1000."), "what fits is kept: {} bytes", label.len());
+    assert_eq!(shown(&translation).0, shown(&story.pass()).0, "the running operator forgets nothing");
+    story.restart().check("h-1000.a-name-that-is-long.example.org", &["b"]);
+}
+
+/// Two stacks that ask for very many of each other's hosts must not make the operator forget the owner of a third stack's
+/// host.
+#[test]
+fn teams_with_few_hosts_are_recorded_before_the_many_of_others() {
+    let long = "a-name-that-is-as-long-as-one-may-be-of-a-stack.with-many-hosts-of-its-own.example.org";
+    let list = |word: &str| (0..450).map(|number| format!("{word}-{number}.{long}")).collect::<Vec<_>>().join(",");
+    let (of_a, of_b) = (list("b"), list("a"));
+    let mut story = story(Sharing::SameStack);
+    story
+        .asks("a", "old", &[("hosts", &of_a)])
+        .asks("b", "young", &[("hosts", &of_b)])
+        .asks("c", "late", OTHER)
+        .check("other.test", &["c"]);
+    story.asks("a", "old", &[("hosts", &format!("{of_a},other.test,{of_b}"))]).asks("b", "young", &[("hosts", &format!("{of_b},{of_a}"))]);
+    story.pass();
+    assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
+    // Unrecorded hosts are lost at a restart, as the finding says; the host of a team with few is not.
+    let owner = |translation: &Translation| {
+        translation.table.hosts[&host("other.test")].paths[&ContextPath::root()].backend.services[0].name.to_string()
+    };
+    assert_eq!([owner(&story.pass()), owner(&story.restart().pass())], ["c", "c"]);
+}
