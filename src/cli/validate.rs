@@ -135,13 +135,13 @@ fn describe_as_json(declaration: &Declaration) -> String {
 #[cfg(test)]
 mod tests {
     use super::names;
-    use crate::intent::documents::{KINDS_WITH_ONE_MORE, SourceFile, read_kinds, site};
+    use crate::intent::documents::{ClaimsInForce, KINDS_WITH_ONE_MORE, SourceFile, read_kinds, site};
 
     #[test]
     fn objects_of_two_kinds_with_one_name_are_told_apart() {
         let cluster = "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {name: a}\nspec: {engine: apache}\n";
         let files = [SourceFile::new("0.yaml", cluster), SourceFile::new("1.yaml", site("a", "{port: many}"))];
-        let declaration = read_kinds(KINDS_WITH_ONE_MORE, &files);
+        let declaration = read_kinds(KINDS_WITH_ONE_MORE, &files, &ClaimsInForce::default());
         assert_eq!(names(&declaration, false).collect::<Vec<_>>(), ["a", "Site/a"]);
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::document_source::DocumentSource;
 use super::last_good::Declared;
-use crate::intent::documents::{SourceFile, read_documents};
+use crate::intent::documents::SourceFile;
 use crate::telemetry::finding_log;
 
 /// An editor that writes a file in place leaves it empty or incomplete for a moment: content is accepted only if two
@@ -20,7 +20,7 @@ const SETTLE_READINGS_MAX: u32 = 10;
 
 /// What a source declares now, without any earlier good versions.
 pub async fn read_once(source: &dyn DocumentSource) -> Declared {
-    Declared::default().after(read_documents(&source.read().await))
+    Declared::default().after(&source.read().await)
 }
 
 /// Follows a source forever. `declared` receives every new state.
@@ -32,7 +32,7 @@ pub async fn follow(source: impl DocumentSource, period: Duration, declared: wat
         let files = settled(&source, known.as_ref()).await;
         if known.as_ref() != Some(&files) {
             let before = declared.borrow().clone();
-            let after = before.after(read_documents(&files));
+            let after = before.after(&files);
             log_changes(&before, &after);
             declared.send_replace(Arc::new(after));
             known = Some(files);

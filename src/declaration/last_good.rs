@@ -1,12 +1,15 @@
 //! The declared clusters, and objects of other kinds, that are used: the newest good version of every document. Simple rules:
-//! a document that became invalid keeps its last good version, and only a declaration that was read completely can remove
-//! anything.
+//! a document that became invalid keeps its last good version and what that claims, and only a declaration that was read
+//! completely can remove anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::intent::cluster::Cluster;
-use crate::intent::documents::{ClusterDocument as Read, Declaration, DeclaredObject, DeclaredObjects};
+use crate::intent::documents::{
+    ClaimsInForce, ClusterDocument as Read, Declaration, DeclaredObject, DeclaredObjects, DocumentKind, SourceFile, document_kinds,
+    read_kinds,
+};
 use crate::report::Finding;
 use crate::types::ClusterName;
 
@@ -20,6 +23,8 @@ pub struct Declared {
     /// Every declared object of another kind of which this operator has seen no good version, as its document was read last.
     /// What such an object restricts must not look unrestricted.
     pub objects_not_in_force: DeclaredObjects,
+    /// What the versions in force claim, so that no other document can take it.
+    pub claims: ClaimsInForce,
     /// Findings about the documents.
     pub findings: Vec<Finding>,
     /// Whether documents may exist that were never read: then nothing is treated as left over.
@@ -42,9 +47,19 @@ pub struct DeclaredCluster {
 }
 
 impl Declared {
-    /// The declared clusters after a reading.
+    /// What is declared after a reading of these files.
     #[must_use]
-    pub fn after(&self, reading: Declaration) -> Self {
+    pub fn after(&self, files: &[SourceFile]) -> Self {
+        self.after_kinds(document_kinds(), files)
+    }
+
+    /// The same, with documents of these kinds.
+    #[must_use]
+    pub(crate) fn after_kinds(&self, kinds: &[&'static DocumentKind], files: &[SourceFile]) -> Self {
+        self.after_reading(read_kinds(kinds, files, &self.claims))
+    }
+
+    fn after_reading(&self, reading: Declaration) -> Self {
         let mut clusters = BTreeMap::new();
         for read in reading.all::<Read>() {
             let name = read.name().clone();
@@ -57,7 +72,8 @@ impl Declared {
             }
         }
         let (objects, objects_not_in_force) = self.objects_after(&reading);
-        Self { clusters, objects, objects_not_in_force, findings: reading.findings, incomplete: reading.incomplete }
+        let claims = self.claims.after(&reading);
+        Self { clusters, objects, objects_not_in_force, claims, findings: reading.findings, incomplete: reading.incomplete }
     }
 
     /// The objects of other kinds with a good version, and those without one.
@@ -125,7 +141,8 @@ impl DeclaredCluster {
 #[cfg(test)]
 mod tests {
     use super::{Declared, DeclaredCluster};
-    use crate::intent::documents::{KINDS_WITH_ONE_MORE, Site, SourceFile, read_documents, read_kinds, site};
+    use crate::intent::documents::{KINDS_WITH_ONE_MORE, Site, SourceFile, site};
+    use crate::report::FindingCode;
     use crate::types::ClusterName;
 
     fn document(name: &str, engine: &str, replicas: u32) -> String {
@@ -137,7 +154,7 @@ mod tests {
 
     fn after(before: &Declared, texts: &[String]) -> Declared {
         let files: Vec<SourceFile> = texts.iter().enumerate().map(|(i, text)| SourceFile::new(format!("{i}.yaml"), text)).collect();
-        before.after(read_documents(&files))
+        before.after(&files)
     }
 
     fn cluster<'a>(declared: &'a Declared, name: &str) -> &'a DeclaredCluster {
@@ -159,7 +176,7 @@ mod tests {
 
     #[test]
     fn another_kind_follows_the_same_rules() {
-        let after = |before: &Declared, files: &[SourceFile]| before.after(read_kinds(KINDS_WITH_ONE_MORE, files));
+        let after = |before: &Declared, files: &[SourceFile]| before.after_kinds(KINDS_WITH_ONE_MORE, files);
         let ports = |declared: &Declared| declared.all().map(|site: &Site| site.port).collect::<Vec<_>>();
         let files = |port| [SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::new("1.yaml", site("a", port))];
         let good = after(&Declared::default(), &files("{port: 81}"));
@@ -180,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_broken_object_of_another_kind_is_declared_though_no_good_version_was_seen() {
-        let after = |before: &Declared, text: &str| before.after(read_kinds(KINDS_WITH_ONE_MORE, &[SourceFile::new("0.yaml", text)]));
+        let after = |before: &Declared, text: &str| before.after_kinds(KINDS_WITH_ONE_MORE, &[SourceFile::new("0.yaml", text)]);
         let lists = |declared: &Declared| {
             let without = declared.all_not_in_force::<Site>().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
             (declared.all::<Site>().count(), without)
@@ -207,7 +224,7 @@ mod tests {
     fn an_unreadable_file_removes_no_cluster() {
         let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
         let files = [SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::unreadable("1.yaml", "gone")];
-        let kept = good.after(read_documents(&files));
+        let kept = good.after(&files);
         assert_eq!(cluster(&kept, "b").in_force, cluster(&good, "b").in_force);
         assert!(kept.incomplete && !cluster(&kept, "b").accepted);
     }
@@ -217,5 +234,99 @@ mod tests {
         let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
         let left = after(&good, &[document("a", "nginx", 1)]);
         assert_eq!(left.clusters.len(), 1);
+    }
+
+    /// A document for the services of another label value.
+    fn with_label(name: &str, label: &str, replicas: u32) -> String {
+        document(name, "nginx", replicas).replace(&format!("serviceCluster: {name}"), &format!("serviceCluster: {label}"))
+    }
+
+    /// The clusters with a version in force, each with its label value.
+    fn in_force(declared: &Declared) -> Vec<String> {
+        declared.in_force().map(|cluster| format!("{}={}", cluster.name, cluster.service_cluster.as_deref().unwrap_or_default())).collect()
+    }
+
+    /// The messages about claims.
+    fn refusals(declared: &Declared) -> Vec<&str> {
+        let duplicates = declared.findings.iter().filter(|finding| finding.code == FindingCode::DuplicateDeclaration);
+        duplicates.map(|finding| finding.message.as_str()).collect()
+    }
+
+    const A_HAS_THE_LABEL: &str =
+        "the version of ServiceCluster a that is in force also publishes services with the label value a, so this document is not used";
+
+    #[test]
+    fn a_newcomer_takes_nothing_from_a_version_in_force_whose_document_is_broken() {
+        let a = document("a", "nginx", 1);
+        let good = after(&Declared::default(), std::slice::from_ref(&a));
+        let newcomer = with_label("b", "a", 2);
+        let without_kind = |text: &str| text.replace("kind: ServiceCluster\n", "");
+        for (broken, has_other_claims) in [
+            (document("a", "apache", 1), false),
+            (a.replace("ServiceCluster", "ServiceClutser"), false),
+            (without_kind(&a), false),
+            // What the broken document claims now is something else, or unknown.
+            (with_label("a", "c", 1).replace("nginx", "apache"), true),
+            (without_kind(&with_label("a", "c", 1)), true),
+            (without_kind(&document("a", "apache", 1)), true),
+            ("apiVersion: [".to_owned(), true),
+        ] {
+            let files = [broken.clone(), newcomer.clone()];
+            let both = after(&good, &files);
+            assert_eq!(in_force(&both), ["a=a"], "{broken}");
+            assert_eq!(cluster(&both, "a").in_force, cluster(&good, "a").in_force, "{broken}");
+            let refused = refusals(&both);
+            assert!(!refused.is_empty() && refused.contains(&A_HAS_THE_LABEL) == has_other_claims, "{broken}: {refused:?}");
+            assert_eq!(in_force(&after(&both, &files)), ["a=a"], "the next reading is no different");
+            assert_eq!(in_force(&after(&both, &[with_label("a", "c", 1), newcomer.clone()])), ["a=c", "b=a"], "a valid document lets go");
+            assert_eq!(in_force(&after(&both, &files[1..])), ["b=a"], "a removed document lets go");
+        }
+    }
+
+    #[test]
+    fn a_refused_document_leaves_its_own_version_in_force_which_keeps_its_claims() {
+        let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
+        let moved = [
+            document("a", "apache", 1).replace("serviceCluster: a", "serviceCluster: x"),
+            with_label("b", "a", 2),
+            with_label("c", "b", 3),
+        ];
+        let kept = after(&good, &moved);
+        assert_eq!(in_force(&kept), ["a=a", "b=b"]);
+        assert_eq!(refusals(&kept), [A_HAS_THE_LABEL.to_owned(), A_HAS_THE_LABEL.replace(" a ", " b ").replace("value a", "value b")]);
+        assert!(kept.findings.iter().all(|finding| !finding.remedy.is_empty()));
+    }
+
+    #[test]
+    fn a_document_without_a_known_kind_keeps_newcomers_out_at_the_start_too() {
+        let a = document("a", "nginx", 1);
+        for broken in [document("a", "apache", 1), a.replace("ServiceCluster", "ServiceClutser"), a.replace("kind: ServiceCluster\n", "")] {
+            let start = after(&Declared::default(), &[broken.clone(), with_label("b", "a", 2)]);
+            assert_eq!((in_force(&start), refusals(&start).len()), (vec![], 2), "{broken}");
+        }
+        // Another program's document claims nothing.
+        let foreign = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n".to_owned();
+        let unlabelled = a.replace("  serviceCluster: a\n", "");
+        assert_eq!(in_force(&after(&Declared::default(), &[foreign, unlabelled])), ["a="]);
+    }
+
+    #[test]
+    fn a_version_in_force_of_another_kind_keeps_its_claims() {
+        let after = |before: &Declared, texts: &[String]| {
+            let files: Vec<_> = texts.iter().enumerate().map(|(i, text)| SourceFile::new(format!("{i}.yaml"), text)).collect();
+            before.after_kinds(KINDS_WITH_ONE_MORE, &files)
+        };
+        let good = after(&Declared::default(), &[site("a", "{port: 81}")]);
+        let broken = site("a", "{port: many}");
+        let newcomers = [
+            site("b", "{port: 81}"),
+            document("c", "nginx", 2).replace("mode: host, http: {published: 802", "mode: ingress, http: {published: 81"),
+        ];
+        for newcomer in newcomers {
+            let kept = after(&good, &[broken.clone(), newcomer]);
+            assert_eq!((kept.all::<Site>().count(), in_force(&kept)), (1, vec![]));
+            let message = "the version of Site a that is in force also publishes port 81 of the routing mesh, so this document is not used";
+            assert_eq!(refusals(&kept), [message]);
+        }
     }
 }

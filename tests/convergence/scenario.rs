@@ -14,7 +14,6 @@ use swarmgate::controller::label_damping::LabelDamping;
 use swarmgate::controller::reconcile_pass::{ClusterState, PassRequest, PassResult, pass};
 use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
-use swarmgate::intent::documents::read_documents;
 use swarmgate::pki::Authority;
 use swarmgate::protocol::ChannelMode;
 use swarmgate::protocol::messages::Desired;
@@ -86,7 +85,7 @@ impl OperatorProcess {
             secrets: Arc::new(move || Box::new(Tokens::new(Arc::clone(&authority), "swarmgate".to_owned()))),
             writes: Arc::default(),
         };
-        let declared = Declared::default().after(read_documents(&files(documents)));
+        let declared = Declared::default().after(&files(documents));
         Self { context, extensions, declared, memories: BTreeMap::new(), damping: LabelDamping::default() }
     }
 
@@ -243,7 +242,7 @@ impl Scenario {
                 self.documents[at].change(&mut self.rng);
             }
         }
-        self.operator.declared = self.operator.declared.after(read_documents(&files(&self.documents)));
+        self.operator.declared = self.operator.declared.after(&files(&self.documents));
         self.say(|| format!("documents: {:?}", self.documents));
     }
 
@@ -321,7 +320,7 @@ impl Scenario {
         self.swarm.set_faults(FaultRates::NONE);
         user_actions::rest(&self.swarm);
         self.documents.iter_mut().for_each(|document| document.broken = false);
-        self.operator.declared = self.operator.declared.after(read_documents(&files(&self.documents)));
+        self.operator.declared = self.operator.declared.after(&files(&self.documents));
         assert!(self.operator.declared.clusters.values().all(|cluster| cluster.accepted), "{:?}", self.operator.declared.findings);
         self.converge();
         oracle::check_fleet(&self.operator.declared.clusters.keys().cloned().collect(), &self.truth());

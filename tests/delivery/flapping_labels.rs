@@ -13,7 +13,7 @@ use swarmgate::controller::label_damping::LabelDamping;
 use swarmgate::controller::reconcile_pass::{ClusterState, PassRequest, pass};
 use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
-use swarmgate::intent::documents::{SourceFile, read_documents};
+use swarmgate::intent::documents::SourceFile;
 use swarmgate::protocol::messages::{Desired, PeerAddresses};
 use swarmgate::protocol::{AdmittedTasks, ChannelMode};
 use swarmgate::simulator::{SimOptions, SimSwarm};
@@ -81,9 +81,9 @@ fn document(stage: &Stage, burst: u32) -> Declared {
          proxy:\n    image: i\n    publish:\n      mode: ingress\n      http: {{published: 80, target: {}}}\n",
         stage.http().port()
     );
-    let declaration = read_documents(&[SourceFile::new("spec.yaml", text)]);
-    assert_eq!(declaration.findings, []);
-    Declared::default().after(declaration)
+    let declared = Declared::default().after(&[SourceFile::new("spec.yaml", text)]);
+    assert_eq!(declared.findings, []);
+    declared
 }
 
 /// Publishes a service whose only answer is a redirect to this host, so it needs no task.

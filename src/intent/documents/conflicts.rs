@@ -2,9 +2,9 @@
 //! the order in which files are read must not decide which one is served, and a running operator keeps the last good
 //! version of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Document, SourceFile};
+use super::{Document, ObjectKey, SourceFile};
 use crate::report::{FindingCode, Severity};
 
 /// What only one document may have, in the words of findings.
@@ -63,6 +63,43 @@ impl ExclusiveClaim {
     pub fn port(what: ClaimType, port: u64, value: impl Into<String>) -> Self {
         Self { what, port: Some(port), value: value.into() }
     }
+
+    /// Whether a document with this claim is refused beside another one.
+    pub fn is_enforced(&self) -> bool {
+        self.what.severity == Severity::Error
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        self.what.remedy
+    }
+
+    /// The claim without its port, and the port.
+    pub fn split(&self) -> (Self, Option<u64>) {
+        (Self { port: None, ..self.clone() }, self.port)
+    }
+
+    /// What one other document does, at these ports: "publishes port 80 of the routing mesh".
+    pub fn also(&self, ports: &[u64]) -> String {
+        format!("{} {}", self.what.verbs.0, self.object(ports))
+    }
+
+    /// What is claimed.
+    fn object(&self, ports: &[u64]) -> String {
+        let filled =
+            if ports.is_empty() { self.value.clone() } else { format!("{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports)) };
+        self.what.object.replacen("{}", &filled, 1)
+    }
+}
+
+/// What a document claims as a document of one kind.
+pub(super) struct KindClaims {
+    /// The kind's name.
+    pub kind: &'static str,
+    /// What its name claims.
+    pub name: ClaimType,
+    /// What else it claims, each with the field that claims it.
+    pub list: Vec<(ExclusiveClaim, String)>,
 }
 
 /// The document that claims something, and the field that does.
@@ -71,29 +108,43 @@ struct ClaimLocation {
     pointer: String,
 }
 
+/// All claims, each with the documents that make it.
+type ClaimTable = BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>;
+
 /// Compares all documents with one another.
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
-    let mut claims: BTreeMap<ExclusiveClaim, Vec<ClaimLocation>> = BTreeMap::new();
-    // What a document claims depends on its kind. One without a known kind is broken anyway, and must not break others.
-    for (at, document) in documents.iter().enumerate().filter(|(_, document)| document.kind_is_known) {
-        let name = ExclusiveClaim::new(document.kind.name_claim, document.value["metadata"]["name"].as_str().unwrap_or_default());
-        let name_taken = claims.contains_key(&name);
-        let stated = document.value.pointer("/metadata/name").is_some_and(serde_json::Value::is_string);
-        let named = stated.then(|| (name, "/metadata/name".to_owned()));
-        for (claim, pointer) in named.into_iter().chain((document.kind.claims)(&document.value)) {
-            // For two documents with one name that finding is enough; conflicts that follow from the name are omitted.
-            if name_taken && claim.what == SWARM_SERVICE && document.value.pointer(&pointer).is_none() {
-                continue;
-            }
-            claims.entry(claim).or_default().push(ClaimLocation { document: at, pointer });
-        }
-    }
+    let claims = collected(documents);
     for (note, ports) in notes(&claims, files, documents) {
         let ClaimType { severity, remedy, .. } = note.claim.what;
         let message = message(&note.claim, &ports, &note.others);
         documents[note.document].mistakes.add_as(severity, FindingCode::DuplicateDeclaration, &note.pointer, message, remedy);
     }
     note_mesh_against_host(&claims, files, documents);
+}
+
+fn collected(documents: &[Document]) -> ClaimTable {
+    let named: BTreeSet<ObjectKey> = documents.iter().filter_map(Document::key).collect();
+    let mut claims = ClaimTable::new();
+    for (at, document) in documents.iter().enumerate() {
+        // One without a known kind is broken anyway, and must not break the document whose name it repeats.
+        let repeats = |kind| document.key().is_none() && document.name().is_some_and(|name| named.contains(&(kind, name)));
+        document.claims.iter().filter(|own| !repeats(own.kind)).for_each(|own| collect(&mut claims, at, document, own));
+    }
+    claims
+}
+
+fn collect(claims: &mut ClaimTable, at: usize, document: &Document, own: &KindClaims) {
+    let stated = document.value.pointer("/metadata/name").and_then(serde_json::Value::as_str);
+    let name = ExclusiveClaim::new(own.name, stated.unwrap_or_default());
+    let name_taken = claims.contains_key(&name);
+    let named = stated.map(|_| (name, "/metadata/name".to_owned()));
+    for (claim, pointer) in named.into_iter().chain(own.list.iter().cloned()) {
+        // For two documents with one name that finding is enough; conflicts that follow from the name are omitted.
+        if name_taken && claim.what == SWARM_SERVICE && document.value.pointer(&pointer).is_none() {
+            continue;
+        }
+        claims.entry(claim).or_default().push(ClaimLocation { document: at, pointer });
+    }
 }
 
 /// The other claims to what a field claims, whatever the port.
@@ -106,7 +157,7 @@ struct Note {
 }
 
 /// Duplicate claims, for each claimant; several ports of one field are one mistake.
-fn notes(claims: &BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
+fn notes(claims: &ClaimTable, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
     let mut notes: BTreeMap<Note, Vec<u64>> = BTreeMap::new();
     for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
         let places: Vec<String> = claimants.iter().map(|claimant| place(claimant, files, documents)).collect();
@@ -123,13 +174,6 @@ fn notes(claims: &BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>, files: &[SourceF
         }
     }
     notes
-}
-
-impl ExclusiveClaim {
-    /// The claim without its port, and the port.
-    fn split(&self) -> (Self, Option<u64>) {
-        (Self { port: None, ..self.clone() }, self.port)
-    }
 }
 
 /// How many are named: with many documents of one kind each finding would have thousands of characters.
@@ -169,13 +213,12 @@ fn and<T: ToString>(items: &[T]) -> String {
 
 /// What is wrong, for one of the claimants.
 fn message(claim: &ExclusiveClaim, ports: &[u64], others: &Others) -> String {
-    let filled = if ports.is_empty() { claim.value.clone() } else { format!("{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports)) };
-    let ClaimType { verbs: (once, several), object, .. } = claim.what;
-    format!("{} {}", others.do_the_same(once, several), object.replacen("{}", &filled, 1))
+    let (once, several) = claim.what.verbs;
+    format!("{} {}", others.do_the_same(once, several), claim.object(ports))
 }
 
 /// The routing mesh occupies its ports on every node, including those where a proxy publishes the same port itself.
-fn note_mesh_against_host(claims: &BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>, files: &[SourceFile], documents: &mut [Document]) {
+fn note_mesh_against_host(claims: &ClaimTable, files: &[SourceFile], documents: &mut [Document]) {
     for (claim, claimants) in claims {
         let (HOST_PORT, Some(port)) = (claim.what, claim.port) else { continue };
         let Some(mesh) = claims.get(&ExclusiveClaim::port(MESH_PORT, port, "")).and_then(|mesh| mesh.first()) else { continue };

@@ -6,6 +6,7 @@
 //! reported by [`Declaration::incomplete`], and a document whose kind is missing or unknown is a broken document of every
 //! kind.
 
+mod claims_in_force;
 mod client_address;
 mod client_limits;
 mod config_quotas;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use self::claims_in_force::ClaimsInForce;
+use self::conflicts::KindClaims;
 pub use self::declared_object::{DeclaredObject, DeclaredObjects, ObjectKey};
 use self::document_error::Mistakes;
 use self::fields::Fields;
@@ -67,6 +70,8 @@ impl SourceFile {
 pub struct Declaration {
     /// What every document declares whose name is known.
     pub objects: DeclaredObjects,
+    /// What the valid documents claim.
+    pub claims: ClaimsInForce,
     /// The number of documents, readable or not; a file that cannot be read counts as one.
     pub documents: usize,
     /// Every mistake, in the order of the files and lines.
@@ -88,10 +93,10 @@ impl Declaration {
     }
 }
 
-/// Reads all documents of all files. Total and deterministic; the order of the files affects only the order of the
-/// findings.
+/// Reads all documents of all files, with no version in force. Total and deterministic; the order of the files affects only the
+/// order of the findings.
 pub fn read_documents(files: &[SourceFile]) -> Declaration {
-    read_kinds(KINDS, files)
+    read_kinds(KINDS, files, &ClaimsInForce::default())
 }
 
 /// Every kind of document.
@@ -99,22 +104,21 @@ pub fn document_kinds() -> &'static [&'static DocumentKind] {
     KINDS
 }
 
-/// Reads documents of these kinds.
-pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile]) -> Declaration {
+/// Reads documents of these kinds, beside versions that are in force.
+pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile], in_force: &ClaimsInForce) -> Declaration {
     let mut declaration = Declaration::default();
     let mut documents = Vec::new();
     for (at, file) in files.iter().enumerate() {
         match read_file(file, kinds) {
             Ok(parts) => documents.extend(parts.into_iter().map(|part| Document::read(at, part, kinds))),
-            Err(mistakes) => {
-                declaration.incomplete = true;
-                documents.push(Document::unreadable(at, *mistakes));
-            }
+            Err(mistakes) => documents.push(Document::unreadable(at, *mistakes)),
         }
     }
     conflicts::check(files, &mut documents);
+    documents.iter_mut().for_each(Document::convert);
+    claims_in_force::refuse_claimants(in_force, &mut documents);
     declaration.documents = documents.len();
-    documents.iter_mut().filter(|document| document.kind_is_known).for_each(|document| document.declare(&mut declaration));
+    documents.iter().filter(|document| document.kind_is_known).for_each(|document| document.declare(&mut declaration));
     // After the others, because a document that may be of any kind must not replace one whose kind is known.
     documents.iter().filter(|document| !document.kind_is_known).for_each(|document| document.declare_for_each(kinds, &mut declaration));
     for document in documents {
@@ -166,6 +170,10 @@ struct Document {
     value: Value,
     /// Whether the YAML was read completely.
     whole: bool,
+    /// What no other document may have: as a document of its kind, or of every kind that its fields fit.
+    claims: Vec<KindClaims>,
+    /// What it declares, unless it has mistakes.
+    object: Option<Arc<dyn DeclaredObject>>,
     mistakes: Mistakes,
 }
 
@@ -182,7 +190,9 @@ impl Document {
         let value = mistakes.tree().map(|tree| (kind.schema)().plain(tree)).unwrap_or_default();
         mistakes.value = value.clone();
         let unknown = stated.filter(|_| known.is_none());
-        let mut document = Self { file, kind, kind_is_known: known.is_some(), foreign: unknown.is_some(), value, whole, mistakes };
+        let (kind_is_known, foreign) = (known.is_some(), unknown.is_some());
+        let mut document = Self { file, kind, kind_is_known, foreign, value, whole, claims: Vec::new(), object: None, mistakes };
+        document.claims = document.claims_of_kinds(kinds);
         // After a syntax error most fields are missing, which is not reported as a separate mistake.
         if part.complete {
             document.check(unknown.as_deref(), kinds);
@@ -191,7 +201,20 @@ impl Document {
     }
 
     fn unreadable(file: usize, mistakes: Mistakes) -> Self {
-        Self { file, kind: FALLBACK, kind_is_known: false, foreign: false, value: Value::Null, whole: true, mistakes }
+        let (value, claims) = (Value::Null, Vec::new());
+        Self { file, kind: FALLBACK, kind_is_known: false, foreign: false, value, whole: true, claims, object: None, mistakes }
+    }
+
+    /// What it claims. Without a known kind, it claims what it would claim as a valid document of a kind, because its author
+    /// probably meant that kind; other programs' documents fit none.
+    fn claims_of_kinds(&self, kinds: &[&'static DocumentKind]) -> Vec<KindClaims> {
+        let claims =
+            |kind: &'static DocumentKind, value: &Value| KindClaims { kind: kind.name, name: kind.name_claim, list: (kind.claims)(value) };
+        if self.kind_is_known {
+            return vec![claims(self.kind, &self.value)];
+        }
+        let Some(tree) = self.mistakes.tree() else { return Vec::new() };
+        kinds.iter().filter_map(|kind| Some(claims(kind, &kind.as_valid(tree)?))).collect()
     }
 
     /// Checks the document by itself.
@@ -211,25 +234,46 @@ impl Document {
         self.value.pointer("/metadata/name").and_then(Value::as_str).and_then(|name| ClusterName::parse(name).ok())
     }
 
+    /// The name of its kind, if it states one that exists.
+    fn known_kind(&self) -> Option<&'static str> {
+        self.kind_is_known.then_some(self.kind.name)
+    }
+
+    /// Its kind and name, if both are known.
+    fn key(&self) -> Option<ObjectKey> {
+        Some((self.known_kind()?, self.name()?))
+    }
+
     /// Whether it may contain names that could not be read.
     fn hides_names(&self) -> bool {
         !self.whole || (self.name().is_none() && !self.foreign)
     }
 
+    /// Whether it is valid, after its conversion.
+    fn is_valid(&self) -> bool {
+        self.object.is_some() && !self.mistakes.has_errors()
+    }
+
+    /// Converts it to what it declares, if it has no mistakes so far.
+    fn convert(&mut self) {
+        if self.key().is_none() || self.mistakes.has_errors() {
+            return;
+        }
+        match (self.kind.convert)(&self.value) {
+            Ok(object) => self.object = Some(object),
+            Err(why) => self.mistakes.add(FindingCode::InvalidValue, "", why, self.mistakes.schema_remedy()),
+        }
+    }
+
     /// Records what it declares, or that it is broken. The first of several documents of one name is recorded: they are all broken.
-    fn declare(&mut self, declaration: &mut Declaration) {
-        let Some(name) = self.name() else { return };
-        let converted = (!self.mistakes.has_errors()).then(|| (self.kind.convert)(&self.value));
-        let object = match converted {
-            Some(Ok(object)) => object,
-            Some(Err(why)) => {
-                let object = self.broken(self.kind, &name);
-                self.mistakes.add(FindingCode::InvalidValue, "", why, self.mistakes.schema_remedy());
-                object
-            }
-            None => self.broken(self.kind, &name),
-        };
-        declaration.objects.entry((self.kind.name, name)).or_insert(object);
+    fn declare(&self, declaration: &mut Declaration) {
+        let Some((kind, name)) = self.key() else { return };
+        let valid = self.object.clone().filter(|_| self.is_valid());
+        if valid.is_some() {
+            declaration.claims.record((kind, name.clone()), &self.claims);
+        }
+        let object = valid.unwrap_or_else(|| self.broken(self.kind, &name));
+        declaration.objects.entry((kind, name)).or_insert(object);
     }
 
     /// Records that the document is broken, for each kind: with a typo in its `kind`, no object may look undeclared.

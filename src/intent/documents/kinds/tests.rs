@@ -7,7 +7,7 @@ use super::*;
 use crate::intent::documents::conflicts::MESH_PORT;
 use crate::intent::documents::document_error::Mistakes;
 use crate::intent::documents::fields::Fields;
-use crate::intent::documents::{ClusterDocument, SourceFile, read_kinds};
+use crate::intent::documents::{ClaimsInForce, ClusterDocument, Declaration, SourceFile, read_kinds};
 use crate::report::{FindingCode, Severity};
 
 static SITE: DocumentKind = DocumentKind {
@@ -82,14 +82,19 @@ fn cluster(kind: &str) -> String {
     )
 }
 
+/// The documents alone, with no version in force.
+pub(crate) fn read_without_versions(kinds: &[&'static DocumentKind], files: &[SourceFile]) -> Declaration {
+    read_kinds(kinds, files, &ClaimsInForce::default())
+}
+
 /// The code, field and message of a finding.
 type Reported = (FindingCode, String, String);
 
 /// The ports of the sites, whether each cluster is valid, and the findings.
 fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>, Vec<bool>, Vec<Reported>) {
     let files: Vec<_> = texts.iter().enumerate().map(|(at, text)| SourceFile::new(format!("{at}.yaml"), text)).collect();
-    let read = read_kinds(kinds, &files);
-    assert_eq!(read, read_kinds(kinds, &files), "the same again");
+    let read = read_without_versions(kinds, &files);
+    assert_eq!(read, read_without_versions(kinds, &files), "the same again");
     assert_eq!(read.documents, texts.len());
     let findings = read.findings.iter().map(|one| (one.code, one.field.clone().unwrap_or_default(), one.message.clone()));
     let valid = read.all().map(ClusterDocument::is_valid).collect();
@@ -118,7 +123,7 @@ fn each_kind_has_its_own_schema_checks_and_conversion() {
 
 #[test]
 fn the_remedy_of_a_failed_conversion_names_the_schema_of_the_kind() {
-    let declaration = read_kinds(BOTH, &[SourceFile::new("0.yaml", site("a", "{port: 81, tag: 1.10}"))]);
+    let declaration = read_without_versions(BOTH, &[SourceFile::new("0.yaml", site("a", "{port: 81, tag: 1.10}"))]);
     let remedies: Vec<_> = declaration.findings.iter().map(|finding| finding.remedy.as_str()).collect();
     assert_eq!(remedies, ["Compare the document with `swarmgate schema Site`."]);
 }
@@ -141,8 +146,11 @@ fn an_unknown_kind_is_rejected_with_the_known_kinds() {
         (BOTH, cluster("Deployment"), vec![None], "Use ServiceCluster or Site."),
         (KINDS, site("a", "{port: 81}"), vec![], "Use ServiceCluster."),
     ] {
-        let remedies: Vec<String> =
-            read_kinds(kinds, &[SourceFile::new("0.yaml", &text)]).findings.iter().map(|finding| finding.remedy.clone()).collect();
+        let remedies: Vec<String> = read_without_versions(kinds, &[SourceFile::new("0.yaml", &text)])
+            .findings
+            .iter()
+            .map(|finding| finding.remedy.clone())
+            .collect();
         assert_eq!(remedies, [remedy]);
         assert_eq!(read(kinds, &[text]), (ports, vec![false], refused()));
     }
