@@ -13,7 +13,7 @@ use super::plan_execution::{PlanOutcome, execute_plan};
 use super::snapshot_cache::ObservedSnapshot;
 use super::status::{self, StatusInput};
 use super::{desired_state, network_attachment};
-use crate::declaration::DeclaredCluster;
+use crate::declaration::{Declared, DeclaredCluster};
 use crate::fleet::{admission, peers};
 use crate::intent::cluster::Cluster;
 use crate::networks;
@@ -36,8 +36,8 @@ const AFTER_SUPERSEDED: Duration = Duration::from_millis(100);
 pub struct PassRequest {
     /// The cluster.
     pub name: ClusterName,
-    /// Its declaration; `None`: it is no longer declared.
-    pub declared: Option<DeclaredCluster>,
+    /// Everything that is declared, of whichever kind. A cluster that is not in it is no longer declared.
+    pub declared: Arc<Declared>,
     /// Whether the pass may write.
     pub may_write: bool,
     /// The time of the pass.
@@ -85,7 +85,8 @@ pub async fn pass(
     observed: Result<ObservedSnapshot, String>,
     memory: &mut ClusterState,
 ) -> PassResult {
-    let observed = match (observed, &request.declared) {
+    let declared = request.declared.clusters.get(&request.name);
+    let observed = match (observed, declared) {
         (Ok(observed), _) => observed,
         (Err(why), Some(declared)) => {
             memory.status = Some(status::after_failed_observation(declared, &why, memory.status.as_ref(), request.now));
@@ -93,7 +94,7 @@ pub async fn pass(
         }
         (Err(_), None) => return PassResult::Blind,
     };
-    let Some(declared) = &request.declared else {
+    let Some(declared) = declared else {
         return remove(context, request, &observed.snapshot, memory).await;
     };
     let Some((_, cluster)) = &declared.in_force else {

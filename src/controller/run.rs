@@ -208,12 +208,7 @@ impl ControlLoop {
                 self.passes.spawn(async move { count(&context, &snapshot_cache, since, &declared, &status_store, &notifications).await })
             }
             QueueKey::Cluster(name) => {
-                let request = PassRequest {
-                    declared: declared.clusters.get(&name).cloned(),
-                    may_write: acting == WritePermission::Allowed,
-                    now: Timestamp::now(),
-                    name,
-                };
+                let request = PassRequest { declared, may_write: acting == WritePermission::Allowed, now: Timestamp::now(), name };
                 let memory = self.status_store.cluster_state(&request.name);
                 self.passes.spawn(one_pass(context, snapshot_cache, since, request, memory))
             }

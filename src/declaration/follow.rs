@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::document_source::DocumentSource;
 use super::last_good::Declared;
-use crate::intent::documents::SourceFile;
+use crate::intent::documents::{DocumentKind, SourceFile, document_kinds};
 use crate::telemetry::finding_log;
 
 /// An editor that writes a file in place leaves it empty or incomplete for a moment: content is accepted only if two
@@ -25,6 +25,16 @@ pub async fn read_once(source: &dyn DocumentSource) -> Declared {
 
 /// Follows a source forever. `declared` receives every new state.
 pub async fn follow(source: impl DocumentSource, period: Duration, declared: watch::Sender<Arc<Declared>>) {
+    follow_kinds(document_kinds(), source, period, declared).await;
+}
+
+/// The same, with documents of these kinds.
+pub(crate) async fn follow_kinds(
+    kinds: &'static [&'static DocumentKind],
+    source: impl DocumentSource,
+    period: Duration,
+    declared: watch::Sender<Arc<Declared>>,
+) {
     let changed = Arc::new(Notify::new());
     let _watch = source.watch(changed.clone());
     let mut known: Option<Vec<SourceFile>> = None;
@@ -32,7 +42,7 @@ pub async fn follow(source: impl DocumentSource, period: Duration, declared: wat
         let files = settled(&source, known.as_ref()).await;
         if known.as_ref() != Some(&files) {
             let before = declared.borrow().clone();
-            let after = before.after(&files);
+            let after = before.after_kinds(kinds, &files);
             log_changes(&before, &after);
             declared.send_replace(Arc::new(after));
             known = Some(files);
@@ -67,6 +77,12 @@ fn log_changes(before: &Declared, after: &Declared) {
     }
     for name in before.clusters.keys().filter(|name| !after.clusters.contains_key(*name)) {
         tracing::info!(cluster = %name, "cluster no longer declared");
+    }
+    for ((kind, name), _) in after.objects.iter().filter(|(key, object)| before.objects.get(*key) != Some(*object)) {
+        tracing::info!(kind, %name, "object declared");
+    }
+    for (kind, name) in before.objects.keys().filter(|key| !after.objects.contains_key(*key)) {
+        tracing::info!(kind, %name, "object no longer declared");
     }
 }
 

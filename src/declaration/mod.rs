@@ -8,6 +8,8 @@ mod last_good;
 pub(crate) mod spec_files;
 
 pub use document_source::{DocumentSource, WatchGuard};
+#[cfg(test)]
+pub(crate) use follow::follow_kinds;
 pub use follow::{follow, read_once};
 pub use last_good::{Declared, DeclaredCluster};
 pub use spec_files::SpecFiles;

@@ -65,7 +65,7 @@ enum ScenarioKind {
 struct OperatorProcess {
     context: Context,
     extensions: Arc<TestChannel>,
-    declared: Declared,
+    declared: Arc<Declared>,
     memories: BTreeMap<ClusterName, ClusterState>,
     damping: LabelDamping,
 }
@@ -85,12 +85,12 @@ impl OperatorProcess {
             secrets: Arc::new(move || Box::new(Tokens::new(Arc::clone(&authority), "swarmgate".to_owned()))),
             writes: Arc::default(),
         };
-        let declared = Declared::default().after(&files(documents));
+        let declared = Arc::new(Declared::default().after(&files(documents)));
         Self { context, extensions, declared, memories: BTreeMap::new(), damping: LabelDamping::default() }
     }
 
     fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<ObservedSnapshot, String>, swarm: &SimSwarm) -> PassResult {
-        let request = PassRequest { name: name.clone(), declared: self.declared.clusters.get(name).cloned(), may_write, now: swarm.now() };
+        let request = PassRequest { name: name.clone(), declared: self.declared.clone(), may_write, now: swarm.now() };
         let memory = self.memories.entry(name.clone()).or_default();
         let verdict = pass(&self.context, &request, seen, memory).now_or_never().unwrap();
         if verdict == PassResult::Gone {
@@ -242,7 +242,7 @@ impl Scenario {
                 self.documents[at].change(&mut self.rng);
             }
         }
-        self.operator.declared = self.operator.declared.after(&files(&self.documents));
+        self.operator.declared = Arc::new(self.operator.declared.after(&files(&self.documents)));
         self.say(|| format!("documents: {:?}", self.documents));
     }
 
@@ -320,7 +320,7 @@ impl Scenario {
         self.swarm.set_faults(FaultRates::NONE);
         user_actions::rest(&self.swarm);
         self.documents.iter_mut().for_each(|document| document.broken = false);
-        self.operator.declared = self.operator.declared.after(&files(&self.documents));
+        self.operator.declared = Arc::new(self.operator.declared.after(&files(&self.documents)));
         assert!(self.operator.declared.clusters.values().all(|cluster| cluster.accepted), "{:?}", self.operator.declared.findings);
         self.converge();
         oracle::check_fleet(&self.operator.declared.clusters.keys().cloned().collect(), &self.truth());

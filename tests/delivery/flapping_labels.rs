@@ -74,7 +74,7 @@ impl PhaseOutcome {
     }
 }
 
-fn document(stage: &Stage, burst: u32) -> Declared {
+fn document(stage: &Stage, burst: u32) -> Arc<Declared> {
     let text = format!(
         "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {{name: dev}}\nspec:\n  engine: nginx\n  extension: {{image: i}}\n  \
          settings: {{accessLog: false}}\n  limits: {{service: {{labelUpdates: {{burst: {burst}}}}}}}\n  \
@@ -83,7 +83,7 @@ fn document(stage: &Stage, burst: u32) -> Declared {
     );
     let declared = Declared::default().after(&[SourceFile::new("spec.yaml", text)]);
     assert_eq!(declared.findings, []);
-    declared
+    Arc::new(declared)
 }
 
 /// Publishes a service whose only answer is a redirect to this host, so it needs no task.
@@ -100,14 +100,14 @@ fn publish(swarm: &SimSwarm, name: &str, target: &str) {
 }
 
 /// Runs pass after pass, like an operator whose Swarm keeps sending events.
-async fn operate(context: Context, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
+async fn operate(context: Context, swarm: SimSwarm, declared: Arc<Declared>, stop: CancellationToken) {
     let (name, mut memory, mut damping) = (cluster(), ClusterState::default(), LabelDamping::default());
     while !stop.is_cancelled() {
         let observed_at = Moment::now();
         let snapshot = Snapshot::from_raw(&swarm.observe().await.unwrap()).map(Arc::new).map_err(|error| error.to_string());
         let now = jiff::Timestamp::now();
         let observed = snapshot.map(|snapshot| ObservedSnapshot::after(&mut damping, &declared, snapshot, now, observed_at));
-        let request = PassRequest { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now };
+        let request = PassRequest { declared: declared.clone(), name: name.clone(), may_write: false, now };
         pass(&context, &request, observed, &mut memory).await;
         tokio::time::sleep(PASSES).await;
     }

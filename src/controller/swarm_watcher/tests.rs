@@ -8,14 +8,16 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use super::{follow_hints, probe_tasks, resync};
+use super::{follow_documents, follow_hints, probe_tasks, resync};
 use crate::controller::poll_interval::PollIntervals;
 use crate::controller::snapshot_cache::SnapshotCache;
 use crate::controller::trigger::Trigger;
 use crate::controller::trigger_channels::{Notifications, TriggerEvent};
+use crate::declaration::{Declared, DocumentSource, WatchGuard, follow_kinds};
+use crate::intent::documents::{KINDS_WITH_ONE_MORE, Site, SourceFile, site};
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
@@ -155,4 +157,42 @@ async fn a_silent_open_event_stream_is_detected_when_services_change() {
     }
     hints.abort();
     timer.abort();
+}
+
+/// Documents that the test changes, without a watch.
+#[derive(Clone, Default)]
+struct Documents(Arc<Mutex<Vec<SourceFile>>>);
+
+#[async_trait]
+impl DocumentSource for Documents {
+    async fn read(&self) -> Vec<SourceFile> {
+        self.0.lock().unwrap().clone()
+    }
+    fn watch(&self, _: Arc<Notify>) -> Option<WatchGuard> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_an_object_of_any_kind_wakes_the_loop_and_no_change_does_not() {
+    let (notifications, mut triggers) = notifications();
+    let (sender, declared) = watch::channel(Arc::new(Declared::default()));
+    let documents = Documents::default();
+    let reading = tokio::spawn(follow_kinds(KINDS_WITH_ONE_MORE, documents.clone(), Duration::from_secs(1), sender));
+    let waking = tokio::spawn(follow_documents(declared.clone(), notifications));
+    let ports = |declared: &Declared| declared.all().map(|site: &Site| site.port).collect::<Vec<_>>();
+    for (texts, expected) in [
+        (vec![], vec![]),
+        (vec![site("a", "{port: 81}")], vec![Some(81)]),
+        (vec![site("a", "{port: 82}")], vec![Some(82)]),
+        (vec![], vec![]),
+    ] {
+        *documents.0.lock().unwrap() = texts.into_iter().map(|text| SourceFile::new("0.yaml", text)).collect();
+        assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SpecChanged));
+        assert_eq!(ports(&declared.borrow()), expected);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert!(triggers.try_recv().is_err(), "unchanged documents trigger nothing");
+    }
+    reading.abort();
+    waking.abort();
 }
