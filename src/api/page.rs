@@ -211,6 +211,7 @@ fn condition(condition: &Condition) -> ConditionRow {
 
 fn route(route: &RouteReport) -> RouteRow {
     let class = match route.state {
+        RouteState::Served if !route.is_answered() => "bad",
         RouteState::Served => "good",
         RouteState::NoEndpoints | RouteState::OverLimit | RouteState::Quarantined | RouteState::Unverifiable => "bad",
         RouteState::Pending | RouteState::Unknown => "meh",

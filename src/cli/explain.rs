@@ -11,7 +11,8 @@ use crate::controller::queries;
 use crate::explain::{Explanation, ServiceExplanation};
 
 /// Arguments of `swarmgate explain`. The exit code is 0 if the request reaches an application or a redirect (or if the
-/// service has a route that is served), 1 if it does not, and 2 if the arguments cannot be parsed.
+/// service has a route that is served), 1 if it does not or if the redirect leads to HTTPS on a host without a usable
+/// certificate, and 2 if the arguments cannot be parsed.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("subject").required(true))]
 pub struct Args {

@@ -28,7 +28,7 @@ use crate::report::{
     Subject, WaitingOn,
 };
 use crate::swarm::{Service, Snapshot};
-use crate::translate::Translation;
+use crate::translate::{Translation, note_refused_tls};
 
 /// Everything that a pass knows at its end.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
     lagging_proxies::record_lag(seen, previous, &mut proxies);
     let mut routes = routes::list(seen, &proxies);
     certificate_findings::annotate(seen, &mut routes);
+    note_refused_tls(seen.cluster, &seen.desired.table, &mut routes);
     quarantine_findings::annotate(seen, &mut routes);
     missing_networks::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);

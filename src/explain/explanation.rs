@@ -13,7 +13,7 @@ use crate::report::{Finding, RouteReport};
 pub struct Explanation {
     /// The request's URL in its usual form.
     pub url: String,
-    /// Whether it reaches an application or a redirect in a cluster that listens for it.
+    /// Whether it reaches an application, or a redirect that is not refused at its target, in a cluster that listens for it.
     pub reached: bool,
     /// The walk through each cluster; those that listen on the URL's port come first.
     pub clusters: Vec<ClusterTrace>,
@@ -142,6 +142,9 @@ pub enum TraceOutcome {
         status: u16,
         /// The target of the redirect.
         location: String,
+        /// Why nothing answers there, if these proxies refuse the TLS handshake.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<RefusedTarget>,
     },
     /// No application answers.
     Nobody {
@@ -155,14 +158,28 @@ pub enum TraceOutcome {
     },
 }
 
+/// Why nothing answers at the target of a redirect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedTarget {
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
+
 impl TraceOutcome {
     pub(super) fn not_served(status: Option<u16>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Nobody { status, reason: reason.into(), remedy: remedy.into() }
     }
 
-    /// Whether the request reaches an application or a redirect.
+    pub(super) fn redirect(status: u16, location: impl Into<String>) -> Self {
+        Self::Redirect { status, location: location.into(), refused: None }
+    }
+
+    /// Whether the request reaches an application, or a redirect that is not refused at its target.
     pub fn is_reached(&self) -> bool {
-        !matches!(self, Self::Nobody { .. })
+        !matches!(self, Self::Nobody { .. } | Self::Redirect { refused: Some(_), .. })
     }
 }
 
@@ -172,7 +189,7 @@ impl TraceOutcome {
 pub struct ServiceExplanation {
     /// The service.
     pub service: String,
-    /// Whether it has a route that is served.
+    /// Whether it has a route that is served, and that does not only redirect to where TLS is refused.
     pub served: bool,
     /// What this explanation depends on: the administrator's template.
     #[serde(default, skip_serializing_if = "Option::is_none")]

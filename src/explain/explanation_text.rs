@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::explanation::{ClusterTrace, Explanation, ServiceExplanation, TraceOutcome};
-use crate::report::Finding;
+use super::explanation::{ClusterTrace, Explanation, RefusedTarget, ServiceExplanation, TraceOutcome};
+use crate::report::{Finding, RouteState};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +28,10 @@ impl fmt::Display for TraceOutcome {
         match self {
             Self::Application { services, target: Some(target) } => write!(f, "{} answers and receives {target}", services.join(" or ")),
             Self::Application { services, target: None } => write!(f, "{} answers", services.join(" or ")),
-            Self::Redirect { status, location } => write!(f, "redirect {status} to {location}"),
+            Self::Redirect { status, location, refused: None } => write!(f, "redirect {status} to {location}"),
+            Self::Redirect { status, location, refused: Some(RefusedTarget { reason, remedy }) } => {
+                write!(f, "redirect {status} to {location}, where the TLS handshake is refused: {reason}. {remedy}")
+            }
             Self::Nobody { status: Some(status), reason, remedy } => write!(f, "{status}: {reason}. {remedy}"),
             Self::Nobody { status: None, reason, remedy } => write!(f, "no answer: {reason}. {remedy}"),
         }
@@ -52,6 +55,7 @@ impl fmt::Display for ServiceExplanation {
         self.findings.iter().try_for_each(|finding| line(f, "finding", &finding_text(finding, Position::Elsewhere)))?;
         let end_words = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
             (true, _, _) => "at least one route of the service is served",
+            _ if self.routes.iter().any(|route| route.state == RouteState::Served) => "no route of the service leads to an answer",
             (false, true, _) => "the service has no Swarmgate labels, so it is not published",
             (false, false, true) => "the service has no route",
             (false, false, false) => "no route of the service is served by every proxy",

@@ -165,6 +165,9 @@ fn tls(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
         HostTls::Passed(_) if matches!(pool.behind, PoolRoute::Passthrough(_)) => "TLS is passed through to the application".to_owned(),
         HostTls::Passed(backend) => format!("overruled: TLS is passed through to {}", names(backend)),
         HostTls::Shown(_) => format!("TLS is terminated here{}", trouble(context, pool)),
+        HostTls::Refused(binding) if binding.missing().next().is_none() => {
+            format!("the certificate is in secret {}{}", binding.certificate.name, trouble(context, pool))
+        }
         HostTls::Refused(binding) => format!("TLS is refused, because there is no secret {} that the service may use", missing(binding)),
         HostTls::None if context.membership.table.https_port.is_none() => {
             let front = if context.cluster.has_front() { "; clients see the certificate of the load balancer in front" } else { "" };
@@ -179,8 +182,7 @@ fn names(backend: &Backend) -> String {
 }
 
 fn missing(binding: &TlsBinding) -> String {
-    let missing = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str());
-    missing.collect::<Vec<_>>().join(" and ")
+    binding.missing().collect::<Vec<_>>().join(" and ")
 }
 
 fn https_only(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {

@@ -28,7 +28,7 @@ mod stale_endpoints;
 mod trace_state;
 
 pub use client_identity::{EffectiveRequest, admitted};
-pub use explanation::{ClusterTrace, Explanation, LabelEffect, ServiceExplanation, TraceOutcome, TraceStep, TraceSubject};
+pub use explanation::{ClusterTrace, Explanation, LabelEffect, RefusedTarget, ServiceExplanation, TraceOutcome, TraceStep, TraceSubject};
 pub use held_back_labels::HeldBackLabels;
 pub use rendered_config::{RenderError, RenderedConfig, configuration};
 pub use request::{InvalidUrl, Request};

@@ -31,10 +31,7 @@ fn redirected(trace: &mut TraceState<'_>, pattern: &HostPattern, redirect: &Redi
     let by = trace.services_with("redirects", pattern).join(", ");
     let source = format!("{}://{pattern}{}", redirect.scheme.as_str(), if redirect.path.is_root() { "" } else { redirect.path.as_str() });
     trace.steps.push(step(TraceSubject::Redirect, format!("{source} redirects to {} (com.docker.lb.redirects of {by})", redirect.target)));
-    TraceOutcome::Redirect {
-        status: trace.behavior().status_codes().redirect,
-        location: format!("{}{}", redirect.target, trace.request.target),
-    }
+    TraceOutcome::redirect(trace.behavior().status_codes().redirect, format!("{}{}", redirect.target, trace.request.target))
 }
 
 /// The same address by HTTPS. It contains the port only for clients that name one themselves.
@@ -45,7 +42,8 @@ pub(super) fn redirect_to_https(trace: &mut TraceState<'_>) -> TraceOutcome {
     let codes = trace.behavior().status_codes();
     let says = format!("{}, or {} for methods other than GET and HEAD", codes.to_https, codes.to_https_other_methods);
     trace.steps.push(step(TraceSubject::Redirect, says));
-    TraceOutcome::Redirect { status: codes.to_https, location: format!("https://{}{port}{}", asked.host, request.target) }
+    let location = format!("https://{}{port}{}", asked.host, request.target);
+    TraceOutcome::Redirect { status: codes.to_https, location, refused: trace.refused_target() }
 }
 
 fn no_path(trace: &TraceState<'_>, pattern: &HostPattern, host: &VirtualHost) -> TraceOutcome {
@@ -98,7 +96,7 @@ fn applied(
             .steps
             .push(step(TraceSubject::Redirect, format!("a slash is added, because {root} is removed (context_root_rewrite of {by})")));
         let status = trace.behavior().status_codes().added_slash;
-        return Ok(TraceOutcome::Redirect { status, location: format!("{root}/{}", trace.request.query()) });
+        return Ok(TraceOutcome::redirect(status, format!("{root}/{}", trace.request.query())));
     }
     trace.pool(&route.backend, "503")?;
     let target = if cut {

@@ -46,7 +46,7 @@ pub enum HostTls<'a> {
     Passed(&'a Backend),
     /// Clients are shown this certificate.
     Shown(&'a TlsBinding),
-    /// Handshakes are refused, because objects of this binding do not exist.
+    /// Handshakes are refused, because objects of this binding do not exist or cannot be used.
     Refused(&'a TlsBinding),
     /// There is no TLS.
     None,

@@ -6,7 +6,7 @@ use super::client_identity::{self, EffectiveRequest};
 use super::explanation::{ClusterTrace, Explanation, TraceOutcome, TraceSubject};
 use super::request::Request;
 use super::route_match::{HandshakeRefusal, RoutingDecision, decide};
-use super::trace_state::TraceState;
+use super::trace_state::{NEW_CERTIFICATE, TraceState};
 use super::{
     NotFound, Sources, findings, held_back_labels, listener, path_outcome, printable, route_backend, runtime_state, stale_endpoints, step,
 };
@@ -14,7 +14,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::{Behavior, Materials, behavior};
 use crate::report::{Finding, RouteKind, RouteReport, RouteState, Severity, TlsState};
-use crate::route::{Backend, DefaultBackend, TlsBinding};
+use crate::route::{Backend, DefaultBackend, PathAction, TlsBinding};
 use crate::translate::translate;
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 use listener::Fit;
@@ -115,9 +115,14 @@ impl TraceState<'_> {
 
     /// The services whose findings matter: those behind the route, or all of the host if there is no answer.
     fn concerned(&self, outcome: &TraceOutcome) -> BTreeSet<String> {
-        let behind = self.route.iter().filter(|_| outcome.is_reached()).flat_map(|route| &route.services);
+        let is_nobody = matches!(outcome, TraceOutcome::Nobody { .. });
+        let behind = self.route.iter().filter(|_| !is_nobody).flat_map(|route| &route.services);
         let behind: BTreeSet<String> = behind.map(|service| service.service.clone()).collect();
-        if behind.is_empty() { self.pattern.iter().flat_map(|pattern| self.services_with("hosts", pattern)).collect() } else { behind }
+        if outcome.is_reached() && !behind.is_empty() {
+            return behind;
+        }
+        let of_host = self.pattern.iter().flat_map(|pattern| self.services_with("hosts", pattern));
+        behind.iter().cloned().chain(of_host).collect()
     }
 
     fn note_host(&mut self, pattern: &HostPattern) {
@@ -151,11 +156,7 @@ impl TraceState<'_> {
             return Ok(());
         }
         let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");
-        Err(TraceOutcome::not_served(
-            None,
-            reason,
-            "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name.",
-        ))
+        Err(TraceOutcome::not_served(None, reason, NEW_CERTIFICATE))
     }
 
     fn refused(&mut self, refusal: &HandshakeRefusal<'_>, told: &mut Vec<Finding>) -> TraceOutcome {
@@ -176,17 +177,31 @@ impl TraceState<'_> {
             HandshakeRefusal::PlainOnly(pattern) => {
                 self.note_host(pattern);
                 let reason = format!("{refused}: {pattern} is published over plain HTTP only");
-                TraceOutcome::not_served(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or use http.")
+                let instead = if self.note_redirect_here(pattern) { "remove com.docker.lb.ssl_only and use http" } else { "use http" };
+                TraceOutcome::not_served(None, reason, format!("Add com.docker.lb.ssl_cert (or ssl_passthrough), or {instead}."))
             }
             HandshakeRefusal::BadMaterial(pattern, binding) => {
                 self.note_host(pattern);
-                let missing: Vec<_> = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
-                let names = missing.join(" and ");
+                self.note_redirect_here(pattern);
+                let names = binding.missing().collect::<Vec<_>>().join(" and ");
                 let reason = format!("{refused}: {pattern} has no certificate, because the service has no access to a secret {names}");
-                let hint = "Create it with `docker secret create`, or use its full name.";
-                TraceOutcome::not_served(None, reason, self.remedy_for_material(&missing, hint))
+                TraceOutcome::not_served(None, reason, self.remedy_for_binding(binding))
             }
         }
+    }
+
+    /// Notes that plain HTTP leads to the same refused handshake. Returns whether it does.
+    fn note_redirect_here(&mut self, pattern: &HostPattern) -> bool {
+        let table = &self.translation.table;
+        let host = table.hosts.get(pattern).filter(|_| !self.cluster.has_front());
+        let place = host.zip(self.request.path(table.engine).ok()).and_then(|(host, path)| host.path_match(Scheme::Http, &path));
+        let leads_here = place.is_some_and(|place| place.answer == PathAction::Https);
+        if leads_here {
+            let by = self.services_with("ssl_only", pattern).join(", ");
+            let says = format!("plain HTTP is redirected to HTTPS (com.docker.lb.ssl_only of {by}), so it gets no answer either");
+            self.steps.push(step(TraceSubject::Redirect, says));
+        }
+        leads_here
     }
 
     fn unknown_host(&mut self, told: &mut Vec<Finding>) -> TraceOutcome {

@@ -135,7 +135,8 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
         _ => String::new(),
     };
     let state = match (route.state, &route.reason) {
-        (RouteState::Served, _) => "served".to_owned(),
+        (RouteState::Served, None) => "served".to_owned(),
+        (RouteState::Served, Some(reason)) => reason.clone(),
         (RouteState::Pending, reason) if lacks_endpoints(route) => {
             format!("answers 503 until every proxy has the network: {}", reason.as_deref().unwrap_or("reason unknown"))
         }

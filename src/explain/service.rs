@@ -11,7 +11,7 @@ use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
 use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
 use crate::swarm::{Service, is_disclosed};
-use crate::translate::{Translation, is_application, is_claimed_by, translate};
+use crate::translate::{Translation, is_application, is_claimed_by, note_refused_tls, translate};
 use crate::types::NetworkId;
 
 /// Explains a service, found by name or id.
@@ -32,7 +32,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let held = held_back_labels::find_held_back(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
-        served: routes.iter().any(|route| route.state == RouteState::Served),
+        served: routes.iter().any(RouteReport::is_answered),
         caveat: world
             .filter(|_| !routes.is_empty())
             .and_then(|(cluster, translation)| custom_template::caveat(sources, cluster, translation)),
@@ -96,11 +96,12 @@ fn routes(
         let behind = route.services.iter().any(|behind| behind.service == service.name);
         behind || redirects && route.target.is_some() && hosts.iter().any(|host| route.host.is(host))
     };
-    let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
-    let Some(translation) = translation else { return Vec::new() };
+    let Some((cluster, translation)) = cluster.zip(translation) else { return Vec::new() };
     let membership = PoolMembership::new(service, &translation.table, Materials::assumed(&translation.table));
-    let own = translation.routes.iter().filter(|route| its_own(route)).map(newest);
-    own.map(|route| unless_unchecked(&membership, route)).collect()
+    let own = translation.routes.iter().filter(|route| its_own(route)).map(|route| sources.newest(&cluster.name, route));
+    let mut own: Vec<RouteReport> = own.map(|route| unless_unchecked(&membership, route)).collect();
+    note_refused_tls(cluster, &translation.table, &mut own);
+    own
 }
 
 /// An application that cannot be checked as configured gets no requests, even if its tasks run.

@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::client_identity::EffectiveRequest;
-use super::explanation::{TraceOutcome, TraceStep};
+use super::explanation::{RefusedTarget, TraceOutcome, TraceStep};
 use super::request::Request;
 use super::{Sources, findings, route_backend, stale_endpoints};
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
 
-use crate::route::Backend;
-use crate::translate::Translation;
+use crate::route::{Backend, TlsBinding};
+use crate::translate::{RefusedTls, Translation, refused_tls};
 use crate::types::HostPattern;
 use crate::types::RouteKey;
+
+/// What to do about a certificate that cannot be used.
+pub(super) const NEW_CERTIFICATE: &str = "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name.";
 
 /// One walk and what it has met so far.
 pub(super) struct TraceState<'a> {
@@ -103,6 +106,23 @@ impl TraceState<'_> {
             format!("Scale it up, or run `docker service ps {}` to see why its tasks are not running.", names.replace(" and ", " "))
         };
         TraceOutcome::not_served(status, format!("{names} cannot answer: {why}"), remedy)
+    }
+
+    /// Why the HTTPS request to which this one is redirected gets no answer, if TLS is refused for it.
+    pub fn refused_target(&self) -> Option<RefusedTarget> {
+        let refused = refused_tls(self.cluster, &self.translation.table, self.route.as_ref()?)?;
+        let remedy = match &refused {
+            RefusedTls::NoCertificate => "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove com.docker.lb.ssl_only.".to_owned(),
+            RefusedTls::NoObject(binding) => self.remedy_for_binding(binding),
+            RefusedTls::Unusable(..) => NEW_CERTIFICATE.to_owned(),
+        };
+        Some(RefusedTarget { reason: refused.to_string(), remedy })
+    }
+
+    /// The remedy for a certificate with objects that do not exist, or that are not granted.
+    pub fn remedy_for_binding(&self, binding: &TlsBinding) -> String {
+        let missing: Vec<_> = binding.missing().collect();
+        self.remedy_for_material(&missing, "Create it with `docker secret create`, or use its full name.")
     }
 
     /// The remedy for missing material: an object that exists but is not granted need not be replaced.

@@ -131,13 +131,19 @@ pub struct RouteReport {
     /// The certificate with which its host is published by TLS; absent if the host has no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsReport>,
-    /// Why the route is not served, if it is not.
+    /// Why the route is not served, if it is not. For a served route: why its requests lead to no answer, because they are
+    /// redirected to HTTPS and the host has no usable certificate.
     pub reason: Option<String>,
     /// The services behind it, oldest first.
     pub services: Vec<ServiceReport>,
 }
 
 impl RouteReport {
+    /// Whether it is served and its requests lead to an answer.
+    pub fn is_answered(&self) -> bool {
+        self.state == RouteState::Served && self.reason.is_none()
+    }
+
     /// Its key in the route table.
     pub fn key(&self) -> RouteKey {
         RouteKey { host: self.host.clone(), path: self.path.clone() }

@@ -74,6 +74,12 @@ impl VirtualHost {
         fitting.max_by_key(|place| place.path.as_str().len())
     }
 
+    /// Whether plain HTTP requests of the route at this path are redirected to HTTPS, as [`Self::path_match`] says for the path.
+    pub fn redirects_to_https(&self, path: &ContextPath) -> bool {
+        let covers = |redirect: &Redirect| redirect.scheme == Scheme::Http && (redirect.path.is_root() || redirect.path == *path);
+        self.paths.get(path).is_some_and(|route| route.https_only) && !self.redirects.iter().any(covers)
+    }
+
     fn add_route<'a>(&'a self, places: &mut Vec<PathMatch<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
         let application = |long_lived| PathAction::Application(Application { root: path, route, long_lived });
         places.push(PathMatch { path: path.clone(), answer: application(route.websockets.contains(path)) });

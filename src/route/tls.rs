@@ -23,6 +23,11 @@ impl TlsBinding {
         std::iter::once(&self.certificate).chain(self.key.as_ref().filter(|key| **key != self.certificate))
     }
 
+    /// The names of the objects that do not exist in the Swarm, or that may not be used.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str())
+    }
+
     /// The object that holds the key.
     pub fn key_object(&self) -> &MaterialRef {
         self.key.as_ref().unwrap_or(&self.certificate)

@@ -88,12 +88,13 @@ pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a 
     }
 }
 
-/// What is known here about a host's TLS: only the extension can read certificates.
+/// What is known here about a host's TLS: whether its objects exist. Only the extension can read certificates.
 pub fn tls(binding: &TlsBinding) -> TlsReport {
+    let is_missing = binding.missing().next().is_some();
     TlsReport {
         certificate: binding.certificate.name.to_string(),
         key: binding.key_object().name.to_string(),
-        state: TlsState::Unknown,
+        state: if is_missing { TlsState::Missing } else { TlsState::Unknown },
         not_before: None,
         not_after: None,
     }

@@ -77,6 +77,8 @@ const SEGMENTS: &[&str] = &[
     "..%2fapp",
 ];
 const NAMES: &[&str] = &["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
+/// curl's exit code for a refused handshake.
+const HANDSHAKE_REFUSED: i32 = 35;
 /// The number of tables; each of them gets several requests.
 const TABLES: u64 = 8;
 const PLAIN_REQUESTS: usize = 60;
@@ -129,11 +131,29 @@ impl AgreementFixture {
                 let same_target = target.as_deref() == Some(answer.said("target"));
                 answer.status == 200 && services.iter().any(|service| service == answer.said("app")) && same_target
             }
-            TraceOutcome::Redirect { status, location } => answer.status == *status && answer.header("location") == location,
+            TraceOutcome::Redirect { status, location, .. } => answer.status == *status && answer.header("location") == location,
             TraceOutcome::Nobody { status, .. } => Some(answer.status) == *status,
         };
+        if let TraceOutcome::Redirect { location, refused, .. } = &outcome
+            && location.starts_with(&format!("https://{}", sent.host))
+        {
+            self.check_target(sent, refused.is_some()).await;
+        }
         assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain predicts\n{text}\n{}", sent.target, self.engine.words());
         outcome
+    }
+
+    /// Checks the HTTPS request to which a request is redirected: whether its handshake is refused, and that nginx refuses it.
+    async fn check_target(&self, sent: &Request, refused: bool) {
+        let url = format!("https://{}:{}{}", sent.host, self.https, sent.target);
+        let (outcome, text) = self.told(&Request::parse(&url).unwrap());
+        let is_refused = |reason: &str| reason.starts_with("the TLS handshake is refused");
+        let known = matches!(&outcome, TraceOutcome::Nobody { status: None, reason, .. } if is_refused(reason));
+        assert_eq!(refused, known, "{url}\n{text}");
+        if refused {
+            let seen = curl::ask(SocketAddr::from((Ipv4Addr::LOCALHOST, self.https)), &url, &self.ca, &["--insecure"]).await;
+            assert_eq!(seen.exit, HANDSHAKE_REFUSED, "curl saw {seen:?}\nof {url}\nexplain predicts\n{text}");
+        }
     }
 
     /// Like [`Self::check_plain`], over TLS.
@@ -163,6 +183,7 @@ fn word(scheme: &str, outcome: &TraceOutcome) -> String {
     let end = match outcome {
         TraceOutcome::Application { target: Some(_), .. } => "application".to_owned(),
         TraceOutcome::Application { target: None, .. } => "passed through".to_owned(),
+        TraceOutcome::Redirect { refused: Some(_), .. } => "redirect to a refused handshake".to_owned(),
         TraceOutcome::Redirect { status, .. } => status.to_string(),
         TraceOutcome::Nobody { status, .. } => status.map_or_else(|| "no answer".to_owned(), |status| status.to_string()),
     };
@@ -201,8 +222,8 @@ fn labels(random: &mut StdRng) -> Value {
         labels["context_root_rewrite"] = json!(random.random_bool(0.5));
     }
     if random.random_bool(0.5) {
-        labels["ssl_cert"] = json!(if random.random_bool(0.8) { "good" } else { "missing" });
-        labels["ssl_only"] = json!(random.random_bool(0.3));
+        labels["ssl_cert"] = json!(if random.random_bool(0.7) { "good" } else { "missing" });
+        labels["ssl_only"] = json!(random.random_bool(0.5));
     }
     if random.random_bool(0.4) {
         labels["redirects"] = json!(redirect(random, &hosts));
@@ -273,7 +294,7 @@ async fn nginx_behaves_as_explain_predicts() {
         }
     }
     // Every outcome must have occurred; otherwise the generator is too tame.
-    for end in ["application", "301", "302", "400", "404", "503"] {
+    for end in ["application", "301", "302", "400", "404", "503", "redirect to a refused handshake"] {
         assert!(seen.contains_key(&format!("http {end}")), "{end}: {seen:?}");
     }
     for end in ["application", "passed through", "no answer", "404"] {

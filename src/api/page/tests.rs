@@ -81,3 +81,15 @@ fn each_section_shows_its_part_of_the_status() {
         assert!(html.contains(shown), "{shown} in {html}");
     }
 }
+
+#[test]
+fn a_served_route_whose_requests_lead_to_no_answer_is_not_shown_as_good() {
+    let shown = |reason: Option<&str>| {
+        let mut value = serde_json::to_value(status("word")).unwrap();
+        let route = &mut value["clusters"]["word"]["routes"][0];
+        (route["state"], route["reason"]) = (json!("Served"), json!(reason));
+        render(&serde_json::from_value(value).unwrap())
+    };
+    assert!(shown(Some("TLS is refused")).contains("<span class=\"bad\">Served: TLS is refused</span>"));
+    assert!(shown(None).contains("<span class=\"good\">Served</span>"));
+}

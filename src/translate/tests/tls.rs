@@ -1,6 +1,7 @@
 //! Settings of services on one host: certificates, passthrough, redirects, affinity, protocols.
 
 use super::*;
+use crate::report::{RouteState, TlsState};
 use crate::route::{Affinity, MaterialKind, Verification};
 use crate::types::Scheme;
 
@@ -187,4 +188,46 @@ fn a_service_of_weight_zero_gets_no_requests_and_reports_the_reason() {
     assert!(translation.table.backends().all(|backend| backend.services[1].endpoints.is_empty()));
     let alone = swarm(&[("b", "hosts: a.test, port: 80, weight: 0")]);
     assert_eq!(alone.routes[0].reason.as_deref(), Some("the weights of its services leave no requests for any of them"));
+}
+
+/// Why the only route to an application says that its requests get no answer.
+fn refused(labels: &str) -> Option<String> {
+    let translation = swarm(&[("a", labels)]);
+    let route = translation.routes.iter().find(|route| route.kind == crate::report::RouteKind::Http).expect("a route");
+    assert_eq!((route.state, route.is_answered()), (RouteState::Served, route.reason.is_none()), "{labels}");
+    route.reason.clone()
+}
+
+#[test]
+fn a_route_that_redirects_to_where_tls_is_refused_says_why() {
+    let says = |why: &str| Some(format!("plain HTTP is redirected to HTTPS, where the TLS handshake is refused: {why}"));
+    let app = |labels: &str| refused(&format!("hosts: a.test, port: 80, {labels}"));
+    assert_eq!(app("ssl_only: true"), says("the host has no certificate"));
+    let no_object = says("the host has no certificate, because the service has no access to a secret gone");
+    assert_eq!(app("ssl_only: true, ssl_cert: gone, ssl_key: key"), no_object);
+    assert_eq!(refused("default_backend: true, port: 80, ssl_only: true"), says("the host has no certificate"));
+    for answered in ["ssl_cert: gone", "ssl_only: true, ssl_cert: crt", "ssl_only: true, redirects: \"http://a.test,https://b.test\""] {
+        assert_eq!(app(answered), None, "{answered}");
+    }
+}
+
+#[test]
+fn a_certificate_that_does_not_exist_is_known_to_be_missing() {
+    let state = |labels: &str| swarm(&[("a", labels)]).routes[0].tls.as_ref().map(|tls| tls.state.clone());
+    assert_eq!(state("hosts: a.test, port: 80, ssl_cert: gone"), Some(TlsState::Missing));
+    assert_eq!(state("hosts: a.test, port: 80, ssl_cert: crt"), Some(TlsState::Unknown));
+}
+
+#[test]
+fn a_route_is_redirected_to_https_exactly_where_its_path_is() {
+    let redirects = ["", "http://a.test", "https://a.test", "http://a.test/app", "http://a.test/app/deep", "https://a.test/app"];
+    for (redirect, only) in redirects.iter().flat_map(|redirect| [(redirect, true), (redirect, false)]) {
+        let redirects = if redirect.is_empty() { String::new() } else { format!(", redirects: \"{redirect},https://b.test\"") };
+        let translation =
+            swarm(&[("a", &format!("hosts: a.test, port: 80, context_root: /app, ssl_cert: crt, ssl_only: {only}{redirects}"))]);
+        let host = &translation.table.hosts[&host("a.test")];
+        let path = host.paths.keys().next().unwrap();
+        let place = host.path_match(Scheme::Http, path.as_str()).unwrap();
+        assert_eq!(host.redirects_to_https(path), place.answer == crate::route::PathAction::Https, "{redirect} {only}");
+    }
 }

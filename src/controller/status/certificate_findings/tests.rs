@@ -285,3 +285,23 @@ fn only_services_whose_hosts_a_shared_certificate_does_not_cover_get_a_finding()
     let all = with_seen(services, vec![report], findings);
     assert_eq!(all.iter().map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), ["service other"]);
 }
+
+#[test]
+fn a_route_that_only_redirects_to_an_unusable_certificate_says_so() {
+    use crate::translate::note_refused_tls;
+    let reason = |state| {
+        let services = vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key"), ("ssl_only", "true")])];
+        let material = vec![report("cert", Some("key"), state, "2030-01-01T00:00:00Z", &["app.example.org"])];
+        with_seen(services, material, |seen| {
+            let served = |route: &RouteReport| RouteReport { state: RouteState::Served, reason: None, ..route.clone() };
+            let mut routes: Vec<_> = seen.translation.routes.iter().map(served).collect();
+            annotate(seen, &mut routes);
+            note_refused_tls(seen.cluster, &seen.desired.table, &mut routes);
+            routes.remove(0).reason
+        })
+    };
+    let expired =
+        "plain HTTP is redirected to HTTPS, where the TLS handshake is refused: the certificate in secret cert cannot be used (expired)";
+    assert_eq!(reason(MaterialState::Expired).as_deref(), Some(expired));
+    assert_eq!((reason(MaterialState::Good), reason(MaterialState::Awaited)), (None, None));
+}
