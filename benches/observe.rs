@@ -1,5 +1,5 @@
-//! Measures the cost of looking at a Swarm: how much data is sent, how long each look takes, and how much memory a process uses
-//! after looking three times. Run with `cargo bench --package swarmgate-benches --bench observe`. Measures only, and prints the
+//! Measures the cost of snapshots of a Swarm: how much data is sent, how long each takes, and how much memory a process uses
+//! after three snapshots. Run with `cargo bench --package swarmgate-benches --bench observe`. Measures only, and prints the
 //! results.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends, and is for whoever reads it")]

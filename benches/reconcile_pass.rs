@@ -45,7 +45,7 @@ fn passes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The cost of each look while one service of thousands keeps changing its labels.
+/// The cost of each snapshot while one service of thousands keeps changing its labels.
 fn flapping(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flapping");
     group.sample_size(20);

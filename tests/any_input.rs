@@ -55,25 +55,25 @@ use parser::Parser;
 /// The engine, place and parser of one test.
 struct EngineFixture {
     nginx: std::path::PathBuf,
-    place: EngineSandbox,
+    sandbox: EngineSandbox,
     parser: RefCell<Parser>,
 }
 
 impl EngineFixture {
     fn new() -> Option<Self> {
-        Some(Self { nginx: nginx()?, place: EngineSandbox::new(), parser: RefCell::new(Parser::start()?) })
+        Some(Self { nginx: nginx()?, sandbox: EngineSandbox::new(), parser: RefCell::new(Parser::start()?) })
     }
 
     fn cluster(&self, tls: bool) -> swarmgate::intent::cluster::Cluster {
-        swarm_generator::cluster(self.place.http, tls.then_some(1443))
+        swarm_generator::cluster(self.sandbox.http, tls.then_some(1443))
     }
 
     /// Checks everything that must hold for a table, for every purpose.
     fn check(&self, table: &RouteTable) {
         for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
-            let said = self.place.test(&self.nginx, table, purpose).map_err(|words| words.chars().take(600).collect::<String>());
-            assert_eq!(said, Ok(String::new()), "{purpose:?}");
-            let config = self.parser.borrow_mut().parse(&self.place.write(table, purpose));
+            let result = self.sandbox.test(&self.nginx, table, purpose).map_err(|message| message.chars().take(600).collect::<String>());
+            assert_eq!(result, Ok(String::new()), "{purpose:?}");
+            let config = self.parser.borrow_mut().parse(&self.sandbox.write(table, purpose));
             directive_contexts::check(&config);
             nginx_hash_tables::check(&config);
             config_semantics::check(&config, table, purpose);

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use import_cycles::circles;
-use rules::{LINES_MAX, ROOMS, RustSource, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
+use rules::{LINES_MAX, ROOMS, RustSource, engine_names, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
 /// Every file of the crate.
 fn sources() -> Vec<RustSource> {
@@ -114,13 +114,13 @@ fn dependencies_stay_in_their_rooms() {
 
 #[test]
 fn only_engine_files_name_the_engine() {
-    check(engine_words);
-    check_can_fail(engine_words, "translate/mod.rs", "const WORDS: &str = \"nginx keeps hosts in tables\";");
-    check_can_fail(engine_words, "explain/listener.rs", "match engine { EngineKind::Nginx => 400 }");
-    check_can_fail(engine_words, "route/settings.rs", "match engine { EngineKind::Nginx => 400 }");
-    check_allows(engine_words, "route/settings.rs", "pub nginx: NginxSettings,");
-    check_allows(engine_words, "render/nginx/servers.rs", "use crate::render::nginx::writer::Writer;");
-    check_allows(engine_words, "explain/listener.rs", "// nginx answers 400 here.\nlet status = codes.bad_path;");
+    check(engine_names);
+    check_can_fail(engine_names, "translate/mod.rs", "const WORDS: &str = \"nginx keeps hosts in tables\";");
+    check_can_fail(engine_names, "explain/listener.rs", "match engine { EngineKind::Nginx => 400 }");
+    check_can_fail(engine_names, "route/settings.rs", "match engine { EngineKind::Nginx => 400 }");
+    check_allows(engine_names, "route/settings.rs", "pub nginx: NginxSettings,");
+    check_allows(engine_names, "render/nginx/servers.rs", "use crate::render::nginx::writer::Writer;");
+    check_allows(engine_names, "explain/listener.rs", "// nginx answers 400 here.\nlet status = codes.bad_path;");
 }
 
 #[test]

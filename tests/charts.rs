@@ -16,16 +16,16 @@ fn with_network(name: &str, check: impl FnOnce(&Yaml<'_>)) {
     check(network.expect("it has the control network"));
 }
 
-fn words(network: &Yaml<'_>) -> [Option<String>; 2] {
+fn name_and_driver(network: &Yaml<'_>) -> [Option<String>; 2] {
     ["name", "driver"].map(|key| network.as_mapping_get(key).and_then(|value| value.as_str()).map(str::to_owned))
 }
 
 #[test]
 fn the_encrypted_control_network_matches_the_stack() {
     with_network("stack.yml", |plain| {
-        assert!(words(plain).iter().all(Option::is_some), "it has a name and a driver");
+        assert!(name_and_driver(plain).iter().all(Option::is_some), "it has a name and a driver");
         with_network("encrypted.yml", |encrypted| {
-            assert_eq!(words(encrypted), words(plain));
+            assert_eq!(name_and_driver(encrypted), name_and_driver(plain));
             let options = encrypted.as_mapping_get("driver_opts").expect("it has options");
             assert!(options.as_mapping_get("encrypted").is_some(), "it is encrypted");
         });

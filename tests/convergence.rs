@@ -30,7 +30,7 @@ const SEEDS: u64 = 2_000;
 #[test]
 fn every_history_stays_safe_and_converges_when_faults_stop() {
     if let Some(seed) = number("SEED") {
-        Scenario::new(seed, true).tell();
+        Scenario::new(seed, true).play();
         return;
     }
     let seeds = number("SEEDS").unwrap_or(SEEDS);
@@ -39,7 +39,7 @@ fn every_history_stays_safe_and_converges_when_faults_stop() {
     let failed: Vec<u64> = std::thread::scope(|scope| {
         let work = || {
             let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
-            seeds.filter(|seed| std::panic::catch_unwind(|| Scenario::new(*seed, false).tell()).is_err()).collect::<Vec<u64>>()
+            seeds.filter(|seed| std::panic::catch_unwind(|| Scenario::new(*seed, false).play()).is_err()).collect::<Vec<u64>>()
         };
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()

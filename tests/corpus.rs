@@ -45,8 +45,8 @@ fn every_script_yields_the_intended_routes_or_a_finding() {
 #[test]
 fn every_key_of_every_interlock_file_is_accounted_for() {
     let files = files("interlock-toml");
-    let strangers: Vec<_> = files.iter().flat_map(|(name, text)| interlock::strangers(name, text)).collect();
-    assert!(strangers.is_empty(), "{}", strangers.join("\n"));
+    let unknown_keys: Vec<_> = files.iter().flat_map(|(name, text)| interlock::unknown_keys(name, text)).collect();
+    assert!(unknown_keys.is_empty(), "{}", unknown_keys.join("\n"));
 }
 
 /// Reads each file as one or more Swarms and compares the wanted routes with the actual ones.
@@ -57,12 +57,12 @@ fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde
     for (name, text) in &files {
         let outcomes: Vec<CorpusResult> = read(name, text).iter().map(expected_routes::compare).collect();
         let here: usize = outcomes.iter().map(|outcome| outcome.served).sum();
-        let told = outcomes.iter().any(|outcome| outcome.told > 0);
+        let reported = outcomes.iter().any(|outcome| outcome.reported > 0);
         let complaints = outcomes.into_iter().flat_map(|outcome| outcome.complaints);
         wrong.extend(complaints.map(|complaint| format!("{name}: {complaint}")));
         match PUBLISH_NOTHING.contains(&name.as_str()) {
             true if here > 0 => wrong.push(format!("{name}: publishes {here} routes, but none of its labels is where labels belong")),
-            false if here == 0 && !told => wrong.push(format!("{name}: publishes no route and reports no finding")),
+            false if here == 0 && !reported => wrong.push(format!("{name}: publishes no route and reports no finding")),
             _ => served += here,
         }
     }

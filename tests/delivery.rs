@@ -326,7 +326,7 @@ fn a_failed_reload_keeps_the_old_configuration_and_is_reported() {
             report.proxies.first().filter(|_| is_newest)?.rejected.clone()
         })
         .await;
-        assert!(rejected.words.contains("bind()"), "{rejected:?}");
+        assert!(rejected.message.contains("bind()"), "{rejected:?}");
         assert_eq!(stage.answer("app.example.org").await.unwrap(), "one");
         drop(taken);
         stage.until_running(&desired).await;
@@ -354,7 +354,7 @@ async fn eventually_healthy(stage: &Stage, source: &str) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
     loop {
         match check(stage.health()).await {
-            Ok(words) if words.contains(source) => return,
+            Ok(message) if message.contains(source) => return,
             other => assert!(tokio::time::Instant::now() < deadline, "not healthy from {source}: {other:?}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

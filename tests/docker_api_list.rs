@@ -45,9 +45,9 @@ fn published() -> BTreeSet<String> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     lines
         .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            assert!(words.len() > 3, "a line must give method, path and reason, not {line:?}");
-            format!("{} {}", words[0], words[1])
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            assert!(fields.len() > 3, "a line must give method, path and reason, not {line:?}");
+            format!("{} {}", fields[0], fields[1])
         })
         .collect()
 }

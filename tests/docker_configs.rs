@@ -22,7 +22,7 @@ const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
 /// Just below the largest config that Swarm accepts.
 const LARGE: usize = 920_000;
 
-async fn look(swarm: &DockerSwarm) -> Snapshot {
+async fn read_snapshot(swarm: &DockerSwarm) -> Snapshot {
     Snapshot::from_raw(&swarm.observe().await.unwrap()).unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn a_config_whose_id_starts_with_a_name_is_not_downloaded() {
     }
     manager.add(FakeConfig::new("ja", &[("com.docker.stack.namespace", "shop")], 1_000));
     manager.set_services(vec![service("s1", "j"), service("s2", "ja")]);
-    let snapshot = look(&manager.swarm()).await;
+    let snapshot = read_snapshot(&manager.swarm()).await;
     assert_eq!(names(&snapshot), ["ja"]);
     assert_eq!(snapshot.configs.values().next().unwrap().labels["com.docker.stack.namespace"], "shop");
     assert!(manager.sent() < 10_000, "{} bytes", manager.sent());
@@ -69,7 +69,7 @@ async fn a_config_that_docker_matches_by_id_is_not_the_named_config() {
     manager.add(FakeConfig { id: "xyz2".to_owned(), ..FakeConfig::new("three", &[], 10) });
     // Found as an id, as the beginning of one id and of two, and with different capitalization.
     manager.set_services(["abc1", "abc", "xyz", "ONE", "four"].map(|value| service(value, value)).to_vec());
-    assert_eq!(names(&look(&manager.swarm()).await), [""; 0]);
+    assert_eq!(names(&read_snapshot(&manager.swarm()).await), [""; 0]);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn large_configs_with_similar_ids_do_not_block_the_snapshot() {
         manager.add(FakeConfig { id: format!("j{n}"), ..FakeConfig::new(&format!("large{n}"), &[], LARGE) });
     }
     manager.set_services(vec![service("s", "j")]);
-    let snapshot = look(&manager.swarm()).await;
+    let snapshot = read_snapshot(&manager.swarm()).await;
     assert_eq!((names(&snapshot).len(), snapshot.services.len()), (0, 1));
     assert!(manager.requests().iter().any(|(call, status)| call == "GET /configs/j" && *status == 500), "{:?}", manager.requests());
 }
@@ -93,7 +93,7 @@ async fn the_operator_label_alone_causes_no_download() {
     }
     manager.add(FakeConfig::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], 5_000));
     manager.add(FakeConfig::new("swarmgate-notes", &[], LARGE));
-    assert_eq!(names(&look(&manager.swarm()).await), ["swarmgate-boot-dev-0123456789abcdef"]);
+    assert_eq!(names(&read_snapshot(&manager.swarm()).await), ["swarmgate-boot-dev-0123456789abcdef"]);
     assert!(manager.sent() < 20_000, "{} bytes", manager.sent());
 }
 
@@ -106,12 +106,12 @@ async fn known_configs_are_not_downloaded_again() {
     manager.add(FakeConfig::new("ca", &[], LARGE));
     let swarm = manager.swarm();
     let mut hints = swarm.hints();
-    manager.tell("config", "update", "of-an-other", "other");
+    manager.emit("config", "update", "of-an-other", "other");
     hints.next().await.unwrap().unwrap();
-    let first = look(&swarm).await;
+    let first = read_snapshot(&swarm).await;
     let sent = manager.sent_of_configs();
     for _ in 0..10 {
-        assert_eq!(look(&swarm).await.configs, first.configs);
+        assert_eq!(read_snapshot(&swarm).await.configs, first.configs);
     }
     assert_eq!(manager.sent_of_configs(), sent, "{:?}", manager.requests());
     assert_eq!(names(&first), ["ca", "swarmgate-boot-dev-0123456789abcdef"]);
@@ -123,23 +123,23 @@ async fn config_events_update_the_cache() {
     manager.set_services(vec![service("s", "ca")]);
     let swarm = manager.swarm();
     let mut hints = swarm.hints();
-    manager.tell("service", "update", "s", "s");
+    manager.emit("service", "update", "s", "s");
     hints.next().await.unwrap().unwrap();
-    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    assert_eq!(names(&read_snapshot(&swarm).await), [""; 0]);
     for (id, label) in [("first", "a"), ("second", "b")] {
         manager.add(FakeConfig { id: id.to_owned(), ..FakeConfig::new("ca", &[("swarmgate.use-by", label)], 10) });
-        manager.tell("config", "create", id, "ca");
+        manager.emit("config", "create", id, "ca");
         hints.next().await.unwrap().unwrap();
-        let snapshot = look(&swarm).await;
+        let snapshot = read_snapshot(&swarm).await;
         assert_eq!(snapshot.configs[&ConfigId(id.to_owned())].labels["swarmgate.use-by"], label);
         manager.relabel(id, &[("swarmgate.use-by", "anyone")]);
-        manager.tell("config", "update", id, "ca");
+        manager.emit("config", "update", id, "ca");
         hints.next().await.unwrap().unwrap();
-        assert_eq!(look(&swarm).await.configs[&ConfigId(id.to_owned())].labels["swarmgate.use-by"], "anyone");
+        assert_eq!(read_snapshot(&swarm).await.configs[&ConfigId(id.to_owned())].labels["swarmgate.use-by"], "anyone");
         manager.remove(id);
-        manager.tell("config", "remove", id, "ca");
+        manager.emit("config", "remove", id, "ca");
         hints.next().await.unwrap().unwrap();
-        assert_eq!(names(&look(&swarm).await), [""; 0]);
+        assert_eq!(names(&read_snapshot(&swarm).await), [""; 0]);
     }
 }
 
@@ -148,17 +148,17 @@ async fn the_operators_own_writes_appear_in_the_next_snapshot() {
     let manager = FakeManager::start();
     let swarm = manager.swarm();
     let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "swarmgate".to_owned())]);
-    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    assert_eq!(names(&read_snapshot(&swarm).await), [""; 0]);
     let id = swarm.create_config("swarmgate-boot-dev-1", &owner, b"x").await.unwrap();
-    assert_eq!(names(&look(&swarm).await), ["swarmgate-boot-dev-1"]);
+    assert_eq!(names(&read_snapshot(&swarm).await), ["swarmgate-boot-dev-1"]);
     swarm.remove_config(&id).await.unwrap();
-    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    assert_eq!(names(&read_snapshot(&swarm).await), [""; 0]);
     // A config of another process. The operator does not list configs again to find it, but learns of it because the name is
     // taken.
     manager.add(FakeConfig::new("swarmgate-boot-dev-2", &[("swarmgate.owner", "swarmgate")], 10));
-    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    assert_eq!(names(&read_snapshot(&swarm).await), [""; 0]);
     assert_eq!(swarm.create_config("swarmgate-boot-dev-2", &owner, b"x").await.unwrap_err().kind, SwarmErrorKind::NameTaken);
-    assert_eq!(names(&look(&swarm).await), ["swarmgate-boot-dev-2"]);
+    assert_eq!(names(&read_snapshot(&swarm).await), ["swarmgate-boot-dev-2"]);
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn mounted_configs_are_found_among_any_number_of_lookalikes() {
     let boot = FakeConfig { id: "zzz".to_owned(), ..FakeConfig::new("swarmgate-boot-zzz", &[("swarmgate.owner", "o")], 10) };
     manager.set_services(vec![mounting(&boot)]);
     manager.add(boot);
-    let snapshot = look(&manager.swarm()).await;
+    let snapshot = read_snapshot(&manager.swarm()).await;
     assert!(snapshot.configs.contains_key(&ConfigId("zzz".to_owned())), "{:?}", names(&snapshot));
     assert!(snapshot.configs.len() < 101, "the list was left before its end");
     let held: usize = snapshot.configs.values().flat_map(|config| config.labels.values()).map(String::len).sum();
@@ -188,13 +188,13 @@ async fn an_oversized_snapshot_is_an_error_with_a_remedy() {
     let swarm = manager.swarm().with_snapshot_memory_max(900_000);
     let error = swarm.observe().await.unwrap_err();
     assert_eq!(error.kind, SwarmErrorKind::Unavailable, "the error must not describe the Swarm's contents");
-    let told = error.to_string();
-    let words =
+    let error_text = error.to_string();
+    let prefix =
         "list services: the lists of one snapshot of the Swarm take more than 900000 bytes of memory, most of it \"list services\",";
-    assert!(told.starts_with(words), "{told}");
-    assert!(told.contains("--snapshot-memory-max (SWARMGATE_SNAPSHOT_MEMORY_MAX)"), "{told}");
+    assert!(error_text.starts_with(prefix), "{error_text}");
+    assert!(error_text.contains("--snapshot-memory-max (SWARMGATE_SNAPSHOT_MEMORY_MAX)"), "{error_text}");
     manager.set_services(vec![large(0)]);
-    assert_eq!(look(&swarm).await.services.len(), 1, "the next snapshot has the whole budget again");
+    assert_eq!(read_snapshot(&swarm).await.services.len(), 1, "the next snapshot has the whole budget again");
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn replicas_do_not_multiply_the_size_of_a_large_environment() {
     let manager = FakeManager::start();
     manager.set_services(vec![routed(0, 3_000)]);
     manager.set_list("/tasks", 200, |n| task(n, 3_000));
-    let snapshot = look(&manager.swarm().with_snapshot_memory_max(2 << 20)).await;
+    let snapshot = read_snapshot(&manager.swarm().with_snapshot_memory_max(2 << 20)).await;
     assert!(manager.sent() > 10 << 20, "{}", manager.sent());
     assert_eq!(snapshot.tasks.len(), 200);
     assert!(snapshot.tasks.values().all(|task| task.state.as_str() == "running" && task.addresses.len() == 1));

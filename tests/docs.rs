@@ -126,13 +126,13 @@ fn markdown(folder: &str) -> Vec<PathBuf> {
 
 /// The arguments of `swarmgate` in a command that runs it, directly or in a container.
 fn arguments(command: &str) -> Option<Vec<String>> {
-    let words = shell_words::split(command).expect("a command that a shell can read");
-    let program = match words.first()?.as_str() {
+    let args = shell_words::split(command).expect("a command that a shell can read");
+    let program = match args.first()?.as_str() {
         "swarmgate" => 0,
-        "docker" if words.get(1)? == "exec" => words.iter().position(|word| word == "swarmgate")?,
+        "docker" if args.get(1)? == "exec" => args.iter().position(|word| word == "swarmgate")?,
         _ => return None,
     };
-    let ours = words.into_iter().skip(program + 1);
+    let ours = args.into_iter().skip(program + 1);
     Some(ours.take_while(|word| !word.starts_with('>') && !word.starts_with('|')).collect())
 }
 
@@ -144,7 +144,7 @@ fn is_understood(arguments: &[String]) -> bool {
 
 #[test]
 fn every_command_on_a_page_exists() {
-    let wrong = |words: &str| !is_understood(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    let wrong = |args: &str| !is_understood(&args.split(' ').map(str::to_owned).collect::<Vec<_>>());
     assert!(wrong("stat") && wrong("status --severe") && wrong("schema animal"), "this test can fail");
     let mut known = 0;
     for path in pages() {

@@ -42,16 +42,16 @@ fn answers(case: &GoldenCase) -> String {
         fs::read_to_string(case.folder.join("status.json")).ok().map(|text| serde_json::from_str(&text).expect("a status report"));
     let sources = Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: status.as_ref() };
     let questions = fs::read_to_string(case.folder.join("questions.txt")).expect("a case has questions");
-    let asked = questions.lines().filter(|line| !line.is_empty());
-    asked.map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line))).collect::<Vec<_>>().concat()
+    let commands = questions.lines().filter(|line| !line.is_empty());
+    commands.map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line))).collect::<Vec<_>>().concat()
 }
 
 fn answer(sources: &Sources<'_>, question: &str) -> String {
-    let words = shell_words::split(question).expect("a question is written for a shell");
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (told, reached) = match words[..] {
+    let args = shell_words::split(question).expect("a question is written for a shell");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (explanation, reached) = match args[..] {
         ["--service", name] => match explain_service(sources, name) {
-            Ok(told) => (told.to_string(), told.served),
+            Ok(explanation) => (explanation.to_string(), explanation.served),
             Err(unknown) => (unknown.to_string(), false),
         },
         [url, ref rest @ ..] => {
@@ -62,13 +62,13 @@ fn answer(sources: &Sources<'_>, question: &str) -> String {
                 RequestSource::parse(one("--from"), Some(&all("--header").join("\n")), one("--proxy-protocol")).expect("a connection");
             let request = Request::parse(url).expect("a question is a URL").with_source(sent);
             match explain(sources, &request, one("--cluster")) {
-                Ok(told) => (told.to_string(), told.reached),
+                Ok(explanation) => (explanation.to_string(), explanation.reached),
                 Err(unknown) => (unknown.to_string(), false),
             }
         }
         [] => (String::new(), false),
     };
-    format!("{}\n(exit code {})\n", told.trim_end(), u8::from(!reached))
+    format!("{}\n(exit code {})\n", explanation.trim_end(), u8::from(!reached))
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_running_operator_renders_the_configuration_its_proxies_receive() {
 }
 
 /// Runs the program on a case's files; returns its exit code and output.
-fn run(case: &GoldenCase, words: &[&str]) -> (i32, String) {
+fn run(case: &GoldenCase, args: &[&str]) -> (i32, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = case.folder.join("spec.yaml");
     let spec = if own.exists() { own } else { root.join(DEFAULT_SPEC) };
@@ -165,16 +165,16 @@ fn run(case: &GoldenCase, words: &[&str]) -> (i32, String) {
     let snapshot = folder.path().join("snapshot.json");
     fs::write(&snapshot, golden_compact::expand(&compact).to_string()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
-    command.args(words).arg("--spec").arg(spec).arg("--snapshot").arg(snapshot);
+    command.args(args).arg("--spec").arg(spec).arg("--snapshot").arg(snapshot);
     let output = command.output().unwrap();
     let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.code().unwrap(), printed)
 }
 
-fn check(case: &str, words: &[&str], code: i32, printed: &str) {
+fn check(case: &str, args: &[&str], code: i32, printed: &str) {
     let case = cases().into_iter().find(|found| found.name == case).unwrap();
-    let (got, text) = run(&case, words);
-    assert!(got == code && text.contains(printed), "{words:?} gives {got}:\n{text}");
+    let (got, text) = run(&case, args);
+    assert!(got == code && text.contains(printed), "{args:?} gives {got}:\n{text}");
 }
 
 #[test]

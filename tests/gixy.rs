@@ -53,23 +53,23 @@ const UNREADABLE: &[&str] = &["front-forwarded"];
 const CONFIGS_MIN: usize = 40;
 
 fn gixy() -> Option<PathBuf> {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/gixy");
-    if place.join("gixy").is_dir() {
-        return Some(place);
+    let gixy = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/gixy");
+    if gixy.join("gixy").is_dir() {
+        return Some(gixy);
     }
     skip::skip("no gixy: run `make setup`");
     None
 }
 
 /// gixy's findings about some files.
-fn findings(place: &Path, files: &[PathBuf]) -> Vec<Value> {
+fn findings(gixy: &Path, files: &[PathBuf]) -> Vec<Value> {
     let mut command = Command::new("python3");
-    command.args(["-m", "gixy", "--format", "json"]).args(files).env("PYTHONPATH", place);
+    command.args(["-m", "gixy", "--format", "json"]).args(files).env("PYTHONPATH", gixy);
     let output = command.output().unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(!words.contains("Traceback") && output.status.code() != Some(2), "{words}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!errors.contains("Traceback") && output.status.code() != Some(2), "{errors}");
     let text = String::from_utf8(output.stdout).unwrap();
-    serde_json::from_str::<Vec<Value>>(&text).unwrap_or_else(|error| vec![Value::String(format!("{error}: {text}{words}"))])
+    serde_json::from_str::<Vec<Value>>(&text).unwrap_or_else(|error| vec![Value::String(format!("{error}: {text}{errors}"))])
 }
 
 /// Writes the complete configuration of every golden case (the files in the cases' folders leave out what all have in common),
@@ -110,12 +110,12 @@ fn gixy_finds_nothing_in_the_golden_configurations() {
         let alone = |finding: &&Value| finding["plugin"] == *check && finding["reason"].as_str().is_some_and(|text| text.contains(reason));
         assert!(found.iter().any(|finding| alone(&finding)), "this exclusion is no longer needed: {case} {check} ({why})");
     }
-    let told: Vec<_> = found
+    let issues: Vec<_> = found
         .iter()
         .filter(|finding| !is_excluded(finding))
         .map(|finding| format!("{} {} {}", finding["path"], finding["plugin"], finding["reason"]))
         .collect();
-    assert!(told.is_empty(), "{}", told.join("\n"));
+    assert!(issues.is_empty(), "{}", issues.join("\n"));
 }
 
 #[test]

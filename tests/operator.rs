@@ -171,9 +171,9 @@ fn the_status_api_answers_without_showing_secrets() {
     with_operator(async |scene| {
         application(&scene.swarm);
         scene.until("a route", has_route).await;
-        let told = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
-        let told: Explanation = serde_json::from_str(&told).unwrap();
-        assert_eq!(told.clusters[0].route.as_ref().unwrap().services[0].service, "web", "{told}");
+        let explanation = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
+        let explanation: Explanation = serde_json::from_str(&explanation).unwrap();
+        assert_eq!(explanation.clusters[0].route.as_ref().unwrap().services[0].service, "web", "{explanation}");
         let (code, text) = scene.get("/explain?service=web").await.unwrap();
         assert!(code == 200 && text.contains("com.docker.lb.port = 8080"), "{text}");
         for (path, expected) in [
@@ -217,13 +217,13 @@ fn explanations_of_a_flapping_service_use_the_labels_in_use() {
         let now = format!("web{}.example.org", number.get());
         assert_ne!(published, now);
         let (_, text) = scene.get("/explain?service=web").await.unwrap();
-        for words in [
+        for expected in [
             "  held       the labels change too often: their current values take effect at ",
             &format!("com.docker.lb.hosts = {published}\n      publishes {published}"),
             &format!("com.docker.lb.hosts = {now}\n      held back: the value above is used"),
             "warning LabelsFlapping",
         ] {
-            assert!(text.contains(words), "{words:?} is not in {text}");
+            assert!(text.contains(expected), "{expected:?} is not in {text}");
         }
         let (_, text) = scene.get(&format!("/explain?url=http://{published}/")).await.unwrap();
         assert!(text.contains("  held       web: the labels change too often") && text.contains("LabelsFlapping"), "{text}");

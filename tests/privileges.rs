@@ -106,14 +106,14 @@ fn start(command: &mut Command) -> RunningProcess {
     RunningProcess(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
-fn words(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[tokio::test]
 async fn an_operator_started_as_root_drops_privileges_before_its_first_thread() {
-    let place = SpecFolder::with_socket_mode(0o660);
-    let status = start(&mut place.operator("65532:65532")).status().await;
+    let spec_folder = SpecFolder::with_socket_mode(0o660);
+    let status = start(&mut spec_folder.operator("65532:65532")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
     if is_root() {
         assert_eq!(line(&status, "Uid"), "65532\t65532\t65532\t65532", "{status}");
@@ -129,34 +129,34 @@ async fn an_operator_started_as_root_drops_privileges_before_its_first_thread() 
 
 #[tokio::test]
 async fn a_root_only_socket_ends_the_operator_with_a_remedy() {
-    let place = SpecFolder::with_socket_mode(0o600);
+    let spec_folder = SpecFolder::with_socket_mode(0o600);
     if is_root() {
-        let output = place.operator("65532:65532").output().unwrap();
+        let output = spec_folder.operator("65532:65532").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(words(&output).contains("SWARMGATE_RUN_AS=0:0"), "{}", words(&output));
+        assert!(output_text(&output).contains("SWARMGATE_RUN_AS=0:0"), "{}", output_text(&output));
     } else {
         // There is nothing to give up, so nothing is refused.
-        assert_eq!(line(&start(&mut place.operator("65532:65532")).status().await, "NoNewPrivs"), "1");
+        assert_eq!(line(&start(&mut spec_folder.operator("65532:65532")).status().await, "NoNewPrivs"), "1");
     }
 }
 
 /// `SWARMGATE_USER=65532:65532` where the socket has another group: Swarm sees the failed task and rolls the update back.
 #[test]
 fn an_unprivileged_user_without_socket_access_gets_a_remedy() {
-    let place = SpecFolder::with_socket_mode(0o060);
-    let mut command = place.operator("65532:65532");
+    let spec_folder = SpecFolder::with_socket_mode(0o060);
+    let mut command = spec_folder.operator("65532:65532");
     if is_root() {
         command.uid(65_532).gid(65_532);
     }
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-    assert!(words(&output).contains("start the operator as root"), "{}", words(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", output_text(&output));
+    assert!(output_text(&output).contains("start the operator as root"), "{}", output_text(&output));
 }
 
 #[tokio::test]
 async fn explicitly_requested_root_is_kept_without_further_privileges() {
-    let place = SpecFolder::with_socket_mode(0o600);
-    let status = start(&mut place.operator("0:0")).status().await;
+    let spec_folder = SpecFolder::with_socket_mode(0o600);
+    let status = start(&mut spec_folder.operator("0:0")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
     assert_eq!(line(&status, "Uid").split('\t').next(), Some(nix::unistd::Uid::current().to_string().as_str()), "{status}");
 }
@@ -165,8 +165,8 @@ async fn explicitly_requested_root_is_kept_without_further_privileges() {
 fn a_command_beside_the_operator_reads_the_operators_files() {
     // Run as `docker exec` does: as root, but without the capability to read everything, so other users' files are
     // inaccessible.
-    let place = SpecFolder::with_socket_mode(0o660);
-    let spec = place.folder.path().join("spec.yaml");
+    let spec_folder = SpecFolder::with_socket_mode(0o660);
+    let spec = spec_folder.folder.path().join("spec.yaml");
     fs::set_permissions(&spec, fs::Permissions::from_mode(0o400)).unwrap();
     let validate = |run_as: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));

@@ -60,7 +60,7 @@ fn check(objects: &[Vec<u8>], outputs: &[CapturedOutput]) {
 }
 
 /// The reader's messages about an object in the place of each label, and what it would publish.
-fn said_of(object: &[u8]) -> Vec<CapturedOutput> {
+fn outputs_of(object: &[u8]) -> Vec<CapturedOutput> {
     let (certificate, key) = (TEST_KEYS.certificate.as_bytes(), TEST_KEYS.key.as_bytes());
     let refused = |fault: tls_material_inspection::RejectedMaterial| format!("{fault:?}");
     let pair =
@@ -78,10 +78,10 @@ fn said_of(object: &[u8]) -> Vec<CapturedOutput> {
 fn reports_about_common_mistakes_contain_no_part_of_a_key() {
     let objects = TEST_KEYS.common();
     assert!(objects.len() > 500);
-    let said: Vec<CapturedOutput> = objects.iter().flat_map(|object| said_of(object)).collect();
-    let words: std::collections::BTreeSet<&[u8]> = said.iter().map(|output| output.content.as_slice()).collect();
-    assert!(words.len() > 20, "different mistakes must have different messages: {}", words.len());
-    check(&objects, &said);
+    let outputs: Vec<CapturedOutput> = objects.iter().flat_map(|object| outputs_of(object)).collect();
+    let messages: std::collections::BTreeSet<&[u8]> = outputs.iter().map(|output| output.content.as_slice()).collect();
+    assert!(messages.len() > 20, "different mistakes must have different messages: {}", messages.len());
+    check(&objects, &outputs);
 }
 
 proptest! {
@@ -89,7 +89,7 @@ proptest! {
 
     #[test]
     fn reports_about_any_object_contain_no_part_of_a_key(object in TEST_KEYS.any()) {
-        check(std::slice::from_ref(&object), &said_of(&object));
+        check(std::slice::from_ref(&object), &outputs_of(&object));
     }
 }
 
@@ -133,9 +133,9 @@ fn nothing_that_leaves_the_extension_contains_part_of_a_key() {
                 assert!(names.contains(&expected), "{expected} is missing: {names:?}");
             }
             check(batch, &outputs);
-            let said = logs.take();
-            assert!(said.content.len() > 1000, "no logs were captured");
-            check(batch, &[said]);
+            let outputs = logs.take();
+            assert!(outputs.content.len() > 1000, "no logs were captured");
+            check(batch, &[outputs]);
         }
         assert!(KEYS.find_in(&site.memory_of_proxies()).is_some(), "no key reached a proxy: the test proves nothing");
     });

@@ -17,20 +17,20 @@ fn unpinned(dockerfile: &str) -> Vec<&str> {
     let mut stages = Vec::new();
     let mut found = Vec::new();
     for line in dockerfile.lines().map(str::trim) {
-        let mut words = line.split_whitespace();
-        match words.next().map(str::to_ascii_uppercase).as_deref() {
+        let mut fields = line.split_whitespace();
+        match fields.next().map(str::to_ascii_uppercase).as_deref() {
             Some("FROM") => {
-                let words: Vec<&str> = words.filter(|word| !word.starts_with("--")).collect();
-                let image = words.first().copied().unwrap_or_default();
+                let fields: Vec<&str> = fields.filter(|field| !field.starts_with("--")).collect();
+                let image = fields.first().copied().unwrap_or_default();
                 let pinned = image.rsplit_once("@sha256:").is_some_and(|(_, digest)| is_digest(digest));
                 if !pinned && !stages.contains(&image) {
                     found.push(image);
                 }
-                stages.extend(words.get(2));
+                stages.extend(fields.get(2));
             }
             // `COPY` can also refer to an image.
             Some("COPY") => {
-                let source = words.find_map(|word| word.strip_prefix("--from="));
+                let source = fields.find_map(|field| field.strip_prefix("--from="));
                 found.extend(source.filter(|source| !stages.contains(source) && !source.contains("@sha256:")));
             }
             _ => {}
@@ -70,10 +70,10 @@ fn every_pypi_file_is_pinned_by_digest() {
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).collect();
         assert!(!lines.is_empty(), "{name} requires nothing");
         for line in lines {
-            let mut words = line.split_whitespace();
-            assert!(words.next().is_some_and(|requirement| requirement.contains("==")), "{name}: {line}");
-            let digests: Vec<&str> = words.collect();
-            let hashed = |word: &&str| word.strip_prefix("--hash=sha256:").is_some_and(is_digest);
+            let mut fields = line.split_whitespace();
+            assert!(fields.next().is_some_and(|requirement| requirement.contains("==")), "{name}: {line}");
+            let digests: Vec<&str> = fields.collect();
+            let hashed = |field: &&str| field.strip_prefix("--hash=sha256:").is_some_and(is_digest);
             assert!(!digests.is_empty() && digests.iter().all(hashed), "{name}: {line}");
         }
     }

@@ -97,8 +97,8 @@ fn the_engine_accepts_the_rendered_examples() {
             let config = directory.path().join(CONFIG_FILE);
             let output =
                 Command::new(&nginx).arg("-t").arg("-p").arg(run_dir).arg("-c").arg(&config).args(["-e", "stderr"]).output().unwrap();
-            let words = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{case}, {purpose:?}: {words}\n{}", bundle.files[CONFIG_FILE]);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{case}, {purpose:?}: {errors}\n{}", bundle.files[CONFIG_FILE]);
         }
     }
 }

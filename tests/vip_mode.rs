@@ -71,11 +71,11 @@ fn check_unchanged(what: &str, happens: impl FnOnce(&SimSwarm)) {
     assert!(service.vip && service.endpoints.len() == 1, "{service:?}");
     happens(&swarm);
     let step = Duration::from_millis(100);
-    let mut looked = Duration::ZERO;
-    while looked < A_WHILE {
+    let mut elapsed = Duration::ZERO;
+    while elapsed < A_WHILE {
         swarm.advance(step);
-        looked += step;
-        assert_eq!(config(&swarm), before, "{what}: {looked:?} later");
+        elapsed += step;
+        assert_eq!(config(&swarm), before, "{what}: {elapsed:?} later");
     }
 }
 

@@ -31,10 +31,10 @@ pub fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String> {
 }
 
 /// Runs a command line of plain words without quoting, such as `ip netns add lab`.
-pub fn run_words(line: &str) -> Result<String> {
-    let mut words = line.split_whitespace();
-    let program = words.next().context("an empty command line")?;
-    finish(Command::new(program).args(words))
+pub fn run_line(line: &str) -> Result<String> {
+    let mut args = line.split_whitespace();
+    let program = args.next().context("an empty command line")?;
+    finish(Command::new(program).args(args))
 }
 
 /// Runs a prepared command to completion and returns its standard output.
@@ -93,9 +93,9 @@ fn checked(shown: &str, ended: Ended) -> Result<String> {
 }
 
 fn describe(command: &Command) -> String {
-    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
-    words.join(" ")
+    let mut args = vec![command.get_program().to_string_lossy().into_owned()];
+    args.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
+    args.join(" ")
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Guard {
         if peer.is_some_and(|peer| peer.transport == Transport::Unix) {
             return Ok(());
         }
-        let host = asked_host(&head.uri, &head.headers)?;
+        let host = requested_host(&head.uri, &head.headers)?;
         if !self.access.knows(&host) {
             return Err(AuthError::WrongHost);
         }
@@ -168,7 +168,7 @@ impl Host {
 }
 
 /// The one host that a request names; if several differ, the request is refused.
-fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, AuthError> {
+fn requested_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, AuthError> {
     let mut all = headers.get_all(HOST).iter();
     let (Some(value), None) = (all.next(), all.next()) else { return Err(AuthError::NoHost) };
     let host = value.to_str().ok().and_then(Host::parse).ok_or(AuthError::WrongHost)?;
@@ -224,7 +224,7 @@ impl Guesses {
 
 impl IntoResponse for AuthError {
     fn into_response(self) -> Response {
-        let (status, words) = match self {
+        let (status, message) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "the status port is read-only; use GET or HEAD\n"),
             Self::TooLong => (StatusCode::URI_TOO_LONG, "the path and query are longer than 8 KiB\n"),
             Self::NoHost => (StatusCode::BAD_REQUEST, "a request must have exactly one Host header\n"),
@@ -246,7 +246,7 @@ impl IntoResponse for AuthError {
             Self::WrongToken => (StatusCode::UNAUTHORIZED, "wrong token; get the right one with: docker exec CONTAINER swarmgate token\n"),
             Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens from your address; try again later\n"),
         };
-        let mut response = (status, [(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")], words).into_response();
+        let mut response = (status, [(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")], message).into_response();
         let headers = response.headers_mut();
         match self {
             Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),

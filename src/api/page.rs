@@ -106,14 +106,14 @@ struct FindingRow {
     severity: Styled,
     code: String,
     subject: String,
-    place: String,
+    field: String,
     message: String,
     remedy: String,
 }
 
 #[derive(Serialize)]
 struct RouteRow {
-    place: String,
+    address: String,
     outcome: Styled,
     tls: String,
     services: Vec<String>,
@@ -127,7 +127,7 @@ struct ProxyRow {
     state: String,
     digest: String,
     newest: Styled,
-    heard: Option<String>,
+    seen_ago: Option<String>,
     reloads: String,
     obstacle: String,
 }
@@ -218,7 +218,7 @@ fn route(route: &RouteReport) -> RouteRow {
     };
     let endpoints = route.services.iter().flat_map(|service| service.endpoints.iter().map(move |found| endpoint(service, found)));
     RouteRow {
-        place: route.address(),
+        address: route.address(),
         outcome: Styled::new(class, route.outcome()),
         tls: route.tls_summary(),
         services: route.service_titles(),
@@ -229,22 +229,22 @@ fn route(route: &RouteReport) -> RouteRow {
 fn endpoint(service: &ServiceReport, endpoint: &EndpointReport) -> Styled {
     let node = endpoint.node.as_deref().map_or_else(String::new, |node| format!(" on {node}"));
     let address = if endpoint.address.is_empty() { &endpoint.task } else { &endpoint.address };
-    let place = format!("{} {address}{node}", service.service);
+    let address = format!("{} {address}{node}", service.service);
     match endpoint.state {
-        EndpointState::Active => Styled::new("good", place),
-        EndpointState::Excluded => Styled::new("meh", format!("{place}: {}", endpoint.reason.as_deref().unwrap_or("excluded"))),
+        EndpointState::Active => Styled::new("good", address),
+        EndpointState::Excluded => Styled::new("meh", format!("{address}: {}", endpoint.reason.as_deref().unwrap_or("excluded"))),
     }
 }
 
 fn proxy(proxy: &ProxyTaskReport) -> ProxyRow {
-    let (newest, heard) = newest(proxy);
+    let (newest, seen_ago) = newest(proxy);
     ProxyRow {
         task: proxy.task.clone(),
         node: proxy.node.clone(),
         state: proxy.state.to_string(),
         digest: proxy.running_digest.as_ref().map_or_else(|| "-".to_owned(), |digest| digest.short().to_owned()),
         newest,
-        heard,
+        seen_ago,
         reloads: proxy.reload_summary(),
         obstacle: proxy.lag_reason().unwrap_or_default().to_owned(),
     }
@@ -283,7 +283,7 @@ fn finding(finding: &Finding) -> FindingRow {
         Severity::Warning => "meh",
         Severity::Info => "",
     };
-    let place = match (&finding.field, &finding.value) {
+    let field = match (&finding.field, &finding.value) {
         (Some(field), Some(value)) => format!("{field} = {value}"),
         (Some(field), None) => field.clone(),
         _ => String::new(),
@@ -292,7 +292,7 @@ fn finding(finding: &Finding) -> FindingRow {
         severity: Styled::new(class, format!("{:?}", finding.severity)),
         code: finding.code.as_str(),
         subject: finding.subject.to_string(),
-        place,
+        field,
         message: finding.message.clone(),
         remedy: finding.remedy.clone(),
     }

@@ -139,13 +139,13 @@ struct PlanQuery {
     output: ResponseFormat,
 }
 
-/// How many queries that need a look at the Swarm may be open at once; further clients are asked to retry.
+/// How many queries that need a snapshot of the Swarm may be open at once; further clients are asked to retry.
 const QUESTIONS_MAX: usize = 64;
 /// The maximum size of an answer, and what clients read at most: a snapshot of many thousand services takes several dozen
 /// megabytes.
 pub const ANSWER_BYTES_MAX: usize = 1 << 30;
 
-/// A status is computed at most once per this interval: it covers everything, and anybody may request metrics.
+/// A status is computed at most once per this interval: it covers everything, and anyone may request metrics.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
 /// Content security policies. No label value may ever run in a browser, even if escaping fails.
@@ -259,8 +259,8 @@ async fn show_snapshot(State(shared): State<Arc<ApiState>>) -> Response {
 
 /// The content of the query is not repeated.
 fn unreadable() -> Response {
-    let words = "invalid query: a field is repeated, or a value is unknown (output must be text or json)\n";
-    text(StatusCode::BAD_REQUEST, words.to_owned())
+    let message = "invalid query: a field is repeated, or a value is unknown (output must be text or json)\n";
+    text(StatusCode::BAD_REQUEST, message.to_owned())
 }
 
 fn busy() -> Response {
@@ -307,8 +307,8 @@ async fn show_metrics(State(shared): State<Arc<ApiState>>) -> Response {
 
 fn json_of(json: Bytes) -> Response {
     if json.len() > ANSWER_BYTES_MAX {
-        let words = format!("the answer has {} bytes, more than the maximum of {ANSWER_BYTES_MAX}\n", json.len());
-        return text(StatusCode::INSUFFICIENT_STORAGE, words);
+        let message = format!("the answer has {} bytes, more than the maximum of {ANSWER_BYTES_MAX}\n", json.len());
+        return text(StatusCode::INSUFFICIENT_STORAGE, message);
     }
     ([content_type("application/json")], json).into_response()
 }

@@ -131,7 +131,7 @@ impl ChannelClient {
 
     /// Sends a message.
     pub async fn send<T: Serialize + Sync>(&self, path: &str, message: &T) -> Result<(), ClientError> {
-        self.tell(path, message, None).await.map(drop)
+        self.post(path, message, None).await.map(drop)
     }
 
     /// Sends a message and returns the answer. Only the first message of a task, which has no certificate yet, carries a token.
@@ -141,10 +141,10 @@ impl ChannelClient {
         message: &T,
         token: Option<&SharedSecret>,
     ) -> Result<A, ClientError> {
-        self.tell(path, message, token).await?.decode()
+        self.post(path, message, token).await?.decode()
     }
 
-    async fn tell<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&SharedSecret>) -> Result<Answered, ClientError> {
+    async fn post<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&SharedSecret>) -> Result<Answered, ClientError> {
         check_message(message)?;
         let body = Bytes::from(serde_json::to_vec(message)?);
         self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: ANSWER_TIMEOUT }).await
@@ -153,23 +153,23 @@ impl ChannelClient {
     /// Asks the address of the last answer first, then the others in the order in which the right server there presents its
     /// certificate, until one answers with success or 304. If none does, returns the first error.
     async fn at_any_address(&self, question: &Question<'_>) -> Result<Answered, ClientError> {
-        let (mut places, mut first_error) = self.places(question.path).await;
+        let (mut candidates, mut first_error) = self.candidates(question.path).await;
         let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = places.iter().position(|(address, _)| Some(*address) == preferred || places.len() == 1);
-        if let Some((address, url)) = known.map(|place| places.remove(place)) {
-            match self.ask(address, &url, question).await {
+        let known = candidates.iter().position(|(address, _)| Some(*address) == preferred || candidates.len() == 1);
+        if let Some((address, url)) = known.map(|index| candidates.remove(index)) {
+            match self.request(address, &url, question).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        // A stranger that took over our name may accept connections and stay silent: never wait for one address after the other.
-        let mut proven: FuturesUnordered<_> = places.into_iter().map(|(address, url)| self.prove(address, url)).collect();
+        // An impostor that took over our name may accept connections and stay silent: never wait for one address after the other.
+        let mut proven: FuturesUnordered<_> = candidates.into_iter().map(|(address, url)| self.prove(address, url)).collect();
         while let Some(proof) = proven.next().await {
-            let asked = match proof {
-                Ok((address, url)) => self.ask(address, &url, question).await,
+            let outcome = match proof {
+                Ok((address, url)) => self.request(address, &url, question).await,
                 Err(error) => Err(error),
             };
-            match asked {
+            match outcome {
                 Ok(answered) => return Ok(answered),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -185,43 +185,43 @@ impl ChannelClient {
         shaken.map(|_| (address, url)).map_err(|source| ClientError::Unproven { address, source })
     }
 
-    async fn ask(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {
-        let asking = tokio::time::timeout(question.limit, self.at_address(address, url, question));
-        let answered = asking.await.unwrap_or(Err(ClientError::Late { address, limit: question.limit }))?;
+    async fn request(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {
+        let attempt = tokio::time::timeout(question.limit, self.at_address(address, url, question));
+        let answered = attempt.await.unwrap_or(Err(ClientError::Late { address, limit: question.limit }))?;
         *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         Ok(answered)
     }
 
     async fn at_address(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {
         let request = question.at(url)?;
-        let asked = Moment::now();
+        let requested_at = Moment::now();
         let response = self.http.request(request).await.map_err(|source| ClientError::Request { address, source })?;
         let status = response.status();
         let wanted = status.is_success() || status == StatusCode::NOT_MODIFIED;
         let headers = response.headers().clone();
         let body = bounded_body(address, response.into_body()).await;
         if wanted {
-            let confirmed = confirmed_at(&headers, asked, Moment::now());
+            let confirmed = confirmed_at(&headers, requested_at, Moment::now());
             return body.map(|body| Answered { address, status, body, confirmed });
         }
-        let words = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !is_hidden(*c)).take(200).collect();
-        Err(ClientError::Status { address, status, words })
+        let message = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !is_hidden(*c)).take(200).collect();
+        Err(ClientError::Status { address, status, message })
     }
 
     /// Every address of every server with its URL, the address that answered last first; and the error of the first server
     /// without an address.
-    async fn places(&self, path: &str) -> (Vec<(SocketAddr, Url)>, Option<ClientError>) {
+    async fn candidates(&self, path: &str) -> (Vec<(SocketAddr, Url)>, Option<ClientError>) {
         let servers = self.servers.borrow().clone();
-        let (mut places, mut first_error) = (Vec::new(), None);
+        let (mut candidates, mut first_error) = (Vec::new(), None);
         for server in servers {
             match resolve(&server).await {
-                Ok(addresses) => places.extend(addresses.into_iter().map(|address| (address, url_at(&server, address, path)))),
+                Ok(addresses) => candidates.extend(addresses.into_iter().map(|address| (address, url_at(&server, address, path)))),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
-        places.sort_by_key(|(address, _)| Some(*address) != preferred);
-        (places, first_error)
+        candidates.sort_by_key(|(address, _)| Some(*address) != preferred);
+        (candidates, first_error)
     }
 }
 

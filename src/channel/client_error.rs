@@ -70,14 +70,14 @@ pub enum ClientError {
     #[error("cannot serialize the message")]
     Encode(#[from] serde_json::Error),
     /// An answer that is neither content nor "nothing newer".
-    #[error("{address} answered {status}: {words}")]
+    #[error("{address} answered {status}: {message}")]
     Status {
         /// The address that answered.
         address: SocketAddr,
         /// The status code.
         status: StatusCode,
         /// The beginning of the body.
-        words: String,
+        message: String,
     },
     /// The message is larger than its receiver reads, so it is not sent.
     #[error("cannot send the message: {0}")]

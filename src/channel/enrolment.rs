@@ -1,5 +1,5 @@
 //! How a task gets its certificate, and the next one before it expires. It requests the first with the token, from a server
-//! that proves to be the operator, and the following ones with its current certificate. Without an operator the task goes on
+//! that proves to be the operator, and the following ones with its current certificate. Without an operator the task continues
 //! with what it has. The key is generated here and never leaves memory.
 
 use std::convert::Infallible;
@@ -72,10 +72,10 @@ impl Enrolment {
                     trouble = None;
                 }
                 Err(error) => {
-                    let words = with_sources(&error);
-                    if trouble.as_ref() != Some(&words) {
-                        tracing::warn!(error = words, "cannot get a certificate for the channel; retrying");
-                        trouble = Some(words);
+                    let error_text = with_sources(&error);
+                    if trouble.as_ref() != Some(&error_text) {
+                        tracing::warn!(error = error_text, "cannot get a certificate for the channel; retrying");
+                        trouble = Some(error_text);
                     }
                     tokio::time::sleep(retry.next()).await;
                 }
@@ -176,8 +176,8 @@ mod tests {
         admit(&hub, Vec::new(), &["t1"]);
         // Without a certificate there is nothing to renew with.
         let (_, _, _, bootstrap) = operator().await;
-        let stranger = Bootstrap { root: authority.root().clone(), ..bootstrap };
-        let error = Enrolment::new(stranger, "t1".to_owned(), &url).unwrap().renew(Timestamp::now()).await.unwrap_err();
+        let unknown_authority = Bootstrap { root: authority.root().clone(), ..bootstrap };
+        let error = Enrolment::new(unknown_authority, "t1".to_owned(), &url).unwrap().renew(Timestamp::now()).await.unwrap_err();
         assert!(matches!(&error, EnrolmentError::Client(error) if error.status() == Some(StatusCode::UNAUTHORIZED)), "{error:?}");
     }
 }

@@ -12,7 +12,7 @@ use crate::retry::Retry;
 use crate::types::Digest;
 
 /// Receives the reason why the poll fails, or `None` once it works again.
-type Tell<'a> = Box<dyn Fn(Option<&str>) + Send + Sync + 'a>;
+type OnProblem<'a> = Box<dyn Fn(Option<&str>) + Send + Sync + 'a>;
 
 /// Repeats one long poll forever: failures are logged (once per kind) and retried with growing pauses.
 pub struct Follower<'a> {
@@ -21,19 +21,19 @@ pub struct Follower<'a> {
     wait: Duration,
     retry: Retry,
     trouble: Option<String>,
-    tell: Tell<'a>,
+    on_problem: OnProblem<'a>,
 }
 
 impl<'a> Follower<'a> {
     /// Follows a path of a server.
     pub fn new(client: &'a ChannelClient, path: impl Into<String>) -> Self {
-        Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(POLL_RETRY), trouble: None, tell: Box::new(|_| {}) }
+        Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(POLL_RETRY), trouble: None, on_problem: Box::new(|_| {}) }
     }
 
-    /// The same; calls `tell` with the problem whenever it changes, and with `None` once it is over.
+    /// The same; calls `callback` with the problem whenever it changes, and with `None` once it is over.
     #[must_use]
-    pub fn on_problem(self, tell: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
-        Self { tell: Box::new(tell), ..self }
+    pub fn on_problem(self, callback: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
+        Self { on_problem: Box::new(callback), ..self }
     }
 
     /// The same, with a server that answers at least this often even if there is nothing newer, and reports the age of its content.
@@ -48,12 +48,12 @@ impl<'a> Follower<'a> {
         let mut servers = self.client.watch_servers();
         loop {
             servers.mark_unchanged();
-            let asked = tokio::select! {
+            let outcome = tokio::select! {
                 answer = self.client.poll(&self.path, after, self.wait) => answer,
                 // The client owns the sender: an error cannot occur.
                 _ = servers.changed() => continue,
             };
-            match asked {
+            match outcome {
                 Ok(answer) => {
                     self.recovered();
                     return answer;
@@ -69,17 +69,17 @@ impl<'a> Follower<'a> {
     fn recovered(&mut self) {
         self.retry.reset();
         if self.trouble.take().is_some() {
-            (self.tell)(None);
+            (self.on_problem)(None);
             tracing::info!(path = self.path, "the channel works again");
         }
     }
 
     async fn failed(&mut self, error: &ClientError) {
-        let words = with_sources(error);
-        if self.trouble.as_ref() != Some(&words) {
-            tracing::warn!(path = self.path, error = words, "the channel does not work; continuing with the current state");
-            (self.tell)(Some(&words));
-            self.trouble = Some(words);
+        let error_text = with_sources(error);
+        if self.trouble.as_ref() != Some(&error_text) {
+            tracing::warn!(path = self.path, error = error_text, "the channel does not work; continuing with the current state");
+            (self.on_problem)(Some(&error_text));
+            self.trouble = Some(error_text);
         }
         tokio::time::sleep(self.retry.next()).await;
     }

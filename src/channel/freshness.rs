@@ -49,15 +49,15 @@ impl Moment {
     }
 }
 
-/// The headers of the answer to a request that arrived at `asked`, with content that was last confirmed at `confirmed`.
-pub fn freshness_headers(asked: Moment, confirmed: Moment) -> [(HeaderName, HeaderValue); 2] {
+/// The headers of the answer to a request that arrived at `requested_at`, with content that was last confirmed at `confirmed`.
+pub fn freshness_headers(requested_at: Moment, confirmed: Moment) -> [(HeaderName, HeaderValue); 2] {
     let now = Moment::now();
-    freshness::headers(now.since(confirmed), now.since(asked))
+    freshness::headers(now.since(confirmed), now.since(requested_at))
 }
 
 /// When the content of an answer was last confirmed.
-pub(super) fn confirmed_at(headers: &HeaderMap, asked: Moment, answered: Moment) -> Moment {
-    answered.earlier(freshness::age(headers, answered.since(asked)))
+pub(super) fn confirmed_at(headers: &HeaderMap, requested_at: Moment, answered: Moment) -> Moment {
+    answered.earlier(freshness::age(headers, answered.since(requested_at)))
 }
 
 #[cfg(test)]
@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn an_age_survives_a_round_trip_through_headers() {
         let now = Moment::now();
-        let (asked, confirmed) = (now.earlier(Duration::from_secs(3)), now.earlier(Duration::from_secs(20)));
-        let headers: HeaderMap = freshness_headers(asked, confirmed).into_iter().collect();
-        let age = confirmed_at(&headers, asked, Moment::now()).age();
+        let (requested_at, confirmed) = (now.earlier(Duration::from_secs(3)), now.earlier(Duration::from_secs(20)));
+        let headers: HeaderMap = freshness_headers(requested_at, confirmed).into_iter().collect();
+        let age = confirmed_at(&headers, requested_at, Moment::now()).age();
         assert!((20_000..20_500).contains(&age.as_millis()), "{age:?}");
         let ancient = Moment::default().later(Duration::from_secs(1));
         assert_eq!(confirmed_at(&headers, ancient, ancient), Moment::default(), "never before the machine started");

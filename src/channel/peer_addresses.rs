@@ -11,13 +11,13 @@ use crate::protocol::messages::{PeerAddresses, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
 /// Follows the operator's answers forever: `operators` (which asks) and the enrolment follow the managers, `extension` (on a
-/// proxy) follows the extension. `tell` is called with every answer. An empty answer never erases known addresses.
+/// proxy) follows the extension. `notify` is called with every answer. An empty answer never erases known addresses.
 pub async fn follow_peers(
     operators: &ChannelClient,
     enrolment: &Enrolment,
     extension: Option<&ChannelClient>,
     cluster: &ClusterName,
-    tell: impl Fn(&PeerAddresses),
+    notify: impl Fn(&PeerAddresses),
 ) -> Infallible {
     let mut follower = Follower::new(operators, format!("/v1/clusters/{cluster}/peers"));
     let mut after: Option<Digest> = None;
@@ -33,7 +33,7 @@ pub async fn follow_peers(
         if let Some(extension) = extension {
             move_to(&peers.extensions, |urls| extension.set_servers(urls));
         }
-        tell(&peers);
+        notify(&peers);
     }
 }
 

@@ -45,10 +45,10 @@ pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let words = inner.to_string();
+        let message = inner.to_string();
         // Some libraries include their cause in their own message.
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         cause = inner.source();
     }

@@ -24,7 +24,7 @@ pub struct Args {
     cluster: Option<String>,
     /// The source address of the connection to the proxy. If set, the scheme and port of the URL are those of that connection,
     /// and settings.clientAddress decides which headers are trusted [default: a load balancer in front, if the cluster has one,
-    /// reports what the URL says]
+    /// reports what the URL states]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "service")]
     from: Option<String>,
     /// With --from: a request header, such as 'X-Forwarded-Proto: https' or 'Forwarded: for=192.0.2.1;proto=https'
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, group = "subject")]
     service: Option<String>,
     #[command(flatten)]
-    pub(super) look: QueryArgs,
+    pub(super) query_args: QueryArgs,
     /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -85,13 +85,13 @@ async fn make(args: &Args) -> Result<(String, bool), QueryError> {
         ("headers", &query.headers),
         ("proxy", &query.proxy),
     ];
-    let json = args.look.ask("/explain", &fields, |sources| queries::explain_response(sources, &query)).await?;
+    let json = args.query_args.query("/explain", &fields, |sources| queries::explain_response(sources, &query)).await?;
     // Parsed and serialized again, so that text and exit code are those of this version, whichever version answered.
     if args.service.is_some() {
-        let answer: ServiceExplanation = operator_client::understood(&args.look.server.server, &json)?;
+        let answer: ServiceExplanation = operator_client::understood(&args.query_args.server.server, &json)?;
         return Ok((args.output.written(&answer, &json), answer.served));
     }
-    let answer: Explanation = operator_client::understood(&args.look.server.server, &json)?;
+    let answer: Explanation = operator_client::understood(&args.query_args.server.server, &json)?;
     Ok((args.output.written(&answer, &json), answer.reached))
 }
 

@@ -66,7 +66,7 @@ pub fn run(args: Args) -> ExitCode {
         cluster: args.cluster,
         task: args.task,
         operator_url: args.operator_url,
-        ask_for_peers: args.channel == ChannelArg::Host,
+        follows_peers: args.channel == ChannelArg::Host,
         bootstrap,
         engine_kind: args.engine,
         engine: args.nginx,

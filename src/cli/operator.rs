@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn former_names_of_options_are_still_read() {
-        let read = |words: &[&str]| OptionsLine::try_parse_from(["x"].iter().chain(words)).unwrap();
+        let read = |args: &[&str]| OptionsLine::try_parse_from(["x"].iter().chain(args)).unwrap();
         let former = read(&["--look-memory-max", "1m", "--question-interval", "3s"]);
         assert_eq!((former.swarm.snapshot_memory_max(), former.periods.query_interval()), (1 << 20, Duration::from_secs(3)));
         let both = read(&["--look-memory-max", "1m", "--snapshot-memory-max", "2m"]);

@@ -30,7 +30,7 @@ use super::token_file::{self, DEFAULT_TOKEN_FILE, ENV_TOKEN_FILE, TokenFileError
 
 /// The operator's address on its own machine.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
-/// A plan needs a complete look at the Swarm, whose own deadline is 20 s, and may have to wait in a queue.
+/// A plan needs a complete snapshot of the Swarm, whose own deadline is 20 s, and may have to wait in a queue.
 const DEADLINE: Duration = Duration::from_secs(40);
 
 /// The operator to query, and the credentials.
@@ -135,7 +135,7 @@ pub enum OperatorClientError {
 /// A client of an operator.
 pub struct OperatorClient {
     server: String,
-    place: ServerAddress,
+    address: ServerAddress,
     authorization: Option<HeaderValue>,
     roots: Option<Arc<ClientConfig>>,
 }
@@ -153,7 +153,7 @@ impl OperatorClient {
     /// Reads the token and, if needed, the trusted certificates.
     pub fn new(args: &ServerArgs) -> Result<Self, OperatorClientError> {
         let server = args.server();
-        let place = ServerAddress::parse(&server).ok_or_else(|| OperatorClientError::Address(server.clone()))?;
+        let address = ServerAddress::parse(&server).ok_or_else(|| OperatorClientError::Address(server.clone()))?;
         let token = match &args.token_file {
             Some(path) => Some(token_file::read_named(path)?),
             None => token_file::read(DEFAULT_TOKEN_FILE.as_ref())?,
@@ -163,14 +163,14 @@ impl OperatorClient {
             value.set_sensitive(true);
             Some(value)
         });
-        if authorization.is_some() && place.is_overheard() {
+        if authorization.is_some() && address.is_overheard() {
             eprintln!(
                 "swarmgate: warning: the token is sent to {server} unencrypted; set up TLS on the operator (--status-tls-cert) and use \
                  https, or run this command on the operator's node"
             );
         }
-        let roots = if place.is_tls() { Some(trusted(args)?) } else { None };
-        Ok(Self { server, place, authorization, roots })
+        let roots = if address.is_tls() { Some(trusted(args)?) } else { None };
+        Ok(Self { server, address, authorization, roots })
     }
 
     /// The body of a successful answer.
@@ -180,7 +180,7 @@ impl OperatorClient {
 
     /// The same with a query.
     pub async fn query(&self, path: &str, query: &[(&str, &str)]) -> Result<String, OperatorClientError> {
-        let url = self.place.url(path, query);
+        let url = self.address.url(path, query);
         let shown = format!("{}{path}", self.server.trim_end_matches('/'));
         let unreachable = |source: Cause| unreachable(shown.clone(), source);
         let answer = timeout(DEADLINE, self.exchange(&url)).await.map_err(|elapsed| unreachable(elapsed.into()))?;
@@ -193,7 +193,7 @@ impl OperatorClient {
     }
 
     async fn exchange(&self, url: &Url) -> Result<(StatusCode, String), Cause> {
-        if let Some(path) = &self.place.socket {
+        if let Some(path) = &self.address.socket {
             return self.speak(UnixStream::connect(path).await?, url).await;
         }
         let name = match url.host().ok_or("the address has no host")? {
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn unencrypted_connections_to_other_machines_are_detected() {
-        for (server, heard) in [
+        for (server, overheard) in [
             ("http://192.0.2.1:8080", true),
             ("http://manager:8080", true),
             ("http://localhost.example.org", true),
@@ -361,7 +361,7 @@ mod tests {
             ("https://192.0.2.1", false),
             ("unix:///s", false),
         ] {
-            assert_eq!(ServerAddress::parse(server).unwrap().is_overheard(), heard, "{server}");
+            assert_eq!(ServerAddress::parse(server).unwrap().is_overheard(), overheard, "{server}");
         }
     }
 }

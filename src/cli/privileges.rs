@@ -1,6 +1,6 @@
 //! Drops root before any thread, file or connection exists. The operator's container starts as root for one reason only: to
 //! find out which group may use the Docker socket, which differs from host to host. It must not continue with more privileges
-//! than it was told to keep: if any cannot be dropped, the program ends.
+//! than it is to keep: if any cannot be dropped, the program ends.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -140,7 +140,7 @@ fn socket_of(docker_url: &str) -> Option<(&Path, Metadata)> {
     fs::metadata(path).ok().map(|about| (path, about))
 }
 
-/// The groups that may use the socket; empty if everybody or our user may use it.
+/// The groups that may use the socket; empty if every user or ours may use it.
 fn group_of_socket(wanted: ProcessIdentity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, RetainedPrivileges> {
     let (owner, group, mode) = (about.uid(), about.gid(), about.mode() & 0o7777);
     let may = |shift: u32| (mode >> shift) & READ_AND_WRITE == READ_AND_WRITE;
@@ -217,18 +217,18 @@ mod tests {
         let path = folder.path().join("docker.sock");
         fs::write(&path, "").unwrap();
         let (owner, group) = fs::metadata(&path).map(|about| (about.uid(), about.gid())).unwrap();
-        let stranger = ProcessIdentity { uid: owner + 1, gid: group + 1 };
+        let other_user = ProcessIdentity { uid: owner + 1, gid: group + 1 };
         let groups = |mode: u32, who: ProcessIdentity| {
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
             let url = format!("unix://{}", path.display());
             let (path, about) = socket_of(&url).unwrap();
             group_of_socket(who, path, &about).map_err(|kept| kept.to_string())
         };
-        assert_eq!(groups(0o660, stranger), Ok(vec![Gid::from_raw(group)]));
-        assert_eq!(groups(0o666, stranger), Ok(vec![]));
+        assert_eq!(groups(0o660, other_user), Ok(vec![Gid::from_raw(group)]));
+        assert_eq!(groups(0o666, other_user), Ok(vec![]));
         assert_eq!(groups(0o600, ProcessIdentity { uid: owner, gid: 1 }), Ok(vec![]));
-        assert!(groups(0o600, stranger).unwrap_err().contains("SWARMGATE_RUN_AS=0:0"));
-        assert!(groups(0o640, stranger).is_err(), "connecting needs read and write access");
+        assert!(groups(0o600, other_user).unwrap_err().contains("SWARMGATE_RUN_AS=0:0"));
+        assert!(groups(0o640, other_user).is_err(), "connecting needs read and write access");
         assert!(socket_of("tcp://manager:2375").is_none());
         assert!(socket_of("unix:///there/is/none").is_none());
     }

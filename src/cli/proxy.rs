@@ -138,8 +138,8 @@ enum ArgumentError {
 
 async fn check(address: SocketAddr) -> ExitCode {
     match proxy::check(address).await {
-        Ok(words) => {
-            println!("{words}");
+        Ok(message) => {
+            println!("{message}");
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error),

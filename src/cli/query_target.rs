@@ -46,7 +46,7 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// Prints the error; the exit code tells whether the query or something else is at fault.
+    /// Prints the error; the exit code shows whether the query or something else is at fault.
     pub fn print(&self) -> ExitCode {
         let wrong = matches!(self, Self::Trouble(QueryFailure::Wrong(_)) | Self::Web(OperatorClientError::Refused { status: 400, .. }));
         let code = client_command::fail(self);
@@ -56,7 +56,7 @@ impl QueryError {
 
 impl QueryArgs {
     /// The answer as JSON: requested at `path` with these fields, or computed here by `make`.
-    pub async fn ask(
+    pub async fn query(
         &self,
         path: &str,
         fields: &[(&str, &Option<String>)],

@@ -65,10 +65,10 @@ pub fn text(subject: &str) -> Option<String> {
 }
 
 fn text_of(kinds: &[&DocumentKind], subject: &str) -> Option<String> {
-    let is_asked = |name: &str| name.eq_ignore_ascii_case(subject);
-    let schema = match kinds.iter().find(|kind| is_asked(kind.name()) || is_asked(kind.short_name())) {
+    let is_requested = |name: &str| name.eq_ignore_ascii_case(subject);
+    let schema = match kinds.iter().find(|kind| is_requested(kind.name()) || is_requested(kind.short_name())) {
         Some(kind) => kind.json_schema().clone(),
-        None => (MESSAGES.iter().find(|message| is_asked(message.name))?.schema)(),
+        None => (MESSAGES.iter().find(|message| is_requested(message.name))?.schema)(),
     };
     Some(format!("{schema:#}\n"))
 }

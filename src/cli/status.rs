@@ -56,7 +56,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn show(args: &Args, client: &OperatorClient) -> ExitCode {
-    match ask(args, client).await {
+    match query(args, client).await {
         Ok((text, ready)) => {
             print(&text, args.watch);
             if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -65,7 +65,7 @@ async fn show(args: &Args, client: &OperatorClient) -> ExitCode {
     }
 }
 
-async fn ask(args: &Args, client: &OperatorClient) -> Result<(String, bool), OperatorClientError> {
+async fn query(args: &Args, client: &OperatorClient) -> Result<(String, bool), OperatorClientError> {
     if args.snapshot {
         let body = client.get("/snapshot").await?;
         let snapshot: serde_json::Value = operator_client::parse(&args.server.server, &body)?;

@@ -108,8 +108,8 @@ mod tests {
         status: StatusArgs,
     }
 
-    fn parsed(words: &[&str]) -> Option<StatusPort> {
-        let line = TokenLine::try_parse_from(["x"].iter().chain(words)).ok()?;
+    fn parsed(args: &[&str]) -> Option<StatusPort> {
+        let line = TokenLine::try_parse_from(["x"].iter().chain(args)).ok()?;
         let (network, operator_url) = ("n".to_owned(), "https://Swarmgate-operator:8081".to_owned());
         let channel = ChannelMode::Overlay { network, encrypted: false, operator_url };
         line.status.settings(&channel).ok()

@@ -84,8 +84,8 @@ fn endpoint(endpoint: &EndpointReport) -> String {
     match endpoint.state {
         EndpointState::Active => format!("{}{node}", endpoint.address),
         EndpointState::Excluded => {
-            let place = if endpoint.address.is_empty() { &endpoint.task } else { &endpoint.address };
-            format!("{place}{node} excluded: {}", endpoint.reason.as_deref().unwrap_or("-"))
+            let position = if endpoint.address.is_empty() { &endpoint.task } else { &endpoint.address };
+            format!("{position}{node} excluded: {}", endpoint.reason.as_deref().unwrap_or("-"))
         }
     }
 }
@@ -131,7 +131,7 @@ fn rollouts(name: &str, cluster: &ClusterStatus) -> String {
 
 fn findings(title: &str, findings: &[Finding]) -> String {
     let rows = findings.iter().map(|finding| {
-        let place = match (&finding.field, &finding.value) {
+        let position = match (&finding.field, &finding.value) {
             (Some(field), Some(value)) => format!("{} {field} = {value}", finding.subject),
             (Some(field), None) => format!("{} {field}", finding.subject),
             _ => finding.subject.to_string(),
@@ -139,7 +139,7 @@ fn findings(title: &str, findings: &[Finding]) -> String {
         vec![
             format!("{:?}", finding.severity).to_lowercase(),
             finding.code.as_str(),
-            place,
+            position,
             format!("{}\n-> {}", finding.message, finding.remedy),
         ]
     });

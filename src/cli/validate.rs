@@ -87,7 +87,7 @@ fn counted(number: usize, thing: &str) -> String {
 
 /// `file:line: error[InvalidValue] spec.proxy.replicas: found "two": message; remedy`.
 fn line(finding: &Finding) -> String {
-    let place = match &finding.subject {
+    let position = match &finding.subject {
         Subject::Service(name) | Subject::Document(name) | Subject::Cluster(name) | Subject::Object(name) => name,
     };
     let severity = match finding.severity {
@@ -95,7 +95,7 @@ fn line(finding: &Finding) -> String {
         Severity::Warning => "warning",
         Severity::Info => "info",
     };
-    let mut text = format!("{place}: {severity}[{}] ", finding.code.as_str());
+    let mut text = format!("{position}: {severity}[{}] ", finding.code.as_str());
     if let Some(field) = &finding.field {
         let _ = write!(text, "{field}: ");
     }
@@ -138,7 +138,7 @@ mod tests {
     use crate::intent::documents::{ClaimsInForce, KINDS_WITH_ONE_MORE, SourceFile, read_kinds, site};
 
     #[test]
-    fn objects_of_two_kinds_with_one_name_are_told_apart() {
+    fn objects_of_two_kinds_with_one_name_are_distinguished() {
         let cluster = "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {name: a}\nspec: {engine: apache}\n";
         let files = [SourceFile::new("0.yaml", cluster), SourceFile::new("1.yaml", site("a", "{port: many}"))];
         let declaration = read_kinds(KINDS_WITH_ONE_MORE, &files, &ClaimsInForce::default());

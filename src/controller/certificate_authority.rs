@@ -1,7 +1,7 @@
 //! How the operator obtains its certificate authority and keeps it. The key is in a Swarm secret that only the operator's own
 //! service mounts. Swarm never returns a secret's content, so the first start creates the secret, adds it to the operator's own
 //! service, and lets Swarm replace the task. Only the operator's own service determines which secret that is: its spec, its
-//! previous spec, and its tasks. Labels on a secret are not trusted: anybody may write them.
+//! previous spec, and its tasks. Labels on a secret are not trusted: anyone may write them.
 
 use std::io;
 use std::io::Write as _;

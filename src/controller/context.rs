@@ -81,7 +81,7 @@ pub fn no_secrets() -> Box<dyn SecretSource> {
 pub trait ExtensionChannel: Send + Sync {
     /// Sets who gets certificates for a cluster; leaves its proxies' configuration unchanged.
     fn admit(&self, cluster: &ClusterName, admission: AdmittedTasks);
-    /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it. `observed_at` is when the look at
+    /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it. `observed_at` is when the snapshot of
     /// the Swarm on which this is based began.
     fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, observed_at: Moment);
     /// Publishes a cluster's current peer addresses for tasks that share no network.

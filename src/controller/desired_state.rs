@@ -114,7 +114,7 @@ pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<Waitin
         return None;
     }
     match report.refused.as_ref().filter(|refusal| refusal.digest == desired.digest) {
-        Some(refusal) if refusal.undecided => waits(&refusal.words),
+        Some(refusal) if refusal.undecided => waits(&refusal.message),
         Some(refusal) if refusal.too_large => waits("the configuration is too large for proxies to read"),
         Some(_) => waits("the engine refused them"),
         None => waits("it is rendering and testing them"),

@@ -1,4 +1,4 @@
-//! The look at the whole instance, alongside the passes for single clusters: which clusters left objects behind, which
+//! The overview of the whole instance, alongside the passes for single clusters: which clusters left objects behind, which
 //! services no cluster publishes, which services' tasks matter, and whether anything is changing. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::types::{ClusterName, TaskState, excerpt};
 /// Longer operator names are truncated.
 const NAME_CHARS_MAX: usize = 60;
 
-/// The result of the look.
+/// The overview.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceOverview {
     /// Clusters of this instance that have objects but are not declared.
@@ -32,7 +32,7 @@ pub struct InstanceOverview {
     pub unsettled: bool,
 }
 
-/// Looks at the whole instance.
+/// Computes the overview.
 pub fn overview(instance: &str, declared: &Declared, snapshot: &Snapshot) -> InstanceOverview {
     let names: BTreeSet<ClusterName> = declared.clusters.keys().cloned().collect();
     // While a document may exist that was never read, nothing is treated as left over.
@@ -58,7 +58,7 @@ pub fn overview(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Ins
 fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) -> Vec<Finding> {
     let owners = snapshot.services.values().filter_map(|service| service.labels.get(LABEL_OWNER));
     let Some(other) = owners.filter(|owner| *owner != instance).min() else { return findings };
-    let told = |finding: Finding| match finding.code {
+    let adapted = |finding: Finding| match finding.code {
         FindingCode::UnknownServiceCluster => Finding {
             severity: Severity::Info,
             message: "No cluster of this operator publishes the service, but another operator in this Swarm may publish it.".to_owned(),
@@ -71,7 +71,7 @@ fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) ->
         },
         _ => finding,
     };
-    findings.into_iter().map(told).collect()
+    findings.into_iter().map(adapted).collect()
 }
 
 fn is_routed(service: &Service) -> bool {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::swarm::RawSnapshot;
 
-    fn told(owner: &str) -> (Severity, String) {
+    fn adapted(owner: &str) -> (Severity, String) {
         let service = |id: &str, labels: serde_json::Value| json!({"ID": id, "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": id, "Labels": labels}});
         let services = vec![
             service("fleet", json!({LABEL_OWNER: owner})),
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_service_that_another_operator_may_publish_is_not_an_error() {
-        assert_eq!(told("swarmgate").0, Severity::Error);
-        let (severity, remedy) = told("edge\u{202e}");
+        assert_eq!(adapted("swarmgate").0, Severity::Error);
+        let (severity, remedy) = adapted("edge\u{202e}");
         assert_eq!(severity, Severity::Info);
         assert!(remedy.contains("edge\\u{202e} publishes it"), "{remedy}");
     }

@@ -7,7 +7,7 @@
 //! that closes access. What is closed stays closed until the service is calm, because opening it again is the same flapping.
 //!
 //! One register serves all clusters, because a service may move from one to another with each change; it is updated once with each
-//! complete look. It is kept in memory only: after a restart the operator uses the labels that it finds, and counting starts afresh.
+//! complete snapshot. It is kept in memory only: after a restart the operator uses the labels that it finds, and counting starts afresh.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -46,7 +46,7 @@ pub struct LabelDamping {
 
 #[derive(Debug, Clone, PartialEq)]
 struct LabelHistory {
-    /// Whether the current look shows the service.
+    /// Whether the current snapshot shows the service.
     there: bool,
     /// Its id while it exists: a recreated service has another.
     id: Option<ServiceId>,
@@ -78,15 +78,15 @@ struct LabelHold {
     limits: LabelUpdates,
 }
 
-/// The services that are held after a look.
+/// The services that are held after a snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HeldLabels {
-    /// Those in the look, and when each is released if its labels do not change again.
+    /// Those in the snapshot, and when each is released if its labels do not change again.
     services: BTreeMap<ServiceId, (LabelHold, Timestamp)>,
 }
 
 impl LabelDamping {
-    /// Takes a look at all services into account. `limits` are those of the cluster that would publish a service with these labels.
+    /// Takes a snapshot of all services into account. `limits` are those of the cluster that would publish a service with these labels.
     pub fn observe(&mut self, limits: impl Fn(&Service) -> Option<LabelUpdates>, snapshot: &Snapshot, now: Timestamp) {
         for service in snapshot.services.values().filter(|service| is_application(service)) {
             match self.services.get_mut(&service.name) {
@@ -146,7 +146,7 @@ impl HeldLabels {
         self.of(snapshot).map(back).collect()
     }
 
-    /// The services in a look that are held.
+    /// The services in a snapshot that are held.
     fn of<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Service, &'a LabelHold, Timestamp)> {
         let held = self.services.iter().filter_map(|(id, (hold, until))| Some((snapshot.services.get(id)?, hold, *until)));
         held.filter(|(service, _, _)| is_application(service))
@@ -189,14 +189,14 @@ impl LabelHistory {
             self.since = now;
         }
         // What is removed stays removed until the service is calm.
-        let asks = publishes(&self.newest);
+        let requests_publication = publishes(&self.newest);
         if let Some(hold) = &mut self.hold {
-            if asks {
+            if requests_publication {
                 hold.close_by(&self.newest);
             } else {
                 hold.labels = Labels::default();
             }
-            hold.nothing_counts |= asks && !is_usable(&hold.labels);
+            hold.nothing_counts |= requests_publication && !is_usable(&hold.labels);
         }
     }
 
@@ -274,8 +274,8 @@ fn has_labels(service: &Service, labels: &Labels) -> bool {
 
 /// Whether labels ask for anything to be published.
 fn publishes(labels: &Labels) -> bool {
-    let asks = |name: &str| labels.get(&label_key(name)).is_some_and(|value| !value.trim().is_empty());
-    asks("hosts") || asks("default_backend")
+    let requests_publication = |name: &str| labels.get(&label_key(name)).is_some_and(|value| !value.trim().is_empty());
+    requests_publication("hosts") || requests_publication("default_backend")
 }
 
 /// Whether labels result in anything being published.

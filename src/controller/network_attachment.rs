@@ -90,8 +90,8 @@ fn short(translation: &Translation) -> BTreeMap<NetworkId, NetworkShortage> {
     let short = translation.short.iter();
     short
         .map(|(id, short)| {
-            let (by_others, words) = (short.by_others.clone(), short.words.clone());
-            (id.clone(), NetworkShortage { contested: short.contested, by_others, words })
+            let (by_others, message) = (short.by_others.clone(), short.message.clone());
+            (id.clone(), NetworkShortage { contested: short.contested, by_others, message })
         })
         .collect()
 }

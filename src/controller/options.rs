@@ -28,9 +28,9 @@ pub struct OperatorOptions {
     pub status: StatusPort,
     /// Where the channel is served.
     pub channel_listen: SocketAddr,
-    /// The interval between complete looks at the Swarm, if nothing asks for one earlier.
+    /// The interval between complete snapshots of the Swarm, if nothing requests one earlier.
     pub poll_interval: Duration,
-    /// The interval between quick looks at the tasks while services are routed.
+    /// The interval between polls of the tasks while services are routed.
     pub task_poll_interval: Duration,
     /// The same while something is changing.
     pub task_poll_interval_fast: Duration,
@@ -38,7 +38,7 @@ pub struct OperatorOptions {
     pub task_poll_interval_idle: Duration,
     /// The interval between readings of the spec files, if no notification comes earlier.
     pub spec_interval: Duration,
-    /// The minimum interval between looks at the Swarm for users' queries.
+    /// The minimum interval between snapshots of the Swarm for users' queries.
     pub query_interval: Duration,
     /// How long requests for a pass are batched.
     pub debounce: Duration,
@@ -76,7 +76,7 @@ impl OperatorOptions {
         QueueLimits { debounce: self.debounce, max_delay: self.debounce_max, retry }
     }
 
-    /// The intervals of the quick look.
+    /// The intervals between polls of the tasks.
     pub fn poll_intervals(&self) -> PollIntervals {
         PollIntervals {
             fast: self.task_poll_interval_fast.min(self.task_poll_interval),

@@ -45,11 +45,11 @@ pub async fn execute_plan(context: &Context, plan: &Plan) -> PlanOutcome {
 
 /// Swarm's message without the names of the services that hold a port, a config or a network: these may belong to others,
 /// and the status names only what labels and documents cause. The log has the full message.
-fn without_users(words: &str) -> String {
+fn without_users(message: &str) -> String {
     const HELD: &str = " in use by ";
-    match words.find(HELD) {
-        Some(at) => format!("{}{HELD}another object, which the operator's log names", &words[..at]),
-        None => words.to_owned(),
+    match message.find(HELD) {
+        Some(at) => format!("{}{HELD}another object, which the operator's log names", &message[..at]),
+        None => message.to_owned(),
     }
 }
 
@@ -68,13 +68,13 @@ mod tests {
 
     #[test]
     fn services_that_use_an_object_are_not_named() {
-        for words in [
+        for message in [
             "create service p: port '80' is already in use by service 'payroll' (abc) as an ingress port",
             "remove config c: config 'c' is in use by the following service: payroll",
             "remove network n: network n is in use by service payroll",
         ] {
-            let told = without_users(words);
-            assert!(!told.contains("payroll") && told.starts_with(&words[..20]), "{told}");
+            let shown = without_users(message);
+            assert!(!shown.contains("payroll") && shown.starts_with(&message[..20]), "{shown}");
         }
         assert_eq!(without_users("create service p: no leader"), "create service p: no leader");
     }

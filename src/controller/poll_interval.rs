@@ -1,11 +1,11 @@
-//! How often to look at the tasks: pure rules over explicit time. Swarm sends no task events, so these intervals determine
+//! How often to poll the tasks: pure rules over explicit time. Swarm sends no task events, so these intervals determine
 //! the time from a task's start to its first request.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The intervals of the quick look at the tasks.
+/// The intervals between polls of the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollIntervals {
     /// While something is changing.
@@ -51,7 +51,7 @@ impl PollInterval {
         self.routed = routed;
     }
 
-    /// The interval between quick looks.
+    /// The interval between polls.
     pub fn period(&self, now: Instant) -> Duration {
         let window = if self.unsettled { self.limits.after_change_unsettled } else { self.limits.after_change };
         match self.last_change {

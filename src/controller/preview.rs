@@ -77,12 +77,12 @@ pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, know
     answer(kept.chain(left).collect(), findings)
 }
 
-/// Takes the status's wording for waits on the same networks: a new look would count the seconds from now, and both answers must
+/// Takes the status's wording for waits on the same networks: a new snapshot would count the seconds from now, and both answers must
 /// state the same time.
-fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
+fn as_reported(waiting: &mut [WaitingOn], reported: &[WaitingOn]) {
     for waiting in waiting {
         let WaitingOn::Networks { networks, .. } = &*waiting else { continue };
-        let same = told.iter().find(|told| matches!(told, WaitingOn::Networks { networks: of, .. } if of == networks));
+        let same = reported.iter().find(|reported| matches!(reported, WaitingOn::Networks { networks: of, .. } if of == networks));
         if let Some(same) = same.cloned() {
             *waiting = same;
         }

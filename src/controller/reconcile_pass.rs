@@ -24,11 +24,11 @@ use crate::telemetry::finding_log;
 use crate::translate::HostOwners;
 use crate::types::ClusterName;
 
-/// After a write the world is still changing: look again, even without an event.
+/// After a write the world is still changing: run again, even without an event.
 const AFTER_WRITE: Duration = Duration::from_millis(500);
-/// A margin, so that what waits for a certain time is looked at when that time has surely come.
+/// A margin, so that the next pass runs when the awaited time has certainly come.
 const AFTER_WAITING: Duration = Duration::from_millis(20);
-/// The world had changed before the write: the next look is due at once, short of a busy loop.
+/// The world had changed before the write: the next pass is due at once, short of a busy loop.
 const AFTER_SUPERSEDED: Duration = Duration::from_millis(100);
 
 /// The subject of a pass.
@@ -64,13 +64,13 @@ pub struct ClusterState {
 pub enum PassResult {
     /// Nothing to do.
     Still,
-    /// Nothing to do now: look again after this time.
+    /// Nothing to do now: run again after this time.
     StillFor(Duration),
-    /// It wrote, or the world had moved: look again after this time.
-    LookAgain(Duration),
+    /// It wrote, or the world had changed: run again after this time.
+    Again(Duration),
     /// A write failed: try again after a while.
     Failed,
-    /// It could not look, so it proves nothing about earlier failures: look again when the next request comes.
+    /// It had no snapshot, so it proves nothing about earlier failures: run again when the next request comes.
     Blind,
     /// There was something to write, but its time had not come.
     Held,
@@ -78,7 +78,7 @@ pub enum PassResult {
     Gone,
 }
 
-/// Runs one pass. `observed` is a complete look that began after the reason for this pass, or why there is none.
+/// Runs one pass. `observed` is a complete snapshot that began after the reason for this pass, or why there is none.
 pub async fn pass(
     context: &Context,
     request: &PassRequest,
@@ -142,10 +142,10 @@ async fn keep(
         failure: memory.failure.as_deref(),
         now: request.now,
     };
-    let told = status::after_pass(&seen, memory.status.as_ref());
+    let status = status::after_pass(&seen, memory.status.as_ref());
     let before = memory.status.as_ref().map_or(&[][..], |status| &status.findings);
-    finding_log::appeared(request.name.as_str(), before, &told.findings);
-    memory.status = Some(told);
+    finding_log::appeared(request.name.as_str(), before, &status.findings);
+    memory.status = Some(status);
     match (verdict(&plan, &outcome), networks.due) {
         (PassResult::Still, Some(due)) => PassResult::StillFor(until(due, request.now)),
         (verdict, _) => verdict,
@@ -166,7 +166,7 @@ fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed
     }
 }
 
-/// The time from now to then, plus a margin: an earlier look would be wasted.
+/// The time from now to then, plus a margin: an earlier pass would be wasted.
 fn until(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or_default().saturating_add(AFTER_WAITING)
 }
@@ -225,8 +225,8 @@ fn verdict(plan: &Plan, outcome: &PlanOutcome) -> PassResult {
     match outcome {
         PlanOutcome::Held => PassResult::Held,
         PlanOutcome::Refused(_) | PlanOutcome::Through { error: Some(_), .. } => PassResult::Failed,
-        PlanOutcome::Through { .. } if outcome.superseded() => PassResult::LookAgain(AFTER_SUPERSEDED),
-        PlanOutcome::Through { .. } if !plan.steps.is_empty() => PassResult::LookAgain(AFTER_WRITE),
+        PlanOutcome::Through { .. } if outcome.superseded() => PassResult::Again(AFTER_SUPERSEDED),
+        PlanOutcome::Through { .. } if !plan.steps.is_empty() => PassResult::Again(AFTER_WRITE),
         PlanOutcome::Through { .. } => PassResult::Still,
     }
 }

@@ -149,7 +149,7 @@ struct FinishedPass {
     ended: PassEnd,
     /// The cluster's memory; `None` if nothing is left of the cluster.
     memory: Option<ClusterState>,
-    /// The result of the look at the whole instance.
+    /// The overview of the whole instance.
     leftover: Option<BTreeSet<ClusterName>>,
 }
 
@@ -280,13 +280,13 @@ async fn one_pass(
     let (ended, result) = match verdict {
         PassResult::Still | PassResult::Gone => (PassEnd::Done, "still"),
         PassResult::StillFor(time) => (PassEnd::Again(time), "still"),
-        PassResult::LookAgain(after) => (PassEnd::Again(after), "wrote"),
+        PassResult::Again(after) => (PassEnd::Again(after), "wrote"),
         PassResult::Failed => (PassEnd::Failed, "failed"),
         PassResult::Held => (PassEnd::Held, "held"),
         // The timer triggers again soon; an unreachable Swarm must not delay writes once it is back.
         PassResult::Blind => (PassEnd::Held, "blind"),
     };
-    if matches!(verdict, PassResult::LookAgain(_) | PassResult::Failed) {
+    if matches!(verdict, PassResult::Again(_) | PassResult::Failed) {
         snapshot_cache.invalidate();
     }
     metrics::counter!(PASS_TOTAL, "cluster" => request.name.to_string(), "result" => result).increment(1);
@@ -294,7 +294,7 @@ async fn one_pass(
     FinishedPass { key: QueueKey::Cluster(request.name), ended, memory, leftover: None }
 }
 
-/// One look at the whole instance.
+/// One overview of the whole instance.
 async fn count(
     context: &Context,
     snapshot_cache: &SnapshotCache,

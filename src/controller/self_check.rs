@@ -61,7 +61,7 @@ mod tests {
         ChannelMode::Overlay { encrypted: false, network: "swarmgate-control".to_owned(), operator_url: String::new() }
     }
 
-    fn told(own: Option<&str>, channel: &ChannelMode, on: &str) -> usize {
+    fn found(own: Option<&str>, channel: &ChannelMode, on: &str) -> usize {
         findings(own.map(|id| ServiceId(id.to_owned())).as_ref(), channel, &world(on)).len()
     }
 
@@ -69,7 +69,7 @@ mod tests {
     fn a_service_that_could_take_the_operators_port_produces_a_finding() {
         let mut raw_ports = json!([{"Protocol": "tcp", "TargetPort": 8080, "PublishedPort": 8080, "PublishMode": "host"}]);
         let service = |id: &str, ports: &Value| json!({"ID": id, "Spec": {"Name": format!("{id}_it"), "Mode": {"Replicated": {"Replicas": 1}}, "EndpointSpec": {"Ports": ports}}});
-        let mut told = |port: u16| {
+        let mut found = |port: u16| {
             let own = service("own", &raw_ports);
             raw_ports[0]["PublishedPort"] = json!(port);
             let services = vec![own, service("stray", &raw_ports)];
@@ -80,17 +80,17 @@ mod tests {
             let seals = Seals::believing(crate::types::Digest::of_bytes(b"authority"));
             contested_ports(Some(&ServiceId("own".to_owned())), "swarmgate", &seals, &Snapshot::from_raw(&raw).unwrap())
         };
-        assert!(told(8081).is_empty());
-        let found = told(8080);
+        assert!(found(8081).is_empty());
+        let found = found(8080);
         assert_eq!((found.len(), found[0].severity, &found[0].subject), (1, Severity::Error, &Subject::Service("stray_it".to_owned())));
         assert!(found[0].message.contains("token") && !found[0].message.contains("Meanwhile"), "{}", found[0].message);
     }
 
     #[test]
     fn an_operator_that_extensions_cannot_reach_produces_a_finding() {
-        assert_eq!(told(Some("own"), &overlay(), "swarmgate-control"), 0);
-        assert_eq!(told(Some("own"), &overlay(), "swarmgate_control"), 1);
-        assert_eq!(told(None, &overlay(), "swarmgate_control"), 0, "the operator is not a service of this Swarm");
-        assert_eq!(told(Some("own"), &ChannelMode::Host { operator_port: Port::new(8081).unwrap() }, "swarmgate_control"), 0);
+        assert_eq!(found(Some("own"), &overlay(), "swarmgate-control"), 0);
+        assert_eq!(found(Some("own"), &overlay(), "swarmgate_control"), 1);
+        assert_eq!(found(None, &overlay(), "swarmgate_control"), 0, "the operator is not a service of this Swarm");
+        assert_eq!(found(Some("own"), &ChannelMode::Host { operator_port: Port::new(8081).unwrap() }, "swarmgate_control"), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The shared complete look at the Swarm: passes that are requested at about the same time share one read, and use the same
+//! The shared complete snapshot of the Swarm: passes that are requested at about the same time share one read, and use the same
 //! labels while some services' labels keep changing. A failed read returns an error to everyone who needed it and replaces
 //! nothing.
 
@@ -47,7 +47,7 @@ pub struct ObservedSnapshot {
 }
 
 impl ObservedSnapshot {
-    /// Records the next look, and applies held labels to it.
+    /// Records the next snapshot, and applies held labels to it.
     pub fn after(damping: &mut LabelDamping, declared: &Declared, snapshot: Arc<Snapshot>, now: Timestamp, observed_at: Moment) -> Self {
         let publisher = |service: &Service| declared.in_force().find(|cluster| is_claimed_by(cluster, service));
         damping.observe(|service| publisher(service).map(|cluster| cluster.limits.label_updates), &snapshot, now);
@@ -69,7 +69,7 @@ pub struct SnapshotCache {
     swarm: Arc<dyn Swarm>,
     declared: watch::Receiver<Arc<Declared>>,
     state: Mutex<CacheState>,
-    /// As of the newest look.
+    /// As of the newest snapshot.
     held: watch::Sender<Arc<HeldLabels>>,
     /// Anything read before this moment is outdated by one of our own writes.
     invalidated_at: watch::Sender<Option<Instant>>,
@@ -102,12 +102,12 @@ impl SnapshotCache {
         read.result
     }
 
-    /// The services whose labels are held back, as of the newest look.
+    /// The services whose labels are held back, as of the newest snapshot.
     pub fn held(&self) -> Arc<HeldLabels> {
         self.held.borrow().clone()
     }
 
-    /// Something was written: looks that began before now are outdated.
+    /// Something was written: snapshots that began before now are outdated.
     pub fn invalidate(&self) {
         self.invalidated_at.send_replace(Some(Instant::now()));
     }

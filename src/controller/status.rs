@@ -88,7 +88,7 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
     }
 }
 
-/// The status after a pass that could not look: what was known, with status `Unknown` for conditions that can no longer be
+/// The status after a pass without a snapshot: what was known, with status `Unknown` for conditions that can no longer be
 /// determined.
 pub fn after_failed_observation(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
     let mut status = previous.cloned().unwrap_or_else(|| pending(declared, now));
@@ -203,7 +203,7 @@ fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
     let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
     let subject = Subject::Cluster(seen.cluster.name.to_string());
     if refusal.too_large {
-        return Some(message_size::refused(seen, &refusal.words));
+        return Some(message_size::refused(seen, &refusal.message));
     }
     if refusal.undecided {
         return Some(Finding::new(
@@ -211,14 +211,14 @@ fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
             subject,
             format!(
                 "The newest configuration could not be tested ({}); the test is retried, and the last good configuration stays in use.",
-                refusal.words.trim()
+                refusal.message.trim()
             ),
         ));
     }
     Some(Finding::new(
         FindingCode::EngineRefused,
         subject,
-        format!("The engine refused the newest configuration, so the last good one stays in use: {}", refusal.words.trim()),
+        format!("The engine refused the newest configuration, so the last good one stays in use: {}", refusal.message.trim()),
     ))
 }
 

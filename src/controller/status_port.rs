@@ -82,7 +82,7 @@ impl StatusPorts {
         Ok(Self { port: listen(address, "status").await?, tls, socket: socket.transpose()? })
     }
 
-    /// Serves until asked to stop. A server that ends earlier is logged and not restarted: the other parts go on without it.
+    /// Serves until asked to stop. A server that ends earlier is logged and not restarted: the other parts continue without it.
     pub fn serve(self, router: &axum::Router, stop: &CancellationToken, background: &mut JoinSet<()>) {
         let mut start = |listener: Listener, tls: Option<Arc<ServerConfig>>| {
             let (router, stop) = (router.clone(), stop.clone());

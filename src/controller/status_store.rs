@@ -35,7 +35,7 @@ pub struct StatusStore {
     snapshot_cache: Arc<SnapshotCache>,
     notifications: Arc<Notifications>,
     declared: watch::Receiver<Arc<Declared>>,
-    looks: QuerySnapshots,
+    query_snapshots: QuerySnapshots,
     workers: Arc<Semaphore>,
     inner: Mutex<StatusStoreState>,
 }
@@ -50,12 +50,12 @@ const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(7);
 struct StatusStoreState {
     memories: BTreeMap<ClusterName, ClusterState>,
     retries: BTreeMap<ClusterName, Timestamp>,
-    /// Findings about the whole instance; `None` before the first look at it.
+    /// Findings about the whole instance; `None` before the first overview.
     unclaimed: Option<Vec<Finding>>,
 }
 
 impl StatusStore {
-    /// An empty store. Queries look at the Swarm at most once per `query_interval`.
+    /// An empty store. Queries read the Swarm at most once per `query_interval`.
     pub fn new(
         context: Context,
         snapshot_cache: Arc<SnapshotCache>,
@@ -63,13 +63,13 @@ impl StatusStore {
         declared: watch::Receiver<Arc<Declared>>,
         query_interval: Duration,
     ) -> Self {
-        let looks = QuerySnapshots::new(context.swarm.clone(), query_interval);
+        let query_snapshots = QuerySnapshots::new(context.swarm.clone(), query_interval);
         Self {
             context,
             snapshot_cache,
             notifications,
             declared,
-            looks,
+            query_snapshots,
             workers: Arc::new(Semaphore::new(WORKERS)),
             inner: Mutex::default(),
         }
@@ -109,9 +109,10 @@ impl StatusStore {
         let inner = self.lock();
         let waiting = declared.clusters.iter().map(|(name, cluster)| (name.to_string(), status::pending(cluster, now)));
         let mut clusters: BTreeMap<String, ClusterStatus> = waiting.collect();
-        let told = inner.memories.iter().filter_map(|(name, memory)| Some((name, memory.status.clone()?)));
-        clusters
-            .extend(told.map(|(name, told)| (name.to_string(), ClusterStatus { next_retry_at: inner.retries.get(name).copied(), ..told })));
+        let known = inner.memories.iter().filter_map(|(name, memory)| Some((name, memory.status.clone()?)));
+        clusters.extend(
+            known.map(|(name, status)| (name.to_string(), ClusterStatus { next_retry_at: inner.retries.get(name).copied(), ..status })),
+        );
         drop(inner);
         match overdue_read(&self.snapshot_cache.observation_status(), now) {
             Some((since, why)) => without_observation(&declared, clusters, &why, since),
@@ -146,27 +147,27 @@ impl StatusStore {
         made.await.map_err(|error| format!("computing the answer failed: {error}"))
     }
 
-    /// Computes an answer from a look, the declaration, and the status.
+    /// Computes an answer from a snapshot, the declaration, and the status.
     async fn answer(
         &self,
         think: impl FnOnce(&Sources<'_>) -> Result<QueryResponse, QueryFailure> + Send + 'static,
     ) -> Result<QueryResponse, QueryFailure> {
-        let look = self.looks.get().await.map_err(QueryFailure::Unavailable)?;
+        let observed = self.query_snapshots.get().await.map_err(QueryFailure::Unavailable)?;
         let declared = self.declared.borrow().clone();
         let (status, held) = (self.status(), self.snapshot_cache.held());
         let made = self.work(move || {
             let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
             // Proxies receive the labels that are used, so answers are based on those.
-            let (counts, held) = (held.applied_to(&look.snapshot), held.held_back(&look.snapshot));
+            let (counts, held) = (held.applied_to(&observed.snapshot), held.held_back(&observed.snapshot));
             think(&Sources { clusters: &clusters, snapshot: &counts, held: &held, status: Some(&status) })
         });
         made.await.map_err(QueryFailure::Unavailable)?
     }
 
-    async fn shareable(&self, look: &Arc<QuerySnapshot>) -> Result<Bytes, String> {
+    async fn shareable(&self, observed: &Arc<QuerySnapshot>) -> Result<Bytes, String> {
         let documents = self.declared.borrow().in_force().flat_map(|cluster| cluster.named_objects()).collect();
-        let look = look.clone();
-        let made = self.work(move || serde_json::to_vec(&look.raw.shareable(&documents)));
+        let observed = observed.clone();
+        let made = self.work(move || serde_json::to_vec(&observed.raw.shareable(&documents)));
         made.await?.map(Bytes::from).map_err(|error| error.to_string())
     }
 
@@ -177,9 +178,9 @@ impl StatusStore {
 
 /// Whether the read in progress has taken so long that the last snapshot no longer describes the present, and since when.
 fn overdue_read(observation_status: &ObservationStatus, now: Timestamp) -> Option<(Timestamp, String)> {
-    let asked = observation_status.reading_since?;
-    let since = asked.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
-    (since <= now).then(|| (since, format!("the Docker API was queried at {asked:.0} and has not answered")))
+    let began = observation_status.reading_since?;
+    let since = began.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
+    (since <= now).then(|| (since, format!("the Docker API was queried at {began:.0} and has not answered")))
 }
 
 /// The last known status of clusters whose current state is unknown.
@@ -189,11 +190,11 @@ fn without_observation(
     why: &str,
     since: Timestamp,
 ) -> BTreeMap<String, ClusterStatus> {
-    let as_known = |name: String, told: ClusterStatus| match declared.clusters.iter().find(|(known, _)| known.as_str() == name) {
-        Some((_, cluster)) => (name, status::after_failed_observation(cluster, why, Some(&told), since)),
-        None => (name, told),
+    let as_known = |name: String, status: ClusterStatus| match declared.clusters.iter().find(|(known, _)| known.as_str() == name) {
+        Some((_, cluster)) => (name, status::after_failed_observation(cluster, why, Some(&status), since)),
+        None => (name, status),
     };
-    clusters.into_iter().map(|(name, told)| as_known(name, told)).collect()
+    clusters.into_iter().map(|(name, status)| as_known(name, status)).collect()
 }
 
 #[async_trait]
@@ -228,11 +229,11 @@ impl StatusSource for StatusStore {
     }
 
     async fn plan(&self) -> Result<QueryResponse, String> {
-        let look = self.looks.get().await?;
+        let observed = self.query_snapshots.get().await?;
         let (context, declared) = (self.context.clone(), self.declared.borrow().clone());
         let memories = declared.clusters.keys().map(|name| (name.clone(), self.cluster_state(name))).collect();
         let known = preview::PreviewInput { memories, held: self.snapshot_cache.held(), status: Some(self.status()) };
-        self.work(move || preview::preview(&context, &declared, &look.snapshot, &known, Timestamp::now())).await
+        self.work(move || preview::preview(&context, &declared, &observed.snapshot, &known, Timestamp::now())).await
     }
 
     async fn explain(&self, query: ExplainQuery) -> Result<QueryResponse, QueryFailure> {
@@ -245,8 +246,8 @@ impl StatusSource for StatusStore {
     }
 
     async fn snapshot(&self) -> Result<Bytes, String> {
-        let look = self.looks.get().await?;
-        look.shareable.get_or_try_init(|| self.shareable(&look)).await.cloned()
+        let observed = self.query_snapshots.get().await?;
+        observed.shareable.get_or_try_init(|| self.shareable(&observed)).await.cloned()
     }
 }
 
@@ -258,18 +259,18 @@ mod tests {
 
     #[test]
     fn an_unanswered_read_makes_everything_unknown_from_its_deadline() {
-        let asked: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
-        let observation_status = ObservationStatus { reading_since: Some(asked), ..ObservationStatus::default() };
-        let after = |seconds| overdue_read(&observation_status, asked + SignedDuration::from_secs(seconds));
-        assert_eq!((after(6), overdue_read(&ObservationStatus::default(), asked)), (None, None));
+        let began: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let observation_status = ObservationStatus { reading_since: Some(began), ..ObservationStatus::default() };
+        let after = |seconds| overdue_read(&observation_status, began + SignedDuration::from_secs(seconds));
+        assert_eq!((after(6), overdue_read(&ObservationStatus::default(), began)), (None, None));
         let (since, why) = after(60).unwrap();
-        assert_eq!((since, after(7).unwrap().0), (asked + ANSWERED_WITHIN, since), "independent of its duration");
+        assert_eq!((since, after(7).unwrap().0), (began + ANSWERED_WITHIN, since), "independent of its duration");
         assert!(why.contains("12:00:00Z and has not answered"), "{why}");
         let name = ClusterName::parse("dev").unwrap();
         let never_good = DeclaredCluster { generation: 1, in_force: None, accepted: true, label: None };
-        let told = ClusterStatus { phase: Phase::Ready, ..status::pending(&never_good, asked) };
+        let status = ClusterStatus { phase: Phase::Ready, ..status::pending(&never_good, began) };
         let declared = Declared { clusters: BTreeMap::from([(name, never_good)]), ..Declared::default() };
-        let without_observation = without_observation(&declared, BTreeMap::from([("dev".to_owned(), told)]), &why, since);
+        let without_observation = without_observation(&declared, BTreeMap::from([("dev".to_owned(), status)]), &why, since);
         assert_eq!(without_observation["dev"].phase, Phase::Degraded);
         let ready = without_observation["dev"].conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
         assert_eq!((ready.status, ready.reason.clone()), (ConditionStatus::Unknown, ConditionReason::SwarmUnreadable));

@@ -1,4 +1,4 @@
-//! The tasks that notice changes: the event stream (hints only), the quick look at the tasks, and the timer. None of them
+//! The tasks that notice changes: the event stream (hints only), the poll of the tasks, and the timer. None of them
 //! carries facts to a pass, and losing any of them costs only time.
 
 use std::collections::BTreeMap;
@@ -23,13 +23,13 @@ use crate::types::{NetworkId, ServiceId, TaskId, TaskState};
 const REOPEN: RetryLimits = RetryLimits { initial: Duration::from_millis(250), max: Duration::from_secs(15) };
 /// A stream that neither sent anything nor broke for this long is considered open.
 const OPEN_AFTER: Duration = Duration::from_secs(2);
-/// Quick looks take at most this share of the time: on a Swarm with thousands of tasks the interval grows by itself.
+/// Polls take at most this share of the time: on a Swarm with thousands of tasks the interval grows by itself.
 const PROBE_SHARE: u32 = 4;
-/// A quick look that takes longer than this has failed.
+/// A poll that takes longer than this has failed.
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
-/// After this many consecutive complete looks in which services changed without a hint, the stream is considered silent.
-/// One may be chance: the hint may still be on its way during the look.
-const SILENT_LOOKS_MAX: u32 = 2;
+/// After this many consecutive complete snapshots in which services changed without a hint, the stream is considered silent.
+/// One may be chance: the hint may still be on its way during the snapshot.
+const SILENT_POLLS_MAX: u32 = 2;
 
 /// Follows the event stream forever, reopening it when it breaks or is found silent.
 pub async fn follow_hints(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
@@ -80,10 +80,10 @@ async fn read_hints(swarm: &dyn Swarm, notifications: &Notifications) -> String 
     }
 }
 
-/// What quick looks compare: the tasks that matter, their states and their addresses.
+/// What polls compare: the tasks that matter, their states and their addresses.
 type TaskAddresses = BTreeMap<TaskId, (TaskState, Vec<(NetworkId, IpNet)>)>;
 
-/// Looks at the tasks repeatedly, and wakes the loop when they differ from the previous look.
+/// Polls the tasks, and wakes the loop when they differ from the previous poll.
 pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
     let mut before: Option<(TaskAddresses, WatchedServices)> = None;
     let mut failing = false;
@@ -136,7 +136,7 @@ async fn probe(swarm: &dyn Swarm, interest: &WatchedServices) -> Result<TaskAddr
     Ok(concerned.map(|task| (task.id, (task.state, task.addresses))).collect())
 }
 
-/// Wakes the loop for a complete look at least this often, and compares what changed with what the events reported.
+/// Wakes the loop for a complete snapshot at least this often, and compares what changed with what the events reported.
 pub async fn resync(snapshot_cache: Arc<SnapshotCache>, notifications: Arc<Notifications>, period: Duration) {
     let mut silence = SilentStreamDetector::default();
     loop {
@@ -160,12 +160,12 @@ pub async fn follow_documents(mut declared: watch::Receiver<Arc<Declared>>, noti
     }
 }
 
-/// Wakes the loop whenever an extension sends a new report. A report says nothing about the Swarm: a look no older than
-/// `look_age_max` is good enough.
-pub async fn follow_reports(mut changes: watch::Receiver<u64>, notifications: Arc<Notifications>, look_age_max: Duration) {
+/// Wakes the loop whenever an extension sends a new report. A report says nothing about the Swarm: a snapshot no older than
+/// `snapshot_age_max` is good enough.
+pub async fn follow_reports(mut changes: watch::Receiver<u64>, notifications: Arc<Notifications>, snapshot_age_max: Duration) {
     while changes.changed().await.is_ok() {
         let now = Instant::now();
-        notifications.trigger_since(Trigger::ReportChanged, now.checked_sub(look_age_max).unwrap_or(now)).await;
+        notifications.trigger_since(Trigger::ReportChanged, now.checked_sub(snapshot_age_max).unwrap_or(now)).await;
     }
 }
 
@@ -173,7 +173,7 @@ pub async fn follow_reports(mut changes: watch::Receiver<u64>, notifications: Ar
 #[derive(Debug, Default)]
 struct SilentStreamDetector {
     versions: Option<BTreeMap<ServiceId, u64>>,
-    looks: u32,
+    polls: u32,
 }
 
 impl SilentStreamDetector {
@@ -181,11 +181,11 @@ impl SilentStreamDetector {
         let versions: BTreeMap<ServiceId, u64> = snapshot.services.values().map(|s| (s.id.clone(), s.version)).collect();
         let changed = self.versions.replace(versions.clone()).is_some_and(|before| before != versions);
         match (changed, hinted) {
-            (_, true) => self.looks = 0,
-            (true, false) => self.looks += 1,
+            (_, true) => self.polls = 0,
+            (true, false) => self.polls += 1,
             (false, false) => {}
         }
-        self.looks >= SILENT_LOOKS_MAX && std::mem::take(&mut self.looks) > 0
+        self.polls >= SILENT_POLLS_MAX && std::mem::take(&mut self.polls) > 0
     }
 }
 

@@ -1,18 +1,18 @@
-//! The closed list of reasons to look again. A wake-up says *that* something may have changed, never *what*: each pass
+//! The closed list of reasons for a pass. A wake-up says *that* something may have changed, never *what*: each pass
 //! starts from a complete snapshot, so a lost, late or repeated wake-up costs time but never correctness.
 
-/// Why to look again.
+/// The reason for a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     /// The Swarm's event stream reported a possible change.
     SwarmHint,
-    /// The quick look at the tasks differs from the previous one.
+    /// The poll of the tasks differs from the previous one.
     TasksChanged,
     /// A spec file may have changed.
     SpecChanged,
     /// An extension sent a new report.
     ReportChanged,
-    /// Enough time has passed since the last complete look.
+    /// Enough time has passed since the last complete snapshot.
     Resync,
     /// The Swarm answers again after an outage.
     SwarmBack,

@@ -29,12 +29,12 @@ impl WatchedServices {
     }
 }
 
-/// A wake-up, and the oldest look at the Swarm that answers it.
+/// A wake-up, and the oldest snapshot of the Swarm that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TriggerEvent {
     /// The reason.
     pub trigger: Trigger,
-    /// A look that began at this moment or later shows the reason.
+    /// A snapshot that began at this moment or later shows the reason.
     pub since: Instant,
 }
 
@@ -69,13 +69,13 @@ impl Notifications {
         self.trigger_since(trigger, Instant::now()).await;
     }
 
-    /// Wakes the loop for a reason visible in any look that began at `since` or later.
+    /// Wakes the loop for a reason visible in any snapshot that began at `since` or later.
     pub async fn trigger_since(&self, trigger: Trigger, since: Instant) {
         metrics::counter!(WAKES_TOTAL, "kind" => trigger.as_str()).increment(1);
         let _ = self.triggers.send(TriggerEvent { trigger, since }).await;
     }
 
-    /// Something is changing: quick looks become frequent from now on.
+    /// Something is changing: polls become frequent from now on.
     pub fn record_change(&self) {
         lock(&self.pace).changed(Instant::now());
         self.pace_changed.notify_one();
@@ -92,7 +92,7 @@ impl Notifications {
         }
     }
 
-    /// The time from one quick look to the next.
+    /// The time from one poll to the next.
     pub fn period(&self) -> Duration {
         lock(&self.pace).period(Instant::now())
     }
@@ -123,12 +123,12 @@ impl Notifications {
         self.hints.load(Ordering::Relaxed)
     }
 
-    /// Whether the event stream is believed alive.
+    /// Whether the event stream is considered alive.
     pub fn events_alive(&self) -> bool {
         self.events_alive.load(Ordering::Relaxed)
     }
 
-    /// Sets whether the event stream is believed alive.
+    /// Sets whether the event stream is considered alive.
     pub fn set_events_alive(&self, alive: bool) {
         self.events_alive.store(alive, Ordering::Relaxed);
     }

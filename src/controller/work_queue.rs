@@ -14,7 +14,7 @@ use crate::retry::{Retry, RetryLimits};
 /// How requests are batched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// A key whose last look was less than this long ago waits this long for further requests.
+    /// A key whose last pass was less than this long ago waits this long for further requests.
     pub debounce: Duration,
     /// No request waits longer than this, however many follow.
     pub max_delay: Duration,
@@ -47,9 +47,9 @@ pub enum WritePermission {
 pub enum PassEnd {
     /// Successfully; nothing more to do until the next request.
     Done,
-    /// Successfully; look again after this time (it wrote, or waits for something with a known time).
+    /// Successfully; run again after this time (it wrote, or waits for something with a known time).
     Again(Duration),
-    /// It failed; look again after the backoff.
+    /// It failed; run again after the backoff.
     Failed,
     /// Acting was held back or nothing could be seen, so the pass proves nothing about an earlier failure: the backoff
     /// remains as it is.
@@ -66,8 +66,8 @@ pub struct WorkQueue<K> {
 #[derive(Debug)]
 struct QueueEntry {
     /// The first and newest request that no pass has answered yet.
-    asked: Option<(Instant, Instant)>,
-    /// How fresh the look must be that answers them.
+    requested: Option<(Instant, Instant)>,
+    /// How fresh the snapshot must be that answers them.
     since: Option<Instant>,
     /// A pass that is scheduled without a request.
     scheduled: Option<Instant>,
@@ -83,12 +83,12 @@ impl<K: Ord + Clone> WorkQueue<K> {
         Self { limits, entries: BTreeMap::new() }
     }
 
-    /// Requests a pass for this key, for a reason visible in any look at the Swarm that began at `since` or later. A new
+    /// Requests a pass for this key, for a reason visible in any snapshot of the Swarm that began at `since` or later. A new
     /// key is known from now on.
     pub fn enqueue(&mut self, key: &K, now: Instant, since: Instant) {
         let entry = self.entry(key);
         entry.since = entry.since.max(Some(since));
-        entry.asked = Some((entry.asked.map_or(now, |(first, _)| first), now));
+        entry.requested = Some((entry.requested.map_or(now, |(first, _)| first), now));
     }
 
     /// Forgets every key that is not among these. The result of a running pass is ignored.
@@ -131,7 +131,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
     fn entry(&mut self, key: &K) -> &mut QueueEntry {
         let retry = self.limits.retry;
         self.entries.entry(key.clone()).or_insert_with(|| QueueEntry {
-            asked: None,
+            requested: None,
             since: None,
             scheduled: None,
             running: false,
@@ -147,15 +147,15 @@ impl QueueEntry {
         if self.running {
             return None;
         }
-        let asked = self.asked.map(|(first, newest)| match self.last_started {
+        let requested = self.requested.map(|(first, newest)| match self.last_started {
             Some(started) if first < started + limits.debounce => (newest + limits.debounce).min(first + limits.max_delay),
             _ => first,
         });
-        [asked, self.scheduled].into_iter().flatten().min()
+        [requested, self.scheduled].into_iter().flatten().min()
     }
 
     fn start(&mut self, now: Instant) -> WritePermission {
-        self.asked = None;
+        self.requested = None;
         self.scheduled = None;
         self.running = true;
         self.last_started = Some(now);

@@ -81,12 +81,12 @@ impl DocumentSource for SpecFiles {
 /// Watches the folders that contain the files: replacing a file by renaming creates a different file.
 fn watcher(paths: &[PathBuf], changed: Arc<Notify>) -> Option<RecommendedWatcher> {
     // Our own reads also appear, as access events.
-    let told = move |event: notify::Result<notify::Event>| {
+    let on_event = move |event: notify::Result<notify::Event>| {
         if !event.is_ok_and(|event| event.kind.is_access()) {
             changed.notify_one();
         }
     };
-    let mut watcher = notify::recommended_watcher(told).map_err(|error| log_unwatched(&error)).ok()?;
+    let mut watcher = notify::recommended_watcher(on_event).map_err(|error| log_unwatched(&error)).ok()?;
     for path in paths {
         if let Err(error) = watcher.watch(folder_of(path), RecursiveMode::NonRecursive) {
             log_unwatched(&error);

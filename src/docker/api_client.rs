@@ -38,8 +38,8 @@ impl ApiClient {
         if theirs < OLDEST {
             return Err(unavailable(doing, format!("the server supports API {theirs}, but {OLDEST} is required (Docker 20.10 or newer)")));
         }
-        let spoken = if &theirs < API_DEFAULT_VERSION { &theirs } else { API_DEFAULT_VERSION };
-        Ok(Self { link: link.clone(), prefix: format!("/v{spoken}").into() })
+        let negotiated = if &theirs < API_DEFAULT_VERSION { &theirs } else { API_DEFAULT_VERSION };
+        Ok(Self { link: link.clone(), prefix: format!("/v{negotiated}").into() })
     }
 }
 

@@ -68,11 +68,11 @@ impl fmt::Display for ConfigKey {
 /// Whether an error for a config means that no config has this name or id. Docker also rejects a name that is a prefix of
 /// several ids; if those configs are many and large, with a different message.
 pub fn is_absence(error: &SwarmError) -> bool {
-    let says = |words: &str| error.message.contains(words);
+    let has = |text: &str| error.message.contains(text);
     match error.kind {
         SwarmErrorKind::NotFound => true,
-        SwarmErrorKind::Invalid => says("is ambiguous"),
-        SwarmErrorKind::Other => says("ResourceExhausted"),
+        SwarmErrorKind::Invalid => has("is ambiguous"),
+        SwarmErrorKind::Other => has("ResourceExhausted"),
         _ => false,
     }
 }
@@ -185,8 +185,8 @@ impl KnownConfigs {
 
     /// All configs known now.
     pub fn all(&self) -> Vec<Value> {
-        let asked = self.answers.iter().filter_map(|(key, answer)| answer.config.as_ref().filter(|config| is_shown(key, config)));
-        let by_id = asked.chain(self.ours.values()).map(|config| (id_of(config), config)).collect::<BTreeMap<_, _>>();
+        let requested = self.answers.iter().filter_map(|(key, answer)| answer.config.as_ref().filter(|config| is_shown(key, config)));
+        let by_id = requested.chain(self.ours.values()).map(|config| (id_of(config), config)).collect::<BTreeMap<_, _>>();
         by_id.into_values().cloned().collect()
     }
 }

@@ -79,8 +79,8 @@ pub fn no_connection(error: &CallError) -> Option<String> {
         cause = next;
     }
     let text = cause.to_string();
-    let words = text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words);
-    err.is_connect().then(|| words.to_owned())
+    let message = text.split_once(" (os error").map_or(text.as_str(), |(message, _)| message);
+    err.is_connect().then(|| message.to_owned())
 }
 
 /// An error with its causes on one line; the outermost error of a connection alone says too little.
@@ -116,19 +116,19 @@ const REJECTED_PHRASES: [&str; 5] = ["constraint expected", "code = invalidargum
 /// The kind of error that a status and message mean.
 fn kind(status: u16, message: &str) -> SwarmErrorKind {
     let lower = message.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
-    if says(&["update out of sequence"]) {
+    let has = |phrases: &[&str]| phrases.iter().any(|w| lower.contains(w));
+    if has(&["update out of sequence"]) {
         return SwarmErrorKind::OutOfSequence;
     }
-    if matches!(status, 502..=504) || (status != 404 && says(&UNAVAILABLE_PHRASES)) {
+    if matches!(status, 502..=504) || (status != 404 && has(&UNAVAILABLE_PHRASES)) {
         return SwarmErrorKind::Unavailable;
     }
     match status {
         404 => SwarmErrorKind::NotFound,
-        400 | 403 | 409 if says(&["in use", "has active endpoints"]) => SwarmErrorKind::InUse,
+        400 | 403 | 409 if has(&["in use", "has active endpoints"]) => SwarmErrorKind::InUse,
         409 => SwarmErrorKind::NameTaken,
         400 | 501 => SwarmErrorKind::Invalid,
-        500 if says(&REJECTED_PHRASES) => SwarmErrorKind::Invalid,
+        500 if has(&REJECTED_PHRASES) => SwarmErrorKind::Invalid,
         // A spec names a network that no longer exists.
         500 if lower.starts_with("network ") && lower.ends_with(" not found") => SwarmErrorKind::NotFound,
         _ => SwarmErrorKind::Other,

@@ -27,7 +27,7 @@ enum ParseState {
 pub struct ListStream {
     /// The text of the object that is not complete yet.
     text: Vec<u8>,
-    place: ParseState,
+    state: ParseState,
     /// The previous byte was a backslash in a string.
     escaped: bool,
     /// The last string was the key in `let_go`, followed only by what may separate a key from its value.
@@ -53,7 +53,7 @@ impl ListStream {
     }
 
     fn new(base: usize) -> Self {
-        Self { text: Vec::new(), place: ParseState::Between, escaped: false, after_key: false, let_go: None, depth: 0, base, ended: false }
+        Self { text: Vec::new(), state: ParseState::Between, escaped: false, after_key: false, let_go: None, depth: 0, base, ended: false }
     }
 
     /// The same for configs, without their contents.
@@ -64,7 +64,7 @@ impl ListStream {
     /// Takes the next bytes, and passes each complete object to `give`.
     pub fn take(&mut self, mut bytes: &[u8], give: &mut impl FnMut(Value) -> Result<(), CallError>) -> Result<(), CallError> {
         while let Some((first, rest)) = bytes.split_first() {
-            match self.place {
+            match self.state {
                 ParseState::Between => {
                     bytes = rest;
                     if self.between(*first)? {
@@ -104,7 +104,7 @@ impl ListStream {
             self.text.push(byte);
         }
         if byte == b'"' {
-            self.place = if self.after_key { ParseState::LetGo } else { ParseState::Kept(self.text.len()) };
+            self.state = if self.after_key { ParseState::LetGo } else { ParseState::Kept(self.text.len()) };
             self.after_key = false;
         }
         self.ended |= self.depth == 0 && !blank;
@@ -134,11 +134,11 @@ impl ListStream {
             }
             Some(at) => {
                 let rest = self.pass(bytes, at);
-                if let ParseState::Kept(from) = self.place {
+                if let ParseState::Kept(from) = self.state {
                     self.after_key = self.let_go.is_some_and(|key| self.text.get(from..) == Some(key));
                 }
                 self.text.push(b'"');
-                self.place = ParseState::Between;
+                self.state = ParseState::Between;
                 &rest[1..]
             }
         }
@@ -147,7 +147,7 @@ impl ListStream {
     /// Takes `count` bytes of a string. Returns the rest.
     fn pass<'a>(&mut self, bytes: &'a [u8], count: usize) -> &'a [u8] {
         let (passed, rest) = bytes.split_at(count);
-        if matches!(self.place, ParseState::Kept(_)) {
+        if matches!(self.state, ParseState::Kept(_)) {
             self.text.extend_from_slice(passed);
         }
         rest

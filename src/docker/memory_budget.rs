@@ -22,7 +22,7 @@ pub enum BudgetExceeded {
          the service or user with so many objects or such large specs or labels, and remove them; or raise --snapshot-memory-max \
          (SWARMGATE_SNAPSHOT_MEMORY_MAX), and the operator's memory limit by three times as much", size(*.most)
     )]
-    Look {
+    Snapshot {
         /// The limit in bytes.
         most: u64,
         /// The call whose answer takes most.
@@ -89,7 +89,7 @@ impl MemoryBudget {
             return Ok(());
         }
         let largest = taken.iter().max_by_key(|(_, bytes)| **bytes).map(|(doing, _)| doing.clone()).unwrap_or_default();
-        Err(BudgetExceeded::Look { most: self.most, largest })
+        Err(BudgetExceeded::Snapshot { most: self.most, largest })
     }
 }
 

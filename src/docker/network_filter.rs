@@ -19,7 +19,7 @@ const BRIDGE_KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// What the answering node last reported about its bridge.
 pub struct KnownBridge {
-    asked_at: Instant,
+    requested_at: Instant,
     /// The ids of the Swarm's networks at that time: if they change, the bridge is requested again.
     swarm_networks: BTreeSet<String>,
     /// The bridge.
@@ -27,14 +27,14 @@ pub struct KnownBridge {
 }
 
 impl KnownBridge {
-    /// The bridge as requested at `asked_at`, beside these networks of the Swarm. `None` if the bridge does not exist yet.
-    pub fn new(asked_at: Instant, swarm_networks: &[Value], last_bridge: Vec<Value>) -> Option<Self> {
-        (!last_bridge.is_empty()).then(|| Self { asked_at, swarm_networks: ids_of(swarm_networks), last_bridge })
+    /// The bridge as requested at `requested_at`, beside these networks of the Swarm. `None` if the bridge does not exist yet.
+    pub fn new(requested_at: Instant, swarm_networks: &[Value], last_bridge: Vec<Value>) -> Option<Self> {
+        (!last_bridge.is_empty()).then(|| Self { requested_at, swarm_networks: ids_of(swarm_networks), last_bridge })
     }
 
     /// Whether it is still valid.
     pub fn is_current(&self, swarm_networks: &[Value]) -> bool {
-        self.asked_at.elapsed() < BRIDGE_KEPT_FOR && self.swarm_networks == ids_of(swarm_networks)
+        self.requested_at.elapsed() < BRIDGE_KEPT_FOR && self.swarm_networks == ids_of(swarm_networks)
     }
 }
 

@@ -36,8 +36,8 @@ pub const SNAPSHOT_MEMORY_MAX: u64 = 768 << 20;
 const SERVICES: &str = "/services";
 /// `{"desired-state":["running","complete"]}`: omits the history of ended tasks, except those of jobs.
 const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%2C%22complete%22%5D%7D";
-/// `{"desired-state":["shutdown","remove"]}`: told to stop, most of them long ago.
-const TOLD_TO_STOP: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdown%22%2C%22remove%22%5D%7D";
+/// `{"desired-state":["shutdown","remove"]}`: asked to stop, most of them long ago.
+const STOPPING_TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdown%22%2C%22remove%22%5D%7D";
 const NODES: &str = "/nodes";
 /// `{"scope":["swarm"]}`
 const NETWORKS: &str = "/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D";
@@ -147,10 +147,10 @@ impl DockerSwarm {
         if let Some(known) = known.as_ref().filter(|known| known.is_current(networks)) {
             return Ok(known.last_bridge.clone());
         }
-        let asked_at = Instant::now();
+        let requested_at = Instant::now();
         let found = self.list("list the node's gateway bridge", GATEWAY_BRIDGE, room).await?;
         let last_bridge: Vec<Value> = network_filter::gateway_bridge(found).collect();
-        *known = KnownBridge::new(asked_at, networks, last_bridge.clone());
+        *known = KnownBridge::new(requested_at, networks, last_bridge.clone());
         Ok(last_bridge)
     }
 
@@ -237,7 +237,7 @@ impl Swarm for DockerSwarm {
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let spare = |task: Value| if is_stopping(&task) { strip_task(&task, &BTreeSet::new()) } else { Value::Null };
-        let stopping = self.trimmed_list("list stopping tasks", TOLD_TO_STOP, &self.room(), spare).await?;
+        let stopping = self.trimmed_list("list stopping tasks", STOPPING_TASKS, &self.room(), spare).await?;
         Ok(stopping.into_iter().filter(is_stopping).collect())
     }
 

@@ -77,8 +77,8 @@ pub(super) fn admit(
     steps: &mut Vec<TraceStep>,
 ) -> Result<(), TraceOutcome> {
     if by_proxy_protocol(settings) && request.sent.is_none() {
-        let says = "a connection must begin with a PROXY header of the load balancer (settings.clientAddress), or it is closed";
-        steps.push(step(TraceSubject::Listener, says));
+        let message = "a connection must begin with a PROXY header of the load balancer (settings.clientAddress), or it is closed";
+        steps.push(step(TraceSubject::Listener, message));
     }
     admitted(engine, settings, request).map_err(|status| {
         let (reason, remedy) = if by_proxy_protocol(settings) {
@@ -111,11 +111,11 @@ pub(super) fn tls_header(settings: &EngineSettings) -> &'static str {
 }
 
 /// Describes the client.
-pub(super) fn trace_client(settings: &EngineSettings, request: &Request, asked: &EffectiveRequest, steps: &mut Vec<TraceStep>) {
-    match (&settings.client_address, &request.sent, asked.client) {
+pub(super) fn trace_client(settings: &EngineSettings, request: &Request, effective: &EffectiveRequest, steps: &mut Vec<TraceStep>) {
+    match (&settings.client_address, &request.sent, effective.client) {
         (Some(front), None, _) => {
-            let says = format!("{} for connections from {}; otherwise the connection's address", said_by(front), trusted(front));
-            steps.push(step(TraceSubject::Client, says));
+            let message = format!("{} for connections from {}; otherwise the connection's address", header_of(front), trusted(front));
+            steps.push(step(TraceSubject::Client, message));
         }
         (front, Some(sent), Some(client)) => {
             let how = match front {
@@ -125,13 +125,13 @@ pub(super) fn trace_client(settings: &EngineSettings, request: &Request, asked: 
                         .to_owned()
                 }
                 Some(_) if client == sent.from => "the address of the connection, which is trusted and reports no other client".to_owned(),
-                Some(front) => format!("{}, reported by {}", said_by(front), sent.from),
+                Some(front) => format!("{}, reported by {}", header_of(front), sent.from),
             };
             steps.push(step(TraceSubject::Client, format!("{client}: {how}")));
-            if (asked.scheme, &asked.host) != (request.scheme, &request.host) {
+            if (effective.scheme, &effective.host) != (request.scheme, &request.host) {
                 steps.push(step(
                     TraceSubject::Client,
-                    format!("requests {}://{}, reported by {}", asked.scheme.as_str(), asked.host, sent.from),
+                    format!("requests {}://{}, reported by {}", effective.scheme.as_str(), effective.host, sent.from),
                 ));
             }
         }
@@ -139,7 +139,7 @@ pub(super) fn trace_client(settings: &EngineSettings, request: &Request, asked: 
     }
 }
 
-fn said_by(front: &ClientAddress) -> &'static str {
+fn header_of(front: &ClientAddress) -> &'static str {
     match front.from {
         ClientAddressSource::XForwardedFor => "the rightmost untrusted address in X-Forwarded-For",
         ClientAddressSource::Forwarded => "the rightmost untrusted address in Forwarded",

@@ -53,14 +53,14 @@ impl fmt::Display for ServiceExplanation {
         }
         self.routes.iter().try_for_each(|route| super::route_backend::write_route(f, route))?;
         self.findings.iter().try_for_each(|finding| line(f, "finding", &finding_text(finding, Position::Elsewhere)))?;
-        let end_words = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
+        let last_line = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
             (true, _, _) => "at least one route of the service is served",
             _ if self.routes.iter().any(|route| route.state == RouteState::Served) => "no route of the service leads to an answer",
             (false, true, _) => "the service has no Swarmgate labels, so it is not published",
             (false, false, true) => "the service has no route",
             (false, false, false) => "no route of the service is served by every proxy",
         };
-        end(f, end_words, self.caveat.as_deref())
+        end(f, last_line, self.caveat.as_deref())
     }
 }
 

@@ -26,8 +26,8 @@ pub fn findings_about(sources: &Sources<'_>, cluster: &Cluster, translation: &Tr
 
 /// The findings about a service that no cluster publishes. The operator reports more: it knows about invalid documents.
 pub fn findings_without_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
-    let told = sources.status.map(|status| status.findings.clone());
-    let mut findings = told.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
+    let reported = sources.status.map(|status| status.findings.clone());
+    let mut findings = reported.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
     findings.retain(|finding| finding.subject == Subject::Service(service.to_owned()));
     findings
 }

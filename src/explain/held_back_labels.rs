@@ -47,13 +47,13 @@ pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'
 }
 
 /// Adds the service's current labels to the effects of those in use.
-pub(super) fn merge_effects(fates: Vec<LabelEffect>, counts: &Service, held: &HeldBackLabels) -> Vec<LabelEffect> {
+pub(super) fn merge_effects(label_effects: Vec<LabelEffect>, counts: &Service, held: &HeldBackLabels) -> Vec<LabelEffect> {
     let changed = |key: &str| held.labels.get(key).filter(|now| counts.labels.get(key) != Some(now));
     let mut all = Vec::new();
-    for fate in fates {
-        let now = changed(&fate.key).map(|now| waiting(&fate.key, now, "held back: the value above is used"));
-        let gone = is_gone(&fate.key, counts, held).then_some("; its removal from the service is held back");
-        all.push(LabelEffect { effect: fate.effect + gone.unwrap_or_default(), ..fate });
+    for label_effect in label_effects {
+        let now = changed(&label_effect.key).map(|now| waiting(&label_effect.key, now, "held back: the value above is used"));
+        let gone = is_gone(&label_effect.key, counts, held).then_some("; its removal from the service is held back");
+        all.push(LabelEffect { effect: label_effect.effect + gone.unwrap_or_default(), ..label_effect });
         all.extend(now);
     }
     let new = held.labels.iter().filter(|(key, _)| !counts.labels.contains_key(*key));

@@ -25,28 +25,28 @@ pub fn host_label_effect(context: &ServiceContext<'_>, name: &str) -> String {
 }
 
 fn hosts(context: &ServiceContext<'_>) -> String {
-    let (may, not): (Vec<_>, Vec<_>) = context.asked.hosts.iter().partition(|host| is_admitted(context, host));
-    if context.asked.closed && !may.is_empty() {
+    let (may, not): (Vec<_>, Vec<_>) = context.requested.hosts.iter().partition(|host| is_admitted(context, host));
+    if context.requested.closed && !may.is_empty() {
         return format!("no answer at {}: the service is closed, because a label looks like access control", list(&may));
     }
     let (here, elsewhere): (Vec<_>, Vec<_>) = may.into_iter().partition(|host| context.membership.is_at(host));
     let (over, elsewhere): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(|host| is_over_limit(context, host));
-    let mut said = Vec::new();
+    let mut effects = Vec::new();
     if !here.is_empty() {
-        said.push(format!("publishes {}", list(&here)));
+        effects.push(format!("publishes {}", list(&here)));
     }
     let (taken, not): (Vec<_>, Vec<_>) = not.into_iter().partition(|host| taken_by(context, host).is_some());
     if !not.is_empty() {
-        said.push(format!("the cluster does not admit the service to {}", list(&not)));
+        effects.push(format!("the cluster does not admit the service to {}", list(&not)));
     }
-    said.extend(stays_with_others(context, &taken));
+    effects.extend(stays_with_others(context, &taken));
     if !over.is_empty() {
-        said.push(format!("{} would exceed spec.limits", list(&over)));
+        effects.push(format!("{} would exceed spec.limits", list(&over)));
     }
     if !elsewhere.is_empty() {
-        said.push(not_passed(context, &elsewhere));
+        effects.push(not_passed(context, &elsewhere));
     }
-    if said.is_empty() { "publishes no host".to_owned() } else { said.join("; ") }
+    if effects.is_empty() { "publishes no host".to_owned() } else { effects.join("; ") }
 }
 
 /// Why hosts have no route to a service with TLS passthrough, which cannot be combined with anything else.
@@ -94,14 +94,14 @@ fn stays_with_others(context: &ServiceContext<'_>, hosts: &[&HostPattern]) -> Ve
 fn passthrough(context: &ServiceContext<'_>) -> String {
     let membership = &context.membership;
     let is_nowhere = |host: &&HostPattern| is_admitted(context, host) && !membership.is_at(host) && !is_over_limit(context, host);
-    let nowhere: Vec<_> = context.asked.hosts.iter().filter(is_nowhere).collect();
-    let words = (!membership.pools.is_empty()).then(|| membership.everywhere(|pool| tls(context, pool)));
+    let nowhere: Vec<_> = context.requested.hosts.iter().filter(is_nowhere).collect();
+    let effect = (!membership.pools.is_empty()).then(|| membership.everywhere(|pool| tls(context, pool)));
     let left_out = (!nowhere.is_empty()).then(|| not_passed(context, &nowhere));
-    words.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
+    effect.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
 }
 
 fn redirects(context: &ServiceContext<'_>) -> String {
-    let (made, left_out): (Vec<_>, Vec<_>) = context.asked.redirects.iter().partition(|redirect| is_made(context, redirect));
+    let (made, left_out): (Vec<_>, Vec<_>) = context.requested.redirects.iter().partition(|redirect| is_made(context, redirect));
     let pairs = |redirects: &[&RedirectLabel]| {
         let pairs: Vec<_> = redirects.iter().map(|redirect| format!("{} to {}", redirect.source, redirect.target)).collect();
         list(&pairs)
@@ -115,11 +115,11 @@ fn redirects(context: &ServiceContext<'_>) -> String {
 }
 
 /// Whether requests get exactly this redirect. Unless TLS terminates here or in front, no HTTPS request is seen.
-fn is_made(context: &ServiceContext<'_>, asked: &RedirectLabel) -> bool {
-    let source = &asked.source;
+fn is_made(context: &ServiceContext<'_>, requested: &RedirectLabel) -> bool {
+    let source = &requested.source;
     let counting = context.membership.table.hosts.get(&source.host).map_or(&[][..], |host| &host.redirects);
     let same = |redirect: &crate::route::Redirect| {
-        (redirect.scheme, &redirect.path, &redirect.target) == (source.scheme, &source.path, &asked.target)
+        (redirect.scheme, &redirect.path, &redirect.target) == (source.scheme, &source.path, &requested.target)
     };
     let shown = || matches!(context.membership.tls_of(&source.host), HostTls::Shown(_));
     let is_seen = source.scheme == Scheme::Http || context.cluster.has_front() || shown();
@@ -128,20 +128,20 @@ fn is_made(context: &ServiceContext<'_>, asked: &RedirectLabel) -> bool {
 
 fn certificate(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let HostTls::Shown(binding) = context.membership.tls(pool) else { return tls(context, pool) };
-    let (words, trouble) = (format!("the certificate is in secret {}", binding.certificate.name), trouble(context, pool));
+    let (effect, trouble) = (format!("the certificate is in secret {}", binding.certificate.name), trouble(context, pool));
     if is_own(context, binding) {
-        return format!("{words}{trouble}");
+        return format!("{effect}{trouble}");
     }
     let key = binding.key.as_ref().map_or_else(|| "the key is in the same secret".to_owned(), |key| format!("the key is in {}", key.name));
-    format!("overruled: {words}, {key}{trouble}")
+    format!("overruled: {effect}, {key}{trouble}")
 }
 
 fn key(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let HostTls::Shown(binding) = context.membership.tls(pool) else { return tls(context, pool) };
-    let words = format!("the key is in secret {}{}", binding.key_object().name, trouble(context, pool));
+    let effect = format!("the key is in secret {}{}", binding.key_object().name, trouble(context, pool));
     // A key alone requests nothing that other services could overrule.
-    let followed = context.asked.tls.certificate.is_none() || is_own(context, binding);
-    if followed { words } else { format!("overruled: {words}") }
+    let followed = context.requested.tls.certificate.is_none() || is_own(context, binding);
+    if followed { effect } else { format!("overruled: {effect}") }
 }
 
 /// Whether clients are shown the certificate that this service names.
@@ -154,8 +154,8 @@ fn is_own(context: &ServiceContext<'_>, binding: &TlsBinding) -> bool {
 /// What a running operator found wrong with the certificate.
 fn trouble(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let host = pool.host_key();
-    let told = context.routes.iter().filter(|route| route.host == host);
-    let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| &tls.state).find(|state| !state.is_usable());
+    let routes = context.routes.iter().filter(|route| route.host == host);
+    let state = routes.filter_map(|route| route.tls.as_ref()).map(|tls| &tls.state).find(|state| !state.is_usable());
     state.map_or_else(String::new, |state| format!(", which cannot be used ({state}), so TLS is refused"))
 }
 
@@ -186,14 +186,14 @@ fn missing(binding: &TlsBinding) -> String {
 }
 
 fn https_only(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
-    let (asked, table) = (context.asked.tls.only, context.membership.table);
+    let (requested, table) = (context.requested.tls.only, context.membership.table);
     let redirected = match pool.behind {
         PoolRoute::Path(_, _, route) => route.https_only,
         PoolRoute::Passthrough(host) => table.hosts.get(host).is_some_and(|host| host.https_only),
         PoolRoute::Default(default) => default.https_only,
     };
     let answered = matches!(context.membership.tls(pool), HostTls::Passed(_) | HostTls::Shown(_));
-    let words = match (redirected, answered) {
+    let effect = match (redirected, answered) {
         (true, true) => "plain HTTP is redirected to HTTPS",
         (true, false) if context.cluster.has_front() => "plain HTTP is redirected to HTTPS, which the load balancer in front terminates",
         (true, false) => "plain HTTP is redirected to HTTPS, which gets no answer",
@@ -203,5 +203,5 @@ fn https_only(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
         }
         (false, _) => "plain HTTP is served",
     };
-    describe_decision(context, pool, redirected == asked, words.to_owned())
+    describe_decision(context, pool, redirected == requested, effect.to_owned())
 }

@@ -5,7 +5,7 @@ use super::host_label_effects;
 use super::pool_membership::{PoolRoute, ServicePool, list};
 use super::service_context::{ServiceContext, describe_decision};
 
-use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, Verification as AskedVerification};
+use crate::intent::labels::{Affinity as RequestedAffinity, BackendMode, BackendProtocol, Verification as RequestedVerification};
 use crate::report::{RouteReport, RouteState};
 use crate::route::{Affinity, Verification};
 use crate::translate::{TlsReferences, admitted_as_default};
@@ -32,7 +32,7 @@ pub fn label_effect(context: &ServiceContext<'_>, name: &str) -> String {
         "fail_timeout" => fail_timeout(context),
         "weight" => membership.everywhere(|pool| weight(context, pool)),
         "websocket_endpoints" => membership.everywhere(|pool| websockets(context, pool)),
-        "ip_hash" if matches!(context.asked.affinity, Asked::Cookie(_)) => {
+        "ip_hash" if matches!(context.requested.affinity, RequestedAffinity::Cookie(_)) => {
             format!("overruled by sticky_session_cookie: {}", membership.everywhere(|pool| affinity(context, pool)))
         }
         "sticky_session_cookie" | "ip_hash" => membership.everywhere(|pool| affinity(context, pool)),
@@ -43,7 +43,7 @@ pub fn label_effect(context: &ServiceContext<'_>, name: &str) -> String {
 }
 
 fn port(context: &ServiceContext<'_>) -> String {
-    let number = context.asked.port;
+    let number = context.requested.port;
     match context.membership.part().filter(|_| context.membership.gets_requests()) {
         Some(part) if part.on_nodes => format!("requests go to the node ports that are published for port {number} of its containers"),
         Some(_) => format!("requests go to port {number} of its containers"),
@@ -77,8 +77,8 @@ fn rewrite(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     match pool.behind {
         PoolRoute::Path(_, path, _) if path.is_root() => "the whole site is published, so there is no path to remove".to_owned(),
         PoolRoute::Path(_, path, route) => {
-            let words = if route.rewrite { format!("{path} is removed") } else { "the path is passed on unchanged".to_owned() };
-            describe_decision(context, pool, route.rewrite == context.asked.context_root_rewrite, words)
+            let effect = if route.rewrite { format!("{path} is removed") } else { "the path is passed on unchanged".to_owned() };
+            describe_decision(context, pool, route.rewrite == context.requested.context_root_rewrite, effect)
         }
         PoolRoute::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
         PoolRoute::Default(_) => "the path is passed on unchanged".to_owned(),
@@ -90,7 +90,7 @@ fn default_backend(context: &ServiceContext<'_>) -> String {
     let service = context.membership.service;
     match oldest_default(context) {
         Some(oldest) if oldest == service.name => "answers for hosts that no service publishes".to_owned(),
-        _ if !context.asked.default_backend => own.to_owned(),
+        _ if !context.requested.default_backend => own.to_owned(),
         _ if admitted_as_default(context.cluster, context.sources.snapshot, service).is_err() => format!("not admitted: {own}"),
         Some(oldest) => format!("overruled by {oldest}: {own}"),
         None => own.to_owned(),
@@ -107,7 +107,7 @@ fn oldest_default<'a>(context: &'a ServiceContext<'_>) -> Option<&'a str> {
 fn backend_mode(context: &ServiceContext<'_>) -> String {
     let Some(part) = context.membership.part() else { return context.membership.everywhere(|_| String::new()) };
     let to_tasks = if part.on_nodes { "requests go to ports on the nodes of its tasks" } else { "requests go to the tasks" };
-    match context.asked.backend_mode {
+    match context.requested.backend_mode {
         _ if part.vip => "requests go to the virtual IP".to_owned(),
         BackendMode::Task => to_tasks.to_owned(),
         BackendMode::Vip if context.membership.service.replicas == Some(0) => {
@@ -128,9 +128,9 @@ fn max_fails(context: &ServiceContext<'_>) -> String {
 
 fn fail_timeout(context: &ServiceContext<'_>) -> String {
     // Engines support only whole seconds.
-    let time = context.asked.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
+    let time = context.requested.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
     let time = humantime::format_duration(std::time::Duration::from_secs(time));
-    context.membership.everywhere(|pool| match (fails(context, pool), context.asked.max_fails) {
+    context.membership.everywhere(|pool| match (fails(context, pool), context.requested.max_fails) {
         (0, Some(_)) => "no effect: endpoints are never left out (max_fails)".to_owned(),
         (0, None) => "no effect: a hash chooses the endpoint, so without max_fails endpoints are never left out".to_owned(),
         _ => format!("a failing endpoint is left out for {time}{}", if_alone(pool)),
@@ -139,7 +139,7 @@ fn fail_timeout(context: &ServiceContext<'_>) -> String {
 
 /// The number of failures that takes an endpoint out; 0: never.
 fn fails(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> u32 {
-    context.asked.max_fails.unwrap_or(if pool.backend.affinity.is_none() { 3 } else { 0 })
+    context.requested.max_fails.unwrap_or(if pool.backend.affinity.is_none() { 3 } else { 0 })
 }
 
 /// The only endpoint of a pool is always tried.
@@ -162,7 +162,7 @@ fn weight(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
 fn websockets(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     match pool.behind {
         PoolRoute::Path(_, _, route) => {
-            let own: Vec<_> = context.asked.websocket_endpoints.iter().filter(|path| route.websockets.contains(path)).collect();
+            let own: Vec<_> = context.requested.websocket_endpoints.iter().filter(|path| route.websockets.contains(path)).collect();
             format!("long-lived connections at {}", if own.is_empty() { "no path".to_owned() } else { list(&own) })
         }
         PoolRoute::Passthrough(_) => "TLS is passed through to the application, whatever the path".to_owned(),
@@ -172,13 +172,13 @@ fn websockets(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
 
 fn affinity(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let by_address = context.translation.table.settings.ip_hash;
-    let asked = match &context.asked.affinity {
-        Asked::Cookie(name) => Affinity::Cookie(name.clone()),
-        Asked::None if !by_address => Affinity::None,
-        Asked::None | Asked::ClientAddress => Affinity::ClientAddress,
+    let requested = match &context.requested.affinity {
+        RequestedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
+        RequestedAffinity::None if !by_address => Affinity::None,
+        RequestedAffinity::None | RequestedAffinity::ClientAddress => Affinity::ClientAddress,
     };
     let behind_vip = pool.part_of(context.membership.service).is_some_and(|part| part.vip);
-    let words = match &pool.backend.affinity {
+    let effect = match &pool.backend.affinity {
         _ if behind_vip => "Swarm distributes clients behind the virtual IP".to_owned(),
         Affinity::Cookie(_) if matches!(pool.behind, PoolRoute::Passthrough(_)) => {
             "proxies cannot see the cookie, so clients are distributed over all endpoints".to_owned()
@@ -187,38 +187,40 @@ fn affinity(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
         Affinity::ClientAddress => "the client's address keeps it on one endpoint".to_owned(),
         Affinity::None => "clients are distributed over all endpoints".to_owned(),
     };
-    describe_decision(context, pool, pool.backend.affinity == asked, words)
+    describe_decision(context, pool, pool.backend.affinity == requested, effect)
 }
 
 fn protocol(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     if let PoolRoute::Passthrough(_) = pool.behind {
         return "TLS is passed through to the application, whatever its protocol".to_owned();
     }
-    let asked = context.asked.backend_protocol;
-    let asked =
-        (matches!(asked, BackendProtocol::Grpc | BackendProtocol::Grpcs), matches!(asked, BackendProtocol::Https | BackendProtocol::Grpcs));
+    let requested = context.requested.backend_protocol;
+    let requested = (
+        matches!(requested, BackendProtocol::Grpc | BackendProtocol::Grpcs),
+        matches!(requested, BackendProtocol::Https | BackendProtocol::Grpcs),
+    );
     let really = (pool.backend.protocol.http2, pool.backend.protocol.tls.is_some());
     let version = if really.0 { "HTTP/2" } else { "HTTP/1.1" };
     let tls = if really.1 { " over TLS" } else { " in plain text" };
     let unchecked = ", but the application's certificate cannot be checked, so it gets no requests";
     let follows = if context.membership.is_checkable(pool.backend) { "" } else { unchecked };
-    describe_decision(context, pool, really == asked, format!("proxies use {version}{tls}{follows}"))
+    describe_decision(context, pool, really == requested, format!("proxies use {version}{tls}{follows}"))
 }
 
 fn verification(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String {
     let tls = pool.backend.protocol.tls.as_ref();
-    let followed = match (&context.asked.backend_verification, tls) {
+    let followed = match (&context.requested.backend_verification, tls) {
         // If TLS is missing, the protocol's own label explains why.
-        (_, None) => matches!(context.asked.backend_protocol, BackendProtocol::Http | BackendProtocol::Grpc),
-        (AskedVerification::Off, Some(Verification::Off)) | (AskedVerification::System, Some(Verification::System)) => true,
-        (AskedVerification::Authority(_), Some(Verification::Authority(object))) => {
+        (_, None) => matches!(context.requested.backend_protocol, BackendProtocol::Http | BackendProtocol::Grpc),
+        (RequestedVerification::Off, Some(Verification::Off)) | (RequestedVerification::System, Some(Verification::System)) => true,
+        (RequestedVerification::Authority(_), Some(Verification::Authority(object))) => {
             context.references().is_some_and(|references| references.authority.as_ref() == Some(object))
         }
         _ => false,
     };
     let passed = matches!(pool.behind, PoolRoute::Passthrough(_));
     let closed = if passed { "connections are closed" } else { "requests are answered with 503" };
-    let words = match tls {
+    let effect = match tls {
         Some(Verification::Authority(object)) if !context.membership.is_checkable(pool.backend) => {
             let why = if object.id.is_some() {
                 format!("the CA in {} is unusable", object.name)
@@ -233,5 +235,5 @@ fn verification(context: &ServiceContext<'_>, pool: &ServicePool<'_>) -> String 
         Some(Verification::System) => "the application's certificate is checked against the system's CA certificates".to_owned(),
         Some(Verification::Authority(object)) => format!("the application's certificate is checked against the CA in {}", object.name),
     };
-    describe_decision(context, pool, followed, words)
+    describe_decision(context, pool, followed, effect)
 }

@@ -24,24 +24,24 @@ pub enum LabelsState<'a> {
 /// Each label of the service that is, or seems to be, addressed to Swarmgate. `cluster` is the one that its labels select, and
 /// `findings` are those about the service.
 pub fn label_effects(service: &Service, cluster: Option<&Cluster>, standpoint: &LabelsState<'_>, findings: &[Finding]) -> Vec<LabelEffect> {
-    let meant = service.labels.iter().filter(|(key, _)| is_meant(key));
-    meant.map(|(key, value)| fate((key, value), cluster, standpoint, findings)).collect()
+    let labels = service.labels.iter().filter(|(key, _)| is_for_swarmgate(key));
+    labels.map(|(key, value)| label_effect((key, value), cluster, standpoint, findings)).collect()
 }
 
 /// Whether a finding is about one of the labels that the service has.
 pub fn is_about_a_label(service: &Service, finding: &Finding) -> bool {
-    finding.field.as_ref().is_some_and(|field| service.labels.keys().any(|key| is_meant(key) && printable(key) == *field))
+    finding.field.as_ref().is_some_and(|field| service.labels.keys().any(|key| is_for_swarmgate(key) && printable(key) == *field))
 }
 
-fn is_meant(key: &str) -> bool {
+fn is_for_swarmgate(key: &str) -> bool {
     let plain = crate::types::without_invisible(key);
     let key = plain.trim();
     key == "com.docker.network" || key.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
 
-fn fate((key, value): (&str, &str), cluster: Option<&Cluster>, standpoint: &LabelsState<'_>, findings: &[Finding]) -> LabelEffect {
-    let told = printable(access_key(key, value).unwrap_or(key));
-    let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&told)).cloned().collect();
+fn label_effect((key, value): (&str, &str), cluster: Option<&Cluster>, standpoint: &LabelsState<'_>, findings: &[Finding]) -> LabelEffect {
+    let shown_key = printable(access_key(key, value).unwrap_or(key));
+    let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&shown_key)).cloned().collect();
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
     let closes = findings.iter().any(|finding| finding.code == FindingCode::UnknownAccessLabel);
     let effect = match (name, standpoint) {

@@ -45,13 +45,13 @@ fn ends_in_front(cluster: &Cluster, request: &Request) -> bool {
     request.scheme == Scheme::Https && request.sent.is_none() && cluster.proxy.publish.https.is_none() && cluster.has_front()
 }
 
-fn spoken(scheme: Scheme) -> &'static str {
+fn protocol_of(scheme: Scheme) -> &'static str {
     if scheme == Scheme::Https { "TLS" } else { "plain HTTP" }
 }
 
 /// Describes the published port; the error is the outcome if there is none.
 pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>) -> Result<(), TraceOutcome> {
-    let words = spoken(request.scheme);
+    let protocol = protocol_of(request.scheme);
     let Some(mapping) = mapping(cluster, request) else {
         let reason = format!("cluster {} publishes no TLS port", cluster.name);
         return Err(TraceOutcome::not_served(None, reason, "Add spec.proxy.publish.https to the cluster's document, or use http."));
@@ -61,17 +61,18 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>
         PublishMode::Host => "on the nodes of the proxies (host mode)",
     };
     let in_front = ends_in_front(cluster, request);
-    let words = if in_front { spoken(Scheme::Http) } else { words };
+    let protocol = if in_front { protocol_of(Scheme::Http) } else { protocol };
     if in_front {
         let by = client_identity::tls_header(&cluster.settings);
-        let says = format!("a load balancer in front terminates TLS, sends plain HTTP, and reports TLS by {by} (settings.clientAddress)");
-        steps.push(step(TraceSubject::Listener, says));
+        let message =
+            format!("a load balancer in front terminates TLS, sends plain HTTP, and reports TLS by {by} (settings.clientAddress)");
+        steps.push(step(TraceSubject::Listener, message));
     }
-    let says = format!("{words} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
+    let message = format!("{protocol} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
     match fit(cluster, request) {
-        Fit::Exact => steps.push(step(TraceSubject::Listener, says)),
+        Fit::Exact => steps.push(step(TraceSubject::Listener, message)),
         Fit::Implied => {
-            steps.push(step(TraceSubject::Listener, says));
+            steps.push(step(TraceSubject::Listener, message));
             let port = request.port();
             steps.push(step(
                 TraceSubject::Listener,
@@ -81,8 +82,8 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>
         Fit::None => return Err(wrong_port(cluster, request, mapping)),
     }
     if request.scheme == Scheme::Https && cluster.has_front() && !in_front && request.sent.is_none() {
-        let says = "if the load balancer in front terminates TLS, explain its request instead: http://, with --from and its headers";
-        steps.push(step(TraceSubject::Listener, says));
+        let message = "if the load balancer in front terminates TLS, explain its request instead: http://, with --from and its headers";
+        steps.push(step(TraceSubject::Listener, message));
     }
     client_identity::admit(cluster.engine, &cluster.settings, request, steps)
 }
@@ -90,21 +91,22 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<TraceStep>
 fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> TraceOutcome {
     let publish = &cluster.proxy.publish;
     let other = publish.https.filter(|_| request.scheme == Scheme::Http).or(Some(publish.http));
-    let spoken_there = other.filter(|other| other.published.get() == request.port());
-    let reason = match spoken_there {
+    let other_at_port = other.filter(|other| other.published.get() == request.port());
+    let reason = match other_at_port {
         Some(_) if request.scheme == Scheme::Http => format!("port {} of cluster {} accepts TLS only", request.port(), cluster.name),
         Some(_) => format!("port {} of cluster {} accepts plain HTTP only", request.port(), cluster.name),
         None => format!("cluster {} does not publish port {}", cluster.name, request.port()),
     };
-    let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| behavior(cluster.engine).status_codes().plain_on_tls_port);
-    let remedy = format!("Use port {} for {}.", mapping.published, spoken(request.scheme));
+    let status =
+        other_at_port.filter(|_| request.scheme == Scheme::Http).map(|_| behavior(cluster.engine).status_codes().plain_on_tls_port);
+    let remedy = format!("Use port {} for {}.", mapping.published, protocol_of(request.scheme));
     TraceOutcome::not_served(status, reason, remedy)
 }
 
 /// Describes the proxies and what they run; the error is the outcome if there are none.
 pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<TraceStep>) -> Result<(), TraceOutcome> {
-    let told = sources.status_of(&cluster.name).map(|status| from_status(cluster, status, steps));
-    let running = match told {
+    let reported = sources.status_of(&cluster.name).map(|status| from_status(cluster, status, steps));
+    let running = match reported {
         Some(running) => Some(running),
         None => from_snapshot(sources, cluster, steps),
     };

@@ -3,8 +3,8 @@
 
 /// Whether an application may interpret this path (as requested) differently from engines: dots with parameters,
 /// backslashes, white space, repeated escapes.
-pub fn is_misleading(asked: &str) -> bool {
-    let path = asked.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+pub fn is_misleading(target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     if has_escaped_digits(&path) {
         return true;
     }
@@ -69,8 +69,8 @@ fn mark(rest: &str, first: char) -> (Mark, usize) {
         '\\' => (Mark::Separator(Separator::Odd), 1),
         '.' => (Mark::Dot { odd: false }, 1),
         ';' => (Mark::Parameters, 1),
-        '%' => overlong_mark(rest).or_else(|| alike_mark(rest)).unwrap_or_else(|| escaped_mark(rest)),
-        odd => (alike(odd).unwrap_or(Mark::Other), odd.len_utf8()),
+        '%' => overlong_mark(rest).or_else(|| lookalike_mark(rest)).unwrap_or_else(|| escaped_mark(rest)),
+        odd => (lookalike(odd).unwrap_or(Mark::Other), odd.len_utf8()),
     }
 }
 
@@ -117,7 +117,7 @@ fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
 }
 
 /// The meaning of a character after compatibility normalisation, or if white space includes more than that of ASCII.
-fn alike(character: char) -> Option<Mark> {
+fn lookalike(character: char) -> Option<Mark> {
     match character {
         '\u{2024}' | '\u{3002}' | '\u{fe52}' | '\u{ff61}' | '\u{ff0e}' => Some(Mark::Dot { odd: true }),
         '\u{2025}' | '\u{fe30}' => Some(Mark::TwoDots),
@@ -129,7 +129,7 @@ fn alike(character: char) -> Option<Mark> {
 }
 
 /// The same for an escaped character: those above have two or three bytes.
-fn alike_mark(rest: &str) -> Option<(Mark, usize)> {
+fn lookalike_mark(rest: &str) -> Option<(Mark, usize)> {
     let mut end = 0;
     let mut bytes = Vec::with_capacity(3);
     while bytes.len() < 3 {
@@ -139,8 +139,8 @@ fn alike_mark(rest: &str) -> Option<(Mark, usize)> {
         if bytes.len() > 1
             && let Ok(text) = std::str::from_utf8(&bytes)
         {
-            // Two bytes may also be two characters, which `alike` does not recognise.
-            return Some((alike(text.chars().next()?)?, end));
+            // Two bytes may also be two characters, which `lookalike` does not recognise.
+            return Some((lookalike(text.chars().next()?)?, end));
         }
     }
     None

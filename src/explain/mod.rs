@@ -64,10 +64,10 @@ impl Sources<'_> {
     /// A route without endpoints is not served, whatever the operator knew.
     fn newest(&self, cluster: &ClusterName, known: &RouteReport) -> RouteReport {
         let name = |route: &RouteReport| (route.host.clone(), route.path.clone(), route.kind, route.target.clone());
-        let told = self.status_of(cluster).and_then(|status| status.routes.iter().find(|told| name(told) == name(known)));
-        let told = told.unwrap_or(known);
-        let newer = if told.state == RouteState::Served { known } else { told };
-        RouteReport { services: known.services.clone(), state: newer.state, reason: newer.reason.clone(), ..told.clone() }
+        let reported = self.status_of(cluster).and_then(|status| status.routes.iter().find(|reported| name(reported) == name(known)));
+        let reported = reported.unwrap_or(known);
+        let newer = if reported.state == RouteState::Served { known } else { reported };
+        RouteReport { services: known.services.clone(), state: newer.state, reason: newer.reason.clone(), ..reported.clone() }
     }
 }
 

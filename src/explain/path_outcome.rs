@@ -12,16 +12,16 @@ pub(super) fn path_outcome(
     trace: &mut TraceState<'_>,
     pattern: &HostPattern,
     host: &VirtualHost,
-    place: &PathMatch<'_>,
+    matched: &PathMatch<'_>,
 ) -> Result<TraceOutcome, TraceOutcome> {
-    match &place.answer {
+    match &matched.answer {
         PathAction::Redirect(redirect) => Ok(redirected(trace, pattern, redirect)),
         PathAction::Https => {
             let by = trace.services_with("ssl_only", pattern).join(", ");
             trace.steps.push(step(TraceSubject::Redirect, format!("plain HTTP is redirected to HTTPS (com.docker.lb.ssl_only of {by})")));
             Ok(redirect_to_https(trace))
         }
-        PathAction::Application(application) => applied(trace, pattern, host, place, application),
+        PathAction::Application(application) => applied(trace, pattern, host, matched, application),
         PathAction::NoPath => Err(no_path(trace, pattern, host)),
         PathAction::NoRoute => Err(no_route(pattern)),
     }
@@ -36,13 +36,13 @@ fn redirected(trace: &mut TraceState<'_>, pattern: &HostPattern, redirect: &Redi
 
 /// The same address by HTTPS. It contains the port only for clients that name one themselves.
 pub(super) fn redirect_to_https(trace: &mut TraceState<'_>) -> TraceOutcome {
-    let (request, asked) = (trace.request, trace.asked.clone());
+    let (request, effective) = (trace.request, trace.effective.clone());
     let published = trace.translation.table.https_published.map_or(443, crate::types::Port::get);
-    let port = if asked.names_port && published != 443 { format!(":{published}") } else { String::new() };
+    let port = if effective.names_port && published != 443 { format!(":{published}") } else { String::new() };
     let codes = trace.behavior().status_codes();
-    let says = format!("{}, or {} for methods other than GET and HEAD", codes.to_https, codes.to_https_other_methods);
-    trace.steps.push(step(TraceSubject::Redirect, says));
-    let location = format!("https://{}{port}{}", asked.host, request.target);
+    let message = format!("{}, or {} for methods other than GET and HEAD", codes.to_https, codes.to_https_other_methods);
+    trace.steps.push(step(TraceSubject::Redirect, message));
+    let location = format!("https://{}{port}{}", effective.host, request.target);
     TraceOutcome::Redirect { status: codes.to_https, location, refused: trace.refused_target() }
 }
 
@@ -79,14 +79,14 @@ fn applied(
     trace: &mut TraceState<'_>,
     pattern: &HostPattern,
     host: &VirtualHost,
-    place: &PathMatch<'_>,
+    matched: &PathMatch<'_>,
     application: &Application<'_>,
 ) -> Result<TraceOutcome, TraceOutcome> {
     let (root, route, path) = (application.root, application.route, shown(trace));
     let others = if host.paths.len() > 1 { format!("; the longest match among {}", paths(host)) } else { String::new() };
     trace.steps.push(step(TraceSubject::Path, format!("{root}{others}")));
-    if application.root != &place.path {
-        trace.steps.push(step(TraceSubject::Path, format!("{} from websocket_endpoints", place.path)));
+    if application.root != &matched.path {
+        trace.steps.push(step(TraceSubject::Path, format!("{} from websocket_endpoints", matched.path)));
         trace.route = trace.report(&RouteKey::new(pattern, root), crate::report::RouteKind::Http);
     }
     let cut = route.rewrite && !root.is_root();
@@ -101,7 +101,7 @@ fn applied(
     trace.pool(&route.backend, "503")?;
     let target = if cut {
         let http2 = route.backend.protocol.http2;
-        let cut = CutRequest { path: &path, asked: trace.request.asked_path(), root: root.as_str(), http2 };
+        let cut = CutRequest { path: &path, requested: trace.request.requested_path(), root: root.as_str(), http2 };
         let target = format!("{}{}", trace.behavior().cut_path(&cut), trace.request.query());
         trace.steps.push(step(TraceSubject::Sees, format!("{target}: {root} is removed (com.docker.lb.context_root_rewrite of {by})")));
         let prefix = trace.behavior().prefix_header();
@@ -119,9 +119,9 @@ fn applied(
 
 /// A host that has TLS and is requested without it.
 fn note_plain(trace: &mut TraceState<'_>, host: &VirtualHost) {
-    let told = trace.route.as_ref().and_then(|route| route.tls.as_ref());
+    let tls = trace.route.as_ref().and_then(|route| route.tls.as_ref());
     let shown = host.tls.as_ref().is_some_and(|binding| trace.materials.pair(binding).is_some());
-    if trace.asked.scheme == Scheme::Http && shown && told.is_none_or(|tls| tls.state.is_usable()) {
+    if trace.effective.scheme == Scheme::Http && shown && tls.is_none_or(|tls| tls.state.is_usable()) {
         trace.steps.push(step(TraceSubject::Tls, "the host is also published over TLS; com.docker.lb.ssl_only=true would redirect to it"));
     }
 }

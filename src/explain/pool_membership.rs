@@ -78,20 +78,20 @@ impl<'a> PoolMembership<'a> {
     }
 
     /// The text for each of its pools; once, if it is the same everywhere.
-    pub fn everywhere(&self, say: impl Fn(&ServicePool<'a>) -> String) -> String {
-        let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+    pub fn everywhere(&self, describe: impl Fn(&ServicePool<'a>) -> String) -> String {
+        let mut effects: Vec<(String, Vec<&str>)> = Vec::new();
         for pool in &self.pools {
-            let words = say(pool);
-            match said.iter_mut().find(|(known, _)| *known == words) {
+            let effect = describe(pool);
+            match effects.iter_mut().find(|(known, _)| *known == effect) {
                 Some((_, names)) => names.push(&pool.name),
-                None => said.push((words, vec![&pool.name])),
+                None => effects.push((effect, vec![&pool.name])),
             }
         }
-        match &said[..] {
+        match &effects[..] {
             [] => NOWHERE.to_owned(),
-            [(words, _)] => words.clone(),
+            [(effect, _)] => effect.clone(),
             several => {
-                let shown = several.iter().take(ITEMS_MAX).map(|(words, names)| format!("at {}: {words}", list(names)));
+                let shown = several.iter().take(ITEMS_MAX).map(|(effect, names)| format!("at {}: {effect}", list(names)));
                 let more = several.len().saturating_sub(ITEMS_MAX);
                 shown.chain((more > 0).then(|| format!("other effects at {more} more"))).collect::<Vec<_>>().join("; ")
             }

@@ -75,11 +75,11 @@ impl Request {
 
     /// The path as an engine's routes see it.
     pub fn path(&self, engine: EngineKind) -> Result<String, BadPath> {
-        behavior(engine).normalized_path(self.asked_path())
+        behavior(engine).normalized_path(self.requested_path())
     }
 
     /// The path as sent.
-    pub fn asked_path(&self) -> &str {
+    pub fn requested_path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn an_invalid_url_is_an_error() {
         for text in ["", "ftp://h/", "http://", "http://a b/", "http://h:99999/"] {
-            let told = Request::parse(text).unwrap_err().to_string();
-            assert!(told.contains("use a URL such as"), "{told}");
+            let error = Request::parse(text).unwrap_err().to_string();
+            assert!(error.contains("use a URL such as"), "{error}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct RequestSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyHeader {
     /// The client, and the port that it connected to; `None`: the sender connects on its own behalf.
-    pub said: Option<(IpAddr, u16)>,
+    pub addresses: Option<(IpAddr, u16)>,
 }
 
 impl RequestSource {
@@ -63,7 +63,7 @@ impl ReceivedRequest for RequestSource {
     }
 
     fn proxied_for(&self) -> Option<(IpAddr, u16)> {
-        self.proxy?.said
+        self.proxy?.addresses
     }
 }
 
@@ -80,14 +80,14 @@ fn header(line: &str) -> Result<(String, String), InvalidRequestSource> {
 impl ProxyHeader {
     /// Parses the line of version 1, the form that people write.
     fn parse(line: &str) -> Result<Self, InvalidRequestSource> {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let said = match words[..] {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let addresses = match fields[..] {
             ["PROXY", "UNKNOWN", ..] => Some(None),
             ["PROXY", "TCP4" | "TCP6", source, _, _, port] => source.parse().ok().zip(port.parse().ok()).map(Some),
             _ => None,
         };
         let usage = "use a format such as PROXY TCP4 203.0.113.9 10.0.0.5 51000 443 (client, load balancer, and their ports)";
-        said.map(|said| Self { said }).ok_or_else(|| bad(&format!("{} is not a valid PROXY header; {usage}", visible(line))))
+        addresses.map(|addresses| Self { addresses }).ok_or_else(|| bad(&format!("{} is not a valid PROXY header; {usage}", visible(line))))
     }
 }
 
@@ -107,10 +107,10 @@ mod tests {
             RequestSource::parse(Some("10.0.0.5"), Some(headers), Some("PROXY TCP4 203.0.113.9 10.0.0.5 51000 443")).unwrap().unwrap();
         assert_eq!(sent.header("forwarded").as_deref(), Some("for=1.2.3.4, for=10.0.0.5"));
         assert_eq!((sent.header("x-forwarded-proto").as_deref(), sent.header("cookie")), (Some("https"), None));
-        assert_eq!(sent.proxy.unwrap().said, Some(("203.0.113.9".parse().unwrap(), 443)));
+        assert_eq!(sent.proxy.unwrap().addresses, Some(("203.0.113.9".parse().unwrap(), 443)));
         assert_eq!(
             RequestSource::parse(Some("::1"), None, Some("PROXY UNKNOWN")).unwrap().unwrap().proxy,
-            Some(ProxyHeader { said: None })
+            Some(ProxyHeader { addresses: None })
         );
     }
 
@@ -123,8 +123,8 @@ mod tests {
             (Some("::1"), Some("Host: x"), None, "comes from the URL"),
             (Some("::1"), None, Some("PROXY TCP4 1.2.3.4"), "is not a valid PROXY header"),
         ] {
-            let told = RequestSource::parse(from, headers, proxy).unwrap_err().to_string();
-            assert!(told.contains(why), "{told}");
+            let error = RequestSource::parse(from, headers, proxy).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
         }
     }
 }

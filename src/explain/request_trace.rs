@@ -51,23 +51,23 @@ fn trace(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, C
         sources,
         cluster,
         request,
-        asked: EffectiveRequest::new(cluster.engine, &cluster.settings, request),
+        effective: EffectiveRequest::new(cluster.engine, &cluster.settings, request),
         translation: &translation,
         materials: &materials,
         steps: Vec::new(),
         pattern: None,
         route: None,
     };
-    let mut told = Vec::new();
-    let outcome = trace.through(&mut told).unwrap_or_else(|end| end);
+    let mut findings = Vec::new();
+    let outcome = trace.through(&mut findings).unwrap_or_else(|end| end);
     let concerned = trace.concerned(&outcome);
     trace.steps.extend(held_back_labels::steps(sources, concerned.iter()));
-    told.extend(findings::findings_about(sources, cluster, &translation, &concerned));
-    told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
-    dedup(&mut told);
+    findings.extend(findings::findings_about(sources, cluster, &translation, &concerned));
+    findings.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
+    dedup(&mut findings);
     let TraceState { steps, route, .. } = trace;
     let caveat = super::custom_template::caveat(sources, cluster, &translation);
-    let trace = ClusterTrace { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
+    let trace = ClusterTrace { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings };
     (listener::fit(cluster, request), trace)
 }
 
@@ -79,12 +79,12 @@ fn dedup(findings: &mut Vec<Finding>) {
 
 impl TraceState<'_> {
     /// The error is the outcome if the walk ends before an answer.
-    fn through(&mut self, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
+    fn through(&mut self, findings: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
-        client_identity::trace_client(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
+        client_identity::trace_client(&self.cluster.settings, self.request, &self.effective, &mut self.steps);
         // The rest of the walk is worth knowing even if there is no proxy.
         let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
-        let answer = self.answer(told);
+        let answer = self.answer(findings);
         nobody.and(answer)
     }
 
@@ -93,22 +93,22 @@ impl TraceState<'_> {
         behavior(self.translation.table.engine)
     }
 
-    fn answer(&mut self, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
-        match decide(&self.translation.table, self.materials, self.request, self.asked.scheme) {
-            RoutingDecision::Refused(refusal) => Err(self.refused(&refusal, told)),
+    fn answer(&mut self, findings: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
+        match decide(&self.translation.table, self.materials, self.request, self.effective.scheme) {
+            RoutingDecision::Refused(refusal) => Err(self.refused(&refusal, findings)),
             RoutingDecision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
             RoutingDecision::BadPath(why) => {
                 Err(TraceOutcome::not_served(Some(self.behavior().status_codes().bad_path), why, "Correct the URL."))
             }
-            RoutingDecision::UnknownHost => Err(self.unknown_host(told)),
-            RoutingDecision::Default(default) => self.default_backend(default, told),
-            RoutingDecision::Place(pattern, host, place) => {
+            RoutingDecision::UnknownHost => Err(self.unknown_host(findings)),
+            RoutingDecision::Default(default) => self.default_backend(default, findings),
+            RoutingDecision::Match(pattern, host, matched) => {
                 self.note_host(&pattern);
                 if let Some(binding) = host.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
                     self.certificate(&HostKey::from(&pattern), binding)?;
                 }
-                self.route = self.report(&RouteKey::new(&pattern, &place.path), RouteKind::Http);
-                path_outcome::path_outcome(self, &pattern, host, &place)
+                self.route = self.report(&RouteKey::new(&pattern, &matched.path), RouteKind::Http);
+                path_outcome::path_outcome(self, &pattern, host, &matched)
             }
         }
     }
@@ -127,12 +127,12 @@ impl TraceState<'_> {
 
     fn note_host(&mut self, pattern: &HostPattern) {
         self.pattern = Some(pattern.clone());
-        let says = if pattern.is_wildcard() {
+        let message = if pattern.is_wildcard() {
             format!("{pattern}, which matches {}", self.request.host)
         } else {
             format!("{pattern}, published by exact name")
         };
-        self.steps.push(step(TraceSubject::Host, says));
+        self.steps.push(step(TraceSubject::Host, message));
         for (service, why) in findings::rejected_services(self.sources, self.translation, &self.request.host) {
             self.steps.push(step(TraceSubject::Host, format!("{service} also requests this host, but is not admitted: {why}")));
         }
@@ -144,14 +144,14 @@ impl TraceState<'_> {
         let reports = status.into_iter().flat_map(|status| &status.routes);
         let report = reports.filter(|route| route.host == *host).find_map(|route| route.tls.clone());
         let state = report.as_ref().map_or(TlsState::Unknown, |report| report.state.clone());
-        let time = |at: Option<jiff::Timestamp>, says: &str| at.map_or_else(String::new, |at| format!(", {says} {at:.0}"));
+        let time = |at: Option<jiff::Timestamp>, message: &str| at.map_or_else(String::new, |at| format!(", {message} {at:.0}"));
         let until = report.as_ref().map_or_else(String::new, |tls| match tls.not_before {
             Some(from) => time(Some(from), "valid from"),
             None => time(tls.not_after, if state == TlsState::Expired { "on" } else { "expires" }),
         });
-        let state_words = if state == TlsState::Unknown { "only a running operator knows whether it is valid" } else { state.as_str() };
+        let state_text = if state == TlsState::Unknown { "only a running operator knows whether it is valid" } else { state.as_str() };
         let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
-        self.steps.push(step(TraceSubject::Tls, format!("certificate in secret {}{key}: {state_words}{until}", binding.certificate.name)));
+        self.steps.push(step(TraceSubject::Tls, format!("certificate in secret {}{key}: {state_text}{until}", binding.certificate.name)));
         if state.is_usable() {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl TraceState<'_> {
         Err(TraceOutcome::not_served(None, reason, NEW_CERTIFICATE))
     }
 
-    fn refused(&mut self, refusal: &HandshakeRefusal<'_>, told: &mut Vec<Finding>) -> TraceOutcome {
+    fn refused(&mut self, refusal: &HandshakeRefusal<'_>, findings: &mut Vec<Finding>) -> TraceOutcome {
         let refused = "the TLS handshake is refused";
         // On a connection that was opened for another host there is no handshake to refuse.
         let status = self.behavior().status_codes().misdirected;
@@ -171,8 +171,8 @@ impl TraceState<'_> {
                 TraceOutcome::not_served(None, reason, "Use a host name.")
             }
             HandshakeRefusal::UnknownHost => {
-                let reason = format!("{refused}: {}", self.unpublished(told));
-                TraceOutcome::not_served(None, reason, self.remedy_for_host(told))
+                let reason = format!("{refused}: {}", self.unpublished(findings));
+                TraceOutcome::not_served(None, reason, self.remedy_for_host(findings))
             }
             HandshakeRefusal::PlainOnly(pattern) => {
                 self.note_host(pattern);
@@ -194,24 +194,24 @@ impl TraceState<'_> {
     fn note_redirect_here(&mut self, pattern: &HostPattern) -> bool {
         let table = &self.translation.table;
         let host = table.hosts.get(pattern).filter(|_| !self.cluster.has_front());
-        let place = host.zip(self.request.path(table.engine).ok()).and_then(|(host, path)| host.path_match(Scheme::Http, &path));
-        let leads_here = place.is_some_and(|place| place.answer == PathAction::Https);
+        let matched = host.zip(self.request.path(table.engine).ok()).and_then(|(host, path)| host.path_match(Scheme::Http, &path));
+        let leads_here = matched.is_some_and(|matched| matched.answer == PathAction::Https);
         if leads_here {
             let by = self.services_with("ssl_only", pattern).join(", ");
-            let says = format!("plain HTTP is redirected to HTTPS (com.docker.lb.ssl_only of {by}), so it gets no answer either");
-            self.steps.push(step(TraceSubject::Redirect, says));
+            let message = format!("plain HTTP is redirected to HTTPS (com.docker.lb.ssl_only of {by}), so it gets no answer either");
+            self.steps.push(step(TraceSubject::Redirect, message));
         }
         leads_here
     }
 
-    fn unknown_host(&mut self, told: &mut Vec<Finding>) -> TraceOutcome {
-        let reason = self.unpublished(told);
-        let remedy = self.remedy_for_host(told);
+    fn unknown_host(&mut self, findings: &mut Vec<Finding>) -> TraceOutcome {
+        let reason = self.unpublished(findings);
+        let remedy = self.remedy_for_host(findings);
         TraceOutcome::not_served(Some(503), reason, remedy)
     }
 
     /// States that the host is not published, and which services ask for it.
-    fn unpublished(&mut self, told: &mut Vec<Finding>) -> String {
+    fn unpublished(&mut self, findings: &mut Vec<Finding>) -> String {
         let host = printable(&self.request.host);
         let closed = self.is_closed();
         if let Some(pattern) = self.passed_through().filter(|_| !closed) {
@@ -219,7 +219,7 @@ impl TraceState<'_> {
         }
         for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
             self.steps.push(step(TraceSubject::Host, format!("service {} requests {host}: {}", claimant.service, claimant.why)));
-            told.extend(claimant.findings);
+            findings.extend(claimant.findings);
         }
         if !closed && self.is_over_limit() {
             return format!(
@@ -243,8 +243,8 @@ impl TraceState<'_> {
     /// Whether a service asks for exactly this host and exceeds its limit. If nothing else could answer there, the host is
     /// not closed.
     fn is_over_limit(&self) -> bool {
-        let is_asked = |host: &HostKey| host.pattern().is_some_and(|host| host.as_str().eq_ignore_ascii_case(&self.request.host));
-        let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && is_asked(&route.host);
+        let is_requested = |host: &HostKey| host.pattern().is_some_and(|host| host.as_str().eq_ignore_ascii_case(&self.request.host));
+        let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && is_requested(&route.host);
         self.translation.routes.iter().any(is_so)
     }
 
@@ -252,15 +252,15 @@ impl TraceState<'_> {
         HostPattern::matching(&self.request.host).find(|pattern| self.translation.table.passthrough.contains_key(pattern))
     }
 
-    /// `told` are the findings about the services that name the host.
-    fn remedy_for_host(&self, told: &[Finding]) -> String {
+    /// `findings` are the findings about the services that name the host.
+    fn remedy_for_host(&self, findings: &[Finding]) -> String {
         if self.is_closed() || self.is_over_limit() {
             return "See the finding LimitExceeded of the service that requests it.".to_owned();
         }
         if self.passed_through().is_some() {
             return "Use https, or add com.docker.lb.ssl_only=true to redirect to it.".to_owned();
         }
-        if let Some(remedy) = findings::remedy_for_labels(told) {
+        if let Some(remedy) = findings::remedy_for_labels(findings) {
             return remedy;
         }
         let hosts = self.translation.table.hosts.keys().chain(self.translation.table.passthrough.keys());
@@ -279,15 +279,15 @@ impl TraceState<'_> {
         Ok(TraceOutcome::Application { services: self.names_of(pool), target: None })
     }
 
-    fn default_backend(&mut self, default: &DefaultBackend, told: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
-        let reason = self.unpublished(told);
+    fn default_backend(&mut self, default: &DefaultBackend, findings: &mut Vec<Finding>) -> Result<TraceOutcome, TraceOutcome> {
+        let reason = self.unpublished(findings);
         self.steps.push(step(TraceSubject::Host, format!("{reason}; the default backend answers")));
         if let Some(binding) = default.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
             self.certificate(&HostKey::DefaultBackend, binding)?;
             stale_endpoints::judge_default_tls(self.sources, self.cluster, &mut self.steps)?;
         }
         self.route = self.report(&RouteKey::default_backend(), RouteKind::Http);
-        if default.https_only && self.asked.scheme == Scheme::Http {
+        if default.https_only && self.effective.scheme == Scheme::Http {
             return Ok(path_outcome::redirect_to_https(self));
         }
         self.pool(&default.backend, "503")?;

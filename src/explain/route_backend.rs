@@ -14,7 +14,7 @@ pub fn trace_services(backend: &Backend, route: Option<&RouteReport>, steps: &mu
     let reports = |service: &BackendService| route.and_then(|route| route.services.iter().find(|r| r.service == service.name.as_str()));
     let shares = backend.shares_permille();
     for (service, share) in backend.services.iter().zip(shares) {
-        steps.push(step(TraceSubject::Service, service_words(service, share)));
+        steps.push(step(TraceSubject::Service, service_text(service, share)));
         for endpoint in reports(service).into_iter().flat_map(|report| &report.endpoints) {
             steps.push(endpoint_step(endpoint));
         }
@@ -26,7 +26,7 @@ pub fn trace_services(backend: &Backend, route: Option<&RouteReport>, steps: &mu
     }
 }
 
-fn service_words(service: &BackendService, share: u16) -> String {
+fn service_text(service: &BackendService, share: u16) -> String {
     let weight = service.weight.map_or_else(String::new, |weight| format!(" (weight {weight})"));
     let count = service.endpoints.len();
     let kind = match (service.vip, count) {
@@ -39,16 +39,15 @@ fn service_words(service: &BackendService, share: u16) -> String {
 
 fn endpoint_step(endpoint: &EndpointReport) -> TraceStep {
     match endpoint.state {
-        EndpointState::Active => step(TraceSubject::Endpoint, endpoint_words(endpoint)),
-        EndpointState::Excluded => step(
-            TraceSubject::Excluded,
-            format!("{}: {}", endpoint_words(endpoint), endpoint.reason.as_deref().unwrap_or("reason unknown")),
-        ),
+        EndpointState::Active => step(TraceSubject::Endpoint, endpoint_text(endpoint)),
+        EndpointState::Excluded => {
+            step(TraceSubject::Excluded, format!("{}: {}", endpoint_text(endpoint), endpoint.reason.as_deref().unwrap_or("reason unknown")))
+        }
     }
 }
 
 /// `10.0.0.2:80 (task t1 on node n1)`.
-fn endpoint_words(endpoint: &EndpointReport) -> String {
+fn endpoint_text(endpoint: &EndpointReport) -> String {
     let node = endpoint.node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
     let task = if endpoint.is_virtual_ip() { "virtual IP".to_owned() } else { format!("task {}{node}", endpoint.task) };
     if endpoint.address.is_empty() { task } else { format!("{}, {task}", endpoint.address) }

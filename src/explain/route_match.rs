@@ -24,7 +24,7 @@ pub enum RoutingDecision<'a> {
     /// The default backend answers.
     Default(&'a DefaultBackend),
     /// A place of a published host answers.
-    Place(HostPattern, &'a VirtualHost, PathMatch<'a>),
+    Match(HostPattern, &'a VirtualHost, PathMatch<'a>),
 }
 
 /// Why a TLS handshake is refused.
@@ -114,10 +114,12 @@ fn at_default<'a>(default: Option<&'a DefaultBackend>, view: &RequestView<'_>) -
 fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, view: &RequestView<'_>) -> RoutingDecision<'a> {
     match view.path {
         Err(bad) => RoutingDecision::BadPath(bad.to_string()),
-        Ok(_) if host.is_shared_by_path() && is_misleading(view.request.asked_path()) => RoutingDecision::BadPath(MISLEADING.to_owned()),
+        Ok(_) if host.is_shared_by_path() && is_misleading(view.request.requested_path()) => {
+            RoutingDecision::BadPath(MISLEADING.to_owned())
+        }
         Ok(path) => {
             let unknown = || PathMatch { path: ContextPath::root(), answer: PathAction::NoRoute };
-            RoutingDecision::Place(pattern, host, host.path_match(view.scheme, path).unwrap_or_else(unknown))
+            RoutingDecision::Match(pattern, host, host.path_match(view.scheme, path).unwrap_or_else(unknown))
         }
     }
 }

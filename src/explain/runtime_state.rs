@@ -58,8 +58,8 @@ pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteT
 
 /// Different objects can have the same name, so the state is looked up by host, not by name.
 fn is_good(status: &ClusterStatus, host: &HostKey) -> bool {
-    let told = status.routes.iter().filter(|route| route.host == *host).find_map(|route| route.tls.as_ref());
-    told.is_none_or(|tls| tls.state.is_usable())
+    let reported = status.routes.iter().filter(|route| route.host == *host).find_map(|route| route.tls.as_ref());
+    reported.is_none_or(|tls| tls.state.is_usable())
 }
 
 fn part(route: &RouteReport) -> QuarantineUnit {
@@ -75,8 +75,9 @@ fn part(route: &RouteReport) -> QuarantineUnit {
 /// The settings that are left out: the field, and the line if the field is a list.
 fn settings_left_out<'a>(status: &'a ClusterStatus, cluster: &Cluster) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
     let subject = Subject::Cluster(cluster.name.to_string());
-    let told = status.findings.iter().filter(move |finding| finding.code == FindingCode::RouteQuarantined && finding.subject == subject);
-    told.filter_map(|finding| Some((finding.field.as_deref()?.strip_prefix("spec.settings.")?, finding.value.as_deref())))
+    let reported =
+        status.findings.iter().filter(move |finding| finding.code == FindingCode::RouteQuarantined && finding.subject == subject);
+    reported.filter_map(|finding| Some((finding.field.as_deref()?.strip_prefix("spec.settings.")?, finding.value.as_deref())))
 }
 
 fn is_setting(part: &QuarantineUnit, field: &str, value: Option<&str>) -> bool {

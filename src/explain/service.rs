@@ -28,7 +28,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let findings = findings(sources, service, world, read.findings);
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
-    let fates = labels::label_effects(service, cluster, &standpoint, &findings);
+    let label_effects = labels::label_effects(service, cluster, &standpoint, &findings);
     let held = held_back_labels::find_held_back(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
@@ -36,12 +36,12 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
         caveat: world
             .filter(|_| !routes.is_empty())
             .and_then(|(cluster, translation)| custom_template::caveat(sources, cluster, translation)),
-        cluster: cluster_words(sources, service, cluster, &read.reading),
-        network: network_words(sources, service, translation.as_ref()),
+        cluster: cluster_text(sources, service, cluster, &read.reading),
+        network: network_text(sources, service, translation.as_ref()),
         held_until: held.map(|held| held.until),
         labels: match held {
-            Some(held) => held_back_labels::merge_effects(fates, service, held),
-            None => fates,
+            Some(held) => held_back_labels::merge_effects(label_effects, service, held),
+            None => label_effects,
         },
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
         routes,
@@ -59,10 +59,10 @@ fn standpoint<'a>(
     match (reading, world) {
         (LabelReading::NotPublished, _) => LabelsState::NotPublished,
         (LabelReading::Published(_), None) => LabelsState::Unclaimed,
-        (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
+        (LabelReading::Published(requested), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
             let membership =
                 PoolMembership::new(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
-            LabelsState::Published(ServiceContext { sources, cluster, translation, asked, membership, routes })
+            LabelsState::Published(ServiceContext { sources, cluster, translation, requested, membership, routes })
         }
         (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => LabelsState::Refused,
     }
@@ -114,33 +114,35 @@ fn unless_unchecked(membership: &PoolMembership<'_>, route: RouteReport) -> Rout
     RouteReport { state: RouteState::Unverifiable, reason: Some("the application's certificate cannot be checked".to_owned()), ..route }
 }
 
-fn cluster_words(sources: &Sources<'_>, service: &Service, cluster: Option<&Cluster>, reading: &LabelReading) -> String {
+fn cluster_text(sources: &Sources<'_>, service: &Service, cluster: Option<&Cluster>, reading: &LabelReading) -> String {
     if !is_application(service) {
         return "none: this service belongs to Swarmgate itself".to_owned();
     }
     if *reading == LabelReading::NotPublished {
         return "none: no label publishes the service".to_owned();
     }
-    let asked = service_cluster_of(&service.labels).map(printable);
-    match (cluster, asked) {
-        (Some(cluster), Some(asked)) => format!("{} (service_cluster {asked})", cluster.name),
+    let requested = service_cluster_of(&service.labels).map(printable);
+    match (cluster, requested) {
+        (Some(cluster), Some(requested)) => format!("{} (service_cluster {requested})", cluster.name),
         (Some(cluster), None) => format!("{} (no service_cluster)", cluster.name),
-        (None, Some(asked)) => format!("none: no cluster publishes service_cluster {asked}; declared clusters: {}", declared(sources)),
+        (None, Some(requested)) => {
+            format!("none: no cluster publishes service_cluster {requested}; declared clusters: {}", declared(sources))
+        }
         (None, None) => format!("none: no cluster publishes services without service_cluster; declared clusters: {}", declared(sources)),
     }
 }
 
 fn declared(sources: &Sources<'_>) -> String {
-    let words = |cluster: &Cluster| {
+    let text = |cluster: &Cluster| {
         let value =
             cluster.service_cluster.as_ref().map_or_else(|| "no service_cluster".to_owned(), |value| format!("service_cluster {value}"));
         format!("{} ({value})", cluster.name)
     };
-    let all: Vec<String> = sources.clusters.iter().map(words).collect();
+    let all: Vec<String> = sources.clusters.iter().map(text).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>) -> String {
+fn network_text(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>) -> String {
     let name = |id: &NetworkId| network_name(sources, service, id);
     let left_out = |id| translation.and_then(|translation| translation.left_out.get(id)).map(|why| format!(" (not used: {why})"));
     let attached: Vec<String> = service.networks.iter().map(|id| name(id) + &left_out(id).unwrap_or_default()).collect();

@@ -16,7 +16,7 @@ pub struct ServiceContext<'a> {
     /// The translation of the cluster's services.
     pub translation: &'a Translation,
     /// What its labels ask for.
-    pub asked: &'a ServiceLabels,
+    pub requested: &'a ServiceLabels,
     /// What it gets.
     pub membership: PoolMembership<'a>,
     /// Its routes, as the operator reports them if there is one.
@@ -24,9 +24,9 @@ pub struct ServiceContext<'a> {
 }
 
 /// The effective setting of a pool, and the service that it comes from if this service asks for something else.
-pub(super) fn describe_decision(context: &ServiceContext<'_>, pool: &ServicePool<'_>, followed: bool, words: String) -> String {
+pub(super) fn describe_decision(context: &ServiceContext<'_>, pool: &ServicePool<'_>, followed: bool, effect: String) -> String {
     match context.membership.decider(pool).filter(|_| !followed) {
-        Some(oldest) => format!("overruled by {oldest}: {words}"),
-        None => words,
+        Some(oldest) => format!("overruled by {oldest}: {effect}"),
+        None => effect,
     }
 }

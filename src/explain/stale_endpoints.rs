@@ -7,7 +7,7 @@ use super::{Sources, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::RolloutStrategy;
 use crate::render::{answers_by_name, is_found_by_name};
-use crate::report::ProxyTaskReport;
+use crate::report::{PROXIES, ProxyTaskReport, number, share};
 use crate::route::{Backend, BackendService, EngineSettings};
 use crate::types::ConfigSource;
 
@@ -35,8 +35,13 @@ impl ProxyResolution {
     }
 
     /// `1 of 2 proxies`.
-    fn words(self) -> String {
-        format!("{} of {} proxies", self.proxies, self.running)
+    fn text(self) -> String {
+        share(self.proxies, self.running, &PROXIES)
+    }
+
+    /// The form that agrees with the number of proxies that resolve names.
+    fn number<'f>(self, one: &'f str, several: &'f str) -> &'f str {
+        number(self.proxies, one, several)
     }
 }
 
@@ -79,7 +84,7 @@ pub(super) fn judge(
             if by_name.all() {
                 return Err(nobody(pool, status));
             }
-            steps.push(step(TraceSubject::Proxies, format!("for requests through {}, {answer}", by_name.words())));
+            steps.push(step(TraceSubject::Proxies, format!("for requests through {}, {answer}", by_name.text())));
         }
         None if is_possible(cluster) => steps.extend(would_be_lost(cluster, pool, answer)),
         Some(_) | None => {}
@@ -88,18 +93,23 @@ pub(super) fn judge(
 }
 
 fn describe_service(service: &BackendService, by_name: ProxyResolution) -> String {
-    let (name, proxies) = (&service.name, by_name.words());
+    let (name, proxies) = (&service.name, by_name.text());
     if !is_found_by_name(service) {
-        return format!("{name}: no requests from {proxies}, which find endpoints by name, because {NOT_BY_NAME}");
+        let they_find = by_name.number("it finds", "they find");
+        return format!("{name}: no requests from {proxies}, because {they_find} endpoints by name and {NOT_BY_NAME}");
     }
     let ports = service.on_nodes.then(|| service.endpoints.iter().filter(|endpoint| endpoint.lasting));
     match ports {
         Some(lasting) => {
-            let places: Vec<String> =
+            let ports: Vec<String> =
                 lasting.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
-            format!("{name}: {proxies} find endpoints by name and know only the node ports that the service fixes: {}", places.join(", "))
+            let know = by_name.number("finds endpoints by name and knows", "find endpoints by name and know");
+            format!("{name}: {proxies} {know} only the node ports that the service fixes: {}", ports.join(", "))
         }
-        None => format!("{name}: {proxies} find its tasks by name instead of using the endpoints above"),
+        None => {
+            let find = by_name.number("finds", "find");
+            format!("{name}: {proxies} {find} its tasks by name instead of using the endpoints above")
+        }
     }
 }
 
@@ -119,19 +129,19 @@ fn nobody(pool: &Backend, status: Option<u16>) -> TraceOutcome {
 
 /// Without an operator the state of the proxies is unknown; if names would give another answer, this is mentioned.
 fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<TraceStep> {
-    let says = format!(
+    let message = format!(
         "this applies while the control plane is reachable: after a silence of {} {answer}, because {NOT_BY_NAME}. Only a running operator \
          knows whether it is silent now",
         timeout(cluster)
     );
-    (!answers_by_name(cluster.engine, pool)).then(|| step(TraceSubject::Proxies, says))
+    (!answers_by_name(cluster.engine, pool)).then(|| step(TraceSubject::Proxies, message))
 }
 
 /// The services of a pool that get requests.
 pub(super) fn answering_services(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend) -> Vec<String> {
     let by_name = ProxyResolution::observed(sources, cluster).is_some_and(ProxyResolution::all);
-    let asked = |service: &&BackendService| !service.endpoints.is_empty() && (!by_name || is_found_by_name(service));
-    pool.services.iter().filter(asked).map(|service| service.name.to_string()).collect()
+    let answers = |service: &&BackendService| !service.endpoints.is_empty() && (!by_name || is_found_by_name(service));
+    pool.services.iter().filter(answers).map(|service| service.name.to_string()).collect()
 }
 
 /// Explains TLS for unpublished hosts: a configuration with names contains only the certificates of hosts. The error: all
@@ -143,6 +153,6 @@ pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps:
         let remedy = "Run `swarmgate status` to see which component is silent. Plain HTTP is still served.";
         return Err(TraceOutcome::not_served(None, format!("the TLS handshake is refused: {why}"), remedy));
     }
-    steps.push(step(TraceSubject::Tls, format!("refused by {}: {why}", by_name.words())));
+    steps.push(step(TraceSubject::Tls, format!("refused by {}: {why}", by_name.text())));
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) struct TraceState<'a> {
     pub sources: &'a Sources<'a>,
     pub cluster: &'a Cluster,
     pub request: &'a Request,
-    pub asked: EffectiveRequest,
+    pub effective: EffectiveRequest,
     pub translation: &'a Translation,
     pub materials: &'a Materials,
     pub steps: Vec<TraceStep>,
@@ -72,7 +72,7 @@ impl TraceState<'_> {
     }
 
     /// The remedy of the finding about a route without endpoints, which knows what kind of service it is.
-    fn told_remedy(&self, route: &RouteReport, why: &str) -> Option<String> {
+    fn remedy_of_no_endpoints(&self, route: &RouteReport, why: &str) -> Option<String> {
         let (oldest, end) = (Subject::Service(route.services.first()?.service.clone()), format!(": {why}"));
         let about = |finding: &&Finding| finding.code == FindingCode::NoEndpoints && finding.subject == oldest;
         let is_it = |finding: &&Finding| about(finding) && finding.message.ends_with(&end);
@@ -94,10 +94,10 @@ impl TraceState<'_> {
             pool.services.iter().map(|service| service.name.as_str()).collect()
         };
         let names = names.join(" and ");
-        let told = self.route.as_ref().and_then(|route| self.told_remedy(route, &why));
+        let remedy_of_finding = self.route.as_ref().and_then(|route| self.remedy_of_no_endpoints(route, &why));
         let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());
-        let remedy = if let Some(told) = told {
-            told
+        let remedy = if let Some(remedy_of_finding) = remedy_of_finding {
+            remedy_of_finding
         } else if self.route.as_ref().is_some_and(|route| route.state == RouteState::Pending) {
             "Wait until every proxy has the network; `swarmgate status` shows what is pending.".to_owned()
         } else if excluded {

@@ -14,7 +14,7 @@ use crate::types::Digest;
 const OFFERS_MAX: usize = 64;
 
 /// Each address with its service; it does not matter which of the service's tasks has it.
-type Places = BTreeSet<(SocketAddr, String)>;
+type Addresses = BTreeSet<(SocketAddr, String)>;
 
 /// The addresses of the newest table and of the last offers. Clones share their content.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub(super) struct AddressTracker {
 
 #[derive(Debug, Default)]
 struct TrackerState {
-    newest: Arc<Places>,
+    newest: Arc<Addresses>,
     /// When the newest observation that showed these began.
     seen: Option<Moment>,
     offers: BTreeMap<Digest, Offered>,
@@ -33,7 +33,7 @@ struct TrackerState {
 
 #[derive(Debug)]
 struct Offered {
-    places: Arc<Places>,
+    addresses: Arc<Addresses>,
     /// Higher than for all offers that were made or asked about earlier.
     used: u64,
 }
@@ -41,9 +41,9 @@ struct Offered {
 impl AddressTracker {
     /// An observation gave this table.
     pub(super) fn record_table(&self, table: &RouteTable, at: Moment) {
-        let places = Arc::new(places(table));
+        let addresses = Arc::new(addresses(table));
         let mut known = self.known();
-        known.newest = places;
+        known.newest = addresses;
         known.seen = Some(at);
     }
 
@@ -55,18 +55,18 @@ impl AddressTracker {
 
     /// Records a new offer, rendered from that table.
     pub(super) fn offer(&self, offer: &Digest, table: &RouteTable) {
-        let places = places(table);
+        let addresses = addresses(table);
         let mut known = self.known();
         // Offers differ in routes more often than in addresses.
-        let places = if *known.newest == places { Arc::clone(&known.newest) } else { Arc::new(places) };
-        known.remember(offer, places);
+        let addresses = if *known.newest == addresses { Arc::clone(&known.newest) } else { Arc::new(addresses) };
+        known.remember(offer, addresses);
     }
 
     /// Records that the same content is now offered under another digest.
     pub(super) fn offer_again(&self, before: &Digest, offer: &Digest) {
         let mut known = self.known();
-        if let Some(places) = known.offers.get(before).map(|offered| Arc::clone(&offered.places)) {
-            known.remember(offer, places);
+        if let Some(addresses) = known.offers.get(before).map(|offered| Arc::clone(&offered.addresses)) {
+            known.remember(offer, addresses);
         }
     }
 
@@ -78,10 +78,13 @@ impl AddressTracker {
         known.uses = uses;
         let offered = known.offers.get_mut(offer)?;
         offered.used = uses;
-        let (places, newest) = (Arc::clone(&offered.places), Arc::clone(&known.newest));
+        let (addresses, newest) = (Arc::clone(&offered.addresses), Arc::clone(&known.newest));
         drop(known);
-        let gone =
-            if Arc::ptr_eq(&places, &newest) { BTreeSet::new() } else { places.difference(&newest).map(|(place, _)| *place).collect() };
+        let gone = if Arc::ptr_eq(&addresses, &newest) {
+            BTreeSet::new()
+        } else {
+            addresses.difference(&newest).map(|(address, _)| *address).collect()
+        };
         Some((gone, seen))
     }
 
@@ -91,9 +94,9 @@ impl AddressTracker {
 }
 
 impl TrackerState {
-    fn remember(&mut self, offer: &Digest, places: Arc<Places>) {
+    fn remember(&mut self, offer: &Digest, addresses: Arc<Addresses>) {
         self.uses += 1;
-        self.offers.insert(offer.clone(), Offered { places, used: self.uses });
+        self.offers.insert(offer.clone(), Offered { addresses, used: self.uses });
         if self.offers.len() > OFFERS_MAX {
             let oldest = self.offers.iter().min_by_key(|(_, offered)| offered.used).map(|(digest, _)| digest.clone());
             self.offers.retain(|digest, _| Some(digest) != oldest.as_ref());
@@ -101,12 +104,12 @@ impl TrackerState {
     }
 }
 
-fn places(table: &RouteTable) -> Places {
+fn addresses(table: &RouteTable) -> Addresses {
     let services = table.backends().flat_map(|backend| &backend.services);
     let endpoints = services.flat_map(|service| service.endpoints.iter().map(move |endpoint| (service, endpoint)));
     let each: BTreeSet<(SocketAddr, &str)> =
         endpoints.map(|(service, endpoint)| (SocketAddr::new(endpoint.address, endpoint.port.get()), service.id.0.as_str())).collect();
-    each.into_iter().map(|(place, owner)| (place, owner.to_owned())).collect()
+    each.into_iter().map(|(address, owner)| (address, owner.to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ where
         let rest: BTreeSet<P> = left_out.iter().filter(|part| chunk.binary_search(part).is_err()).cloned().collect();
         match refusal(rest.clone()).await? {
             None => left_out = rest,
-            Some(words) if chunk.len() == 1 => refused.extend(chunk.pop().map(|part| (part, words))),
+            Some(message) if chunk.len() == 1 => refused.extend(chunk.pop().map(|part| (part, message))),
             Some(_) => {
                 let second = chunk.split_off(chunk.len() / 2);
                 untried.extend([second, chunk]);
@@ -46,9 +46,9 @@ mod tests {
 
     /// An engine that refuses whatever is in `bad`, or both of a pair, among the numbers below `all`.
     async fn check(all: u32, bad: &[u32], pair: Option<(u32, u32)>, expected: Option<&[u32]>, tests_max: usize) {
-        let asked = Cell::new(0);
+        let tests_run = Cell::new(0);
         let found = find((0..all).collect(), |left_out: BTreeSet<u32>| {
-            asked.set(asked.get() + 1);
+            tests_run.set(tests_run.get() + 1);
             let is_in = |number: &u32| !left_out.contains(number);
             let alone = bad.iter().find(|number| is_in(number)).map(|number| format!("about {number}"));
             let together = pair.filter(|(a, b)| is_in(a) && is_in(b)).map(|_| "about two".to_owned());
@@ -57,8 +57,8 @@ mod tests {
         let Ok(found) = found.await;
         let numbers = found.as_ref().map(|found| found.iter().map(|(number, _)| *number).collect::<Vec<_>>());
         assert_eq!(numbers.as_deref(), expected);
-        assert!(found.into_iter().flatten().all(|(number, words)| words == format!("about {number}") || words == "about two"));
-        assert!(asked.get() <= tests_max, "{} tests", asked.get());
+        assert!(found.into_iter().flatten().all(|(number, message)| message == format!("about {number}") || message == "about two"));
+        assert!(tests_run.get() <= tests_max, "{} tests", tests_run.get());
     }
 
     #[tokio::test]

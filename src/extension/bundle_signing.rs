@@ -12,7 +12,7 @@ use crate::protocol::timings::GENERATION_AHEAD_OF_CLOCK_MAX;
 pub(super) struct BundleSigner {
     credentials: Credentials,
     /// The highest number that a proxy has run.
-    heard: watch::Receiver<u64>,
+    highest_reported: watch::Receiver<u64>,
     last: u64,
 }
 
@@ -24,21 +24,22 @@ pub(super) struct GenerationStamp {
 }
 
 impl BundleSigner {
-    pub(super) fn new(credentials: Credentials, heard: watch::Receiver<u64>) -> Self {
-        Self { credentials, heard, last: 0 }
+    pub(super) fn new(credentials: Credentials, highest_reported: watch::Receiver<u64>) -> Self {
+        Self { credentials, highest_reported, last: 0 }
     }
 
     /// The stamp for the next configuration.
     pub(super) fn next(&mut self, now: Timestamp) -> GenerationStamp {
-        let heard = believable(*self.heard.borrow_and_update(), now);
-        self.last = self.last.max(heard).max(microseconds(now)) + 1;
+        let highest_reported = believable(*self.highest_reported.borrow_and_update(), now);
+        self.last = self.last.max(highest_reported).max(microseconds(now)) + 1;
         GenerationStamp { generation: self.last, signer: self.credentials.current().map(|key| key.signer()), now }
     }
 
     /// Returns once a proxy has run something newer than the last stamp. Safe to cancel.
     pub(super) async fn advance(&mut self) {
         let last = self.last;
-        let newer = self.heard.wait_for(|heard| believable(*heard, Timestamp::now()) > last).await.map(drop);
+        let newer =
+            self.highest_reported.wait_for(|highest_reported| believable(*highest_reported, Timestamp::now()) > last).await.map(drop);
         if newer.is_err() {
             // The proxies' reports live as long as the extension: an error cannot occur.
             std::future::pending::<()>().await;
@@ -80,17 +81,17 @@ mod tests {
     #[tokio::test]
     async fn generation_numbers_only_rise() {
         let now = Timestamp::now();
-        let heard = watch::Sender::new(0);
+        let highest_reported = watch::Sender::new(0);
         let credentials = Credentials::new(Authority::create(now).unwrap().root().clone());
-        let mut signer = BundleSigner::new(credentials, heard.subscribe());
+        let mut signer = BundleSigner::new(credentials, highest_reported.subscribe());
         let first = generation(&mut signer, now);
         assert!(first > microseconds(now));
         let earlier = now.checked_sub(SignedDuration::from_hours(1)).unwrap();
         assert_eq!(generation(&mut signer, earlier), first + 1, "the number rises even if the clock was set back");
-        heard.send_replace(first + 1000);
+        highest_reported.send_replace(first + 1000);
         signer.advance().await;
         assert_eq!(generation(&mut signer, now), first + 1001, "the number is higher than that of another extension");
-        heard.send_replace(u64::MAX);
+        highest_reported.send_replace(u64::MAX);
         assert_eq!(generation(&mut signer, now), first + 1002, "an impossible number is ignored");
     }
 }

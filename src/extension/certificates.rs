@@ -33,7 +33,7 @@ const NAMES_MAX: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MaterialFault {
     pub(super) state: MaterialState,
-    pub(super) words: String,
+    pub(super) message: String,
     /// When it becomes valid, if it is not valid yet.
     pub(super) not_before: Option<Timestamp>,
     /// When it expires or expired, if that is the fault.
@@ -41,8 +41,8 @@ pub(super) struct MaterialFault {
 }
 
 impl MaterialFault {
-    pub(super) fn new(state: MaterialState, words: impl Into<String>) -> Self {
-        Self { state, words: words.into(), not_before: None, not_after: None }
+    pub(super) fn new(state: MaterialState, message: impl Into<String>) -> Self {
+        Self { state, message: message.into(), not_before: None, not_after: None }
     }
 }
 
@@ -85,16 +85,16 @@ pub(super) fn read_authority(content: &[u8]) -> Result<(CertificateFacts, Vec<Ve
         check_count(all.len(), AUTHORITIES_MAX)?;
     }
     if all.iter().map(Vec::len).sum::<usize>() > AUTHORITY_BYTES_MAX {
-        let words = format!("its certificates are larger than {} KiB, the maximum for one CA", AUTHORITY_BYTES_MAX >> 10);
-        return Err(MaterialFault::new(MaterialState::NotACertificate, words));
+        let message = format!("its certificates are larger than {} KiB, the maximum for one CA", AUTHORITY_BYTES_MAX >> 10);
+        return Err(MaterialFault::new(MaterialState::NotACertificate, message));
     }
     let windows = all.iter().map(|der| parse(der).map(|(certificate, _)| window(&certificate))).collect::<Result<_, _>>()?;
     Ok((CertificateFacts { windows, ..CertificateFacts::default() }, all))
 }
 
 fn check_count(found: usize, max: usize) -> Result<(), MaterialFault> {
-    let words = || format!("it contains more than {max} certificates");
-    if found > max { Err(MaterialFault::new(MaterialState::NotACertificate, words())) } else { Ok(()) }
+    let message = || format!("it contains more than {max} certificates");
+    if found > max { Err(MaterialFault::new(MaterialState::NotACertificate, message())) } else { Ok(()) }
 }
 
 /// The use of certificates: the engine reads server certificates and CA certificates in different ways.
@@ -104,8 +104,8 @@ enum CertificateUse {
     Authority,
 }
 
-fn no_certificate(words: impl Into<String>) -> MaterialFault {
-    MaterialFault::new(MaterialState::NotACertificate, words)
+fn no_certificate(message: impl Into<String>) -> MaterialFault {
+    MaterialFault::new(MaterialState::NotACertificate, message)
 }
 
 /// The certificates as DER. The engine refuses all of them if one block is damaged, even that of a key.
@@ -114,7 +114,7 @@ fn certificates(content: &[u8], purpose: CertificateUse) -> Result<Vec<Vec<u8>>,
     let (mut found, mut keys, mut others) = (Vec::new(), 0, 0);
     for PemBlock { label, content } in pem_blocks::blocks(content) {
         // A chain may begin with a TRUSTED CERTIFICATE; the engine skips any after the first certificate.
-        let is_meant = match label {
+        let is_relevant = match label {
             PemLabel::Certificate => true,
             PemLabel::Trusted => found.is_empty() || purpose == CertificateUse::Authority,
             _ => false,
@@ -122,11 +122,11 @@ fn certificates(content: &[u8], purpose: CertificateUse) -> Result<Vec<Vec<u8>>,
         keys += usize::from(label.is_key());
         others += 1;
         match content {
-            Ok(der) if is_meant => {
+            Ok(der) if is_relevant => {
                 let may_be_trusted = found.is_empty() || purpose == CertificateUse::Authority;
                 found.push(without_trust(der, may_be_trusted)?);
             }
-            Err(damage) if is_meant || !damage.is_harmless_elsewhere() => return Err(no_certificate(damage.message(label))),
+            Err(damage) if is_relevant || !damage.is_harmless_elsewhere() => return Err(no_certificate(damage.message(label))),
             Ok(_) | Err(_) => {}
         }
     }
@@ -166,11 +166,11 @@ fn check_match(chain: &[X509Certificate<'_>], key: &PrivateKey) -> Result<(), Ma
         Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,
         None => Algorithm::from_oid(certificate.public_key().algorithm.algorithm.as_bytes()) == key.algorithm,
     };
-    let mismatch = |words: &str| Err(MaterialFault::new(MaterialState::Mismatch, words));
+    let mismatch = |message: &str| Err(MaterialFault::new(MaterialState::Mismatch, message));
     match chain.iter().position(fits) {
         Some(0) => Ok(()),
-        Some(place) => {
-            mismatch(&format!("the key belongs to certificate {} of {}; the server's own must be first", place + 1, chain.len()))
+        Some(position) => {
+            mismatch(&format!("the key belongs to certificate {} of {}; the server's own must be first", position + 1, chain.len()))
         }
         None if key.has_others => mismatch("the first one of its keys is used, which belongs to another certificate"),
         None => mismatch("the key belongs to another certificate"),
@@ -185,7 +185,7 @@ fn facts(chain: &[X509Certificate<'_>]) -> Result<CertificateFacts, MaterialFaul
     let more_names = names.len().saturating_sub(NAMES_MAX);
     names.truncate(NAMES_MAX);
     let doubts = client_compatibility::key_warning(leaf).into_iter().chain(signatures(leaf, &path)).collect();
-    let chain = path.iter().map(|(place, certificate)| (*place, window(certificate))).collect();
+    let chain = path.iter().map(|(position, certificate)| (*position, window(certificate))).collect();
     Ok(CertificateFacts { windows: vec![window(leaf)], chain, names, more_names, doubts })
 }
 
@@ -195,12 +195,12 @@ fn path<'a, 'b>(chain: &'a [X509Certificate<'b>]) -> Vec<(usize, &'a X509Certifi
     let mut path: Vec<(usize, &X509Certificate<'_>)> = Vec::new();
     let Some(mut below) = chain.first() else { return path };
     while !is_self_issued(below) {
-        let is_new = |place: usize| path.iter().all(|(known, _)| *known != place);
+        let is_new = |position: usize| path.iter().all(|(known, _)| *known != position);
         let mut others = chain.iter().enumerate().skip(1).map(|(at, certificate)| (at + 1, certificate));
-        let issuer = others.find(|(place, certificate)| is_new(*place) && certificate.subject() == below.issuer());
+        let issuer = others.find(|(position, certificate)| is_new(*position) && certificate.subject() == below.issuer());
         match issuer {
-            Some((place, certificate)) if !is_self_issued(certificate) => {
-                path.push((place, certificate));
+            Some((position, certificate)) if !is_self_issued(certificate) => {
+                path.push((position, certificate));
                 below = certificate;
             }
             _ => break,
@@ -216,9 +216,9 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
 fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<CertificateWarning> {
     // A client that trusts a self-signed certificate does not check its signature.
     let own = (!is_self_issued(leaf)).then(|| client_compatibility::signature_warning(leaf, "it")).flatten();
-    let chain = path
-        .iter()
-        .filter_map(|(place, certificate)| client_compatibility::signature_warning(certificate, &format!("chain certificate {place}")));
+    let chain = path.iter().filter_map(|(position, certificate)| {
+        client_compatibility::signature_warning(certificate, &format!("chain certificate {position}"))
+    });
     own.into_iter().chain(chain).collect()
 }
 

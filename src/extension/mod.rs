@@ -57,7 +57,7 @@ pub struct ExtensionOptions {
     /// The operator's channel: `https://HOST:PORT`, several of them comma-separated.
     pub operator_url: String,
     /// Whether it must ask the operator for the addresses of the managers: there is no control network.
-    pub ask_for_peers: bool,
+    pub follows_peers: bool,
     /// The operator's authority, and the token for the first certificate.
     pub bootstrap: Bootstrap,
     /// The engine for which it renders.
@@ -74,7 +74,7 @@ pub struct ExtensionOptions {
     pub material_dir: PathBuf,
 }
 
-/// Why an extension cannot start or go on.
+/// Why an extension cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtensionError {
     /// The operator's address cannot be used.
@@ -143,7 +143,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
             // Rendering thousands of hosts takes long; meanwhile requests of proxies must be answered.
             never = worker_thread::run_on_thread(pipeline.run()) => match never {},
             never = reporter.run() => match never {},
-            never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
+            never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.follows_peers => match never {},
         }
     };
     tokio::select! {

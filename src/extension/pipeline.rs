@@ -170,7 +170,7 @@ impl Pipeline {
         self.offers.send_replace(Some(Arc::new(Offer::new(config, offer.table.clone()))));
     }
 
-    /// When to check again. An error says nothing about the table: the engine could not be asked.
+    /// When to check again. An error says nothing about the table: the engine could not be run.
     async fn work_on(&mut self, desired: &Desired) -> Result<Pause, EngineError> {
         let began = *self.began.get_or_insert_with(Instant::now);
         let resolved = self.store.resolve(&desired.table, Timestamp::now());
@@ -216,7 +216,7 @@ impl Pipeline {
         };
         let found = match &error {
             ValidationError::Refused(_) => Box::pin(self.quarantine.search(&self.validator, desired, &resolved)).await,
-            ValidationError::TooLarge(words) => self.quarantine.drop_to_fit(&self.validator, desired, &resolved, words).await,
+            ValidationError::TooLarge(message) => self.quarantine.drop_to_fit(&self.validator, desired, &resolved, message).await,
             ValidationError::Unavailable(_) => Ok(None),
         };
         match found {
@@ -299,19 +299,19 @@ impl Pipeline {
     }
 
     fn refuse(&self, desired: &Desired, resolved: &ResolvedTable, error: &ValidationError) {
-        let (words, undecided, too_large) = match error {
-            ValidationError::Refused(words) => (words.clone(), false, false),
-            ValidationError::TooLarge(words) => (words.clone(), false, true),
+        let (message, undecided, too_large) = match error {
+            ValidationError::Refused(message) => (message.clone(), false, false),
+            ValidationError::TooLarge(message) => (message.clone(), false, true),
             ValidationError::Unavailable(error) => (last_bytes(&error.to_string()), true, false),
         };
         tracing::warn!(
             table = desired.digest.short(),
-            words,
+            message,
             undecided,
             too_large,
             "the configuration was rejected; the last good one stays in use"
         );
-        let refused = Some(ConfigRejection { undecided, too_large, ..ConfigRejection::new(desired.digest.clone(), words) });
+        let refused = Some(ConfigRejection { undecided, too_large, ..ConfigRejection::new(desired.digest.clone(), message) });
         let outcome = PipelineResult { refused, material: resolved.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }

@@ -51,8 +51,9 @@ impl ProxyRegistry {
     pub(super) fn recent(&self, now: Timestamp) -> Vec<ProxyReport> {
         let mut reports = self.lock();
         reports.retain(|_, report| age(report, now).is_some_and(|age| age <= FORGOTTEN_AFTER));
-        let told = |report: &ProxyReport| ProxyReport { silent: age(report, now).is_some_and(|age| age > SILENT_AFTER), ..report.clone() };
-        reports.values().map(told).collect()
+        let reported =
+            |report: &ProxyReport| ProxyReport { silent: age(report, now).is_some_and(|age| age > SILENT_AFTER), ..report.clone() };
+        reports.values().map(reported).collect()
     }
 
     /// How long until the next proxy becomes silent unless it reports; `None` if none can.

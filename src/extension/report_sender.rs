@@ -18,7 +18,7 @@ use crate::retry::Retry;
 use crate::types::ClusterName;
 
 /// How many characters remain of a message when a report must be smaller.
-const WORDS_LEAST: usize = 120;
+const MESSAGE_CHARS_MIN: usize = 120;
 
 /// The reports of one extension.
 pub(super) struct Reporter<'a> {
@@ -87,7 +87,7 @@ impl Reporter<'_> {
         match self.client.send(&path, &report).await {
             Err(ClientError::Oversized(fault)) => {
                 tracing::warn!(%fault, "the report is too large; sending it with shortened messages");
-                self.client.send(&path, &in_fewer_words(report)).await
+                self.client.send(&path, &shortened(report)).await
             }
             sent => sent,
         }
@@ -95,16 +95,16 @@ impl Reporter<'_> {
 }
 
 /// The same report with shortened messages and without the names of certificates: everything that decisions depend on stays.
-fn in_fewer_words(mut report: ExtensionReport) -> ExtensionReport {
-    let shorten = |words: &mut String| *words = words.chars().take(WORDS_LEAST).collect();
+fn shortened(mut report: ExtensionReport) -> ExtensionReport {
+    let shorten = |message: &mut String| *message = message.chars().take(MESSAGE_CHARS_MIN).collect();
     for proxy in &mut report.proxies {
-        proxy.rejected.iter_mut().for_each(|refusal| shorten(&mut refusal.words));
-        proxy.activity.iter_mut().for_each(|activity| shorten(&mut activity.words));
+        proxy.rejected.iter_mut().for_each(|refusal| shorten(&mut refusal.message));
+        proxy.activity.iter_mut().for_each(|activity| shorten(&mut activity.message));
     }
     for material in &mut report.material {
         material.more_names += std::mem::take(&mut material.names).len();
-        shorten(&mut material.words);
+        shorten(&mut material.message);
     }
-    report.quarantined.iter_mut().for_each(|held| shorten(&mut held.words));
+    report.quarantined.iter_mut().for_each(|held| shorten(&mut held.message));
     report
 }

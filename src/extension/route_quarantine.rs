@@ -29,8 +29,8 @@ pub(super) struct Quarantine {
 /// Why a part is left out.
 struct Held {
     identity: Option<Digest>,
-    words: String,
-    /// It is left out because of its size, without asking the engine.
+    message: String,
+    /// It is left out because of its size, without running the engine.
     too_large: bool,
     since: Instant,
     removal: Removal,
@@ -63,7 +63,7 @@ impl Quarantine {
     pub(super) fn reports(&self) -> Vec<Quarantined> {
         self.held
             .iter()
-            .map(|(part, held)| Quarantined { part: part.clone(), words: held.words.clone(), too_large: held.too_large })
+            .map(|(part, held)| Quarantined { part: part.clone(), message: held.message.clone(), too_large: held.too_large })
             .collect()
     }
 
@@ -103,7 +103,7 @@ impl Quarantine {
         validator: &Validator,
         desired: &Desired,
         resolved: &ResolvedTable,
-        words: &str,
+        message: &str,
     ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
         let parts = resolved.table.quarantine_units();
         let mut by_size: Vec<(usize, QuarantineUnit)> = parts.into_iter().map(|part| (resolved.table.size_of(&part), part)).collect();
@@ -114,7 +114,7 @@ impl Quarantine {
             let Some(count) = least(by_size.len(), fits) else { continue };
             let table = self.reduced(&resolved.table, &without(count), removal);
             if validator.refusal(desired, resolved, &table).await?.is_none() {
-                self.hold(&resolved.table, without(count).into_iter().map(|part| (part, words.to_owned())).collect(), removal, true);
+                self.hold(&resolved.table, without(count).into_iter().map(|part| (part, message.to_owned())).collect(), removal, true);
                 let rendered = validator.render_table(desired, resolved, &table);
                 return Ok(Some((table, rendered)));
             }
@@ -130,10 +130,10 @@ impl Quarantine {
 
     fn hold(&mut self, table: &RouteTable, found: Vec<(QuarantineUnit, String)>, removal: Removal, too_large: bool) {
         self.held.clear();
-        for (part, words) in found {
-            tracing::warn!(part = ?part, words, too_large, "the engine rejects a part, which is left out; everything else is served");
+        for (part, message) in found {
+            tracing::warn!(part = ?part, error = message, too_large, "the engine rejects a part, which is left out; everything else is served");
             let identity = table.identity_of(&part);
-            self.held.insert(part, Held { identity, words, too_large, since: Instant::now(), removal });
+            self.held.insert(part, Held { identity, message, too_large, since: Instant::now(), removal });
         }
     }
 

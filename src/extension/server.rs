@@ -69,12 +69,12 @@ async fn bundle(State(app): State<AppState>, Query(poll): Query<LongPoll>, Exten
     if !app.is_proxy(&peer) {
         return PollRejection::Unauthorized.into_response();
     }
-    let asked = Moment::now();
+    let requested_at = Moment::now();
     let waited = tokio::select! {
         waited = wait_for_newer(app.published.offers, |offer| &offer.config.digest, &poll) => waited,
         () = app.shutdown.cancelled() => LongPollResult::Nothing,
     };
-    let freshness = |offer: &Offer| freshness_headers(asked, app.published.freshness.of(offer));
+    let freshness = |offer: &Offer| freshness_headers(requested_at, app.published.freshness.of(offer));
     match waited {
         LongPollResult::New(offer) => (freshness(&offer), JSON, offer.written.clone()).into_response(),
         LongPollResult::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
@@ -84,18 +84,18 @@ async fn bundle(State(app): State<AppState>, Query(poll): Query<LongPoll>, Exten
 
 /// The offer that the proxy asks about.
 #[derive(Deserialize)]
-struct AskedOf {
+struct AddressesQuery {
     of: Digest,
 }
 
-async fn addresses(State(app): State<AppState>, Query(asked_of): Query<AskedOf>, Extension(peer): Extension<Peer>) -> Response {
+async fn addresses(State(app): State<AppState>, Query(query): Query<AddressesQuery>, Extension(peer): Extension<Peer>) -> Response {
     if !app.is_proxy(&peer) {
         return PollRejection::Unauthorized.into_response();
     }
-    let asked = Moment::now();
-    match app.published.freshness.addresses.departed_from(&asked_of.of) {
+    let requested_at = Moment::now();
+    match app.published.freshness.addresses.departed_from(&query.of) {
         Some((gone, seen)) => {
-            (freshness_headers(asked, seen), Json(Addresses { version: WIRE_VERSION, of: asked_of.of, gone })).into_response()
+            (freshness_headers(requested_at, seen), Json(Addresses { version: WIRE_VERSION, of: query.of, gone })).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }

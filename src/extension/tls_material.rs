@@ -160,31 +160,31 @@ impl MaterialStore {
         let found: BTreeMap<&MaterialRef, MaterialStatus<MountedAuthority>> =
             distinct.into_iter().map(|one| (one, self.authority(one, now))).collect();
         resolved.reports.extend(found.iter().map(|(authority, found)| report::authority_report(authority, found, now)));
-        for (place, protocol) in protocols(table) {
+        for (route, protocol) in protocols(table) {
             match &protocol.tls {
                 Some(Verification::Authority(authority)) => match found.get(authority) {
-                    Some(MaterialStatus::Good(file)) => resolved.use_authority(place, authority, file, now),
+                    Some(MaterialStatus::Good(file)) => resolved.use_authority(route, authority, file, now),
                     Some(MaterialStatus::Awaited) => {
                         resolved.awaits = true;
-                        self.verify_as_before(place, now, resolved);
+                        self.verify_as_before(route, now, resolved);
                     }
                     Some(MaterialStatus::Early(fault)) => resolved.changes_at(fault.not_before),
                     Some(MaterialStatus::Bad(_)) | None => {}
                 },
-                Some(other) => drop(resolved.used.verifications.insert(place, other.clone())),
+                Some(other) => drop(resolved.used.verifications.insert(route, other.clone())),
                 None => {}
             }
         }
     }
 
-    fn verify_as_before(&self, place: RouteKey, now: Timestamp, resolved: &mut ResolvedTable) {
-        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.validity(now) == Validity::Valid);
+    fn verify_as_before(&self, route: RouteKey, now: Timestamp, resolved: &mut ResolvedTable) {
+        let former = self.in_use.authorities.get(&route).filter(|(_, file)| file.facts.validity(now) == Validity::Valid);
         if let Some((authority, file)) = former {
-            resolved.verify(&place, Verification::Authority(authority.clone()));
-            resolved.use_authority(place, authority, file, now);
-        } else if let Some(other) = self.in_use.verifications.get(&place) {
-            resolved.verify(&place, other.clone());
-            resolved.used.verifications.insert(place, other.clone());
+            resolved.verify(&route, Verification::Authority(authority.clone()));
+            resolved.use_authority(route, authority, file, now);
+        } else if let Some(other) = self.in_use.verifications.get(&route) {
+            resolved.verify(&route, other.clone());
+            resolved.used.verifications.insert(route, other.clone());
         }
     }
 
@@ -221,10 +221,10 @@ impl ResolvedTable {
         self.used.pairs.insert(host, (binding.clone(), Arc::clone(pair)));
     }
 
-    fn use_authority(&mut self, place: RouteKey, authority: &MaterialRef, file: &Arc<MountedAuthority>, now: Timestamp) {
+    fn use_authority(&mut self, route: RouteKey, authority: &MaterialRef, file: &Arc<MountedAuthority>, now: Timestamp) {
         self.materials.add_authority(authority.clone(), file.file.clone());
         self.changes_at(file.facts.next_change(now));
-        self.used.authorities.insert(place, (authority.clone(), Arc::clone(file)));
+        self.used.authorities.insert(route, (authority.clone(), Arc::clone(file)));
     }
 
     fn changes_at(&mut self, time: Option<Timestamp>) {

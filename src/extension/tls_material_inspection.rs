@@ -19,12 +19,12 @@ pub struct RejectedMaterial {
     /// The state of the material.
     pub state: MaterialState,
     /// The message for the person who stored it.
-    pub words: String,
+    pub message: String,
 }
 
 impl From<certificates::MaterialFault> for RejectedMaterial {
     fn from(fault: certificates::MaterialFault) -> Self {
-        Self { state: fault.state, words: fault.words }
+        Self { state: fault.state, message: fault.message }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) enum ValidationError {
     /// The engine was not run, because the receivers could not read the configuration. The message says how large it is.
     #[error("the configuration is too large: {0}")]
     TooLarge(String),
-    /// The engine could not be asked: this says nothing about the configuration.
+    /// The engine could not be run: this says nothing about the configuration.
     #[error(transparent)]
     Unavailable(EngineError),
 }
@@ -128,7 +128,7 @@ impl Validator {
     ) -> Result<Option<String>, EngineError> {
         match self.validate(&self.render_table(desired, resolved, table), &resolved.contents).await {
             Ok(()) => Ok(None),
-            Err(ValidationError::Refused(words) | ValidationError::TooLarge(words)) => Ok(Some(words)),
+            Err(ValidationError::Refused(message) | ValidationError::TooLarge(message)) => Ok(Some(message)),
             Err(ValidationError::Unavailable(error)) => Err(error),
         }
     }
@@ -154,13 +154,13 @@ impl Validator {
             Some(found) => found,
             None => self.refused_alone(resolved, suspects).await,
         };
-        refused.into_iter().map(|(suspect, words)| (suspect, self.engine.certificate_fault(&words))).collect()
+        refused.into_iter().map(|(suspect, message)| (suspect, self.engine.certificate_fault(&message))).collect()
     }
 
     async fn refused_alone(&self, resolved: &ResolvedTable, suspects: BTreeSet<Suspect>) -> Vec<(Suspect, String)> {
         let mut refused = Vec::new();
         for suspect in suspects {
-            refused.extend(self.refusal_of(resolved, std::slice::from_ref(&suspect)).await.map(|words| (suspect, words)));
+            refused.extend(self.refusal_of(resolved, std::slice::from_ref(&suspect)).await.map(|message| (suspect, message)));
         }
         refused
     }
@@ -175,8 +175,8 @@ impl Validator {
             [(ConfigPurpose::Live, SecretForm::Offered(&resolved.contents)), (ConfigPurpose::Boot, SecretForm::Mounted)]
         {
             let bundle = render_in(&table, purpose, &self.layout, &resolved.materials);
-            if let Err(EngineError::Refused(words)) = self.test_one(&bundle, secrets).await {
-                return Some(words);
+            if let Err(EngineError::Refused(message)) = self.test_one(&bundle, secrets).await {
+                return Some(message);
             }
         }
         None

@@ -31,9 +31,9 @@ mod tests {
     /// On a runtime with one thread only.
     #[tokio::test]
     async fn other_futures_run_meanwhile() {
-        let (answered, heard) = mpsc::channel();
-        let work = async move { heard.recv_timeout(Duration::from_secs(20)).is_ok() };
-        let (answered_in_time, _) = tokio::join!(run_on_thread(work), async move { answered.send(()) });
+        let (sender, receiver) = mpsc::channel();
+        let work = async move { receiver.recv_timeout(Duration::from_secs(20)).is_ok() };
+        let (answered_in_time, _) = tokio::join!(run_on_thread(work), async move { sender.send(()) });
         assert!(answered_in_time, "other futures waited until the work was done");
     }
 

@@ -110,7 +110,7 @@ pub(super) fn networks(input: &ShapeInput<'_>, reach: ServiceNetworks, others: &
     let targets = control.iter().chain(others.iter().copied()).map(|id| json!({"Target": id})).collect();
     let stand_ins = name.iter().map(|name| json!(name)).chain(others.iter().map(|id| json!(id))).collect();
     let (want, remembered_as) = (DesiredValue::Stated(Value::Array(targets)), Some(Value::Array(stand_ins)));
-    let whole = WholeField { want, default: Value::Null, absent: json!([]), alike: Equivalence::Networks, remembered_as };
+    let whole = WholeField { want, default: Value::Null, absent: json!([]), equivalence: Equivalence::Networks, remembered_as };
     Field { name: "networks", path: &["TaskTemplate", "Networks"], value: FieldValue::WholeField(whole) }
 }
 

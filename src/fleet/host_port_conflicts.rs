@@ -115,8 +115,8 @@ fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<O
 
 /// One pass over the services, and one over the tasks if any service requests such a port.
 fn contests(held: &OwnPorts<'_>, snapshot: &Snapshot, is_ours: impl Fn(&Service) -> bool) -> Vec<PortConflict> {
-    let asks = |service: &&Service| bound(&service.ports).any(|port| held.ports.contains(&port));
-    let rivals: Vec<&Service> = snapshot.services.values().filter(asks).filter(|service| !is_ours(service)).collect();
+    let requests_port = |service: &&Service| bound(&service.ports).any(|port| held.ports.contains(&port));
+    let rivals: Vec<&Service> = snapshot.services.values().filter(requests_port).filter(|service| !is_ours(service)).collect();
     let mut tasks: BTreeMap<&ServiceId, Vec<&Task>> = rivals.iter().map(|service| (&service.id, Vec::new())).collect();
     if !rivals.is_empty() {
         for task in snapshot.tasks.values() {

@@ -82,10 +82,10 @@ pub(super) fn choose_config(input: &ShapeInput<'_>, service: Option<&Service>) -
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
     let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
     let (objects, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
-    let place = MountTarget { input, service, role, target };
-    let latest_fields = objects.first().map(|first| fields(&place, &first.name, None, &first.labels));
+    let mount = MountTarget { input, service, role, target };
+    let latest_fields = objects.first().map(|first| fields(&mount, &first.name, None, &first.labels));
     let spare = mounted.or_else(|| newest_existing(input, role));
-    let kept_fields = spare.map(|config| fields(&place, &config.name, Some(&config.id.0), &config.labels));
+    let kept_fields = spare.map(|config| fields(&mount, &config.name, Some(&config.id.0), &config.labels));
     let keep = match (role, mounted) {
         (Role::Boot, Some(config)) => !is_too_old(input, config),
         _ => false,
@@ -220,8 +220,8 @@ struct MountTarget<'a> {
 
 /// The fields `secrets` and `configs` with the configuration whose first object has this name, and the material that its
 /// labels list.
-fn fields(place: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
-    let MountTarget { input, service, role, target } = place;
+fn fields(mount: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
+    let MountTarget { input, service, role, target } = mount;
     let config = |part: ConfigPart| {
         let (target, name) = (part.target(target), part.name(name, *role, &input.cluster.name));
         let id = id.filter(|_| part.index == 0).map_or_else(|| id_of(input, *role, &name), str::to_owned);

@@ -17,8 +17,8 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(2);
 /// The value that the service's tasks got at the last update.
 pub(super) fn variable_before(service: Option<&Service>) -> Option<(&'static str, String)> {
     let env = service?.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
-    let told = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_NEW_NETWORKS)?.strip_prefix('='))?;
-    Some((ENV_NEW_NETWORKS, told.to_owned()))
+    let value = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_NEW_NETWORKS)?.strip_prefix('='))?;
+    Some((ENV_NEW_NETWORKS, value.to_owned()))
 }
 
 /// The value for tasks that get new networks now. `None` if there are no new networks, or no agent of ours that could read

@@ -43,9 +43,9 @@ fn extension_at(snapshot: &Snapshot, task: &Task) -> Option<SocketAddr> {
 /// The operator's channel on every manager with a known address, ready managers first.
 fn operators(snapshot: &Snapshot, port: Port) -> Vec<String> {
     let managers = snapshot.nodes.values().filter(|node| node.manager);
-    let mut places: Vec<_> = managers.filter_map(|node| Some((node.state != NodeState::Ready, node.reached_at()?))).collect();
-    places.sort_unstable();
-    places.into_iter().map(|(_, address)| url(SocketAddr::new(address, port.get()))).collect()
+    let mut addresses: Vec<_> = managers.filter_map(|node| Some((node.state != NodeState::Ready, node.reached_at()?))).collect();
+    addresses.sort_unstable();
+    addresses.into_iter().map(|(_, address)| url(SocketAddr::new(address, port.get()))).collect()
 }
 
 fn url(address: SocketAddr) -> String {

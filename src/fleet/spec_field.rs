@@ -78,7 +78,7 @@ pub struct WholeField {
     /// Swarm's interpretation of an absent field; null = nothing in particular.
     pub absent: Value,
     /// How two values are compared.
-    pub alike: Equivalence,
+    pub equivalence: Equivalence,
     /// Replaces the value in the managed label if the value itself holds ids that may not exist yet.
     pub remembered_as: Option<Value>,
 }
@@ -187,7 +187,7 @@ pub(crate) fn without_ids(value: &Value) -> Value {
 
 /// A field that is managed as a whole, and for which absence has no meaning of its own.
 pub(super) fn whole(name: &'static str, path: &'static [&'static str], want: DesiredValue, default: Value) -> Field {
-    let whole = WholeField { want, default, absent: Value::Null, alike: Equivalence::Contains, remembered_as: None };
+    let whole = WholeField { want, default, absent: Value::Null, equivalence: Equivalence::Contains, remembered_as: None };
     Field { name, path, value: FieldValue::WholeField(whole) }
 }
 
@@ -203,9 +203,9 @@ pub(super) fn want<T: Into<Value>>(declared: Option<T>) -> DesiredValue {
 
 impl Field {
     /// The same field with another comparison.
-    pub(super) fn with_equivalence(mut self, alike: Equivalence) -> Self {
+    pub(super) fn with_equivalence(mut self, equivalence: Equivalence) -> Self {
         if let FieldValue::WholeField(whole) = &mut self.value {
-            whole.alike = alike;
+            whole.equivalence = equivalence;
         }
         self
     }

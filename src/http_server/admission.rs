@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Peer;
 
 /// Refusals are logged once per interval, with their number: a flood of connections must not flood the log.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The unit for limits per client: of connections, and of whatever else one client must not do without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,7 +91,7 @@ impl ConnectionAdmission {
 impl AdmissionState {
     fn refuse(&mut self, peer: &Peer) {
         self.refused += 1;
-        if self.reported_at.is_none_or(|reported_at| reported_at.elapsed() >= TELL_EVERY) {
+        if self.reported_at.is_none_or(|reported_at| reported_at.elapsed() >= REPORT_EVERY) {
             let from = peer.address.map_or_else(|| "a Unix socket".to_owned(), |address| address.ip().to_string());
             tracing::warn!(refused = self.refused, open = self.remote, last = from, "too many connections; closing new ones");
             self.refused = 0;

@@ -211,10 +211,10 @@ async fn a_unix_socket_is_identified_as_such() {
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(serve(listener.into(), Some(tls().server), router(), ServerLimits::default(), CancellationToken::new()));
-    assert_eq!(ask_unix(&path).await.lines().last(), Some("Unix false 0"), "TLS applies only to ports");
+    assert_eq!(request_unix(&path).await.lines().last(), Some("Unix false 0"), "TLS applies only to ports");
 }
 
-async fn ask_unix(path: &Path) -> String {
+async fn request_unix(path: &Path) -> String {
     let mut client = UnixStream::connect(path).await.unwrap();
     client.write_all(GET).await.unwrap();
     answer(&mut client).await
@@ -251,7 +251,7 @@ fn tls() -> Ends {
     Ends { server: Arc::new(server), client: Arc::new(client), client_certificate }
 }
 
-async fn ask_tls(client: &Arc<ClientConfig>, stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+async fn request_tls(client: &Arc<ClientConfig>, stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = soon(TlsConnector::from(client.clone()).connect(name, stream)).await.unwrap();
     stream.write_all(GET).await.unwrap();
@@ -265,7 +265,7 @@ async fn handlers_get_the_certificates_of_the_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener.into(), Some(ends.server), router, ServerLimits::default(), CancellationToken::new()));
-    let answer = ask_tls(&ends.client, TcpStream::connect(address).await.unwrap()).await;
+    let answer = request_tls(&ends.client, TcpStream::connect(address).await.unwrap()).await;
     assert_eq!(answer.lines().last(), Some(hex::encode(&ends.client_certificate).as_str()));
 }
 
@@ -278,7 +278,7 @@ async fn an_endless_handshake_does_not_delay_other_clients() {
     begun.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     let mut plain = stage.connect().await;
     plain.write_all(GET).await.unwrap();
-    let answer = ask_tls(&ends.client, stage.connect().await).await;
+    let answer = request_tls(&ends.client, stage.connect().await).await;
     assert_eq!(answer.lines().last(), Some("Tcp true 1"));
     for client in [&mut silent, &mut begun, &mut plain] {
         assert!(!rest(client).await.starts_with(b"HTTP"), "a TLS port does not serve plain HTTP");

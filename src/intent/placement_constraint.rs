@@ -69,8 +69,10 @@ fn check_key(key: &str) -> Result<(), InvalidValue> {
         return Ok(());
     }
     let all = KEYS.iter().copied().chain(["node.labels.KEY", "engine.labels.KEY"]).collect::<Vec<_>>().join(", ");
-    let meant = nearest(key, KEYS.iter().copied()).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
-    Err(InvalidValue(format!("the key of a constraint must be one of {all}{meant}; Swarm accepts any other key, but then no node matches")))
+    let suggestion = nearest(key, KEYS.iter().copied()).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
+    Err(InvalidValue(format!(
+        "the key of a constraint must be one of {all}{suggestion}; Swarm accepts any other key, but then no node matches"
+    )))
 }
 
 /// The label's key after `prefix`, which is compared without regard to case.

@@ -29,7 +29,7 @@ pub struct NetworkShortage {
     /// need the network.
     pub by_others: Option<String>,
     /// The available and the missing addresses, as text that follows the network's name.
-    pub words: String,
+    pub message: String,
 }
 
 /// Records since when networks are short of addresses, and since when a proxy waits for addresses.
@@ -65,8 +65,8 @@ pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mem
         if is_kept(input, seen, memory, id) {
             continue;
         }
-        let words = input.short.get(id).map(|short| short.words.clone()).unwrap_or_default();
-        quarantine::add_full(input, seen, memory, id, words);
+        let message = input.short.get(id).map(|short| short.message.clone()).unwrap_or_default();
+        quarantine::add_full(input, seen, memory, id, message);
         memory.settled.remove(id);
         memory.withdrawn.insert(id.clone());
         memory.last_update = Some(input.now);

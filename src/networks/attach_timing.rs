@@ -119,7 +119,7 @@ pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &AttachmentState, id: &
     later(since, lingers).max(next_rollout_at(input, memory))
 }
 
-/// Whether nobody uses the proxies, or there are none: then waiting gains nothing.
+/// Whether no client uses the proxies, or there are none: then waiting gains nothing.
 pub(super) fn disturbs_no_client(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
     !input.serves || seen.running() == 0
 }

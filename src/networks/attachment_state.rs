@@ -61,9 +61,9 @@ pub struct NetworkTrial {
     /// Since when a proxy that does not run yet is visible.
     pub starting_since: Option<Timestamp>,
     /// Swarm's last message about a proxy that did not run.
-    pub words: String,
+    pub message: String,
     /// Swarm's last message about a proxy that failed.
-    pub last_words: Option<TaskFailure>,
+    pub last_failure: Option<TaskFailure>,
     /// When the proxies had last been replaced for networks before this trial.
     pub update_before: Option<Timestamp>,
 }
@@ -74,7 +74,7 @@ pub struct TaskFailure {
     /// When it failed.
     pub at: Timestamp,
     /// The message, shortened.
-    pub says: String,
+    pub message: String,
 }
 
 /// A network with which proxies did not come up.
@@ -88,7 +88,8 @@ pub struct QuarantinedNetwork {
     /// The state of the network, its services and the nodes at that time.
     pub state: Digest,
     /// Swarm's message.
-    pub words: String,
+    #[serde(rename = "words")]
+    pub message: String,
     /// Whether the proxies left it because it had too few addresses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,

@@ -16,7 +16,7 @@ use crate::types::{NetworkId, TaskState, excerpt};
 /// A proxy that restarts fails again within this time.
 const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 /// The engine's message is cut to this length.
-const WORDS_CHARS_MAX: usize = 200;
+const MESSAGE_CHARS_MAX: usize = 200;
 
 /// Withdraws networks with which a node's proxy has failed to start for longer than the timeout.
 pub(super) fn withdraw_failing(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState) {
@@ -31,9 +31,9 @@ pub(super) fn withdraw_failing(input: &NetworkInput<'_>, seen: &ObservedProxies<
     if memory.trial.is_some() || !memory.withdrawn.is_empty() {
         return;
     }
-    for (id, words) in failing {
+    for (id, message) in failing {
         if is_due(input, memory, &id) && !address_shortage::is_kept(input, seen, memory, &id) {
-            quarantine::add_stuck(input, seen, memory, &id, words);
+            quarantine::add_stuck(input, seen, memory, &id, message);
             memory.settled.remove(&id);
             memory.withdrawn.insert(id);
             memory.last_update = Some(input.now);
@@ -66,7 +66,7 @@ pub(super) fn failing(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> V
     let mut messages = BTreeSet::new();
     for task in input.ended.into_iter().flatten().filter(is_late).filter(is_alone) {
         if let Some(id) = only(seen, |id| is_shown(input, id, &task.error)).or_else(|| only(seen, |id| is_called(input, id, &task.error))) {
-            messages.insert((id.clone(), excerpt(&format!("{}: {}", task.state, task.error), WORDS_CHARS_MAX)));
+            messages.insert((id.clone(), excerpt(&format!("{}: {}", task.state, task.error), MESSAGE_CHARS_MAX)));
         }
     }
     let mut found: Vec<(NetworkId, String)> = messages.into_iter().collect();
@@ -81,8 +81,8 @@ fn only<'a>(seen: &'a ObservedProxies<'_>, is_so: impl Fn(&NetworkId) -> bool) -
 }
 
 /// Whether the engine's message contains the id or the subnet of this network.
-fn is_shown(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
-    let parts: BTreeSet<&str> = words.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')')).collect();
+fn is_shown(input: &NetworkInput<'_>, id: &NetworkId, message: &str) -> bool {
+    let parts: BTreeSet<&str> = message.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')')).collect();
     let has = |text: &str| parts.iter().any(|part| part.trim_end_matches(['.', ':']) == text);
     let subnets = input.snapshot.networks.get(id).into_iter().flat_map(|network| &network.subnets);
     has(&id.0) || subnets.map(|subnet| subnet.net.to_string()).any(|subnet| has(&subnet))
@@ -90,8 +90,8 @@ fn is_shown(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
 
 /// Whether the engine's message contains the network's name where it announces one. Users choose names, and a name may equal
 /// a word of the message, so this is used only if the message contains nothing better.
-fn is_called(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
+fn is_called(input: &NetworkInput<'_>, id: &NetworkId, message: &str) -> bool {
     let Some(network) = input.snapshot.networks.get(id) else { return false };
-    let after = words.split("network ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    let after = message.split("network ").skip(1).filter_map(|rest| rest.split_whitespace().next());
     after.map(|word| word.trim_matches(['"', '\'', ',', ':', ';', '.'])).any(|word| word == network.name)
 }

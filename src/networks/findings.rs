@@ -64,8 +64,8 @@ struct WaitReason {
 }
 
 impl WaitReason {
-    fn alike(words: impl Into<String>) -> Self {
-        let of_one = words.into();
+    fn for_any_number(message: impl Into<String>) -> Self {
+        let of_one = message.into();
         Self { of_several: of_one.clone(), of_one, until: None }
     }
 
@@ -84,7 +84,7 @@ impl WaitReason {
 
     /// The awaited event must have happened by this time.
     fn by(self, at: Timestamp) -> Self {
-        let with_time = |words: &str| format!("{words}; the next one must be running by {at:.0}");
+        let with_time = |message: &str| format!("{message}; the next one must be running by {at:.0}");
         Self { of_one: with_time(&self.of_one), of_several: with_time(&self.of_several), until: Some(at) }
     }
 
@@ -116,26 +116,26 @@ fn reason(
         return if deadline < Timestamp::MAX { why.by(deadline) } else { why };
     }
     match choice.held {
-        AttachBlocker::ByTrial => return WaitReason::alike("proxies are starting with other networks first"),
-        AttachBlocker::ByWithdrawal => return WaitReason::alike("networks with which no proxy came up are being detached first"),
-        AttachBlocker::ByRollout => return WaitReason::alike("the proxies are being replaced for another reason"),
-        AttachBlocker::ByContest => return WaitReason::alike(held_by_others(input)),
-        AttachBlocker::ByShortage => return WaitReason::alike(held_by(input, memory)),
+        AttachBlocker::ByTrial => return WaitReason::for_any_number("proxies are starting with other networks first"),
+        AttachBlocker::ByWithdrawal => return WaitReason::for_any_number("networks with which no proxy came up are being detached first"),
+        AttachBlocker::ByRollout => return WaitReason::for_any_number("the proxies are being replaced for another reason"),
+        AttachBlocker::ByContest => return WaitReason::for_any_number(held_by_others(input)),
+        AttachBlocker::ByShortage => return WaitReason::for_any_number(held_by(input, memory)),
         AttachBlocker::No => {}
     }
     let trouble = attach_timing::team_backoff_end(input, memory, id);
     if trouble > input.now {
-        return WaitReason::alike("proxies repeatedly failed to come up with other networks").not_before(trouble);
+        return WaitReason::for_any_number("proxies repeatedly failed to come up with other networks").not_before(trouble);
     }
     let penalty = attach_timing::penalty_end(input, memory, id);
     if penalty > input.now {
         return came_and_went(memory.visits.get(name(input, id)).map_or(0, |visits| visits.count)).not_before(penalty);
     }
     if !memory.parts.is_empty() {
-        return WaitReason::alike("networks that failed together are retried in smaller groups");
+        return WaitReason::for_any_number("networks that failed together are retried in smaller groups");
     }
     match memory.last_update.filter(|_| timings::next_rollout_at(input, memory) > input.now) {
-        Some(at) => WaitReason::alike(format!("the proxies were replaced for networks at {at:.0}"))
+        Some(at) => WaitReason::for_any_number(format!("the proxies were replaced for networks at {at:.0}"))
             .not_before(timings::next_rollout_at(input, memory)),
         None => WaitReason::new("more networks may follow and be attached with it", "more networks may follow and be attached with them"),
     }
@@ -155,9 +155,9 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachm
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
     let (services, again) = (services(input, id), again(input, seen, memory, id));
-    let words = if held.words.is_empty() { "Swarm gave no reason" } else { held.words.as_str() };
+    let message = if held.message.is_empty() { "Swarm gave no reason" } else { held.message.as_str() };
     let message = format!(
-        "A proxy did not come up with the network {name} ({words}), so the proxies are not attached to it: routes over it answer 503, and \
+        "A proxy did not come up with the network {name} ({message}), so the proxies are not attached to it: routes over it answer 503, and \
          all others are served{again}."
     );
     let data = [("service", input.service), ("network", name)];
@@ -167,14 +167,14 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachm
 
 /// Networks that a node cannot set up but that the proxies do not leave: the node has no proxy.
 fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> Vec<Finding> {
-    let said: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
+    let failures: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
     let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::is_kept(input, seen, memory, id);
     let report = memory.stuck_since.keys().filter(stays);
     report.map(|id| {
         let name = name(input, id);
-        let words = said.get(id).map_or_else(String::new, |words| format!(" ({words})"));
+        let message = failures.get(id).map_or_else(String::new, |message| format!(" ({message})"));
         let message = format!(
-            "A node cannot set up the network {name}{words}, so it has no proxy. The proxies do not leave the network, because spec.networks names \
+            "A node cannot set up the network {name}{message}, so it has no proxy. The proxies do not leave the network, because spec.networks names \
              it or most services are reached over it."
         );
         let finding = Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message);
@@ -209,7 +209,7 @@ fn held_by(input: &NetworkInput<'_>, memory: &AttachmentState) -> String {
 /// An attached network on which a proxy would get no address when it is replaced or restarts.
 fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, id: &NetworkId) -> Vec<Finding> {
     let Some(short) = input.short.get(id) else { return Vec::new() };
-    let (name, words) = (name(input, id), short.words.as_str());
+    let (name, message) = (name(input, id), short.message.as_str());
     let then = if short.contested { "a proxy that stops does not come back" } else { "the proxies cannot be replaced" };
     let named = if short.contested { Severity::Error } else { Severity::Warning };
     let (severity, next) = match address_shortage::leaves_at(input, seen, memory, id) {
@@ -228,7 +228,7 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attac
         None => (Severity::Warning, "They leave it if one of them does not start, or if other networks must be attached.".to_owned()),
     };
     let message = format!(
-        "The proxies are attached to the network {name}, which {words}: meanwhile {then}, and no other network is attached. {next}"
+        "The proxies are attached to the network {name}, which {message}: meanwhile {then}, and no other network is attached. {next}"
     );
     let remedy = format!("Run fewer tasks on {name}, or move services to a network with a larger subnet.");
     let found =
@@ -254,7 +254,7 @@ fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
         "The proxies left the network {name} at {:.0}, because it {} and proxies did not start: routes over it answer 503, and all others \
          are served{again}.",
         held.failed_at,
-        held.words.replacen("has ", "had ", 1).replace(" wait for one", " waited for one")
+        held.message.replacen("has ", "had ", 1).replace(" wait for one", " waited for one")
     );
     let remedy = format!("No action is needed if {name} keeps addresses free; otherwise move services to a network with a larger subnet.");
     let found = |subject| Finding::new(FindingCode::NetworkFull, subject, message.clone()).with_remedy(remedy.clone());

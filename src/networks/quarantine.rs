@@ -39,30 +39,42 @@ pub(super) fn add(
     memory: &mut AttachmentState,
     id: &NetworkId,
     began: Timestamp,
-    words: String,
+    message: String,
 ) {
     let before = memory.quarantine.get(id);
     // A snapshot may be older than the previous one: the same failure is not recorded twice.
     if before.is_some_and(|before| before.failed_at >= began) {
         return;
     }
-    insert(input, seen, memory, id, words, false);
+    insert(input, seen, memory, id, message, false);
 }
 
 /// Records that the proxies leave a network for lack of addresses.
-pub(super) fn add_full(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, words: String) {
-    insert(input, seen, memory, id, words, true);
+pub(super) fn add_full(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &mut AttachmentState,
+    id: &NetworkId,
+    message: String,
+) {
+    insert(input, seen, memory, id, message, true);
 }
 
 /// Records that a node cannot set up a network that proxies had before.
-pub(super) fn add_stuck(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, words: String) {
-    insert(input, seen, memory, id, words, false);
+pub(super) fn add_stuck(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &mut AttachmentState,
+    id: &NetworkId,
+    message: String,
+) {
+    insert(input, seen, memory, id, message, false);
 }
 
-fn insert(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, words: String, full: bool) {
+fn insert(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, id: &NetworkId, message: String, full: bool) {
     let tries = memory.quarantine.get(id).map_or(1, |before| before.tries.saturating_add(1));
     let state = state_of(input, seen, id);
-    memory.quarantine.insert(id.clone(), QuarantinedNetwork { failed_at: input.now, tries, state, words, full });
+    memory.quarantine.insert(id.clone(), QuarantinedNetwork { failed_at: input.now, tries, state, message, full });
 }
 
 /// Forgets networks that no longer exist.

@@ -85,8 +85,8 @@ fn new_trial(
         running: 0,
         progress_at: input.now,
         starting_since: None,
-        words: String::new(),
-        last_words: None,
+        message: String::new(),
+        last_failure: None,
         update_before,
     }
 }
@@ -201,7 +201,7 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Att
     if trial.networks.iter().all(|id| !input.wanted.contains(id)) {
         return;
     }
-    let words = task_errors::describe_failure(seen, trial);
+    let message = task_errors::describe_failure(seen, trial);
     let networks: Vec<_> = trial.networks.iter().cloned().collect();
     match &networks[..] {
         [] => {}
@@ -209,7 +209,7 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Att
             for team in wanted_networks::teams(input, one) {
                 memory.failures.entry(team).or_default().push(input.now);
             }
-            quarantine::add(input, seen, memory, one, trial.began, words);
+            quarantine::add(input, seen, memory, one, trial.began, message);
         }
         several => {
             let (first, second) = several.split_at(several.len() / 2);

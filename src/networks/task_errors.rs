@@ -22,8 +22,8 @@ const SOME_ADDRESS: &str = "(an address)";
 /// Records the messages about proxies that start with the networks of a trial, and about those that failed with them.
 pub(super) fn record_errors(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut NetworkTrial) {
     let subnets: Vec<IpNet> = trial.networks.iter().flat_map(|id| subnets(input, id)).collect();
-    if let Some(words) = of_tasks(starting) {
-        trial.words = cut(&words, &subnets);
+    if let Some(message) = of_tasks(starting) {
+        trial.message = cut(&message, &subnets);
     }
     let failed = input
         .ended
@@ -32,22 +32,22 @@ pub(super) fn record_errors(input: &NetworkInput<'_>, starting: &[&Task], trial:
         .filter(|task| is_of(task, trial))
         .map(|task| (failed_at(task), task))
         .max_by_key(|(at, task)| (*at, &task.id));
-    if let Some((at, task)) = failed.filter(|(at, _)| trial.last_words.as_ref().is_none_or(|last| last.at <= *at)) {
-        trial.last_words = of_tasks(&[task]).map(|words| TaskFailure { at, says: cut(&words, &subnets) });
+    if let Some((at, task)) = failed.filter(|(at, _)| trial.last_failure.as_ref().is_none_or(|last| last.at <= *at)) {
+        trial.last_failure = of_tasks(&[task]).map(|message| TaskFailure { at, message: cut(&message, &subnets) });
     }
 }
 
 /// The explanation of a failed trial: why a proxy failed, or else what kept one from starting, and why Swarm gave it up.
 pub(super) fn describe_failure(seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> String {
     let given_up = if seen.was_given_up(trial.began) { cut(seen.update_message(), &[]) } else { String::new() };
-    let of_proxies = trial.last_words.as_ref().map_or(trial.words.as_str(), |last| last.says.as_str());
-    let both: Vec<&str> = [of_proxies, &given_up].into_iter().filter(|words| !words.is_empty()).collect();
+    let of_proxies = trial.last_failure.as_ref().map_or(trial.message.as_str(), |last| last.message.as_str());
+    let both: Vec<&str> = [of_proxies, &given_up].into_iter().filter(|message| !message.is_empty()).collect();
     excerpt(&both.join("; "), CHARS_MAX)
 }
 
 /// The message, shortened and without addresses of other networks.
-fn cut(words: &str, subnets: &[IpNet]) -> String {
-    excerpt(&without_addresses(words, subnets), CHARS_MAX)
+fn cut(message: &str, subnets: &[IpNet]) -> String {
+    excerpt(&without_addresses(message, subnets), CHARS_MAX)
 }
 
 /// Whether a proxy failed that had some of this trial's networks.
@@ -63,8 +63,8 @@ fn failed_at(task: &Task) -> Timestamp {
 
 fn of_tasks(tasks: &[&Task]) -> Option<String> {
     let about = |task: &&Task| {
-        let words = if task.error.is_empty() { &task.message } else { &task.error };
-        if words.is_empty() || words == task.state.as_str() { task.state.to_string() } else { format!("{}: {words}", task.state) }
+        let message = if task.error.is_empty() { &task.message } else { &task.error };
+        if message.is_empty() || message == task.state.as_str() { task.state.to_string() } else { format!("{}: {message}", task.state) }
     };
     let all: BTreeSet<String> = tasks.iter().map(about).collect();
     (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join("; "))
@@ -76,10 +76,10 @@ fn subnets(input: &NetworkInput<'_>, id: &NetworkId) -> Vec<IpNet> {
 }
 
 /// The message without any address of another network.
-fn without_addresses(words: &str, subnets: &[IpNet]) -> String {
+fn without_addresses(message: &str, subnets: &[IpNet]) -> String {
     let is_of_an_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/' | '[' | ']');
-    let mut cleaned = String::with_capacity(words.len());
-    let mut rest = words;
+    let mut cleaned = String::with_capacity(message.len());
+    let mut rest = message;
     while let Some(start) = rest.find(is_of_an_address) {
         let (before, from) = rest.split_at(start);
         let (word, after) = from.split_at(from.find(|c| !is_of_an_address(c)).unwrap_or(from.len()));
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn addresses_of_other_networks_are_removed() {
         let own: Vec<IpNet> = vec!["10.0.9.0/24".parse().unwrap()];
-        let cleaned = |words: &str| without_addresses(words, &own);
+        let cleaned = |message: &str| without_addresses(message, &own);
         assert_eq!(cleaned("no free address in 10.0.9.0/24: 10.0.9.7 is taken."), "no free address in 10.0.9.0/24: 10.0.9.7 is taken.");
         assert_eq!(
             cleaned("overlaps with 192.168.4.0/24, dial tcp 192.168.4.9:2377: refused"),

@@ -51,11 +51,11 @@ struct NetworkScenario {
 mod attachment;
 mod contested;
 mod failed_rollouts;
+mod messages;
 mod pace;
 mod shortage;
 mod stuck;
 mod waiting;
-mod words;
 
 const NETWORKS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -90,7 +90,7 @@ impl NetworkScenario {
             services: vec![],
             memory: AttachmentState::default(),
         };
-        world.look();
+        world.run_pass();
         world
     }
 
@@ -159,7 +159,7 @@ impl NetworkScenario {
     }
 
     /// One pass; keeps the memory.
-    fn look(&mut self) -> NetworkDecision {
+    fn run_pass(&mut self) -> NetworkDecision {
         let decision = self.decide();
         self.memory = decision.memory.clone();
         decision
@@ -172,7 +172,7 @@ impl NetworkScenario {
 
     /// The networks that are declared after a pass this many seconds later.
     fn at(&mut self, seconds: i64) -> Vec<String> {
-        names(&self.after(seconds).look())
+        names(&self.after(seconds).run_pass())
     }
 
     /// Writes the decision: Swarm begins to replace the proxies, which start with the new networks.
@@ -180,7 +180,7 @@ impl NetworkScenario {
         self.before = Some(std::mem::replace(&mut self.declared, networks.to_vec()));
         self.update = Some(("updating", self.now));
         self.proxies[0] = (networks.to_vec(), "starting");
-        self.look();
+        self.run_pass();
     }
 
     /// All proxies run with the declared networks.
@@ -189,7 +189,7 @@ impl NetworkScenario {
         let networks = self.declared.clone();
         self.proxies.iter_mut().for_each(|proxy| *proxy = (networks.clone(), "running"));
         self.update = Some(("completed", self.update.map_or(self.now, |(_, since)| since)));
-        self.look();
+        self.run_pass();
     }
 
     /// Attaches networks that are wanted now, with success.

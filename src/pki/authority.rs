@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn a_certificate_is_valid_only_for_its_role_cluster_and_task_regardless_of_the_request() {
         let authority = Authority::create(now()).unwrap();
-        let asked = request(&[OPERATOR_NAME, "extension.dev.swarmgate.internal"]);
-        let certificate = authority.sign_request(ChannelRole::Proxy, &cluster("dev"), "t1", &asked, now()).unwrap();
+        let two_names = request(&[OPERATOR_NAME, "extension.dev.swarmgate.internal"]);
+        let certificate = authority.sign_request(ChannelRole::Proxy, &cluster("dev"), "t1", &two_names, now()).unwrap();
         let check = |name: &str| authority.root().verify(&certificate, name, now());
         assert_eq!(check("proxy.dev.swarmgate.internal"), Ok(()));
         assert_eq!(check("t1.proxy.dev.swarmgate.internal"), Ok(()));

@@ -15,7 +15,7 @@ pub struct Seals {
     key: Option<hmac::Key>,
 }
 
-/// What a seal says about an object.
+/// What a seal proves about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealOrigin {
     /// This operator created it.

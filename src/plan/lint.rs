@@ -30,17 +30,17 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
     let mut written = BTreeSet::new();
     let mut violations = Vec::new();
     for step in &plan.steps {
-        let mut say = |why: Option<&str>| {
+        let mut check = |why: Option<&str>| {
             violations.extend(why.map(|why| Violation { step: step.title(), why: why.to_owned() }));
         };
-        say(foreign(step, &plan.instance, snapshot));
-        say(in_use(step, &usage, plan, snapshot));
-        say(hides_ports(step, snapshot));
-        say(stale(step, snapshot));
-        say(without_placement(step));
-        say(needs_missing(step, &created));
+        check(foreign(step, &plan.instance, snapshot));
+        check(in_use(step, &usage, plan, snapshot));
+        check(hides_ports(step, snapshot));
+        check(stale(step, snapshot));
+        check(without_placement(step));
+        check(needs_missing(step, &created));
         if matches!(step, PlanStep::UpdateService { .. } | PlanStep::CreateService { .. } | PlanStep::RemoveService { .. }) {
-            say((!written.insert(step.name())).then_some("a service may have at most one step"));
+            check((!written.insert(step.name())).then_some("a service may have at most one step"));
         }
         created.insert(step.name());
     }

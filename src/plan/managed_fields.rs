@@ -1,5 +1,5 @@
 //! The label that remembers which fields the last applied declaration managed. With it, a field that leaves the document is
-//! reset once, and a manual change can be told from a change of the document.
+//! reset once, and a manual change can be distinguished from a change of the document.
 
 use std::collections::BTreeMap;
 

@@ -183,10 +183,10 @@ impl<'a> Patch<'a> {
     fn put(&mut self, field: &Field, whole: &WholeField, want: &Value) -> Option<Value> {
         let have = get(&self.spec, field.path).unwrap_or(&whole.absent).clone();
         let expected = if want.is_null() { &whole.absent } else { want };
-        if are_equivalent(whole.alike, &have, expected, self.snapshot) {
+        if are_equivalent(whole.equivalence, &have, expected, self.snapshot) {
             return None;
         }
-        let value = if whole.alike == Equivalence::Networks { self.in_present_order(&have, want) } else { want.clone() };
+        let value = if whole.equivalence == Equivalence::Networks { self.in_present_order(&have, want) } else { want.clone() };
         set(&mut self.spec, field.path, value);
         Some(have)
     }

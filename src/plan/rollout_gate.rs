@@ -128,8 +128,8 @@ pub fn wanted_tasks(service: &Service, snapshot: &Snapshot) -> u64 {
         nodes.extend(fitting_nodes(&service.spec, snapshot).into_iter().flatten());
         count(nodes.len())
     };
-    let with_a_place = |replicas: u64| replicas.saturating_sub(count(unplaceable_tasks(service, snapshot).len()));
-    service.replicas.map_or_else(on_nodes, with_a_place)
+    let placeable = |replicas: u64| replicas.saturating_sub(count(unplaceable_tasks(service, snapshot).len()));
+    service.replicas.map_or_else(on_nodes, placeable)
 }
 
 /// Whether this spec would replace a running task. The task's node meets the placement, or the task would not run there.
@@ -174,7 +174,7 @@ pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snaps
     }
     let changed = tasks_of(service, snapshot).map(|task| changed_at(task, snapshot.taken_at));
     let newest = changed.chain(status.started_at).max();
-    let margin = if knows_places(service, snapshot) { ROLLOUT_IDLE_AFTER } else { ROLLOUT_HOLD_MAX };
+    let margin = if knows_nodes(service, snapshot) { ROLLOUT_IDLE_AFTER } else { ROLLOUT_HOLD_MAX };
     newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > watch_of_swarm(service).saturating_add(margin))
 }
 
@@ -195,7 +195,7 @@ fn hangs(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool 
 }
 
 /// Whether a missing task can be noticed: a snapshot does not show a replacement that waits for its turn.
-fn knows_places(service: &Service, snapshot: &Snapshot) -> bool {
+fn knows_nodes(service: &Service, snapshot: &Snapshot) -> bool {
     service.replicas.is_some() || fitting_nodes(&service.spec, snapshot).is_some()
 }
 

@@ -34,8 +34,8 @@ pub(super) fn contains(have: &Value, want: &Value) -> bool {
 fn without_empty(value: &Value) -> Value {
     let Value::Object(map) = value else { return value.clone() };
     let members = map.iter().map(|(key, member)| (key.clone(), without_empty(member)));
-    let says_something = |member: &Value| !member.is_null() && member.as_object().is_none_or(|map| !map.is_empty());
-    Value::Object(members.filter(|(_, member)| says_something(member)).collect())
+    let is_set = |member: &Value| !member.is_null() && member.as_object().is_none_or(|map| !map.is_empty());
+    Value::Object(members.filter(|(_, member)| is_set(member)).collect())
 }
 
 /// `docker service update` pins the digest that a tag has at that moment. Removing the pin would replace all tasks for the

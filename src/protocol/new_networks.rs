@@ -51,8 +51,8 @@ impl FromStr for NewNetworks {
     type Err = InvalidNewNetworks;
 
     fn from_str(text: &str) -> Result<Self, InvalidNewNetworks> {
-        let words: Vec<&str> = text.split(' ').collect();
-        let [from, until, port, node_port, known, new] = words[..] else { return Err(InvalidNewNetworks) };
+        let fields: Vec<&str> = text.split(' ').collect();
+        let [from, until, port, node_port, known, new] = fields[..] else { return Err(InvalidNewNetworks) };
         let time = |word: &str| word.parse().ok().and_then(|second| Timestamp::from_second(second).ok()).ok_or(InvalidNewNetworks);
         let number = |word: &str| word.parse::<u16>().map_err(|_| InvalidNewNetworks);
         Ok(Self {

@@ -14,13 +14,13 @@ const ID_LENGTH: usize = 25;
 pub(super) struct TaskNames {
     name: Name,
     service: Vec<u8>,
-    /// The network of the tasks; `None`: any, for configurations that do not say.
+    /// The network of the tasks; `None`: any, for configurations that do not state it.
     network: Option<Vec<u8>>,
 }
 
 impl TaskNames {
     /// The tasks that a query asks for, if it asks for the addresses of a service's tasks.
-    pub(super) fn asked(query: &Query) -> Option<Self> {
+    pub(super) fn queried(query: &Query) -> Option<Self> {
         if !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
             return None;
         }
@@ -65,8 +65,8 @@ mod tests {
 
     const TASK: &str = "0123456789abcdefghijklmno";
 
-    fn asked(name: &str) -> Option<TaskNames> {
-        TaskNames::asked(&Query::query(Name::from_ascii(name).unwrap(), RecordType::A))
+    fn queried(name: &str) -> Option<TaskNames> {
+        TaskNames::queried(&Query::query(Name::from_ascii(name).unwrap(), RecordType::A))
     }
 
     #[test]
@@ -79,24 +79,24 @@ mod tests {
             ("tasks.a.b.c.", Some(("a", Some("b.c")))),
             ("0123456789ab.", None),
         ] {
-            let tasks = asked(name);
-            let told = tasks.as_ref().map(|tasks| (tasks.service.as_slice(), tasks.network.as_deref()));
-            assert_eq!(told, expected.map(|(service, network)| (service.as_bytes(), network.map(str::as_bytes))), "{name}");
+            let tasks = queried(name);
+            let parsed = tasks.as_ref().map(|tasks| (tasks.service.as_slice(), tasks.network.as_deref()));
+            assert_eq!(parsed, expected.map(|(service, network)| (service.as_bytes(), network.map(str::as_bytes))), "{name}");
         }
         let query = Query::query(Name::from_ascii("tasks.a.").unwrap(), RecordType::PTR);
-        assert_eq!(TaskNames::asked(&query), None);
+        assert_eq!(TaskNames::queried(&query), None);
     }
 
     #[test]
     fn docker_knows_names_with_and_without_the_network() {
-        let told = |name: &str| asked(name).unwrap().names().iter().map(Name::to_ascii).collect::<Vec<_>>();
-        assert_eq!(told("tasks.web.net."), ["tasks.web.net.", "tasks.web."]);
-        assert_eq!(told("tasks.web."), ["tasks.web."]);
+        let parsed = |name: &str| queried(name).unwrap().names().iter().map(Name::to_ascii).collect::<Vec<_>>();
+        assert_eq!(parsed("tasks.web.net."), ["tasks.web.net.", "tasks.web."]);
+        assert_eq!(parsed("tasks.web."), ["tasks.web."]);
     }
 
     #[test]
     fn a_task_is_recognized_by_its_swarm_name() {
-        let (tasks, anywhere) = (asked("tasks.web.net.").unwrap(), asked("tasks.web.").unwrap());
+        let (tasks, anywhere) = (queried("tasks.web.net.").unwrap(), queried("tasks.web.").unwrap());
         let node = TASK.replace('0', "z");
         for (container, own, own_anywhere) in [
             (format!("web.1.{TASK}.net."), true, true),

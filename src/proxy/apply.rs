@@ -30,7 +30,7 @@ const RETRY: RetryLimits = RetryLimits { initial: Duration::from_secs(1), max: D
 /// For each such number of workers that still finish requests, the distance between reloads grows by the least distance: each holds
 /// memory.
 const WORKERS_PER_DISTANCE: usize = 8;
-/// A reload waits at most this long to be combined with others: tasks that are told to stop have two seconds.
+/// A reload waits at most this long to be combined with others: tasks that are asked to stop have two seconds.
 const DISTANCE_MAX: Duration = Duration::from_millis(1500);
 
 /// Why an offer is not applied.
@@ -408,9 +408,9 @@ impl Agent {
 
     /// Records that this configuration is not used, and why.
     pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
-        let words = last_bytes(&error.to_string());
-        tracing::error!(config = digest.short(), error = words, "rejected a configuration");
-        let refusal = ConfigRejection { undecided, ..ConfigRejection::new(digest.clone(), words) };
+        let message = last_bytes(&error.to_string());
+        tracing::error!(config = digest.short(), error = message, "rejected a configuration");
+        let refusal = ConfigRejection { undecided, ..ConfigRejection::new(digest.clone(), message) };
         self.state.send_modify(|state| state.rejected = Some(refusal));
     }
 }

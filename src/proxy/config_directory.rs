@@ -130,9 +130,9 @@ mod tests {
     /// In some of these rounds the file appears after the others are gone and before the directory is.
     #[test]
     fn a_directory_is_removed_even_while_files_are_written_into_it() {
-        let place = tempfile::tempdir().unwrap();
+        let parent = tempfile::tempdir().unwrap();
         for round in 0..300 {
-            let root = place.path().join(format!("{round}"));
+            let root = parent.path().join(format!("{round}"));
             fs::create_dir_all(root.join("0-old")).unwrap();
             for number in 0..20 {
                 fs::write(root.join("0-old").join(number.to_string()), "old").unwrap();

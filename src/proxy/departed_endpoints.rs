@@ -1,5 +1,5 @@
 //! Addresses in the running configuration that their tasks have left. Usually the next offer no longer has them, but testing a
-//! large offer takes time, here and in the extension. Meanwhile the extension says what the newest observation of the Swarm shows
+//! large offer takes time, here and in the extension. Meanwhile the extension reports what the newest snapshot of the Swarm shows
 //! about the running configuration: it is confirmed as long as it has no such address, and otherwise loses these addresses without
 //! waiting for a test.
 
@@ -18,7 +18,7 @@ use crate::runtime::Engine;
 use crate::types::Digest;
 
 /// How often to check whether addresses have to be removed.
-const LOOK: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// The agent asks about offers that were not confirmed for this fraction of the limit. An address that its task has left waits as
 /// long for a newer offer, which would not need a reload of its own.
 const PART: u32 = 6;
@@ -57,13 +57,13 @@ impl DepartedEndpoints {
     }
 
     /// Records the extension's answer. `true`: all addresses of the offer that are in use, or would be, belong to their services.
-    fn note(&self, offer: &Digest, told: BTreeSet<SocketAddr>) -> bool {
+    fn note(&self, offer: &Digest, departed: BTreeSet<SocketAddr>) -> bool {
         let mut known = self.known();
         let former = known.gone.remove(offer).unwrap_or_default();
         let now = Moment::now();
-        let gone: BTreeMap<_, _> = told.into_iter().map(|place| (place, former.get(&place).copied().unwrap_or(now))).collect();
+        let gone: BTreeMap<_, _> = departed.into_iter().map(|address| (address, former.get(&address).copied().unwrap_or(now))).collect();
         let out_of_use = known.running.as_ref().filter(|(running, _)| running == offer).map(|(_, left)| left);
-        let confirmed = out_of_use.is_none_or(|left| gone.keys().all(|place| left.contains(place)));
+        let confirmed = out_of_use.is_none_or(|left| gone.keys().all(|address| left.contains(address)));
         known.gone.insert(offer.clone(), gone);
         confirmed
     }
@@ -78,8 +78,8 @@ impl DepartedEndpoints {
         let Some((offer, left)) = &known.running else { return false };
         let nothing = BTreeMap::new();
         let gone = known.gone.get(offer).unwrap_or(&nothing);
-        let leave = gone.iter().any(|(place, since)| !left.contains(place) && since.age() >= patience);
-        let returned = left.iter().any(|place| !gone.contains_key(place));
+        let leave = gone.iter().any(|(address, since)| !left.contains(address) && since.age() >= patience);
+        let returned = left.iter().any(|address| !gone.contains_key(address));
         (leave || returned) && known.changed.age() >= patience
     }
 
@@ -99,7 +99,7 @@ pub(super) async fn until_due(agent: &Agent, running: &Candidate) {
         return std::future::pending().await;
     };
     while !agent.departed.is_due(patience) {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
@@ -114,12 +114,12 @@ pub(super) async fn poll_departures(client: &ChannelClient, agent: &Agent) -> In
         agent.departed.keep_only(&interesting.iter().collect::<Vec<_>>());
         let Some(patience) = offer.as_deref().and_then(patience) else { continue };
         for digest in interesting.iter().filter(|digest| agent.is_doubtful(digest, patience)) {
-            ask_about(client, agent, digest).await;
+            query_departed(client, agent, digest).await;
         }
     }
 }
 
-async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
+async fn query_departed(client: &ChannelClient, agent: &Agent, offer: &Digest) {
     match client.get::<Addresses>("/v1/addresses", &format!("of={offer}")).await {
         Ok((Addresses { of, gone, .. }, seen)) if of == *offer => {
             let whole = gone.is_empty();
@@ -152,14 +152,14 @@ pub(super) fn without(engine: &dyn Engine, bundle: &Bundle, left: &BTreeSet<Sock
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> SocketAddr {
+    fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn a_running_configuration_without_departed_addresses_is_confirmed() {
         let (left, offer, other) = (DepartedEndpoints::default(), Digest::of_bytes(b"1"), Digest::of_bytes(b"2"));
-        let (one, two) = (place("192.0.2.1:80"), place("192.0.2.2:80"));
+        let (one, two) = (address("192.0.2.1:80"), address("192.0.2.2:80"));
         let runs = |out_of_use: &[SocketAddr]| left.known().running = Some((offer.clone(), out_of_use.iter().copied().collect()));
         let due = || left.is_due(Duration::ZERO);
         runs(&[]);

@@ -84,8 +84,8 @@ impl ResolvedNames {
     }
 
     fn note(&self, question: &[u8]) {
-        if let Some(asked) = question.get(12..).filter(|asked| KINDS.iter().any(|kind| asked.ends_with(kind))) {
-            self.questions.send_if_modified(|questions| questions.insert(asked.to_ascii_lowercase()));
+        if let Some(queried) = question.get(12..).filter(|queried| KINDS.iter().any(|kind| queried.ends_with(kind))) {
+            self.questions.send_if_modified(|questions| questions.insert(queried.to_ascii_lowercase()));
         }
     }
 
@@ -162,7 +162,7 @@ async fn answer_connections(handler: &Arc<NameHandler>, listener: TcpListener) -
     }
 }
 
-/// Answers the engine's queries with what Docker says.
+/// Answers the engine's queries with Docker's answers.
 struct NameHandler {
     docker: DockerDns,
     learnt: ResolvedNames,
@@ -183,7 +183,7 @@ struct TaskLookup {
     contested: bool,
     /// The container of an address could not be determined.
     unsure: bool,
-    /// Whether Docker knows the name; `None` if Docker did not say.
+    /// Whether Docker knows the name; `None` if Docker did not answer.
     exists: Option<bool>,
 }
 
@@ -208,9 +208,9 @@ impl NameHandler {
     /// `None` if Docker itself does not answer: that says nothing about the name.
     async fn answer_to(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
         match TaskQuery::read(question) {
-            Some(asked) => {
-                let found = self.find(&asked).await?;
-                asked.answer(&found).encoded(via)
+            Some(queried) => {
+                let found = self.find(&queried).await?;
+                queried.answer(&found).encoded(via)
             }
             None => self.passed_on(via, question).await,
         }
@@ -218,8 +218,8 @@ impl NameHandler {
 
     /// A query for something other than tasks, which an administrator's own lines may cause.
     async fn passed_on(&self, via: DnsTransport, question: &[u8]) -> Option<Vec<u8>> {
-        let said = self.docker.forward(via, question).await;
-        if let Some(answer) = said.filter(|answer| [ResponseCode::NoError, ResponseCode::NXDomain].contains(&code(answer))) {
+        let answered = self.docker.forward(via, question).await;
+        if let Some(answer) = answered.filter(|answer| [ResponseCode::NoError, ResponseCode::NXDomain].contains(&code(answer))) {
             return Some(answer);
         }
         if self.docker.is_responding().await { no_such_name(question) } else { None }
@@ -227,14 +227,14 @@ impl NameHandler {
 
     /// The addresses that belong to the tasks. If other containers have the name too, all other ways to find the tasks are tried as
     /// well.
-    async fn find(&self, asked: &TaskQuery) -> Option<TaskLookup> {
+    async fn find(&self, queried: &TaskQuery) -> Option<TaskLookup> {
         let mut found = TaskLookup::default();
-        for name in asked.tasks.names() {
-            if let Some(said) = self.docker.addresses(&name, asked.query.query_type()).await {
-                let known = found.exists == Some(true) || matches!(said, LookupResult::Addresses(_));
+        for name in queried.tasks.names() {
+            if let Some(answered) = self.docker.addresses(&name, queried.query.query_type()).await {
+                let known = found.exists == Some(true) || matches!(answered, LookupResult::Addresses(_));
                 found.exists = Some(known);
-                if let LookupResult::Addresses(addresses) = said {
-                    self.sort(&asked.tasks, addresses, &mut found).await;
+                if let LookupResult::Addresses(addresses) = answered {
+                    self.sort(&queried.tasks, addresses, &mut found).await;
                 }
             }
             if !found.contested {
@@ -242,8 +242,8 @@ impl NameHandler {
             }
         }
         if found.contested {
-            let former = self.learnt.former(asked.query.name(), asked.query.query_type());
-            self.sort(&asked.tasks, former, &mut found).await;
+            let former = self.learnt.former(queried.query.name(), queried.query.query_type());
+            self.sort(&queried.tasks, former, &mut found).await;
         }
         let is_certain = found.exists.is_some() && !(found.own.is_empty() && found.unsure);
         (is_certain || self.docker.is_responding().await).then_some(found)
@@ -268,7 +268,7 @@ impl TaskQuery {
         let message = Message::from_vec(question).ok()?;
         let [query] = &message.queries[..] else { return None };
         let is_question = message.metadata.message_type == MessageType::Query;
-        let tasks = TaskNames::asked(query).filter(|_| is_question)?;
+        let tasks = TaskNames::queried(query).filter(|_| is_question)?;
         Some(Self { id: message.metadata.id, query: query.clone(), tasks })
     }
 

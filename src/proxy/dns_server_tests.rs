@@ -15,66 +15,66 @@ const TASK: &str = "0123456789abcdefghijklmno";
 /// A fake Docker that answers each name in a given way and counts queries.
 #[derive(Clone, Default)]
 struct Script {
-    says: Arc<Mutex<BTreeMap<String, Says>>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    answers: Arc<Mutex<BTreeMap<String, ScriptedAnswer>>>,
+    queried: Arc<Mutex<Vec<String>>>,
     /// Whether it knows the container's own name.
-    speaks: bool,
+    responds: bool,
 }
 
 #[derive(Clone)]
-enum Says {
+enum ScriptedAnswer {
     Addresses(Vec<Ipv4Addr>),
     Container(String),
     Code(ResponseCode),
     /// The answer to the first query gets lost.
-    LostOnce(Box<Says>),
+    LostOnce(Box<ScriptedAnswer>),
     Nothing,
 }
 
 impl Script {
-    fn says(self, name: &str, says: Says) -> Self {
-        self.says.lock().unwrap().insert(name.to_owned(), says);
+    fn answers(self, name: &str, answer: ScriptedAnswer) -> Self {
+        self.answers.lock().unwrap().insert(name.to_owned(), answer);
         self
     }
 
     fn tasks(self, name: &str, hosts: &[u8]) -> Self {
-        self.says(name, Says::Addresses(hosts.iter().map(|host| address(*host)).collect()))
+        self.answers(name, ScriptedAnswer::Addresses(hosts.iter().map(|host| address(*host)).collect()))
     }
 
     fn container(self, host: u8, name: &str) -> Self {
         let reverse = Name::from(IpAddr::V4(address(host))).to_ascii();
-        self.says(reverse.trim_end_matches('.'), Says::Container(format!("{name}.")))
+        self.answers(reverse.trim_end_matches('.'), ScriptedAnswer::Container(format!("{name}.")))
     }
 
     fn answer(&self, question: &Message) -> Option<Message> {
         let query = &question.queries[0];
         let name = query.name().to_ascii();
         let name = name.trim_end_matches('.').to_owned();
-        self.asked.lock().unwrap().push(name.clone());
+        self.queried.lock().unwrap().push(name.clone());
         let mut answer = Message::response(question.metadata.id, OpCode::Query);
         answer.add_query(query.clone());
-        let said = self.says.lock().unwrap().get(&name).cloned();
-        let said = match said {
-            Some(Says::LostOnce(then)) => {
-                self.says.lock().unwrap().insert(name, *then);
+        let scripted = self.answers.lock().unwrap().get(&name).cloned();
+        let scripted = match scripted {
+            Some(ScriptedAnswer::LostOnce(then)) => {
+                self.answers.lock().unwrap().insert(name, *then);
                 return None;
             }
-            None if name == OWN && self.speaks => Says::Addresses(vec![address(250)]),
+            None if name == OWN && self.responds => ScriptedAnswer::Addresses(vec![address(250)]),
             None if name == OWN => return None,
-            said => said.unwrap_or(Says::Code(ResponseCode::NXDomain)),
+            scripted => scripted.unwrap_or(ScriptedAnswer::Code(ResponseCode::NXDomain)),
         };
-        match said {
-            Says::Addresses(addresses) => {
+        match scripted {
+            ScriptedAnswer::Addresses(addresses) => {
                 let addresses = addresses.into_iter().filter(|_| query.query_type() == RecordType::A);
                 answer
                     .add_answers(addresses.map(|address| Record::from_rdata(query.name().clone(), HOLD, RData::from(IpAddr::V4(address)))));
             }
-            Says::Container(name) => {
+            ScriptedAnswer::Container(name) => {
                 let data = RData::PTR(PTR(Name::from_ascii(name).unwrap()));
                 answer.add_answer(Record::from_rdata(query.name().clone(), HOLD, data));
             }
-            Says::Code(code) => answer.metadata.response_code = code,
-            Says::LostOnce(_) | Says::Nothing => return None,
+            ScriptedAnswer::Code(code) => answer.metadata.response_code = code,
+            ScriptedAnswer::LostOnce(_) | ScriptedAnswer::Nothing => return None,
         }
         Some(answer)
     }
@@ -117,7 +117,7 @@ impl Script {
 }
 
 fn docker() -> Script {
-    Script { speaks: true, ..Script::default() }
+    Script { responds: true, ..Script::default() }
 }
 
 fn address(host: u8) -> Ipv4Addr {
@@ -160,13 +160,13 @@ async fn answered(engine: &UdpSocket, question: &[u8]) -> ResponseCode {
 }
 
 /// The code of the answer and the last bytes of its addresses in order; `None` if there is no answer.
-async fn told(handler: &NameHandler, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
+async fn resolve(handler: &NameHandler, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
     let question = question(name);
     let answer = Message::from_vec(&handler.answer_to(DnsTransport::Udp, &question).await?).unwrap();
-    let asked = Message::from_vec(&question).unwrap();
+    let queried = Message::from_vec(&question).unwrap();
     assert_eq!(
         (answer.metadata.id, answer.metadata.message_type, &answer.queries),
-        (asked.metadata.id, MessageType::Response, &asked.queries)
+        (queried.metadata.id, MessageType::Response, &queried.queries)
     );
     let mut hosts: Vec<u8> = answer.answers.iter().map(|record| record.data.ip_addr().map_or(0, last_byte)).collect();
     hosts.sort_unstable();
@@ -189,18 +189,18 @@ fn known(hosts: &[u8]) -> (ResponseCode, Vec<u8>) {
 async fn a_foreign_alias_does_not_add_addresses_to_a_name() {
     let script = docker().tasks("tasks.web.net", &[1, 2, 3, 4]).container(1, &task_of("web")).container(2, &task_of("web"));
     let handler = script.container(3, &task_of("evil")).handler().await;
-    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])), "address 3 belongs to another service, and 4 to none");
+    assert_eq!(resolve(&handler, "tasks.web.net").await, Some(known(&[1, 2])), "address 3 belongs to another service, and 4 to none");
     let alone = docker().tasks("tasks.web.net", &[3]).container(3, &task_of("evil")).handler().await;
-    assert_eq!(told(&alone, "tasks.web.net").await, Some(unknown()));
+    assert_eq!(resolve(&alone, "tasks.web.net").await, Some(unknown()));
 }
 
 #[tokio::test]
 async fn an_unambiguous_name_costs_one_question_and_one_for_each_task() {
     let script = docker().tasks("tasks.web.net", &[1, 2]).container(1, &task_of("web")).container(2, &task_of("web"));
-    let asked = script.asked.clone();
+    let queried = script.queried.clone();
     let handler = script.handler().await;
-    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
-    assert_eq!(asked.lock().unwrap().len(), 3, "{asked:?}");
+    assert_eq!(resolve(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
+    assert_eq!(queried.lock().unwrap().len(), 3, "{queried:?}");
 }
 
 #[tokio::test]
@@ -208,47 +208,47 @@ async fn an_alias_on_another_network_hides_no_task() {
     // Docker first looks for the whole name on all networks, and for a name without a network on the first that has it.
     let evil = format!("evil.1.{TASK}.elsewhere");
     let script = docker().tasks("tasks.web.net", &[9]).container(9, &evil).container(1, &task_of("web")).container(2, &task_of("web"));
-    let asked_for_short = script.clone().tasks("tasks.web", &[1]).handler().await;
-    assert_eq!(told(&asked_for_short, "tasks.web.net").await, Some(known(&[1])));
+    let queried_by_short_name = script.clone().tasks("tasks.web", &[1]).handler().await;
+    assert_eq!(resolve(&queried_by_short_name, "tasks.web.net").await, Some(known(&[1])));
     // Both names are hidden: the former addresses are used, as long as they still belong to the tasks.
     let hidden = script.tasks("tasks.web", &[9]).container(3, &task_of("other")).handler().await;
-    assert_eq!(told(&hidden, "tasks.web.net").await, Some(unknown()));
+    assert_eq!(resolve(&hidden, "tasks.web.net").await, Some(unknown()));
     let former = [1, 2, 3, 4].map(|host| IpAddr::V4(address(host)));
     hidden.learnt.begin(BTreeMap::from([("tasks.web.net".to_owned(), former.into())]));
-    assert_eq!(told(&hidden, "tasks.Web.net").await, Some(unknown()), "this Docker compares names with case");
-    assert_eq!(told(&hidden, "tasks.web.net").await, Some(known(&[1, 2])));
+    assert_eq!(resolve(&hidden, "tasks.Web.net").await, Some(unknown()), "this Docker compares names with case");
+    assert_eq!(resolve(&hidden, "tasks.web.net").await, Some(known(&[1, 2])));
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_requested_again_and_an_unconfirmed_address_is_left_out() {
-    let lost = |script: Script, host: u8, then: Says| {
+    let lost = |script: Script, host: u8, then: ScriptedAnswer| {
         let reverse = Name::from(IpAddr::V4(address(host))).to_ascii();
-        script.says(reverse.trim_end_matches('.'), then)
+        script.answers(reverse.trim_end_matches('.'), then)
     };
     let script = docker().tasks("tasks.web.net", &[1, 2, 3]).container(2, &task_of("web"));
-    let script = lost(script, 1, Says::LostOnce(Box::new(Says::Container(format!("{}.", task_of("web"))))));
-    let handler = lost(script, 3, Says::Nothing).handler().await;
-    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
+    let script = lost(script, 1, ScriptedAnswer::LostOnce(Box::new(ScriptedAnswer::Container(format!("{}.", task_of("web"))))));
+    let handler = lost(script, 3, ScriptedAnswer::Nothing).handler().await;
+    assert_eq!(resolve(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
     // No address can be attributed: while Docker answers for its own name, this name does not exist; otherwise there is no answer.
-    for (speaks, expected) in [(true, Some(unknown())), (false, None)] {
-        let script = Script { speaks, ..Script::default() }.tasks("tasks.web.net", &[1]);
-        assert_eq!(told(&lost(script, 1, Says::Nothing).handler().await, "tasks.web.net").await, expected, "{speaks}");
+    for (responds, expected) in [(true, Some(unknown())), (false, None)] {
+        let script = Script { responds, ..Script::default() }.tasks("tasks.web.net", &[1]);
+        assert_eq!(resolve(&lost(script, 1, ScriptedAnswer::Nothing).handler().await, "tasks.web.net").await, expected, "{responds}");
     }
 }
 
 #[tokio::test]
 async fn a_name_without_an_answer_does_not_exist_if_docker_answers_others() {
-    let script = |speaks| {
-        let script = Script { speaks, ..Script::default() };
+    let script = |responds| {
+        let script = Script { responds, ..Script::default() };
         script
             .tasks("tasks.known.net", &[1])
             .container(1, &task_of("known"))
             .tasks("somebody", &[7])
-            .says("tasks.silence.net", Says::Nothing)
-            .says("tasks.failed.net", Says::Code(ResponseCode::ServFail))
-            .says("silence", Says::Nothing)
+            .answers("tasks.silence.net", ScriptedAnswer::Nothing)
+            .answers("tasks.failed.net", ScriptedAnswer::Code(ResponseCode::ServFail))
+            .answers("silence", ScriptedAnswer::Nothing)
     };
-    let (speaking, silent) = (script(true).handler().await, script(false).handler().await);
+    let (responding, silent) = (script(true).handler().await, script(false).handler().await);
     for (name, expected, while_silent) in [
         ("tasks.known.net", Some(known(&[1])), Some(known(&[1]))),
         ("tasks.unknown.net", Some(unknown()), Some(unknown())),
@@ -257,18 +257,18 @@ async fn a_name_without_an_answer_does_not_exist_if_docker_answers_others() {
         ("silence", Some(unknown()), None),
         ("somebody", Some(known(&[7])), Some(known(&[7]))),
     ] {
-        assert_eq!(told(&speaking, name).await, expected, "{name}");
-        assert_eq!(told(&silent, name).await, while_silent, "{name} while Docker is silent");
+        assert_eq!(resolve(&responding, name).await, expected, "{name}");
+        assert_eq!(resolve(&silent, name).await, while_silent, "{name} while Docker is silent");
     }
 }
 
 #[tokio::test]
 async fn answers_that_do_not_fit_into_a_datagram_are_sent_over_tcp() {
     let addresses: Vec<Ipv4Addr> = (0..600_u16).map(|host| Ipv4Addr::from(0x0a00_0000 + u32::from(host))).collect();
-    let mut script = docker().says("tasks.web.net", Says::Addresses(addresses.clone()));
+    let mut script = docker().answers("tasks.web.net", ScriptedAnswer::Addresses(addresses.clone()));
     for address in &addresses {
         let reverse = Name::from(IpAddr::V4(*address)).to_ascii();
-        script = script.says(reverse.trim_end_matches('.'), Says::Container(format!("{}.", task_of("web"))));
+        script = script.answers(reverse.trim_end_matches('.'), ScriptedAnswer::Container(format!("{}.", task_of("web"))));
     }
     let handler = script.handler().await;
     let question = question("tasks.web.net");
@@ -319,7 +319,7 @@ async fn hundreds_of_unanswered_names_do_not_delay_the_others_at_startup() {
         script = script.tasks(name, &[host]).container(host, &task_of(name.split('.').nth(1).unwrap()));
     }
     for name in &silent {
-        script = script.says(name, Says::Nothing);
+        script = script.answers(name, ScriptedAnswer::Nothing);
     }
     let (server, learnt) = served(script).await;
     let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -329,32 +329,32 @@ async fn hundreds_of_unanswered_names_do_not_delay_the_others_at_startup() {
     let _lesson = learnt.resolution();
     let kinds = |name: &String| [RecordType::A, RecordType::AAAA].map(|kind| question_of(name, kind));
     let questions: Vec<_> = silent.iter().chain(&good).flat_map(kinds).collect();
-    let mut told = BTreeSet::new();
+    let mut answered = BTreeSet::new();
     let all_good = async {
-        while told.len() < good.len() * KINDS.len() {
-            for question in questions.iter().filter(|question| !told.contains(&question[12..])) {
+        while answered.len() < good.len() * KINDS.len() {
+            for question in questions.iter().filter(|question| !answered.contains(&question[12..])) {
                 engine.send(question).await.unwrap();
                 tokio::task::yield_now().await;
             }
             // Like the engine, which repeats queries that were not answered.
-            let _ = timeout(ANSWER_MAX, hear_of_good(&engine, good.len() * KINDS.len(), &mut told)).await;
+            let _ = timeout(ANSWER_MAX, receive_good(&engine, good.len() * KINDS.len(), &mut answered)).await;
         }
     };
     timeout(RESOLVE_MAX, all_good).await.expect("all names with tasks are resolved");
 }
 
 /// Returns once this many queries were answered, with addresses or with none of this type.
-async fn hear_of_good(engine: &UdpSocket, number: usize, told: &mut BTreeSet<Vec<u8>>) {
+async fn receive_good(engine: &UdpSocket, number: usize, answered: &mut BTreeSet<Vec<u8>>) {
     let mut answer = [0; 512];
-    while told.len() < number {
+    while answered.len() < number {
         let length = engine.recv(&mut answer).await.unwrap();
         let message = Message::from_vec(&answer[..length]).unwrap();
         if message.metadata.response_code == ResponseCode::NoError {
             let query = &message.queries[0];
             assert_eq!(message.answers.len(), usize::from(query.query_type() == RecordType::A), "{query}");
-            let mut asked = Message::query();
-            asked.add_query(query.clone());
-            told.insert(asked.to_vec().unwrap()[12..].to_vec());
+            let mut queried = Message::query();
+            queried.add_query(query.clone());
+            answered.insert(queried.to_vec().unwrap()[12..].to_vec());
         }
     }
 }
@@ -363,38 +363,38 @@ async fn hear_of_good(engine: &UdpSocket, number: usize, told: &mut BTreeSet<Vec
 async fn a_silence_is_remembered_until_docker_answers() {
     let short = Duration::from_millis(300);
     for (hold, is_found) in [(Duration::from_secs(3600), false), (short, true)] {
-        let script = docker().says("tasks.web.net", Says::Nothing).container(1, &task_of("web"));
-        let (says, asked) = (Arc::clone(&script.says), Arc::clone(&script.asked));
+        let script = docker().answers("tasks.web.net", ScriptedAnswer::Nothing).container(1, &task_of("web"));
+        let (answers, queried) = (Arc::clone(&script.answers), Arc::clone(&script.queried));
         let handler = script.handler().await;
         let handler = NameHandler { docker: handler.docker.with_hold(hold), learnt: handler.learnt };
         for _ in 0..2 {
-            assert_eq!(told(&handler, "tasks.web.net").await, Some(unknown()));
+            assert_eq!(resolve(&handler, "tasks.web.net").await, Some(unknown()));
         }
-        let times = || asked.lock().unwrap().iter().filter(|name| *name == "tasks.web.net").count();
+        let times = || queried.lock().unwrap().iter().filter(|name| *name == "tasks.web.net").count();
         assert_eq!(times(), 4, "two tries for each");
-        let now_says = |what: Says| says.lock().unwrap().insert("tasks.web.net".to_owned(), what);
-        now_says(Says::Addresses(vec![address(1)]));
+        let set_answer = |what: ScriptedAnswer| answers.lock().unwrap().insert("tasks.web.net".to_owned(), what);
+        set_answer(ScriptedAnswer::Addresses(vec![address(1)]));
         if is_found {
-            let found = async { while told(&handler, "tasks.web.net").await != Some(known(&[1])) {} };
+            let found = async { while resolve(&handler, "tasks.web.net").await != Some(known(&[1])) {} };
             timeout(short * 20, found).await.expect("a service that gets tasks is found");
-            now_says(Says::LostOnce(Box::new(Says::Addresses(vec![address(1)]))));
-            assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1])), "a name with a recent answer is asked for twice");
+            set_answer(ScriptedAnswer::LostOnce(Box::new(ScriptedAnswer::Addresses(vec![address(1)]))));
+            assert_eq!(resolve(&handler, "tasks.web.net").await, Some(known(&[1])), "a name with a recent answer is asked for twice");
         } else {
-            assert_eq!((told(&handler, "tasks.web.net").await, times()), (Some(unknown()), 4), "Docker is not asked");
+            assert_eq!((resolve(&handler, "tasks.web.net").await, times()), (Some(unknown()), 4), "Docker is not asked");
         }
     }
 }
 
 #[tokio::test]
 async fn a_remembered_silence_means_nothing_while_docker_is_silent() {
-    let mut script = docker().says("tasks.web.net", Says::Nothing);
-    let says = Arc::clone(&script.says);
-    script.speaks = false;
+    let mut script = docker().answers("tasks.web.net", ScriptedAnswer::Nothing);
+    let answers = Arc::clone(&script.answers);
+    script.responds = false;
     let script = script.tasks(OWN, &[250]);
     let handler = script.handler().await;
     for _ in 0..3 {
-        assert_eq!(told(&handler, "tasks.web.net").await, Some(unknown()));
+        assert_eq!(resolve(&handler, "tasks.web.net").await, Some(unknown()));
     }
-    says.lock().unwrap().insert(OWN.to_owned(), Says::Nothing);
-    assert_eq!(told(&handler, "tasks.web.net").await, None);
+    answers.lock().unwrap().insert(OWN.to_owned(), ScriptedAnswer::Nothing);
+    assert_eq!(resolve(&handler, "tasks.web.net").await, None);
 }

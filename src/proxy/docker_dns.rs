@@ -82,12 +82,12 @@ enum QueryResult {
     Nothing,
 }
 
-/// What Docker says about a name. If it answers nothing at all, there is no such value.
+/// Docker's answer about a name. If it answers nothing at all, there is no such value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LookupResult {
     /// The addresses of the type that was asked for.
     Addresses(Vec<IpAddr>),
-    /// The name does not exist: Docker says so, or does not answer for it while it answers others.
+    /// The name does not exist: Docker answers so, or does not answer for it while it answers others.
     NoSuchName,
 }
 
@@ -123,13 +123,13 @@ impl DockerDns {
     /// Whether Docker answers at all.
     pub(super) async fn is_responding(&self) -> bool {
         let Ok(name) = Name::from_labels(self.known.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)) else { return false };
-        let answer = self.ask(&name, RecordType::A, Effort::Both(PATIENCE)).await;
+        let answer = self.query(&name, RecordType::A, Effort::Both(PATIENCE)).await;
         answer.is_some_and(|answer| answer.metadata.response_code == ResponseCode::NoError)
     }
 
     /// The addresses of a name; `None` if Docker does not answer at all, or answers with an error.
     pub(super) async fn addresses(&self, name: &Name, kind: RecordType) -> Option<LookupResult> {
-        let answer = match self.hear(name, kind, PATIENCE).await {
+        let answer = match self.lookup(name, kind, PATIENCE).await {
             QueryResult::Answer(answer) => answer,
             QueryResult::Silence => return Some(LookupResult::NoSuchName),
             QueryResult::Nothing => return None,
@@ -145,7 +145,7 @@ impl DockerDns {
 
     /// The container that has this address.
     pub(super) async fn owner_of(&self, address: IpAddr) -> AddressOwner {
-        let QueryResult::Answer(answer) = self.hear(&Name::from(address), RecordType::PTR, PATIENCE_FOR_A_NAME).await else {
+        let QueryResult::Answer(answer) = self.lookup(&Name::from(address), RecordType::PTR, PATIENCE_FOR_A_NAME).await else {
             return AddressOwner::Unknown;
         };
         let container = answer.answers.iter().find_map(|record| if let RData::PTR(name) = &record.data { Some(&name.0) } else { None });
@@ -153,28 +153,28 @@ impl DockerDns {
     }
 
     /// Queries Docker, unless it did not answer for this name lately.
-    async fn hear(&self, name: &Name, kind: RecordType, patience: Duration) -> QueryResult {
+    async fn lookup(&self, name: &Name, kind: RecordType, patience: Duration) -> QueryResult {
         match self.silences.decide(&NameQuery::new(name, kind), Instant::now()) {
-            QueryDecision::Ask => self.hear_now(name, kind, Effort::Both(patience)).await,
+            QueryDecision::Query => self.query_now(name, kind, Effort::Both(patience)).await,
             QueryDecision::Spare if self.is_responding().await => QueryResult::Silence,
             QueryDecision::Spare => QueryResult::Nothing,
             QueryDecision::Renew => {
                 let (docker, name) = (self.clone(), name.clone());
                 // Goes on if the client goes away: other queries rely on the result.
-                let renewed = tokio::spawn(async move { docker.hear_now(&name, kind, Effort::Renewal).await });
+                let renewed = tokio::spawn(async move { docker.query_now(&name, kind, Effort::Renewal).await });
                 renewed.await.unwrap_or(QueryResult::Nothing)
             }
         }
     }
 
-    async fn hear_now(&self, name: &Name, kind: RecordType, effort: Effort) -> QueryResult {
-        let (key, asked) = (NameQuery::new(name, kind), Instant::now());
-        if let Some(answer) = self.ask(name, kind, effort).await {
+    async fn query_now(&self, name: &Name, kind: RecordType, effort: Effort) -> QueryResult {
+        let (key, queried_at) = (NameQuery::new(name, kind), Instant::now());
+        if let Some(answer) = self.query(name, kind, effort).await {
             self.silences.record_answer(&key);
             return QueryResult::Answer(answer);
         }
         if self.is_responding().await {
-            self.silences.record_silence(key, asked, Instant::now());
+            self.silences.record_silence(key, queried_at, Instant::now());
             return QueryResult::Silence;
         }
         self.silences.record_unclear(&key);
@@ -187,7 +187,7 @@ impl DockerDns {
         (answer.len() >= HEAD && answer[..2] == *question.get(..2)?).then_some(answer)
     }
 
-    async fn ask(&self, name: &Name, kind: RecordType, effort: Effort) -> Option<Message> {
+    async fn query(&self, name: &Name, kind: RecordType, effort: Effort) -> Option<Message> {
         let mut question = Message::query();
         let mut name = name.clone();
         name.set_fqdn(true);
@@ -196,11 +196,11 @@ impl DockerDns {
         let mut edns = Edns::new();
         edns.set_max_payload(u16::try_from(DATAGRAM_MAX).unwrap_or(u16::MAX));
         question.set_edns(edns);
-        let answer = self.ask_via(DnsTransport::Udp, &question, effort).await?;
-        if answer.metadata.truncation { self.ask_via(DnsTransport::Tcp, &question, effort).await } else { Some(answer) }
+        let answer = self.query_via(DnsTransport::Udp, &question, effort).await?;
+        if answer.metadata.truncation { self.query_via(DnsTransport::Tcp, &question, effort).await } else { Some(answer) }
     }
 
-    async fn ask_via(&self, via: DnsTransport, question: &Message, effort: Effort) -> Option<Message> {
+    async fn query_via(&self, via: DnsTransport, question: &Message, effort: Effort) -> Option<Message> {
         let answer = Message::from_vec(&self.exchange(via, &question.to_vec().ok()?, effort).await?).ok()?;
         let fits = answer.metadata.id == question.metadata.id && answer.metadata.message_type == MessageType::Response;
         (fits && answer.queries == question.queries).then_some(answer)
@@ -257,7 +257,7 @@ impl DockerDns {
 
 /// The result of `work` if it ends within this time, counted from when there is room for it.
 async fn within<T>(room: &Semaphore, time: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let _place = room.acquire().await.ok()?;
+    let _permit = room.acquire().await.ok()?;
     timeout(time, work).await.ok()
 }
 

@@ -11,7 +11,7 @@ use crate::protocol::timings::RETURN_AFTER;
 use crate::types::{ConfigSource, Digest};
 
 /// How often ages are checked: a single timer would not include time during which the machine was suspended.
-const LOOK: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long this offer must have been fresh before it is run with addresses again.
 pub(super) fn steady_after(config: &ProxyConfig) -> Duration {
@@ -41,7 +41,7 @@ impl Watcher<'_> {
             if is_due {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
     }
 

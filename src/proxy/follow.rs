@@ -35,7 +35,7 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
 fn cut(agent: &Agent, trouble: Option<&str>) {
     agent.state.send_modify(|state| {
         let since = state.cut.as_ref().map_or_else(jiff::Timestamp::now, |(_, since)| *since);
-        state.cut = trouble.map(|words| (last_bytes(words), since));
+        state.cut = trouble.map(|message| (last_bytes(message), since));
     });
 }
 

@@ -54,7 +54,7 @@ pub enum HealthError {
         /// What went wrong.
         source: reqwest::Error,
     },
-    /// The agent says that it does not serve.
+    /// The agent reports that it does not serve.
     #[error("the agent reports: {0}")]
     Unhealthy(String),
 }
@@ -65,6 +65,6 @@ pub async fn check(address: SocketAddr) -> Result<String, HealthError> {
     let client = reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build().map_err(silent)?;
     let response = client.get(format!("http://{address}/healthz")).send().await.map_err(silent)?;
     let healthy = response.status().is_success();
-    let words = response.text().await.map_err(silent)?.trim().to_owned();
-    if healthy { Ok(words) } else { Err(HealthError::Unhealthy(words)) }
+    let message = response.text().await.map_err(silent)?.trim().to_owned();
+    if healthy { Ok(message) } else { Err(HealthError::Unhealthy(message)) }
 }

@@ -106,7 +106,7 @@ impl StateVolume {
 
     fn read(&self, cluster: &ClusterName, now: Timestamp) -> io::Result<SavedState> {
         let path = self.directory.join(FILE);
-        let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
+        let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
         let text = small_file(&path, SAVED_BYTES_MAX)?;
         // An error of the parser would quote its input.
         let content: StateFile =

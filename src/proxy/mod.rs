@@ -116,7 +116,7 @@ pub enum ProxySignal {
     Reload,
 }
 
-/// Why an agent cannot start or go on.
+/// Why an agent cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     /// The extension's address cannot be used.
@@ -142,12 +142,12 @@ pub enum ProxyError {
         source: io::Error,
     },
     /// The engine exited unexpectedly.
-    #[error("the engine exited unexpectedly ({status}); its last output: {words}")]
+    #[error("the engine exited unexpectedly ({status}); its last output: {message}")]
     EngineEnded {
         /// How it exited.
         status: ExitStatus,
         /// Its last messages.
-        words: String,
+        message: String,
     },
     /// The engine was asked to exit and did not exit properly.
     #[error("the engine exited with {0} when asked to finish")]

@@ -24,7 +24,7 @@ use crate::protocol::NewNetworks;
 /// Clocks of nodes differ. A start far outside of the rollout's time is another start, or a clock is wrong.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 /// The time between two checks.
-const LOOK: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// How long an endpoint may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long to wait for endpoints that no node knows (yet), or that no configuration names.
@@ -62,33 +62,33 @@ pub(super) async fn report_ready(agent: &Agent) -> Infallible {
 
 async fn show(agent: &Agent, new: &NewNetworks) {
     let mut trials = Trials { since: Instant::now(), networks: new.new.iter().map(|network| Trial::of(network)).collect() };
-    let mut told = None;
+    let mut logged = None;
     while is_in_rollout(new, Timestamp::now()) {
-        let Some(lack) = lack(agent, new, &mut trials).await else { return };
-        if told.as_ref() != Some(&lack) {
-            tracing::warn!(lack, "this proxy is not ready: it is not reachable yet, or does not reach its new networks");
-            told = Some(lack);
+        let Some(unready_reason) = unready_reason(agent, new, &mut trials).await else { return };
+        if logged.as_ref() != Some(&unready_reason) {
+            tracing::warn!(reason = unready_reason, "this proxy is not ready: it is not reachable yet, or does not reach its new networks");
+            logged = Some(unready_reason);
         }
-        sleep(LOOK).await;
+        sleep(CHECK_EVERY).await;
     }
 }
 
 /// What has not been shown yet; `None`: everything is fine.
-async fn lack(agent: &Agent, new: &NewNetworks, trials: &mut Trials) -> Option<String> {
+async fn unready_reason(agent: &Agent, new: &NewNetworks, trials: &mut Trials) -> Option<String> {
     let addresses = addresses();
-    if let Some(lack) = lacking_address(new, &addresses) {
-        return Some(lack);
+    if let Some(unready_reason) = lacking_address(new, &addresses) {
+        return Some(unready_reason);
     }
     let Some(route) = route() else {
         return Some("no route to clients".to_owned());
     };
-    if let Some(lack) = misled(new, &addresses, &route) {
-        return Some(lack);
+    if let Some(unready_reason) = misled(new, &addresses, &route) {
+        return Some(unready_reason);
     }
-    if let Some(lack) = unanswered_port(new, &route, &agent.options.state_dir).await {
-        return Some(lack);
+    if let Some(unready_reason) = unanswered_port(new, &route, &agent.options.state_dir).await {
+        return Some(unready_reason);
     }
-    trials.look(&texts(agent)).await
+    trials.check(&texts(agent)).await
 }
 
 /// An interface and its address.
@@ -128,7 +128,7 @@ fn route() -> Option<Route> {
 /// Reads `/proc/net/route`: interface, destination and gateway come first, with numbers in native byte order.
 fn default_route(table: &str) -> Option<Route> {
     let mut routes = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let found = routes.find(|words| words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000"))?;
+    let found = routes.find(|fields| fields.get(1) == Some(&"00000000") && fields.get(7) == Some(&"00000000"))?;
     let gateway = u32::from_str_radix(found.get(2)?, 16).ok()?;
     Some(Route { interface: (*found.first()?).to_owned(), gateway: Ipv4Addr::from(gateway.to_ne_bytes()) })
 }
@@ -144,7 +144,7 @@ fn misled(new: &NewNetworks, addresses: &[Address], route: &Route) -> Option<Str
 /// The engine answers at its own port, and at its port of the node if a proxy was ever reached there from inside.
 async fn unanswered_port(new: &NewNetworks, route: &Route, volume: &Path) -> Option<String> {
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, new.port));
-    if knock(own).await != Knock::Answered {
+    if probe(own).await != Probe::Answered {
         return Some(format!("port {} does not answer", new.port));
     }
     let port = new.node_port?;
@@ -158,7 +158,7 @@ async fn unanswered_port(new: &NewNetworks, route: &Route, volume: &Path) -> Opt
 /// Whether the port of the node is reachable from inside, which is recorded.
 async fn note_port(new: &NewNetworks, route: &Route, volume: &Path) -> bool {
     let Some(port) = new.node_port else { return false };
-    let answers = knock(SocketAddr::from((route.gateway, port))).await == Knock::Answered;
+    let answers = probe(SocketAddr::from((route.gateway, port))).await == Probe::Answered;
     if answers {
         // Without the volume there is no such file, and nothing is concluded.
         let _ = fs::write(volume.join(PORT_FILE), port.to_string());
@@ -168,7 +168,7 @@ async fn note_port(new: &NewNetworks, route: &Route, volume: &Path) -> bool {
 
 /// The result of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Knock {
+enum Probe {
     /// It was accepted.
     Answered,
     /// It was refused, so a host is there.
@@ -179,19 +179,19 @@ enum Knock {
     Silent,
 }
 
-async fn knock(address: SocketAddr) -> Knock {
+async fn probe(address: SocketAddr) -> Probe {
     match timeout(ANSWER, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => Knock::Answered,
+        Ok(Ok(_)) => Probe::Answered,
         Ok(Err(error)) => judged(&error),
-        Err(_) => Knock::Silent,
+        Err(_) => Probe::Silent,
     }
 }
 
-fn judged(error: &io::Error) -> Knock {
+fn judged(error: &io::Error) -> Probe {
     match error.kind() {
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Knock::Refused,
-        ErrorKind::TimedOut => Knock::Silent,
-        _ => Knock::Unknown,
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Probe::Refused,
+        ErrorKind::TimedOut => Probe::Silent,
+        _ => Probe::Unknown,
     }
 }
 
@@ -203,9 +203,9 @@ fn texts(agent: &Agent) -> Vec<String> {
 
 /// The endpoints on a network that a configuration names: in a file for that purpose, until every proxy is on the network.
 fn endpoints(texts: &[String], network: &[IpNet]) -> Vec<SocketAddr> {
-    let words = texts.iter().flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'));
+    let fields = texts.iter().flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'));
     let found: BTreeSet<SocketAddr> =
-        words.filter_map(|word| word.parse().ok()).filter(|at: &SocketAddr| is_on(network, at.ip())).collect();
+        fields.filter_map(|field| field.parse().ok()).filter(|at: &SocketAddr| is_on(network, at.ip())).collect();
     found.into_iter().collect()
 }
 
@@ -218,46 +218,46 @@ struct Trials {
 /// One network, and what the checks have shown so far.
 struct Trial {
     network: Vec<IpNet>,
-    looks: usize,
+    checks: usize,
     /// The last check in which packets vanished, and their targets.
     silent: Option<(usize, String)>,
     reached: bool,
 }
 
 impl Trials {
-    /// Tries endpoints of all networks that are not reached yet, at the same time, and returns what the first of them lacks.
-    async fn look(&mut self, texts: &[String]) -> Option<String> {
+    /// Tries endpoints of all networks that are not reached yet, at the same time, and returns the reason of the first that is not.
+    async fn check(&mut self, texts: &[String]) -> Option<String> {
         let waited = self.since.elapsed();
         let open = self.networks.iter_mut().filter(|trial| !trial.reached);
-        let lacks = join_all(open.map(|trial| trial.look(texts, waited))).await;
-        lacks.into_iter().flatten().next()
+        let reasons = join_all(open.map(|trial| trial.check(texts, waited))).await;
+        reasons.into_iter().flatten().next()
     }
 }
 
 impl Trial {
     fn of(network: &[IpNet]) -> Self {
-        Self { network: network.to_vec(), looks: 0, silent: None, reached: false }
+        Self { network: network.to_vec(), checks: 0, silent: None, reached: false }
     }
 
-    async fn look(&mut self, texts: &[String], waited: Duration) -> Option<String> {
+    async fn check(&mut self, texts: &[String], waited: Duration) -> Option<String> {
         let all = endpoints(texts, &self.network);
-        let tried = sample(&all, self.looks);
-        let knocks = join_all(tried.iter().map(|endpoint| knock(*endpoint))).await;
-        self.judge(all.len(), &tried, &knocks, waited).err()
+        let tried = sample(&all, self.checks);
+        let probes = join_all(tried.iter().map(|endpoint| probe(*endpoint))).await;
+        self.judge(all.len(), &tried, &probes, waited).err()
     }
 
     /// Whether any endpoint answers. If none is known, or no node knows them, that proves nothing; if packets vanish, that is a
     /// proof until all endpoints have been tried again.
-    fn judge(&mut self, all: usize, tried: &[SocketAddr], knocks: &[Knock], waited: Duration) -> Result<(), String> {
-        let look = self.looks;
-        self.looks += 1;
-        let is = |wanted: Knock| knocks.contains(&wanted);
-        if is(Knock::Silent) {
-            let to = tried.iter().zip(knocks).filter(|(_, knock)| **knock == Knock::Silent).map(|(endpoint, _)| *endpoint);
-            self.silent = Some((look, named(&to.collect::<Vec<_>>(), all)));
+    fn judge(&mut self, all: usize, tried: &[SocketAddr], probes: &[Probe], waited: Duration) -> Result<(), String> {
+        let check = self.checks;
+        self.checks += 1;
+        let is = |wanted: Probe| probes.contains(&wanted);
+        if is(Probe::Silent) {
+            let to = tried.iter().zip(probes).filter(|(_, probe)| **probe == Probe::Silent).map(|(endpoint, _)| *endpoint);
+            self.silent = Some((check, named(&to.collect::<Vec<_>>(), all)));
         }
-        let vanished_lately = self.silent.as_ref().filter(|(last, _)| look - last < looks_for(all));
-        self.reached = is(Knock::Answered) || is(Knock::Refused);
+        let vanished_lately = self.silent.as_ref().filter(|(last, _)| check - last < checks_for(all));
+        self.reached = is(Probe::Answered) || is(Probe::Refused);
         if self.reached || (waited >= PATIENCE && vanished_lately.is_none()) {
             return Ok(());
         }
@@ -270,14 +270,14 @@ impl Trial {
 }
 
 /// After this many checks every endpoint has been tried.
-fn looks_for(endpoints: usize) -> usize {
+fn checks_for(endpoints: usize) -> usize {
     endpoints.div_ceil(ENDPOINTS_MAX).max(1)
 }
 
 /// Different ones in every check until all have been tried: one application with many hanging tasks must not be the only one tried.
-fn sample(all: &[SocketAddr], look: usize) -> Vec<SocketAddr> {
-    let step = looks_for(all.len());
-    all.iter().skip(look % step).step_by(step).copied().collect()
+fn sample(all: &[SocketAddr], check: usize) -> Vec<SocketAddr> {
+    let step = checks_for(all.len());
+    all.iter().skip(check % step).step_by(step).copied().collect()
 }
 
 fn named(tried: &[SocketAddr], all: usize) -> String {
@@ -344,9 +344,9 @@ mod tests {
     fn a_check_tries_few_endpoints_and_all_are_tried_over_time() {
         for number in [0, 1, 64, 65, 200, 1_500] {
             let all: Vec<SocketAddr> = (0..number).map(|last| SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + last), 80))).collect();
-            let looks: Vec<_> = (0..looks_for(all.len())).map(|look| sample(&all, look)).collect();
-            assert!(looks.len() <= 24 && looks.iter().all(|look| look.len() <= ENDPOINTS_MAX), "{number}");
-            assert_eq!(looks.concat().into_iter().collect::<BTreeSet<_>>(), all.into_iter().collect(), "{number}");
+            let checks: Vec<_> = (0..checks_for(all.len())).map(|check| sample(&all, check)).collect();
+            assert!(checks.len() <= 24 && checks.iter().all(|check| check.len() <= ENDPOINTS_MAX), "{number}");
+            assert_eq!(checks.concat().into_iter().collect::<BTreeSet<_>>(), all.into_iter().collect(), "{number}");
         }
     }
 
@@ -357,23 +357,23 @@ mod tests {
         full.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let port = full.local_addr().unwrap().port();
         let _full = full.listen(0).unwrap();
-        let _waiting = [knock_and_hold(port).await, knock_and_hold(port).await];
+        let _waiting = [connect_and_hold(port).await, connect_and_hold(port).await];
         let answers = std::net::TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
         let hanging = format!("127.0.0.1:{port}");
-        assert_eq!(knock(hanging.parse().unwrap()).await, Knock::Silent, "the precondition of this test");
+        assert_eq!(probe(hanging.parse().unwrap()).await, Probe::Silent, "the precondition of this test");
         let trials = |networks: &[&str]| {
             let networks = networks.iter().map(|network| Trial::of(&[network.parse().unwrap()])).collect();
             Trials { since: Instant::now() - PATIENCE, networks }
         };
         let texts = [hanging, answers.local_addr().unwrap().to_string()];
         let mut both = trials(&["127.0.0.1/32", "127.0.0.2/32"]);
-        assert!(both.look(&texts).await.unwrap().contains("no answer from 127.0.0.1:"));
+        assert!(both.check(&texts).await.unwrap().contains("no answer from 127.0.0.1:"));
         assert_eq!(both.networks.iter().map(|trial| trial.reached).collect::<Vec<_>>(), [false, true], "each network is judged separately");
-        assert_eq!(trials(&["127.0.0.0/24"]).look(&texts).await, None);
+        assert_eq!(trials(&["127.0.0.0/24"]).check(&texts).await, None);
     }
 
     /// The remaining room of a queue.
-    async fn knock_and_hold(port: u16) -> Option<TcpStream> {
+    async fn connect_and_hold(port: u16) -> Option<TcpStream> {
         timeout(Duration::from_millis(200), TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await.ok()?.ok()
     }
 
@@ -381,31 +381,31 @@ mod tests {
     fn lost_packets_matter_until_all_endpoints_were_tried_again() {
         let mut trial = Trial::of(&new_networks().new[0]);
         let at = [SocketAddr::from(([10, 0, 2, 9], 80))];
-        let mut look = |knock| trial.judge(3 * ENDPOINTS_MAX, &at, &[knock], PATIENCE);
-        assert!(look(Knock::Silent).unwrap_err().contains("10.0.2.9:80 and others (192 in total)"));
-        assert!(look(Knock::Unknown).is_err() && look(Knock::Unknown).is_err());
-        assert_eq!(look(Knock::Unknown), Ok(()), "no packets were lost in the last three checks");
+        let mut check = |probe| trial.judge(3 * ENDPOINTS_MAX, &at, &[probe], PATIENCE);
+        assert!(check(Probe::Silent).unwrap_err().contains("10.0.2.9:80 and others (192 in total)"));
+        assert!(check(Probe::Unknown).is_err() && check(Probe::Unknown).is_err());
+        assert_eq!(check(Probe::Unknown), Ok(()), "no packets were lost in the last three checks");
     }
 
     #[test]
     fn lost_packets_delay_readiness_but_an_application_that_is_down_does_not() {
         let at = [SocketAddr::from(([10, 0, 2, 9], 80)); 2];
-        let after = |knocks: &[Knock], waited| Trial::of(&new_networks().new[0]).judge(knocks.len(), &at[..knocks.len()], knocks, waited);
-        let (now, later) = (|knocks: &[Knock]| after(knocks, Duration::ZERO), |knocks: &[Knock]| after(knocks, PATIENCE));
-        for knocks in [[Knock::Answered, Knock::Silent], [Knock::Silent, Knock::Refused]] {
-            assert_eq!(now(&knocks), Ok(()), "{knocks:?}");
+        let after = |probes: &[Probe], waited| Trial::of(&new_networks().new[0]).judge(probes.len(), &at[..probes.len()], probes, waited);
+        let (now, later) = (|probes: &[Probe]| after(probes, Duration::ZERO), |probes: &[Probe]| after(probes, PATIENCE));
+        for probes in [[Probe::Answered, Probe::Silent], [Probe::Silent, Probe::Refused]] {
+            assert_eq!(now(&probes), Ok(()), "{probes:?}");
         }
-        assert!(later(&[Knock::Silent, Knock::Unknown]).unwrap_err().contains("10.0.2.9:80"));
+        assert!(later(&[Probe::Silent, Probe::Unknown]).unwrap_err().contains("10.0.2.9:80"));
         let two = [at[0], SocketAddr::from(([10, 0, 2, 10], 80))];
-        let told = Trial::of(&new_networks().new[0]).judge(2, &two, &[Knock::Unknown, Knock::Silent], PATIENCE);
-        assert_eq!(told.unwrap_err(), "no answer from 10.0.2.10:80");
-        for knocks in [&[][..], &[Knock::Unknown]] {
-            assert!(now(knocks).is_err() && later(knocks) == Ok(()), "{knocks:?}");
+        let verdict = Trial::of(&new_networks().new[0]).judge(2, &two, &[Probe::Unknown, Probe::Silent], PATIENCE);
+        assert_eq!(verdict.unwrap_err(), "no answer from 10.0.2.10:80");
+        for probes in [&[][..], &[Probe::Unknown]] {
+            assert!(now(probes).is_err() && later(probes) == Ok(()), "{probes:?}");
         }
         let mut trial = Trial::of(&new_networks().new[0]);
         assert_eq!((trial.judge(0, &[], &[], PATIENCE), trial.reached), (Ok(()), false), "endpoints that come later are tried");
         assert_eq!(now(&[]).unwrap_err(), "no endpoint is known yet");
-        assert!(now(&[Knock::Unknown]).unwrap_err().contains("10.0.2.9:80"));
+        assert!(now(&[Probe::Unknown]).unwrap_err().contains("10.0.2.9:80"));
     }
 
     #[tokio::test]
@@ -428,6 +428,6 @@ mod tests {
         assert!(unanswered_port(&new(closed), &route, volume.path()).await.unwrap().contains("published port"));
         let deaf = NewNetworks { port: closed, node_port: None, ..new_networks() };
         assert!(unanswered_port(&deaf, &route, volume.path()).await.unwrap().contains("does not answer"));
-        assert_eq!(judged(&io::Error::from(ErrorKind::HostUnreachable)), Knock::Unknown);
+        assert_eq!(judged(&io::Error::from(ErrorKind::HostUnreachable)), Probe::Unknown);
     }
 }

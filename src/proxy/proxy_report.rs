@@ -56,11 +56,11 @@ fn message(agent: &Agent, state: ProxyState) -> ProxyReport {
 /// What is in progress is reported before faults, because it may be about to fix them.
 fn activity(state: &ProxyState, started: Timestamp) -> Activity {
     if let Some((digest, since)) = &state.testing {
-        return Activity { kind: ActivityKind::Testing, since: *since, digest: Some(digest.clone()), words: String::new() };
+        return Activity { kind: ActivityKind::Testing, since: *since, digest: Some(digest.clone()), message: String::new() };
     }
     match &state.cut {
-        Some((words, since)) => Activity { kind: ActivityKind::Cut, since: *since, digest: None, words: words.clone() },
-        None => Activity { kind: ActivityKind::Following, since: started, digest: None, words: String::new() },
+        Some((message, since)) => Activity { kind: ActivityKind::Cut, since: *since, digest: None, message: message.clone() },
+        None => Activity { kind: ActivityKind::Following, since: started, digest: None, message: String::new() },
     }
 }
 
@@ -75,11 +75,11 @@ mod tests {
         let idle = ProxyState::default();
         assert_eq!(activity(&idle, started).kind, ActivityKind::Following);
         let cut = ProxyState { cut: Some(("refused".to_owned(), later)), ..idle };
-        let told = activity(&cut, started);
-        assert_eq!((told.kind, told.words.as_str(), told.since), (ActivityKind::Cut, "refused", later));
+        let reported = activity(&cut, started);
+        assert_eq!((reported.kind, reported.message.as_str(), reported.since), (ActivityKind::Cut, "refused", later));
         let digest = Digest::of_bytes(b"new");
         let testing = ProxyState { testing: Some((digest.clone(), later)), ..cut };
-        let told = activity(&testing, started);
-        assert_eq!((told.kind, told.digest), (ActivityKind::Testing, Some(digest)));
+        let reported = activity(&testing, started);
+        assert_eq!((reported.kind, reported.digest), (ActivityKind::Testing, Some(digest)));
     }
 }

@@ -97,7 +97,7 @@ impl Agent {
             mounted_snapshot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "no boot snapshot")).ok()?;
         let read = boot_snapshot::decode(&text).map_err(|error| error.to_string());
         let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "cannot read the boot snapshot")).ok()?;
-        self.checked(bundle, had).inspect_err(|fault| tell_unused(path, fault)).ok()
+        self.checked(bundle, had).inspect_err(|fault| log_unused(path, fault)).ok()
     }
 
     fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
@@ -129,7 +129,7 @@ impl Agent {
 }
 
 /// It changes only when the proxy service is updated, so the volume is usually newer.
-fn tell_unused(path: &Path, fault: &BundleFault) {
+fn log_unused(path: &Path, fault: &BundleFault) {
     if let BundleFault::Older { .. } = fault {
         tracing::info!(path = %path.display(), "ignoring the boot snapshot, which is older than the last configuration here");
     } else {

@@ -35,7 +35,7 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
             biased;
             status = process.exited() => {
                 agent.state.send_modify(|state| state.serving = false);
-                return Err(ProxyError::EngineEnded { status, words: process.clean_up() });
+                return Err(ProxyError::EngineEnded { status, message: process.clean_up() });
             }
             signal = next_signal(&mut signals) => match signal {
                 ProxySignal::Reload => reload.notify_one(),
@@ -55,7 +55,7 @@ async fn serve(
     reload: &Notify,
 ) -> Result<Infallible, ProxyError> {
     process.ready().await.map_err(|error| match error {
-        EngineError::Exited { status, words } => ProxyError::EngineEnded { status, words },
+        EngineError::Exited { status, message } => ProxyError::EngineEnded { status, message },
         other => other.into(),
     })?;
     if let Some(later) = later {

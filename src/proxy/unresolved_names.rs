@@ -34,7 +34,7 @@ impl NameQuery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QueryDecision {
     /// Query Docker and wait for the answer.
-    Ask,
+    Query,
     /// Docker did not answer just now: do not query it.
     Spare,
     /// Docker did not answer some seconds ago: query it again, in the queue of renewals, and report the result.
@@ -62,14 +62,14 @@ impl UnresolvedNames {
 
     pub(super) fn decide(&self, key: &NameQuery, now: Instant) -> QueryDecision {
         let mut names = self.names();
-        let Some(silence) = names.get_mut(key).filter(|silence| silence.times >= TIMES) else { return QueryDecision::Ask };
+        let Some(silence) = names.get_mut(key).filter(|silence| silence.times >= TIMES) else { return QueryDecision::Query };
         let age = now.saturating_duration_since(silence.noted);
         if silence.renewed || age < self.hold {
             return QueryDecision::Spare;
         }
         if age >= FORGET {
             names.remove(key);
-            return QueryDecision::Ask;
+            return QueryDecision::Query;
         }
         silence.renewed = true;
         QueryDecision::Renew
@@ -81,7 +81,7 @@ impl UnresolvedNames {
     }
 
     /// Docker did not answer a query of that time, although it answered others. Queries that waited at the same time count once.
-    pub(super) fn record_silence(&self, key: NameQuery, asked: Instant, now: Instant) {
+    pub(super) fn record_silence(&self, key: NameQuery, queried_at: Instant, now: Instant) {
         let mut names = self.names();
         if names.len() >= NAMES_MAX && !names.contains_key(&key) {
             names.retain(|_, silence| silence.renewed || now.saturating_duration_since(silence.noted) < FORGET);
@@ -89,8 +89,8 @@ impl UnresolvedNames {
                 return;
             }
         }
-        let silence = names.entry(key).or_insert(Silence { times: 0, noted: asked, renewed: false });
-        if silence.times == 0 || asked >= silence.noted {
+        let silence = names.entry(key).or_insert(Silence { times: 0, noted: queried_at, renewed: false });
+        if silence.times == 0 || queried_at >= silence.noted {
             silence.times = silence.times.saturating_add(1);
         }
         (silence.noted, silence.renewed) = (now, false);
@@ -122,9 +122,9 @@ mod tests {
     /// Silent about `web` at the first and the second second.
     fn silent_twice() -> (UnresolvedNames, Instant) {
         let (silences, start) = (UnresolvedNames::new(HOLD), Instant::now());
-        for asked in [start, start + SECOND] {
-            assert_eq!(silences.decide(&key("web"), asked), QueryDecision::Ask);
-            silences.record_silence(key("web"), asked, asked + SECOND);
+        for queried_at in [start, start + SECOND] {
+            assert_eq!(silences.decide(&key("web"), queried_at), QueryDecision::Query);
+            silences.record_silence(key("web"), queried_at, queried_at + SECOND);
         }
         (silences, start + 2 * SECOND)
     }
@@ -133,8 +133,8 @@ mod tests {
     fn the_second_silence_is_remembered_for_some_seconds_and_each_further_one_renews_it() {
         let (silences, noted) = silent_twice();
         assert_eq!(silences.decide(&key("web"), noted + HOLD - SECOND), QueryDecision::Spare);
-        assert_eq!(silences.decide(&key("WEB"), noted), QueryDecision::Ask, "Docker compares names with case");
-        assert_eq!(silences.decide(&NameQuery::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("WEB"), noted), QueryDecision::Query, "Docker compares names with case");
+        assert_eq!(silences.decide(&NameQuery::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), QueryDecision::Query);
         assert_eq!(silences.decide(&key("web"), noted + HOLD), QueryDecision::Renew);
         assert_eq!(silences.decide(&key("web"), noted + HOLD), QueryDecision::Spare, "another question is already open");
         silences.record_silence(key("web"), noted + HOLD, noted + HOLD + SECOND);
@@ -145,12 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_recent_answer_is_asked_for_again() {
+    fn a_name_with_a_recent_answer_is_queried_again() {
         let (silences, noted) = silent_twice();
         silences.record_answer(&key("web"));
-        assert_eq!(silences.decide(&key("web"), noted), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("web"), noted), QueryDecision::Query);
         silences.record_silence(key("web"), noted, noted + SECOND);
-        assert_eq!(silences.decide(&key("web"), noted + SECOND), QueryDecision::Ask, "one silence is not remembered");
+        assert_eq!(silences.decide(&key("web"), noted + SECOND), QueryDecision::Query, "one silence is not remembered");
     }
 
     #[test]
@@ -159,13 +159,13 @@ mod tests {
         for ended in [SECOND, 2 * SECOND] {
             silences.record_silence(key("web"), start, start + ended);
         }
-        assert_eq!(silences.decide(&key("web"), start + 2 * SECOND), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("web"), start + 2 * SECOND), QueryDecision::Query);
     }
 
     #[test]
     fn an_old_silence_is_forgotten() {
         let (silences, noted) = silent_twice();
-        assert_eq!(silences.decide(&key("web"), noted + FORGET), QueryDecision::Ask);
+        assert_eq!(silences.decide(&key("web"), noted + FORGET), QueryDecision::Query);
         for number in 0..=NAMES_MAX {
             silences.record_silence(key(&format!("n{number}")), noted, noted);
         }

@@ -64,7 +64,7 @@ pub(super) async fn monitor(agent: &Agent, process: Arc<dyn EngineProcess>, relo
             (monitor, check)
         });
         let Ok((same, check)) = checked.await else {
-            // A check that panicked would panic again; the engine goes on without checks.
+            // A check that panicked would panic again; the engine continues without checks.
             tracing::error!("the monitoring of the engine's workers has stopped");
             return std::future::pending().await;
         };

@@ -56,7 +56,7 @@ pub(super) struct RetiringWorkers {
 #[derive(Debug, Default)]
 pub(super) struct Retirement {
     /// The number of checks since then, by process id and start time.
-    asked: BTreeMap<(i32, u64), u32>,
+    checks_since_signal: BTreeMap<(i32, u64), u32>,
 }
 
 impl Retirement {
@@ -64,7 +64,7 @@ impl Retirement {
     pub(super) fn enforce(&mut self, process: &dyn EngineProcess, workers: &[Worker], stated: AgentSettings) -> RetiringWorkers {
         let current = workers.iter().filter(|worker| !worker.retiring).count();
         let retirees = oldest_first(process, workers);
-        self.asked.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
+        self.checks_since_signal.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
         let surplus = surplus(&retirees, Bounds::of(stated, current, container_memory()), current);
         let ended = surplus.iter().filter(|retiree| self.retire(process, retiree.worker, "too many workers, or too much memory")).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -74,11 +74,11 @@ impl Retirement {
 
     /// Has a retiring worker close its connections and end. `true`: it was asked for the first time.
     pub(super) fn retire(&mut self, process: &dyn EngineProcess, worker: Worker, why: &str) -> bool {
-        let checks = self.asked.get(&key_of(worker)).map_or(1, |checks| checks + 1);
+        let checks = self.checks_since_signal.get(&key_of(worker)).map_or(1, |checks| checks + 1);
         if !process.retire(worker, if checks > CHECKS_BEFORE_KILL { WorkerStop::Kill } else { WorkerStop::Terminate }) {
             return false;
         }
-        self.asked.insert(key_of(worker), checks);
+        self.checks_since_signal.insert(key_of(worker), checks);
         let is_first = checks == 1;
         if is_first {
             tracing::warn!(pid = worker.pid.as_raw(), why, "ending a worker of an earlier configuration and its connections");

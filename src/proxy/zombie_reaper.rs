@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 use crate::runtime::zombies_of;
 
 /// The time between two checks. A zombie costs only an entry in the process table.
-const LOOK: Duration = Duration::from_secs(5);
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// Collects orphans forever in a container; elsewhere another process gets the orphans, and this waits forever.
 pub(super) async fn reap_orphans() -> Infallible {
     let me = Pid::this();
     let mut seen = Vec::new();
     while me.as_raw() == 1 {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(CHECK_EVERY).await;
         let zombies = zombies_of(me);
         for orphan in zombies.iter().filter(|pid| seen.contains(*pid)) {
             let outcome = waitpid(*orphan, Some(WaitPidFlag::WNOHANG));

@@ -124,7 +124,7 @@ pub struct CutRequest<'a> {
     /// The path as routes see it.
     pub path: &'a str,
     /// The path as requested.
-    pub asked: &'a str,
+    pub requested: &'a str,
     /// The context root.
     pub root: &'a str,
     /// Whether the application uses HTTP/2.

@@ -99,8 +99,8 @@ pub fn render_in(table: &RouteTable, purpose: ConfigPurpose, layout: &Layout, ma
         files.extend(agent_bounds(&table.settings).to_file().map(|bounds| (AGENT_SETTINGS_FILE.to_owned(), bounds)));
     }
     if purpose == ConfigPurpose::Live && !table.awaited.is_empty() {
-        let places: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
-        files.insert(container_contract::AWAITED_FILE.to_owned(), places.join("\n") + "\n");
+        let addresses: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
+        files.insert(container_contract::AWAITED_FILE.to_owned(), addresses.join("\n") + "\n");
     }
     Bundle::new(table.cluster.clone(), table.digest(), files)
         .with_engine(table.engine)

@@ -5,6 +5,7 @@ mod condition;
 mod finding;
 mod finding_catalog;
 mod route_display;
+mod share;
 mod status;
 mod tls_state;
 mod waiting_reason;
@@ -12,6 +13,7 @@ mod waiting_reason;
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType};
 pub use finding::{Finding, Subject};
 pub use finding_catalog::{CatalogEntry, FindingCode, Remedy, Severity};
+pub use share::{Noun, PROXIES, ROUTES, number, share};
 pub use status::{
     ClusterStatus, EndpointReport, EndpointState, OperatorStatus, Phase, ProxyTaskReport, ProxyTaskState, RolloutReport, RouteKind,
     RouteReport, RouteState, ServiceReport, StatusReport, TlsReport,

@@ -24,12 +24,12 @@ impl VirtualHost {
     pub fn path_matches_by_scheme<'a>(&'a self) -> Vec<PathMatchByScheme<'a>> {
         let (http, https) = (self.path_matches(Scheme::Http), self.path_matches(Scheme::Https));
         let mut seen = BTreeSet::new();
-        let paths: Vec<&ContextPath> = http.iter().chain(&https).map(|place| &place.path).filter(|path| seen.insert(*path)).collect();
-        let answer = |places: &[PathMatch<'a>], path: &ContextPath| covering(places, path).unwrap_or(PathAction::NoRoute);
+        let paths: Vec<&ContextPath> = http.iter().chain(&https).map(|matched| &matched.path).filter(|path| seen.insert(*path)).collect();
+        let answer = |matches: &[PathMatch<'a>], path: &ContextPath| covering(matches, path).unwrap_or(PathAction::NoRoute);
         let both = |path: &ContextPath| PathMatchByScheme { path: path.clone(), http: answer(&http, path), https: answer(&https, path) };
-        let mut places: Vec<_> = paths.into_iter().map(both).collect();
-        places.sort_by_key(|place| place.path.is_root());
-        places
+        let mut matches: Vec<_> = paths.into_iter().map(both).collect();
+        matches.sort_by_key(|matched| matched.path.is_root());
+        matches
     }
 
     /// Whether applications are published below paths of this host, so that a request for one must not be misled into
@@ -39,7 +39,7 @@ impl VirtualHost {
     }
 }
 
-fn covering<'a>(places: &[PathMatch<'a>], path: &ContextPath) -> Option<PathAction<'a>> {
-    let fitting = places.iter().filter(|place| place.path.covers(path));
-    fitting.max_by_key(|place| place.path.as_str().len()).map(|place| place.answer.clone())
+fn covering<'a>(matches: &[PathMatch<'a>], path: &ContextPath) -> Option<PathAction<'a>> {
+    let fitting = matches.iter().filter(|matched| matched.path.covers(path));
+    fitting.max_by_key(|matched| matched.path.as_str().len()).map(|matched| matched.answer.clone())
 }

@@ -50,28 +50,28 @@ impl VirtualHost {
             return vec![PathMatch { path: ContextPath::root(), answer: PathAction::Redirect(whole) }];
         }
         let redirected = |path: &ContextPath| redirects.iter().any(|redirect| redirect.path == *path);
-        let mut places: Vec<PathMatch<'_>> =
+        let mut matches: Vec<PathMatch<'_>> =
             redirects.iter().map(|redirect| PathMatch { path: redirect.path.clone(), answer: PathAction::Redirect(redirect) }).collect();
         // Longest first, the order in which they match.
         let mut paths: Vec<_> = self.paths.iter().filter(|(path, _)| !redirected(path)).collect();
         paths.sort_by_key(|(path, _)| (Reverse(path.as_str().len()), path.as_str()));
         for (path, route) in paths {
             if route.https_only && scheme == Scheme::Http {
-                places.push(PathMatch { path: path.clone(), answer: PathAction::Https });
+                matches.push(PathMatch { path: path.clone(), answer: PathAction::Https });
             } else {
-                self.add_route(&mut places, path, route, &redirects);
+                self.add_route(&mut matches, path, route, &redirects);
             }
         }
         if !self.paths.contains_key(&ContextPath::root()) {
-            places.push(PathMatch { path: ContextPath::root(), answer: self.elsewhere(scheme) });
+            matches.push(PathMatch { path: ContextPath::root(), answer: self.elsewhere(scheme) });
         }
-        places
+        matches
     }
 
     /// The place that a request reaches. `path` is decoded, without `//` and dot segments.
     pub fn path_match(&self, scheme: Scheme, path: &str) -> Option<PathMatch<'_>> {
-        let fitting = self.path_matches(scheme).into_iter().filter(|place| place.path.covers_request(path));
-        fitting.max_by_key(|place| place.path.as_str().len())
+        let fitting = self.path_matches(scheme).into_iter().filter(|matched| matched.path.covers_request(path));
+        fitting.max_by_key(|matched| matched.path.as_str().len())
     }
 
     /// Whether plain HTTP requests of the route at this path are redirected to HTTPS, as [`Self::path_match`] says for the path.
@@ -80,15 +80,15 @@ impl VirtualHost {
         self.paths.get(path).is_some_and(|route| route.https_only) && !self.redirects.iter().any(covers)
     }
 
-    fn add_route<'a>(&'a self, places: &mut Vec<PathMatch<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
+    fn add_route<'a>(&'a self, matches: &mut Vec<PathMatch<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
         let application = |long_lived| PathAction::Application(Application { root: path, route, long_lived });
-        places.push(PathMatch { path: path.clone(), answer: application(route.websockets.contains(path)) });
+        matches.push(PathMatch { path: path.clone(), answer: application(route.websockets.contains(path)) });
         // Stream paths only affect how requests are passed on; they do not override a redirect above them.
         let longer = |redirect: &&&Redirect| redirect.path.as_str().len() > path.as_str().len();
         let redirected = |at: &ContextPath| redirects.iter().filter(longer).any(|redirect| redirect.path.covers(at));
         let free = |at: &&ContextPath| *at != path && !self.paths.contains_key(*at) && !redirected(at) && self.owns(path, at);
         let websockets = route.websockets.iter().filter(free);
-        places.extend(websockets.map(|at| PathMatch { path: at.clone(), answer: application(true) }));
+        matches.extend(websockets.map(|at| PathMatch { path: at.clone(), answer: application(true) }));
     }
 
     /// Whether no route longer than `path` covers the path `at`.

@@ -23,12 +23,12 @@ pub enum EngineError {
     #[error("the engine did not answer within {} s", .0.as_secs())]
     Timeout(Duration),
     /// The engine exited before it served.
-    #[error("the engine exited unexpectedly ({status}); its last output: {words}")]
+    #[error("the engine exited unexpectedly ({status}); its last output: {message}")]
     Exited {
         /// How it exited.
         status: ExitStatus,
         /// The last lines it wrote.
-        words: String,
+        message: String,
     },
     /// A file or directory could not be written.
     #[error("cannot write the engine's files to {path}: {source}")]
@@ -46,7 +46,7 @@ impl EngineError {
         Self::Write { path: path.display().to_string(), source }
     }
 
-    /// Whether the engine refused the configuration. Any other error says nothing about it: the engine could not be asked.
+    /// Whether the engine refused the configuration. Any other error says nothing about it: the engine could not be run.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_))
     }

@@ -25,9 +25,9 @@ const WITHHELD: &str = "the engine rejects it; its error message is hidden becau
 /// Withholds a message that quotes a secret file. An engine quotes what it cannot read as a directive, and a line of an administrator
 /// can make it read any file. Replaces characters that cannot be printed.
 pub(super) fn without_secrets(message: &str, secrets: &[Vec<u8>]) -> String {
-    let said: HashSet<&[u8]> = message.as_bytes().windows(SHARED_MAX).collect();
+    let runs_of_bytes: HashSet<&[u8]> = message.as_bytes().windows(SHARED_MAX).collect();
     let lines = secrets.iter().flat_map(|secret| secret.split(|byte| *byte == b'\n')).filter(|line| !line.starts_with(b"-----"));
-    if lines.flat_map(|line| line.windows(SHARED_MAX)).any(|shared| said.contains(shared)) {
+    if lines.flat_map(|line| line.windows(SHARED_MAX)).any(|shared| runs_of_bytes.contains(shared)) {
         return WITHHELD.to_owned();
     }
     message.chars().map(|c| if (is_hidden(c) && c != '\n') || c == char::REPLACEMENT_CHARACTER { '?' } else { c }).collect()
@@ -49,15 +49,15 @@ mod tests {
 
     #[test]
     fn paths_of_this_machine_are_removed() {
-        let said = "nginx: [emerg] unknown directive \"x\" in /run/swarmgate/check-1/nginx.conf:12";
-        let shown = without_paths(said, &[Path::new("/run/swarmgate/check-1"), Path::new("/run/swarmgate/")]);
+        let message = "nginx: [emerg] unknown directive \"x\" in /run/swarmgate/check-1/nginx.conf:12";
+        let shown = without_paths(message, &[Path::new("/run/swarmgate/check-1"), Path::new("/run/swarmgate/")]);
         assert_eq!(shown, "nginx: [emerg] unknown directive \"x\" in nginx.conf:12");
     }
 
     #[test]
     fn messages_that_quote_a_secret_are_withheld() {
         let secret = b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n".to_vec();
-        let shown = |words: &str| without_secrets(words, std::slice::from_ref(&secret));
+        let shown = |message: &str| without_secrets(message, std::slice::from_ref(&secret));
         assert_eq!(shown("unknown directive \"GHAgEAMBMGByqGSM\" in x:1"), WITHHELD);
         let harmless = "no -----BEGIN PRIVATE KEY----- in x.pem\nfailed";
         assert_eq!(shown(harmless), harmless);

@@ -206,7 +206,7 @@ pub enum ApplyMode {
 pub struct CertificateFault {
     /// The kind of fault.
     pub kind: CertificateFaultKind,
-    /// The fault in this project's words.
+    /// The fault in this project's wording.
     pub message: String,
 }
 

@@ -12,7 +12,7 @@ use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, RawSnapshot};
 
 impl SimState {
     /// One complete observation, as the API returns it.
-    pub fn look(&mut self) -> RawSnapshot {
+    pub fn raw_snapshot(&mut self) -> RawSnapshot {
         let release = self.docker_release;
         let services: Vec<Value> = self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect();
         let named = NamedConfigs::in_list(&services);
@@ -73,7 +73,7 @@ fn task(task: &SimTask, networks: &BTreeMap<String, SimNetwork>) -> Value {
         "Status": status(task),
         "DesiredState": task.desired.word(),
     });
-    if let TaskSlot::Slot(slot) = task.place {
+    if let TaskSlot::Slot(slot) = task.slot {
         shown["Slot"] = json!(slot);
     }
     if let Some(node) = &task.node {

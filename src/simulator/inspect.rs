@@ -45,7 +45,7 @@ impl SimSwarm {
 
     /// The true state, without any fault: what an observation through a reliable API would return.
     pub fn truth(&self) -> RawSnapshot {
-        self.world().look()
+        self.world().raw_snapshot()
     }
 
     /// All tasks of a service that have not ended, including those that are stopping, API-shaped.

@@ -161,7 +161,7 @@ pub struct SimTask {
     pub id: String,
     pub version: u64,
     pub service: String,
-    pub place: TaskSlot,
+    pub slot: TaskSlot,
     pub node: Option<String>,
     pub state: TaskState,
     pub desired: DesiredTaskState,

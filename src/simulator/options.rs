@@ -36,7 +36,7 @@ pub struct FaultRates {
     pub hint_lost: f64,
     /// A hint is delivered twice.
     pub hint_doubled: f64,
-    /// While a rollback replaces a task on a port of its node, Swarm creates another task in its place and tells the first to
+    /// While a rollback replaces a task on a port of its node, Swarm creates another task in its place and asks the first to
     /// stop: which one gets the port first determines whether the rollback ever ends.
     pub rollback_doubled: f64,
     /// While a rollback replaces a task stop-first, it never starts the new one.

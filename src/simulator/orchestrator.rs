@@ -48,43 +48,43 @@ impl SimState {
         let Some(delay) = self.services.get(service).map(|s| spec::restarts(&s.template)) else { return };
         let Some(delay) = delay else { return };
         let ended: Vec<(String, TaskSlot)> =
-            self.tasks.values().filter(|t| t.service == service && t.state.ended()).map(|t| (t.id.clone(), t.place.clone())).collect();
-        for (id, place) in ended {
+            self.tasks.values().filter(|t| t.service == service && t.state.ended()).map(|t| (t.id.clone(), t.slot.clone())).collect();
+        for (id, slot) in ended {
             self.tasks.remove(&id);
-            if self.still_wanted(service, &place) && self.wanted_in(service, &place).is_empty() {
+            if self.still_wanted(service, &slot) && self.wanted_in(service, &slot).is_empty() {
                 let start_at = Some(self.now + delay);
-                self.new_task(service, place, DesiredTaskState::Ready, start_at);
+                self.new_task(service, slot, DesiredTaskState::Ready, start_at);
             }
         }
     }
 
-    fn still_wanted(&self, service: &str, place: &TaskSlot) -> bool {
+    fn still_wanted(&self, service: &str, slot: &TaskSlot) -> bool {
         let Some(service) = self.services.get(service) else { return false };
-        match place {
+        match slot {
             TaskSlot::Slot(slot) => *slot <= spec::replicas(&service.spec),
             TaskSlot::Node(node) => self.nodes.get(node).is_some_and(|n| self.wants_task_on(&service.id, n)),
         }
     }
 
     /// The wanted tasks of a place.
-    pub fn wanted_in(&self, service: &str, place: &TaskSlot) -> Vec<String> {
-        let here = self.tasks.values().filter(|t| t.service == service && t.place == *place && t.desired.wanted());
+    pub fn wanted_in(&self, service: &str, slot: &TaskSlot) -> Vec<String> {
+        let here = self.tasks.values().filter(|t| t.service == service && t.slot == *slot && t.desired.wanted());
         here.map(|t| t.id.clone()).collect()
     }
 
     /// The places with a wanted task.
-    pub fn places(&self, service: &str) -> BTreeSet<TaskSlot> {
-        self.tasks.values().filter(|t| t.service == service && t.desired.wanted()).map(|t| t.place.clone()).collect()
+    pub fn slots(&self, service: &str) -> BTreeSet<TaskSlot> {
+        self.tasks.values().filter(|t| t.service == service && t.desired.wanted()).map(|t| t.slot.clone()).collect()
     }
 
     fn fill_slots(&mut self, service: &str, replicas: u64) {
-        let mut slots = self.places(service);
+        let mut slots = self.slots(service);
         let surplus = slots.len().saturating_sub(usize::try_from(replicas).unwrap_or(usize::MAX));
-        for place in self.least_useful(service, &slots).into_iter().take(surplus) {
-            for id in self.wanted_in(service, &place) {
+        for slot in self.least_useful(service, &slots).into_iter().take(surplus) {
+            for id in self.wanted_in(service, &slot) {
                 self.stop(&id, DesiredTaskState::Remove);
             }
-            slots.remove(&place);
+            slots.remove(&slot);
         }
         let mut slot = 0;
         while u64::try_from(slots.len()).is_ok_and(|n| n < replicas) {
@@ -97,24 +97,24 @@ impl SimState {
 
     /// The places in the order in which they are given up: first those whose task has no node or that have several tasks, then
     /// those that share a node with others of the service, then those without a running task, and among equal ones the highest.
-    fn least_useful(&self, service: &str, places: &BTreeSet<TaskSlot>) -> Vec<TaskSlot> {
+    fn least_useful(&self, service: &str, slots: &BTreeSet<TaskSlot>) -> Vec<TaskSlot> {
         let here =
-            |p: &TaskSlot| self.tasks.values().filter(|t| t.service == service && t.place == *p && t.desired.wanted()).collect::<Vec<_>>();
-        let mut order: Vec<(&TaskSlot, Vec<&SimTask>)> = places.iter().map(|place| (place, here(place))).collect();
+            |p: &TaskSlot| self.tasks.values().filter(|t| t.service == service && t.slot == *p && t.desired.wanted()).collect::<Vec<_>>();
+        let mut order: Vec<(&TaskSlot, Vec<&SimTask>)> = slots.iter().map(|slot| (slot, here(slot))).collect();
         order.sort_by_key(|(_, tasks)| !tasks.iter().any(|task| task.state == TaskState::Running));
         let mut copies = BTreeMap::<&str, usize>::new();
         let mut indexed = Vec::new();
-        for (place, tasks) in &order {
+        for (slot, tasks) in &order {
             let node = tasks.first().filter(|_| tasks.len() == 1).and_then(|task| task.node.as_deref());
             let index = node.map_or(usize::MAX, |node| {
                 let count = copies.entry(node).or_default();
                 *count += 1;
                 *count
             });
-            indexed.push((index, *place));
+            indexed.push((index, *slot));
         }
         indexed.sort_by_key(|(index, _)| *index);
-        indexed.into_iter().rev().map(|(_, place)| place.clone()).collect()
+        indexed.into_iter().rev().map(|(_, slot)| slot.clone()).collect()
     }
 
     /// Keeps tasks of a job until they complete. A task that fails is replaced; changing the spec of a job in progress is not simulated.
@@ -125,39 +125,39 @@ impl SimState {
         }
         let Some((at_once, total)) = self.services.get(id).map(|service| spec::job(&service.spec)) else { return };
         let taken: BTreeSet<TaskSlot> =
-            self.tasks.values().filter(|t| t.service == id && t.desired.wanted()).map(|t| t.place.clone()).collect();
+            self.tasks.values().filter(|t| t.service == id && t.desired.wanted()).map(|t| t.slot.clone()).collect();
         let running = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && !t.state.ended()).count();
-        let places: Vec<TaskSlot> = if kind == spec::ServiceMode::GlobalJob {
+        let slots: Vec<TaskSlot> = if kind == spec::ServiceMode::GlobalJob {
             self.nodes.values().filter(|n| self.wants_task_on(id, n)).map(|n| TaskSlot::Node(n.id.clone())).collect()
         } else {
             (1..=total).map(TaskSlot::Slot).collect()
         };
-        let room = if kind == spec::ServiceMode::GlobalJob { places.len() } else { usize::try_from(at_once).unwrap_or(usize::MAX) };
-        let free = places.into_iter().filter(|place| !taken.contains(place)).take(room.saturating_sub(running));
-        for place in free.collect::<Vec<_>>() {
-            self.new_task(id, place, DesiredTaskState::Complete, None);
+        let room = if kind == spec::ServiceMode::GlobalJob { slots.len() } else { usize::try_from(at_once).unwrap_or(usize::MAX) };
+        let free = slots.into_iter().filter(|slot| !taken.contains(slot)).take(room.saturating_sub(running));
+        for slot in free.collect::<Vec<_>>() {
+            self.new_task(id, slot, DesiredTaskState::Complete, None);
         }
     }
 
     fn cover_nodes(&mut self, service: &str) {
         let wanted: BTreeSet<String> = self.nodes.values().filter(|n| self.wants_task_on(service, n)).map(|n| n.id.clone()).collect();
         let paused = |id: &String| self.nodes.get(id).is_some_and(|n| n.up && n.availability == Availability::Pause);
-        let superfluous = self.places(service).into_iter().filter(|p| matches!(p, TaskSlot::Node(n) if !wanted.contains(n) && !paused(n)));
-        for place in superfluous.collect::<Vec<_>>() {
-            for id in self.wanted_in(service, &place) {
+        let superfluous = self.slots(service).into_iter().filter(|p| matches!(p, TaskSlot::Node(n) if !wanted.contains(n) && !paused(n)));
+        for slot in superfluous.collect::<Vec<_>>() {
+            for id in self.wanted_in(service, &slot) {
                 self.stop(&id, DesiredTaskState::Shutdown);
             }
         }
         for node in wanted {
-            let place = TaskSlot::Node(node);
-            if self.wanted_in(service, &place).is_empty() {
-                self.new_task(service, place, DesiredTaskState::Running, None);
+            let slot = TaskSlot::Node(node);
+            if self.wanted_in(service, &slot).is_empty() {
+                self.new_task(service, slot, DesiredTaskState::Running, None);
             }
         }
     }
 
     /// Creates a task from the current state of the service; returns its id.
-    pub fn new_task(&mut self, service: &str, place: TaskSlot, desired: DesiredTaskState, start_at: Option<u64>) -> String {
+    pub fn new_task(&mut self, service: &str, slot: TaskSlot, desired: DesiredTaskState, start_at: Option<u64>) -> String {
         let (id, version, now) = (self.new_id(), self.bump(), self.now);
         let Some(from) = self.services.get(service) else { return id };
         let endpoint = from.spec.get("EndpointSpec").cloned().unwrap_or(Value::Null);
@@ -166,8 +166,8 @@ impl SimState {
             id: id.clone(),
             version,
             service: service.to_owned(),
-            node: if let TaskSlot::Node(node) = &place { Some(node.clone()) } else { None },
-            place,
+            node: if let TaskSlot::Node(node) = &slot { Some(node.clone()) } else { None },
+            slot,
             state: TaskState::New,
             desired,
             spec: from.template.clone(),

@@ -25,7 +25,7 @@ impl SimState {
         let constraints = spec::constraints(&task.spec);
         let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut best: Option<(usize, &SimNode)> = None;
-        for node in self.nodes.values().filter(|n| may_be_on(&task.place, n)) {
+        for node in self.nodes.values().filter(|n| may_be_on(&task.slot, n)) {
             if let Some(reason) = self.objection(task, node, &constraints) {
                 *reasons.entry(reason).or_default() += 1;
                 continue;
@@ -68,8 +68,8 @@ impl SimState {
     }
 }
 
-fn may_be_on(place: &TaskSlot, node: &SimNode) -> bool {
-    match place {
+fn may_be_on(slot: &TaskSlot, node: &SimNode) -> bool {
+    match slot {
         TaskSlot::Slot(_) => true,
         TaskSlot::Node(id) => *id == node.id,
     }

@@ -112,9 +112,9 @@ impl SimState {
     fn answer(&mut self) -> RawSnapshot {
         let rates = self.faults.rates;
         if rates.stale <= 0.0 && rates.torn <= 0.0 {
-            return self.look();
+            return self.raw_snapshot();
         }
-        let mut fresh = self.look();
+        let mut fresh = self.raw_snapshot();
         let old = (!self.past.is_empty()).then(|| self.past[self.rng.random_range(0..self.past.len())].clone());
         self.past.push(Arc::new(fresh.clone()));
         if self.past.len() > PAST {

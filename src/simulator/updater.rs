@@ -64,9 +64,9 @@ impl SimState {
             return None;
         }
         let outdated = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && self.outdated(service, t));
-        let mut places: BTreeSet<TaskSlot> = outdated.map(|t| t.place.clone()).collect();
-        places.extend(self.places(id).into_iter().filter(|place| self.wanted_in(id, place).len() > 1));
-        if places.is_empty() {
+        let mut slots: BTreeSet<TaskSlot> = outdated.map(|t| t.slot.clone()).collect();
+        slots.extend(self.slots(id).into_iter().filter(|slot| self.wanted_in(id, slot).len() > 1));
+        if slots.is_empty() {
             if matches!(state, Some("updating" | "rollback_started")) {
                 self.complete(id);
             }
@@ -75,8 +75,8 @@ impl SimState {
         if state != Some("rollback_started") {
             self.set_status(id, "updating", "update in progress".to_owned());
         }
-        let total = places.len();
-        let waiting: VecDeque<TaskSlot> = places.into_iter().collect();
+        let total = slots.len();
+        let waiting: VecDeque<TaskSlot> = slots.into_iter().collect();
         let (next_at, failed) = (self.now, BTreeSet::new());
         Some(SimRollout { waiting, active: Vec::new(), total, watched: Vec::new(), failed, next_at, ends_at: None })
     }
@@ -105,8 +105,8 @@ impl SimState {
     /// Starts replacements up to the allowed parallelism.
     fn begin_replacements(&mut self, id: &str, rollout: &mut SimRollout, config: UpdateConfig) {
         while rollout.active.len() < config.parallelism && self.now >= rollout.next_at {
-            let Some(place) = rollout.waiting.pop_front() else { return };
-            let old = self.wanted_in(id, &place);
+            let Some(slot) = rollout.waiting.pop_front() else { return };
+            let old = self.wanted_in(id, &slot);
             if old.is_empty() {
                 continue;
             }
@@ -117,11 +117,11 @@ impl SimState {
                 rollout.next_at = self.now + config.delay;
                 continue;
             }
-            let new = self.new_task(id, place.clone(), desired, None);
+            let new = self.new_task(id, slot.clone(), desired, None);
             rollout.watched.push((new.clone(), None));
             if !config.start_first {
                 self.stop_all(&old);
-                self.double_by_chance(id, place, &new);
+                self.double_by_chance(id, slot, &new);
             }
             let hangs = !config.start_first && self.hangs_by_chance(id);
             rollout.active.push(Replacement { old, new, patient_until: self.now + PATIENCE, hangs });
@@ -137,13 +137,13 @@ impl SimState {
     }
 
     /// A node changes (its networks do, whenever tasks come and go) while a task of a global service failed on it and is being
-    /// rolled back: Swarm creates one more task, and may tell the updater's to stop.
-    fn double_by_chance(&mut self, id: &str, place: TaskSlot, new: &str) {
+    /// rolled back: Swarm creates one more task, and may ask the updater's to stop.
+    fn double_by_chance(&mut self, id: &str, slot: TaskSlot, new: &str) {
         let rate = self.faults.rates.rollback_doubled;
-        let on_port = self.tasks.get(new).is_some_and(|t| matches!(t.place, TaskSlot::Node(_)) && t.host_ports.iter().any(|p| p.2 != 0));
+        let on_port = self.tasks.get(new).is_some_and(|t| matches!(t.slot, TaskSlot::Node(_)) && t.host_ports.iter().any(|p| p.2 != 0));
         let is_rollback = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
         if on_port && is_rollback && rate > 0.0 && self.rng.random_bool(rate.min(1.0)) {
-            self.new_task(id, place, DesiredTaskState::Running, None);
+            self.new_task(id, slot, DesiredTaskState::Running, None);
             if self.rng.random_bool(0.5) {
                 self.stop(new, DesiredTaskState::Shutdown);
             }
@@ -169,8 +169,8 @@ impl SimState {
         for (task, since) in rollout.watched.iter_mut().filter(|(_, since)| since.is_none()) {
             *since = self.tasks.get(task).filter(|t| t.state == TaskState::Running).map(|t| t.since);
         }
-        let places = self.places(id);
-        rollout.waiting.retain(|place| places.contains(place));
+        let slots = self.slots(id);
+        rollout.waiting.retain(|slot| slots.contains(slot));
     }
 
     fn stop_all(&mut self, tasks: &[String]) {

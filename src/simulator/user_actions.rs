@@ -97,7 +97,7 @@ impl SimSwarm {
         self.change_node(hostname, |node| node.up = false);
     }
 
-    /// A node is back and now stops the tasks that were told to stop in the meantime.
+    /// A node is back and now stops the tasks that were asked to stop in the meantime.
     pub fn node_comes_up(&self, hostname: &str) {
         self.change_node(hostname, |node| node.up = true);
         let world = &mut *self.world();

@@ -19,7 +19,7 @@ const STACK: &str = "com.docker.stack.namespace";
 /// The label by which access control in front of the Docker API keeps teams apart.
 const ACCESS: &str = "com.docker.ucp.access.label";
 /// Values of the label that are not names of objects.
-const WORDS: &[&str] = &["none", "optional", "required", "require", "system", "true", "false"];
+const KEYWORDS: &[&str] = &["none", "optional", "required", "require", "system", "true", "false"];
 
 /// The maximum number of names, given to configs by labels, that are looked up.
 pub const NAMED_CONFIGS_MAX: usize = 512;
@@ -47,7 +47,7 @@ struct ConfigReference {
 impl ConfigReference {
     fn of(created_at: Timestamp, service: &str, labels: &Labels) -> Option<Self> {
         let text = |key: &str| labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned);
-        let value = text(LABEL).filter(|value| !WORDS.contains(&value.to_ascii_lowercase().as_str()))?;
+        let value = text(LABEL).filter(|value| !KEYWORDS.contains(&value.to_ascii_lowercase().as_str()))?;
         ObjectName::parse(&value).ok()?;
         // Verbatim, including blanks: the names of a stack's objects are formed the same way.
         let stack = labels.get(STACK).filter(|stack| !stack.is_empty()).cloned();

@@ -43,7 +43,7 @@ impl Snapshot {
     }
 
     /// The same snapshot with the stopping tasks (`Swarm::stopping_tasks`), which were read a moment later: a task that was
-    /// told to stop in between no longer counts as running.
+    /// asked to stop in between no longer counts as running.
     pub fn with_stopping(mut self, tasks: &[Value]) -> Result<Self, SnapshotError> {
         let stopping = by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())?;
         if stopping.keys().any(|id| self.tasks.contains_key(id)) {
@@ -75,11 +75,11 @@ fn is_wanted(task: &Value) -> bool {
     }
 }
 
-/// Whether a task of `GET /tasks` was told to stop and has not ended.
+/// Whether a task of `GET /tasks` was asked to stop and has not ended.
 pub fn is_stopping(task: &Value) -> bool {
     use TaskState::{Accepted, Assigned, Preparing, Ready, Running, Starting};
-    let told = matches!(text(task, &["DesiredState"]), "shutdown" | "remove");
-    told && matches!(state(task), Assigned | Accepted | Preparing | Ready | Starting | Running)
+    let stops = matches!(text(task, &["DesiredState"]), "shutdown" | "remove");
+    stops && matches!(state(task), Assigned | Accepted | Preparing | Ready | Starting | Running)
 }
 
 fn state(task: &Value) -> TaskState {

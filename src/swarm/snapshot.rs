@@ -20,7 +20,7 @@ pub struct RawSnapshot {
     pub taken_at: Timestamp,
     /// `GET /services`.
     pub services: Vec<Value>,
-    /// `GET /tasks` with desired state running, or complete for tasks of jobs; for requests by people also tasks that were told
+    /// `GET /tasks` with desired state running, or complete for tasks of jobs; for queries of users also tasks that were asked
     /// to stop and have not ended.
     pub tasks: Vec<Value>,
     /// `GET /nodes`.
@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub services: Services,
     /// All wanted tasks: desired state running, or complete for tasks of jobs that have not ended.
     pub tasks: CopyOnWrite<BTreeMap<TaskId, Task>>,
-    /// Tasks that were told to stop and have not ended. Only filled on request: passes do not need them.
+    /// Tasks that were asked to stop and have not ended. Only filled on request: passes do not need them.
     pub stopping: CopyOnWrite<BTreeMap<TaskId, Task>>,
     /// All nodes.
     pub nodes: CopyOnWrite<BTreeMap<NodeId, Node>>,

@@ -67,7 +67,7 @@ pub trait Swarm: Send + Sync {
     /// Reads only the tasks whose desired state is running (for jobs: complete), for a quick check between two snapshots.
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 
-    /// Reads the tasks that Swarm told to stop and that have not ended, because they finish the work they have begun. Only for
+    /// Reads the tasks that Swarm asked to stop and that have not ended, because they finish the work they have begun. Only for
     /// requests by people: the raw answer also contains the history of ended tasks, which is filtered out here.
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 

@@ -1,4 +1,4 @@
-//! Logs: one line per event on standard error, for people or as JSON. Set up once per process, by the command line.
+//! Logs: one line per event on standard error, for humans or as JSON. Set up once per process, by the command line.
 
 use std::io::IsTerminal as _;
 

@@ -21,7 +21,7 @@ pub const SNAPSHOT_AGE_SECONDS: &str = "swarmgate_snapshot_age_seconds";
 pub const OBSERVE_DURATION_SECONDS: &str = "swarmgate_observe_duration_seconds";
 /// Failed reads of the Swarm.
 pub const OBSERVE_FAILURES_TOTAL: &str = "swarmgate_observe_failures_total";
-/// Quick looks at the tasks, by result (`same`, `changed`, `failed`).
+/// Polls of the tasks, by result (`same`, `changed`, `failed`).
 pub const TASK_PROBES_TOTAL: &str = "swarmgate_task_probes_total";
 /// Reasons for which passes were requested.
 pub const WAKES_TOTAL: &str = "swarmgate_wakes_total";
@@ -49,7 +49,7 @@ pub const CONDITION: &str = "swarmgate_condition";
 /// When the first certificate of a cluster expires, in seconds since 1970. The status says which one it is: metrics are
 /// open to all, and name nothing but clusters.
 pub const CERTIFICATE_NOT_AFTER: &str = "swarmgate_certificate_not_after_timestamp_seconds";
-/// Whether the event stream is believed alive.
+/// Whether the event stream is considered alive.
 pub const EVENTS_ALIVE: &str = "swarmgate_events_alive";
 /// Always 1, with the version as a label.
 pub const BUILD_INFO: &str = "swarmgate_build_info";
@@ -247,10 +247,10 @@ mod tests {
     fn metric_labels_name_only_clusters() {
         let status = include_str!("../../tests/explain/running/status.json");
         let status: StatusReport = serde_json::from_str(status).unwrap();
-        let told = series_of(&status);
-        assert!(told.iter().any(|((name, _), _)| *name == CERTIFICATE_NOT_AFTER), "the status has certificates");
-        assert!(told.iter().all(|(_, value)| *value != 0.0 || value.is_sign_positive()), "no value is -0: {told:?}");
-        for ((name, labels), _) in told {
+        let series = series_of(&status);
+        assert!(series.iter().any(|((name, _), _)| *name == CERTIFICATE_NOT_AFTER), "the status has certificates");
+        assert!(series.iter().all(|(_, value)| *value != 0.0 || value.is_sign_positive()), "no value is -0: {series:?}");
+        for ((name, labels), _) in series {
             for (key, value) in labels {
                 let fine = match key {
                     "cluster" => status.clusters.contains_key(&value),

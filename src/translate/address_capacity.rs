@@ -177,7 +177,7 @@ pub struct AddressShortage {
     /// with the most addresses.
     pub by_others: Option<String>,
     /// What is available and what is missing, as text that follows "it" or the network's name.
-    pub words: String,
+    pub message: String,
 }
 
 /// Why replaced proxies would not get addresses again on a network that they are attached to. `None` if they would.
@@ -193,14 +193,14 @@ pub fn shortage_of_attached(
     let waiting = usage.stuck_tasks.saturating_add(usage.waiting_services);
     let free = size.saturating_sub(in_use);
     if waiting > free {
-        let words =
+        let message =
             format!("has {free} of {size} addresses free, and {waiting} tasks or virtual IPs wait for one{}", who_waits(usage, snapshot));
-        return Some(AddressShortage { contested: true, lacking: waiting - free, by_others: None, words });
+        return Some(AddressShortage { contested: true, lacking: waiting - free, by_others: None, message });
     }
     let free = size.saturating_sub(taken(network, usage, snapshot));
     let needed = needs.starts_first?.saturating_sub(surplus(network, needs, service, snapshot));
-    let words = || format!("has {free} of {size} addresses free, and a rollout of the proxies temporarily needs {needed} more");
-    (needed > free).then(|| AddressShortage { contested: false, lacking: needed - free, by_others: None, words: words() })
+    let message = || format!("has {free} of {size} addresses free, and a rollout of the proxies temporarily needs {needed} more");
+    (needed > free).then(|| AddressShortage { contested: false, lacking: needed - free, by_others: None, message: message() })
 }
 
 /// The service with the most waiting tasks. Both the team that filled the network and anyone looking for the cause need its

@@ -19,37 +19,37 @@ pub fn used_by_others(
     lacking: u64,
     snapshot: &Snapshot,
 ) -> Option<String> {
-    let asked: Vec<(&Service, u64)> = asked_for(network, snapshot)
+    let demand: Vec<(&Service, u64)> = demand_of(network, snapshot)
         .into_iter()
         .filter(|(id, _)| *id != proxies)
         .filter_map(|(id, count)| Some((snapshot.services.get(id)?, count)))
         .collect();
     let (mut all, mut of_teams) = (0_u64, TeamTotals::default());
-    for (service, count) in &asked {
+    for (service, count) in &demand {
         all = all.saturating_add(*count);
         of_teams.add(Team::new(service), *count);
     }
     let victim = teams.iter().find(|team| lacking <= all.saturating_sub(of_teams.total(team)))?;
-    let others = asked.iter().filter(|(service, _)| !Team::new(service).is_same(victim));
+    let others = demand.iter().filter(|(service, _)| !Team::new(service).is_same(victim));
     others.max_by_key(|(service, count)| (*count, Reverse(&service.name))).map(|(service, _)| service.name.clone())
 }
 
 /// How many addresses each service has or waits for on a network.
-fn asked_for<'s>(network: &NetworkId, snapshot: &'s Snapshot) -> BTreeMap<&'s ServiceId, u64> {
-    let mut asked = BTreeMap::<&ServiceId, u64>::new();
+fn demand_of<'s>(network: &NetworkId, snapshot: &'s Snapshot) -> BTreeMap<&'s ServiceId, u64> {
+    let mut demand = BTreeMap::<&ServiceId, u64>::new();
     for task in snapshot.tasks.values().chain(snapshot.stopping.values()) {
         let addresses = task.addresses.iter().filter(|(id, _)| id == network).count() as u64;
         let waits = || u64::from(unallocated(task, snapshot).contains(&network));
         let count = if addresses > 0 { addresses } else { waits() };
         if count > 0 {
-            *asked.entry(&task.service).or_default() += count;
+            *demand.entry(&task.service).or_default() += count;
         }
     }
     for service in snapshot.services.values() {
         let has = service.virtual_ips.iter().any(|vip| vip.network == *network);
         if has || (service.networks.contains(network) && waits_for_virtual_ip(service, network)) {
-            *asked.entry(&service.id).or_default() += 1;
+            *demand.entry(&service.id).or_default() += 1;
         }
     }
-    asked
+    demand
 }

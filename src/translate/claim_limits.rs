@@ -1,11 +1,11 @@
-//! Limits how much teams may ask for, whether they get it or not. Hosts of other teams and hosts that are not admitted cost
-//! no budget, yet each is judged, remembered and reported: thousands of services that ask for a thousand of them each would
-//! exhaust the operator's memory, and the operator would then follow no change any more.
+//! Limits how much teams may request, whether they get it or not. Hosts of other teams and hosts that are not admitted cost
+//! no budget, yet each is evaluated, stored and reported: thousands of services that request a thousand of them each would
+//! exhaust the operator's memory, and the operator would then follow no more changes.
 //!
-//! The bound is several times the number of possible routes, so a team that gets what it asks for never comes near it.
-//! Oldest first, as with budgets. Anything beyond the bound is not closed to others, because for that it would have to be
-//! judged. It must never take a host from its owner: what a service had at the last pass is always considered, and so are
-//! some hosts of each team; requests that are refused anyway only compete with their like.
+//! The bound is several times the number of possible routes, so a team that gets what it requests never comes near it.
+//! The oldest come first, as with budgets. Hosts beyond the bound are not reserved, because for that they would have to be
+//! evaluated. It must never take a host from its owner: what a service had at the last pass is always considered, and so are
+//! some hosts of each team; requests that are refused anyway compete only with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::types::{HostPattern, excerpt};
 const TIMES: u64 = 4;
 /// The factor after a start of the operator, when it does not yet know who owns what.
 const TIMES_AT_FIRST: u64 = 40;
-/// The number of hosts that is considered for each team, whatever others ask for.
+/// The number of hosts that are considered for each team, whatever others request.
 const OF_EACH_TEAM: u64 = 100;
 /// The most ignored hosts named in a finding.
 const NAMED_MAX: usize = 5;
@@ -77,7 +77,7 @@ impl Add for ClaimCount {
 }
 
 impl ClaimCount {
-    /// What may be asked for under these limits, and never less than with the defaults: a low limit is no reason to
+    /// What may be requested under these limits, and never less than with the defaults: a low limit is no reason to
     /// consider fewer requests.
     fn for_limits(limits: &Footprint, default: &Footprint, times: u64) -> Self {
         let many = |limit: u64, default: u64| limit.max(default).saturating_mul(times);
@@ -107,18 +107,18 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
         let (mut kept, mut first) = (Vec::with_capacity(amounts.len()), None);
         for (host, amount) in labels.hosts.iter().zip(&amounts) {
             let is_refused = !host_admission::admits(self.context.cluster, self.context.snapshot, host, service);
-            let heard = if is_refused { &self.refused } else { &self.open };
+            let totals = if is_refused { &self.refused } else { &self.open };
             let has = || self.context.host_owners.holders(&host.into()).is_some_and(|holders| holders.contains(&service.id));
-            let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());
+            let beyond = self.beyond(totals, &team, *amount).filter(|_| !has());
             kept.push(beyond.is_none());
             if let Some(whose) = beyond {
-                let before = if whose == LimitScope::Team { heard.by_team.total(&team) } else { heard.all };
+                let before = if whose == LimitScope::Team { totals.by_team.total(&team) } else { totals.all };
                 first.get_or_insert(ExceededClaimLimit { whose, team, before });
                 continue;
             }
-            let heard = if is_refused { &mut self.refused } else { &mut self.open };
-            heard.by_team.add(team, *amount);
-            heard.all = heard.all + *amount;
+            let totals = if is_refused { &mut self.refused } else { &mut self.open };
+            totals.by_team.add(team, *amount);
+            totals.all = totals.all + *amount;
         }
         first.map(|beyond| {
             let wanted = amounts.into_iter().fold(ClaimCount::default(), ClaimCount::add);
@@ -127,10 +127,10 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
         })
     }
 
-    fn beyond(&self, heard: &ClaimTotals<'a>, team: &Team<'a>, more: ClaimCount) -> Option<LimitScope> {
-        let of_team = heard.by_team.total(team) + more;
+    fn beyond(&self, totals: &ClaimTotals<'a>, team: &Team<'a>, more: ClaimCount) -> Option<LimitScope> {
+        let of_team = totals.by_team.total(team) + more;
         let is_of_team = !of_team.is_within(self.of_team);
-        let is_of_all = of_team.hosts > OF_EACH_TEAM && !(heard.all + more).is_within(self.of_all);
+        let is_of_all = of_team.hosts > OF_EACH_TEAM && !(totals.all + more).is_within(self.of_all);
         is_of_team.then_some(LimitScope::Team).or(is_of_all.then_some(LimitScope::Cluster))
     }
 
@@ -165,7 +165,7 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
     }
 }
 
-/// Whose services together ask for too much.
+/// Whose services together request too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LimitScope {
     Team,
@@ -176,7 +176,7 @@ enum LimitScope {
 struct ExceededClaimLimit<'a> {
     whose: LimitScope,
     team: Team<'a>,
-    /// What older services ask for.
+    /// What older services request.
     before: ClaimCount,
 }
 

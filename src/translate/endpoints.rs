@@ -224,9 +224,9 @@ fn stopping(context: &TranslationContext<'_>, published: &PublishedService<'_>) 
         let node = task.node.as_ref().and_then(|id| context.snapshot.nodes.get(id));
         if node.is_some_and(|node| node.availability == NodeAvailability::Drain) { ", because its node is drained" } else { "" }
     };
-    let words = |task: &Task| format!("draining: Swarm is stopping the task{}; it gets no new requests", drained(task));
+    let message = |task: &Task| format!("draining: Swarm is stopping the task{}; it gets no new requests", drained(task));
     let own = context.snapshot.stopping.values().filter(|task| task.service == published.service.id);
-    own.map(|task| excluded(context, task, words(task))).collect()
+    own.map(|task| excluded(context, task, message(task))).collect()
 }
 
 /// Swarm reports a task as running after its first successful health check, if the service has one.
@@ -277,11 +277,11 @@ fn pick(context: &TranslationContext<'_>, chosen: Option<&NetworkId>, addresses:
 }
 
 fn not_running(task: &Task) -> String {
-    let words = if task.error.is_empty() { &task.message } else { &task.error };
-    if words.is_empty() || words == task.state.as_str() {
+    let message = if task.error.is_empty() { &task.message } else { &task.error };
+    if message.is_empty() || message == task.state.as_str() {
         format!("the task is {}", task.state)
     } else {
-        format!("the task is {}: {words}", task.state)
+        format!("the task is {}: {message}", task.state)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct HostOwners {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guests {
     /// Those who ask for the host.
-    pub asking: Vec<ServiceId>,
+    pub claimants: Vec<ServiceId>,
     /// Replaces a list that is too long for a label: all services that ask for the host and that an entry names more
     /// exactly than with this rank.
     pub better_than: Option<u8>,
@@ -51,7 +51,7 @@ pub struct Guests {
 impl Guests {
     /// Whether there are no guests.
     pub fn is_empty(&self) -> bool {
-        self.asking.is_empty() && self.better_than.is_none() && !self.above
+        self.claimants.is_empty() && self.better_than.is_none() && !self.above
     }
 }
 
@@ -172,7 +172,7 @@ impl HostOwners {
         let mut host_owners = Self { late: late.into_iter().map(ServiceId).collect(), ..Self::default() };
         for OwnersEntry { services, guests, guests_better_than: better_than, guests_above: above, hosts } in holders {
             let services: Arc<[ServiceId]> = services.into_iter().map(ServiceId).collect();
-            let guests = Guests { asking: guests.into_iter().map(ServiceId).collect(), better_than, above };
+            let guests = Guests { claimants: guests.into_iter().map(ServiceId).collect(), better_than, above };
             for host in hosts {
                 let host = HostKey::parse(&host).ok()?;
                 if let Some(host) = host.pattern() {
@@ -213,7 +213,7 @@ impl OwnersEntry {
     fn of(services: &[ServiceId], guests: Option<&Guests>, hosts: &[&str]) -> Self {
         Self {
             services: texts(services),
-            guests: guests.map_or_else(Vec::new, |guests| texts(&guests.asking)),
+            guests: guests.map_or_else(Vec::new, |guests| texts(&guests.claimants)),
             guests_better_than: guests.and_then(|guests| guests.better_than),
             guests_above: guests.is_some_and(|guests| guests.above),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),

@@ -102,7 +102,7 @@ struct OwnershipContext<'w, 'a> {
     /// The entries of `allow` that name services, each with whether it names the service at each index.
     naming: Vec<(&'w HostRule, Vec<bool>)>,
     host_owners: &'w HostOwners,
-    places: BTreeMap<&'a ServiceId, usize>,
+    indexes: BTreeMap<&'a ServiceId, usize>,
     late: Arc<BTreeSet<usize>>,
 }
 
@@ -116,7 +116,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
             teams: services.iter().map(|one| Team::new(one.service)).collect(),
             naming: rules.map(|rule| (rule, named(rule))).collect(),
             host_owners: context.host_owners,
-            places: services.iter().enumerate().map(|(at, one)| (&one.service.id, at)).collect(),
+            indexes: services.iter().enumerate().map(|(at, one)| (&one.service.id, at)).collect(),
             late: Arc::new((0..services.len()).filter(|at| context.host_owners.is_late(&services[*at].service.id)).collect()),
         }
     }
@@ -135,38 +135,38 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
                 }
             }
             conflicts.extend(self.conflicts(&case, &verdict));
-            if case.asking.len() > 1 || case.above.is_some() {
+            if case.claimants.len() > 1 || case.above.is_some() {
                 open.push((case, verdict.clone()));
             }
             verdict
         };
-        let (wildcards, exact): (Vec<_>, Vec<_>) = self.asking().into_iter().partition(|(host, _)| host.is_wildcard());
+        let (wildcards, exact): (Vec<_>, Vec<_>) = self.claimants().into_iter().partition(|(host, _)| host.is_wildcard());
         let mut above = BTreeMap::<&HostPattern, Arc<[usize]>>::new();
-        for (host, asking) in wildcards {
-            let verdict = decide(HostClaims { host: host.into(), asking, above: None }, &mut conflicts);
+        for (host, claimants) in wildcards {
+            let verdict = decide(HostClaims { host: host.into(), claimants, above: None }, &mut conflicts);
             above.insert(host, verdict.team.into());
         }
-        for (host, asking) in exact {
+        for (host, claimants) in exact {
             let wildcard = HostPattern::matching(host.as_str()).find(HostPattern::is_wildcard);
             let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, team)| (*wildcard, Arc::clone(team))));
-            decide(HostClaims { host: host.into(), asking, above }, &mut conflicts);
+            decide(HostClaims { host: host.into(), claimants, above }, &mut conflicts);
         }
         let default = self
             .wanting_default()
-            .map(|asking| decide(HostClaims { host: HostKey::DefaultBackend, asking, above: None }, &mut conflicts).first);
+            .map(|claimants| decide(HostClaims { host: HostKey::DefaultBackend, claimants, above: None }, &mut conflicts).first);
         findings.extend(default.map(|first| self.report_default(first)).into_iter().flatten());
         let label = persisted_owners::label(self, context, &open, findings);
         Judged { conflicts, default_backend: default, ownership: OwnershipResult { host_owners, label } }
     }
 
-    fn asking(&self) -> BTreeMap<&'w HostPattern, Vec<usize>> {
-        let mut asking = BTreeMap::<_, Vec<usize>>::new();
+    fn claimants(&self) -> BTreeMap<&'w HostPattern, Vec<usize>> {
+        let mut claimants = BTreeMap::<_, Vec<usize>>::new();
         for (at, service) in self.services.iter().enumerate() {
             for host in &service.labels.hosts {
-                asking.entry(host).or_default().push(at);
+                claimants.entry(host).or_default().push(at);
             }
         }
-        asking
+        claimants
     }
 
     fn wanting_default(&self) -> Option<Vec<usize>> {
@@ -182,7 +182,7 @@ impl<'w, 'a> OwnershipContext<'w, 'a> {
     /// The services that ask for a host and are not of its owner's team.
     fn conflicts(&self, case: &HostClaims<'_>, verdict: &OwningTeam) -> Vec<HostConflict> {
         let Some(host) = case.host.pattern() else { return Vec::new() };
-        let others: Vec<usize> = case.asking.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
+        let others: Vec<usize> = case.claimants.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
         if others.is_empty() {
             return Vec::new();
         }

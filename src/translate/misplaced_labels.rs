@@ -21,8 +21,8 @@ pub fn misplaced_label_findings(service: &Service) -> impl Iterator<Item = Findi
 /// expects restricted access, so no request is let through. `None` if there is no such label.
 pub fn closed_on_container(service: &Service) -> Option<Finding> {
     let only_there = |key: &str| !service.labels.contains_key(key);
-    let mut asking = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
-    let key = asking.next()?;
+    let mut keys = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
+    let key = keys.next()?;
     let message = "this label is set on the containers, where labels have no effect, and it looks like access control, which no label \
                    provides: to keep unauthorized clients out, the service's routes are closed and answer 503";
     let finding = Finding::new(FindingCode::UnknownAccessLabel, subject(service), message);
@@ -38,8 +38,8 @@ fn on_container(service: &Service) -> Option<Finding> {
     let more = only_there.len().saturating_sub(NAMED_MAX);
     let named = only_there.iter().take(NAMED_MAX).map(|key| excerpt(key, 120)).collect::<Vec<_>>().join(", ");
     let named = if more > 0 { format!("{named} and {more} more") } else { named };
-    let asks = only_there.iter().any(|key| [label_key("hosts"), label_key("default_backend")].iter().any(|asking| asking == key));
-    let severity = if asks { Severity::Error } else { Severity::Warning };
+    let requests = only_there.iter().any(|key| [label_key("hosts"), label_key("default_backend")].iter().any(|name| name == key));
+    let severity = if requests { Severity::Error } else { Severity::Warning };
     let message = format!("these labels are set on the containers instead of the service, so they have no effect: {named}");
     let finding = Finding::new(FindingCode::LabelOnContainer, subject(service), message).with_severity(severity);
     Some(Finding { field: Some(excerpt(first, 120)), ..finding })
@@ -52,13 +52,13 @@ const HOSTS_MAX: usize = 10;
 struct ForeignProxy {
     name: &'static str,
     /// Whether a label asks the proxy to publish something.
-    asks: fn(&str, &str) -> bool,
+    requests: fn(&str, &str) -> bool,
     /// The hosts that a label names.
     hosts: fn(&str, &str) -> Vec<String>,
     /// The port that a label names.
     port: fn(&str, &str) -> Option<String>,
     /// Whether a label specifies more than host and port: a path, TLS, access control.
-    says_more: fn(&str, &str) -> bool,
+    sets_more: fn(&str, &str) -> bool,
 }
 
 const PROXIES: [ForeignProxy; 3] = [
@@ -66,16 +66,16 @@ const PROXIES: [ForeignProxy; 3] = [
         name: "Traefik",
         // Without a rule Traefik publishes a service by its default rule; its other labels request nothing
         // (`traefik.docker.network`).
-        asks: |key, value| {
-            let speaks = ["traefik.http.", "traefik.tcp.", "traefik.frontend.", "traefik.port"].iter().any(|word| key.starts_with(word));
-            speaks || (key == "traefik.enable" && !value.is_empty() && !is_no(value))
+        requests: |key, value| {
+            let publishes = ["traefik.http.", "traefik.tcp.", "traefik.frontend.", "traefik.port"].iter().any(|word| key.starts_with(word));
+            publishes || (key == "traefik.enable" && !value.is_empty() && !is_no(value))
         },
         hosts: |key, value| {
             let is_rule = key.starts_with("traefik.") && key.rsplit('.').next() == Some("rule");
             let rule = if is_rule { value } else { "" };
             // Version 2 and later: Host(`a`, `b`) || Host(`c`); before: Host:a,b;PathPrefix:/x.
-            let is_meant = |at: &usize| !rule[..*at].trim_end().ends_with('!');
-            let named = rule.match_indices("Host(").filter(|(at, _)| is_meant(at)).map(|(at, word)| &rule[at + word.len()..]);
+            let is_required = |at: &usize| !rule[..*at].trim_end().ends_with('!');
+            let named = rule.match_indices("Host(").filter(|(at, _)| is_required(at)).map(|(at, word)| &rule[at + word.len()..]);
             let quoted = named.filter_map(|rest| rest.split_once(')')).flat_map(|(hosts, _)| hosts.split(','));
             let former = rule.strip_prefix("Host:").and_then(|rest| rest.split(';').next()).into_iter().flat_map(|hosts| hosts.split(','));
             quoted.chain(former).map(|host| host.trim().trim_matches(['`', '"', '\'']).to_owned()).collect()
@@ -84,7 +84,7 @@ const PROXIES: [ForeignProxy; 3] = [
             let is_port = key == "traefik.port" || (key.starts_with("traefik.") && key.ends_with(".loadbalancer.server.port"));
             is_port.then(|| value.to_owned())
         },
-        says_more: |key, value| {
+        sets_more: |key, value| {
             let is_rule = key.rsplit('.').next() == Some("rule");
             (is_rule && ["Path", "Header", "Method", "Query", "ClientIP", "HostRegexp"].iter().any(|part| value.contains(part)))
                 || key.contains(".tls")
@@ -93,7 +93,7 @@ const PROXIES: [ForeignProxy; 3] = [
     },
     ForeignProxy {
         name: "caddy-docker-proxy",
-        asks: |key, _| is_caddy_site(key),
+        requests: |key, _| is_caddy_site(key),
         hosts: |key, value| {
             let sites = if is_caddy_site(key) { value } else { "" };
             sites.split([' ', ',']).filter(|site| !site.is_empty()).map(str::to_owned).collect()
@@ -103,17 +103,17 @@ const PROXIES: [ForeignProxy; 3] = [
             let port = upstreams.split_once("upstreams ").and_then(|(_, rest)| rest.split([' ', '}']).next())?;
             Some(port.to_owned())
         },
-        says_more: |key, value| {
+        sets_more: |key, value| {
             (is_caddy_site(key) && value.contains(['/', ' ', ',']))
                 || (key.starts_with("caddy") && key.contains('.') && !key.ends_with(".reverse_proxy"))
         },
     },
     ForeignProxy {
         name: "Docker Flow Proxy",
-        asks: |key, value| key == "com.df.notify" && value.eq_ignore_ascii_case("true"),
+        requests: |key, value| key == "com.df.notify" && value.eq_ignore_ascii_case("true"),
         hosts: |key, value| if key == "com.df.servicedomain" { value.split(',').map(str::to_owned).collect() } else { Vec::new() },
         port: |key, value| (key == "com.df.port").then(|| value.to_owned()),
-        says_more: |key, value| {
+        sets_more: |key, value| {
             (key == "com.df.servicepath" && value != "/") || ["com.df.users", "com.df.httpsonly", "com.df.allowedmethods"].contains(&key)
         },
     },
@@ -139,7 +139,7 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
     }
     let labels = || all.iter().map(|(key, value)| (key.as_str(), *value));
     let (proxy, key) =
-        PROXIES.iter().find_map(|proxy| labels().find(|(key, value)| (proxy.asks)(key, value)).map(|(key, _)| (proxy, key)))?;
+        PROXIES.iter().find_map(|proxy| labels().find(|(key, value)| (proxy.requests)(key, value)).map(|(key, _)| (proxy, key)))?;
     // What cannot be read with certainty is left to the author of the service, who has to write the label by hand.
     let hosts: BTreeSet<HostPattern> =
         labels().flat_map(|(key, value)| (proxy.hosts)(key, value)).filter_map(|host| HostPattern::parse(host.trim()).ok()).collect();
@@ -153,7 +153,7 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
         port.map_or_else(|| "PORT".to_owned(), |port| port.to_string())
     );
     let message = format!("the service has labels for {}, which Swarmgate does not read: it is not published here", proxy.name);
-    let more = if labels().any(|(key, value)| (proxy.says_more)(key, value)) {
+    let more = if labels().any(|(key, value)| (proxy.sets_more)(key, value)) {
         ", plus labels for the other settings (a path: context_root; a certificate: ssl_cert), because these two alone publish the whole \
          service to everyone"
     } else {

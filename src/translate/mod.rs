@@ -189,7 +189,7 @@ impl<'a> TranslationContext<'a> {
         self.control.contains(&network.id)
     }
 
-    /// Whether the network is meant for applications at all. If it is, its `NetworkFault` tells what else may be wrong.
+    /// Whether the network is meant for applications at all. If it is, its `NetworkFault` states what else may be wrong.
     fn is_application_network(&self, network: &Network) -> bool {
         !network.routing_mesh && !network_selection::is_predefined(network) && !self.is_control(network)
     }

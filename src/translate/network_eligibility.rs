@@ -33,8 +33,8 @@ impl NetworkFault {
     /// The reason, as text that follows the network's name.
     pub fn message(&self) -> &str {
         match self {
-            Self::Unsuitable(unsuitable) => &unsuitable.words,
-            Self::Full(words) => words,
+            Self::Unsuitable(unsuitable) => &unsuitable.message,
+            Self::Full(message) => message,
         }
     }
 
@@ -126,8 +126,8 @@ fn overlap_with(context: &TranslationContext<'_>, kept: &[&Network], network: &N
     };
     let other = kept.iter().find(common)?;
     let why = if context.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
-    let words = format!("its addresses overlap with those of the network {}, {why}", other.name);
-    Some(NetworkFault::Unsuitable(UnsafeNetwork::in_the_way(words)))
+    let message = format!("its addresses overlap with those of the network {}, {why}", other.name);
+    Some(NetworkFault::Unsuitable(UnsafeNetwork::in_the_way(message)))
 }
 
 fn is_taken_into_use(context: &TranslationContext<'_>, services: &[PublishedService<'_>], network: &Network) -> bool {

@@ -111,7 +111,7 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsafeNetwork {
     /// What is wrong, as text that follows the network's name.
-    pub words: String,
+    pub message: String,
     /// The remedy.
     pub remedy: &'static str,
 }
@@ -128,14 +128,14 @@ const NOT_INTERNAL: &str = "Also attach the service to an overlay network that i
 
 impl UnsafeNetwork {
     /// Addresses that are in use elsewhere.
-    pub fn in_the_way(words: String) -> Self {
-        Self { words, remedy: OTHER_ADDRESSES }
+    pub fn in_the_way(message: String) -> Self {
+        Self { message, remedy: OTHER_ADDRESSES }
     }
 }
 
 /// Adds the remedy to a problem.
 fn with(remedy: &'static str) -> impl Fn(String) -> UnsafeNetwork {
-    move |words| UnsafeNetwork { words, remedy }
+    move |message| UnsafeNetwork { message, remedy }
 }
 
 /// Why the proxies must not be attached to the network, regardless of other networks; `None` if they may be.
@@ -168,8 +168,8 @@ fn without_way_out(context: &TranslationContext<'_>, network: &Network) -> Optio
     let ours = || context.control.iter().any(|id| context.proxies.declare(id) && leads_out(id));
     let listed = || context.closed_list.iter().flatten().any(leads_out);
     let concerned = network.internal && context.cluster.proxy.publish.mode == PublishMode::Host;
-    let words = "it is internal, and proxies that are only on internal networks have no published ports on their nodes";
-    (concerned && !ours() && !listed()).then(|| words.to_owned())
+    let message = "it is internal, and proxies that are only on internal networks have no published ports on their nodes";
+    (concerned && !ours() && !listed()).then(|| message.to_owned())
 }
 
 /// Other drivers give containers a gateway of their own, which removes the path over which published ports are reached.
@@ -182,9 +182,9 @@ fn no_overlay(network: &Network) -> String {
 fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
     let age = snapshot.taken_at.duration_since(network.created_at);
     let known = network.created_at.as_second() > 0;
-    let words =
+    let message =
         "Swarm has assigned it no addresses (usually because its subnet overlaps with that of another network), so no task on it starts";
-    (known && age > ALLOCATED_WITHIN).then(|| words.to_owned())
+    (known && age > ALLOCATED_WITHIN).then(|| message.to_owned())
 }
 
 /// Answers to clients in such a subnet would never leave it. Only the administrator can know that there are no such

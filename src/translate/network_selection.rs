@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::TranslationContext;
 use super::network_eligibility::finding_of_service;
-use super::node_ports::{self, asks_for_bridge, asks_for_host};
+use super::node_ports::{self, selects_bridge, selects_host_network};
 use super::published_service::{PublishedService, label_key, stack_of};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
@@ -70,8 +70,8 @@ pub fn choose(context: &TranslationContext<'_>, published: &PublishedService<'_>
     let label = published.labels.network.as_deref();
     let named = label.and_then(|label| labelled(published.service, label, &usable));
     let is_bridged = node_ports::are_published(published);
-    let on_host = named.is_none() && !(is_bridged && asks_for_bridge(label)) && node_ports::are_on_host_network(context, published);
-    let network = named.or_else(|| first_choice(context, &usable)).filter(|_| !(is_bridged && asks_for_bridge(label)));
+    let on_host = named.is_none() && !(is_bridged && selects_bridge(label)) && node_ports::are_on_host_network(context, published);
+    let network = named.or_else(|| first_choice(context, &usable)).filter(|_| !(is_bridged && selects_bridge(label)));
     let way = match network {
         Some(network) => Reachability::Network(network.id.clone()),
         None if on_host || is_bridged => Reachability::Nodes,
@@ -108,11 +108,11 @@ impl Choice<'_> {
             (Reachability::Nodes, Some(label)) if self.on_host && self.concerns_host_network(label) => {
                 findings.extend(on_host(self.published, label));
             }
-            (Reachability::Network(_), Some(_)) if asks_for_bridge(label) => {
+            (Reachability::Network(_), Some(_)) if selects_bridge(label) => {
                 findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
             }
             (Reachability::Network(_) | Reachability::Nodes, Some(name))
-                if (self.on_host || !asks_for_bridge(label)) && self.named.is_none() && !has_left_out =>
+                if (self.on_host || !selects_bridge(label)) && self.named.is_none() && !has_left_out =>
             {
                 findings.push(not_found(self.published, name, self.attached, &self.instead(way)));
             }
@@ -124,20 +124,20 @@ impl Choice<'_> {
     /// Whether the label asks for the host network, or the tasks show that the service uses it: without tasks it may
     /// instead be on a network that was created a moment ago.
     fn concerns_host_network(&self, label: &str) -> bool {
-        asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.context, self.published)
+        selects_host_network(Some(label)) || node_ports::tasks_are_on_host_network(self.context, self.published)
     }
 
     /// The networks that would be possible without their faults: the one that the label names, otherwise all of them.
     fn left_out(&self, way: &Reachability) -> Vec<Finding> {
         let (context, published) = (self.context, self.published);
         let label = published.labels.network.as_deref();
-        if self.named.is_some() || (asks_for_bridge(label) && *way != Reachability::Nowhere) {
+        if self.named.is_some() || (selects_bridge(label) && *way != Reachability::Nowhere) {
             return Vec::new();
         }
         let severity = if *way == Reachability::Nowhere { Severity::Error } else { Severity::Warning };
-        let meant = label.and_then(|label| labelled(published.service, label, self.attached));
-        let is_meant = |network: &Network| meant.is_some_and(|meant| meant.id == network.id);
-        let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Reachability::Nowhere || is_meant(network));
+        let labelled_network = label.and_then(|label| labelled(published.service, label, self.attached));
+        let is_labelled = |network: &Network| labelled_network.is_some_and(|labelled_network| labelled_network.id == network.id);
+        let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Reachability::Nowhere || is_labelled(network));
         let faulty = concerned.filter_map(|network| Some((*network, context.attachable.fault(&network.id)?)));
         faulty.map(|(network, fault)| finding_of_service(published, network, fault, severity, &self.instead(way))).collect()
     }
@@ -194,8 +194,8 @@ fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Optio
 /// The administrator's most preferred network, otherwise one that the proxies already have, otherwise the first by name:
 /// the same in every pass, and no needless replacement.
 fn first_choice<'a>(context: &TranslationContext<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
-    let place = |network: &Network| context.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
-    usable.iter().copied().min_by_key(|network| (place(network), !context.proxies.declare(&network.id)))
+    let preference = |network: &Network| context.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
+    usable.iter().copied().min_by_key(|network| (preference(network), !context.proxies.declare(&network.id)))
 }
 
 fn names(networks: &[&Network]) -> String {
@@ -212,7 +212,7 @@ fn unreachable(context: &TranslationContext<'_>, published: &PublishedService<'_
                       (spec.networks.only).";
         return Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy);
     }
-    if asks_for_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
+    if selects_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
     }
     let message = "the service has no overlay network for applications and publishes no port on its nodes; its hosts answer 503";
@@ -248,7 +248,7 @@ fn on_host(published: &PublishedService<'_>, label: &str) -> Option<Finding> {
     let message = "the service is on the host network and has no other; the addresses of its nodes and the port of its label are used";
     let remedy = "Remove the label, or set it to host.";
     let finding = Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy);
-    (!asks_for_host(Some(label))).then(|| finding.with_field(label_key("network"), label))
+    (!selects_host_network(Some(label))).then(|| finding.with_field(label_key("network"), label))
 }
 
 /// The network of the service that a label probably means: by the end of its name (the name in the stack file), or by a

@@ -18,12 +18,12 @@ const HOST: &str = "host";
 
 /// Whether a label `network` asks for ports that the service publishes on its nodes. The case does not matter: Docker has
 /// only one such word.
-pub fn asks_for_bridge(label: Option<&str>) -> bool {
+pub fn selects_bridge(label: Option<&str>) -> bool {
     label.is_some_and(|label| label.eq_ignore_ascii_case(BRIDGE))
 }
 
 /// Whether a label `network` asks for the host network, in any case.
-pub fn asks_for_host(label: Option<&str>) -> bool {
+pub fn selects_host_network(label: Option<&str>) -> bool {
     label.is_some_and(|label| label.eq_ignore_ascii_case(HOST))
 }
 
@@ -62,14 +62,15 @@ impl<'a> TakenPorts<'a> {
                 taken.everywhere.entry(port.published).or_default().insert(&service.id);
             }
         }
-        let asked: BTreeMap<&ServiceId, (usize, u16)> =
+        let selected: BTreeMap<&ServiceId, (usize, u16)> =
             services.iter().enumerate().map(|(age, one)| (&one.service.id, (age, one.labels.port.get()))).collect();
         let mut claims = Vec::new();
         for (task, node) in snapshot.tasks.values().filter_map(|task| Some((task, task.node.as_ref()?))) {
             for port in task.host_ports.iter().filter(|port| port.protocol == "tcp") {
                 taken.on_node.entry((node, port.published)).or_default().insert(&task.service);
             }
-            claims.extend(asked.get(&task.service).filter(|_| task.on_host_network).map(|(age, port)| (*age, node, *port, &task.service)));
+            claims
+                .extend(selected.get(&task.service).filter(|_| task.on_host_network).map(|(age, port)| (*age, node, *port, &task.service)));
         }
         claims.sort();
         for (_, node, port, service) in claims {
@@ -167,11 +168,11 @@ pub fn none_published(published: &PublishedService<'_>, severity: Severity, inst
     let others = others.iter().map(named).collect::<Vec<_>>().join(", ");
     let has = if others.is_empty() { others } else { format!(" (only {others})") };
     let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
-    let asked = published.labels.network.as_deref().filter(|label| asks_for_bridge(Some(label)));
+    let selected = published.labels.network.as_deref().filter(|label| selects_bridge(Some(label)));
     let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message)
         .with_severity(severity)
         .with_data(&[("port", &target.to_string())]);
-    if let Some(label) = asked { finding.with_field(label_key("network"), label) } else { finding }
+    if let Some(label) = selected { finding.with_field(label_key("network"), label) } else { finding }
 }
 
 /// A finding for each node whose label is not a usable address.

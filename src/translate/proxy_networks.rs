@@ -82,7 +82,7 @@ impl<'a> Present<'a> {
     }
 }
 
-/// Whether the proxy gets requests, or may do so in a moment. A proxy that is told to stop is no longer wanted; one without
+/// Whether the proxy gets requests, or may do so in a moment. A proxy that is asked to stop is no longer wanted; one without
 /// a node will not start at once; and one that has ended gets a successor with the networks that the service declares.
 fn is_present(task: &Task) -> bool {
     matches!(

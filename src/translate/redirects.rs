@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::TranslationContext;
 use super::endpoints::ServiceEndpoints;
 use super::published_service::label_key;
-use crate::intent::labels::RedirectLabel as Asked;
+use crate::intent::labels::RedirectLabel;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::route::{Backend, PathAction, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
@@ -31,64 +31,64 @@ pub fn add_redirects(
     findings: &mut Vec<Finding>,
 ) {
     let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &ServiceEndpoints<'_>>::new();
-    for (member, asked) in all(reaches) {
-        let source = &asked.source;
+    for (member, label) in all(reaches) {
+        let source = &label.source;
         if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !context.cluster.has_front() {
-            findings.push(never_asked(member, asked));
+            findings.push(never_requested(member, label));
             continue;
         }
         let key = (source.host.clone(), source.scheme, source.path.clone());
         if let Some(oldest) = counting.get(&key) {
-            if !sites.redirects(asked) {
-                findings.push(conflict(oldest, member, asked));
+            if !sites.redirects(label) {
+                findings.push(conflict(oldest, member, label));
             }
             continue;
         }
-        sites.add(asked);
-        if let Some(way) = sites.circle(context, asked) {
-            sites.take_back(asked);
-            findings.push(circle(member, asked, &way));
+        sites.add(label);
+        if let Some(way) = sites.circle(context, label) {
+            sites.take_back(label);
+            findings.push(circle(member, label, &way));
             continue;
         }
-        findings.extend((sites.lacks_tls(&asked.target) && !context.cluster.has_front()).then(|| target_without_tls(member, asked)));
+        findings.extend((sites.lacks_tls(&label.target) && !context.cluster.has_front()).then(|| target_without_tls(member, label)));
         counting.insert(key, member);
     }
 }
 
 /// Every requested redirect by age; those on hosts of another team last.
-fn all<'r>(reaches: &'r [ServiceEndpoints<'r>]) -> impl Iterator<Item = (&'r ServiceEndpoints<'r>, &'r Asked)> {
+fn all<'r>(reaches: &'r [ServiceEndpoints<'r>]) -> impl Iterator<Item = (&'r ServiceEndpoints<'r>, &'r RedirectLabel)> {
     let of = |guest: bool| {
-        move |(member, asked): &(&ServiceEndpoints<'_>, &Asked)| member.published.guest_at.contains(&asked.source.host) == guest
+        move |(member, label): &(&ServiceEndpoints<'_>, &RedirectLabel)| member.published.guest_at.contains(&label.source.host) == guest
     };
     let each = || {
         reaches.iter().flat_map(|member| {
             let labels = &member.published.labels;
-            labels.redirects.iter().filter(|asked| labels.hosts.contains(&asked.source.host)).map(move |asked| (member, asked))
+            labels.redirects.iter().filter(|label| labels.hosts.contains(&label.source.host)).map(move |label| (member, label))
         })
     };
     each().filter(of(false)).chain(each().filter(of(true)))
 }
 
 impl RedirectTargets<'_> {
-    fn add(&mut self, asked: &Asked) {
-        let redirects = &mut self.hosts.entry(asked.source.host.clone()).or_default().redirects;
-        if let Err(at) = redirects.binary_search(&redirect(asked)) {
-            redirects.insert(at, redirect(asked));
+    fn add(&mut self, label: &RedirectLabel) {
+        let redirects = &mut self.hosts.entry(label.source.host.clone()).or_default().redirects;
+        if let Err(at) = redirects.binary_search(&redirect(label)) {
+            redirects.insert(at, redirect(label));
         }
     }
 
     /// A host that has nothing but this redirect disappears with it.
-    fn take_back(&mut self, asked: &Asked) {
-        let Some(host) = self.hosts.get_mut(&asked.source.host) else { return };
-        host.redirects.retain(|known| *known != redirect(asked));
+    fn take_back(&mut self, label: &RedirectLabel) {
+        let Some(host) = self.hosts.get_mut(&label.source.host) else { return };
+        host.redirects.retain(|known| *known != redirect(label));
         if host.redirects.is_empty() && host.paths.is_empty() && !host.https_only {
-            self.hosts.remove(&asked.source.host);
+            self.hosts.remove(&label.source.host);
         }
     }
 
     /// Whether exactly this redirect is there.
-    fn redirects(&self, asked: &Asked) -> bool {
-        self.hosts.get(&asked.source.host).is_some_and(|host| host.redirects.contains(&redirect(asked)))
+    fn redirects(&self, label: &RedirectLabel) -> bool {
+        self.hosts.get(&label.source.host).is_some_and(|host| host.redirects.contains(&redirect(label)))
     }
 
     fn terminates(&self, host: &HostPattern) -> bool {
@@ -106,8 +106,8 @@ impl RedirectTargets<'_> {
     /// The path of a client that this redirect sends in circles, if it does. Without this redirect there was no circle, so
     /// a new circle passes through it again. A path that only grows passes through it as well, or becomes longer than any
     /// useful chain.
-    fn circle(&self, context: &TranslationContext<'_>, asked: &Asked) -> Option<Vec<String>> {
-        let own = redirect(asked);
+    fn circle(&self, context: &TranslationContext<'_>, label: &RedirectLabel) -> Option<Vec<String>> {
+        let own = redirect(label);
         let mut at = sent(context, &own.target, own.path.as_str())?;
         let mut way = Vec::new();
         for hop in 0..HOPS_MAX {
@@ -115,7 +115,7 @@ impl RedirectTargets<'_> {
                 at = self.next(context, &at)?;
             }
             way.push(at.to_string());
-            if matches!(self.place(context, &at), Some(PathAction::Redirect(redirect)) if *redirect == own) {
+            if matches!(self.action_at(context, &at), Some(PathAction::Redirect(redirect)) if *redirect == own) {
                 break;
             }
         }
@@ -124,19 +124,19 @@ impl RedirectTargets<'_> {
 
     /// Where a client at this stop is sent next. `None` if it gets an answer or leaves these hosts.
     fn next(&self, context: &TranslationContext<'_>, at: &Stop) -> Option<Stop> {
-        match self.place(context, at)? {
+        match self.action_at(context, at)? {
             PathAction::Redirect(redirect) => sent(context, &redirect.target, &at.path),
             PathAction::Https => Some(Stop { scheme: Scheme::Https, ..at.clone() }),
             PathAction::Application(_) | PathAction::NoPath | PathAction::NoRoute => None,
         }
     }
 
-    fn place(&self, context: &TranslationContext<'_>, at: &Stop) -> Option<PathAction<'_>> {
+    fn action_at(&self, context: &TranslationContext<'_>, at: &Stop) -> Option<PathAction<'_>> {
         let known = |pattern: &HostPattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern);
         let pattern = HostPattern::matching(&at.host).find(known)?;
-        let asked = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || context.cluster.has_front();
-        let host = self.hosts.get(&pattern).filter(asked)?;
-        host.path_match(at.scheme, &at.path).map(|place| place.answer)
+        let reachable = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || context.cluster.has_front();
+        let host = self.hosts.get(&pattern).filter(reachable)?;
+        host.path_match(at.scheme, &at.path).map(|action_at| action_at.answer)
     }
 }
 
@@ -163,41 +163,41 @@ fn sent(context: &TranslationContext<'_>, target: &SiteUrl, path: &str) -> Optio
     target.port.is_none_or(|port| Some(port) == published).then(stop)
 }
 
-fn redirect(asked: &Asked) -> Redirect {
-    Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }
+fn redirect(label: &RedirectLabel) -> Redirect {
+    Redirect { scheme: label.source.scheme, path: label.source.path.clone(), target: label.target.clone() }
 }
 
-fn finding_at(code: FindingCode, member: &ServiceEndpoints<'_>, asked: &Asked, message: &str) -> Finding {
+fn finding_at(code: FindingCode, member: &ServiceEndpoints<'_>, label: &RedirectLabel, message: &str) -> Finding {
     let finding = Finding::new(code, member.published.subject(), message);
-    finding.with_field(label_key("redirects"), &format!("{},{}", asked.source, asked.target))
+    finding.with_field(label_key("redirects"), &format!("{},{}", label.source, label.target))
 }
 
-fn circle(member: &ServiceEndpoints<'_>, asked: &Asked, way: &[String]) -> Finding {
+fn circle(member: &ServiceEndpoints<'_>, label: &RedirectLabel, way: &[String]) -> Finding {
     const SHOWN: usize = 3;
     let more = if way.len() > SHOWN { ", …" } else { "" };
     let shown: Vec<&str> = way.iter().take(SHOWN).map(String::as_str).collect();
     let message = format!("this redirect leads back to itself through {}{more}; it is ignored", shown.join(", then "));
-    finding_at(FindingCode::RedirectLoop, member, asked, &message)
+    finding_at(FindingCode::RedirectLoop, member, label, &message)
 }
 
-fn conflict(oldest: &ServiceEndpoints<'_>, member: &ServiceEndpoints<'_>, asked: &Asked) -> Finding {
+fn conflict(oldest: &ServiceEndpoints<'_>, member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Finding {
     let message =
-        format!("service {} already redirects {} to another target, so its redirect is used", oldest.published.service.name, asked.source);
-    finding_at(FindingCode::ConflictingSetting, member, asked, &message).with_remedy("Redirect each source to one target only.")
+        format!("service {} already redirects {} to another target, so its redirect is used", oldest.published.service.name, label.source);
+    finding_at(FindingCode::ConflictingSetting, member, label, &message).with_remedy("Redirect each source to one target only.")
 }
 
-fn never_asked(member: &ServiceEndpoints<'_>, asked: &Asked) -> Finding {
+fn never_requested(member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Finding {
     let message = format!(
         "TLS of {} is not terminated here, so requests for {} never arrive; the redirect is ignored",
-        asked.source.host, asked.source
+        label.source.host, label.source
     );
     let remedy = "Add com.docker.lb.ssl_cert, or write http:// in front of the source.";
-    finding_at(FindingCode::LabelWithoutEffect, member, asked, &message).with_remedy(remedy)
+    finding_at(FindingCode::LabelWithoutEffect, member, label, &message).with_remedy(remedy)
 }
 
-fn target_without_tls(member: &ServiceEndpoints<'_>, asked: &Asked) -> Finding {
-    let message = format!("{} is not published over TLS: clients are redirected to where nothing answers", asked.target.host);
+fn target_without_tls(member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Finding {
+    let message = format!("{} is not published over TLS: clients are redirected to where nothing answers", label.target.host);
     let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) for that host, unless a load balancer in front of the proxies terminates \
                   its TLS.";
-    finding_at(FindingCode::RedirectWithoutTls, member, asked, &message).with_severity(Severity::Warning).with_remedy(remedy)
+    finding_at(FindingCode::RedirectWithoutTls, member, label, &message).with_severity(Severity::Warning).with_remedy(remedy)
 }

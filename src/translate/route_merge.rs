@@ -12,7 +12,7 @@ use super::published_service::label_key;
 use super::redirects;
 use super::route_reports;
 use super::tls_references;
-use crate::intent::labels::Affinity as AskedAffinity;
+use crate::intent::labels::Affinity as RequestedAffinity;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostKey, HostPattern, RouteKey};
@@ -188,12 +188,12 @@ fn agreed<T: PartialEq + Default>(
     let counting = setting(oldest);
     for member in later.iter().filter(|member| setting(member) != counting) {
         let (label, value) = written(member, labels).or(labels.first().map(|label| (*label, ""))).unwrap_or_default();
-        let said = match written(oldest, labels) {
-            Some((same, said)) if same == label => format!("with {said}"),
-            Some((other, said)) => format!("with {other}={said}"),
+        let oldest_value = match written(oldest, labels) {
+            Some((same, oldest_value)) if same == label => format!("with {oldest_value}"),
+            Some((other, oldest_value)) => format!("with {other}={oldest_value}"),
             None => "without a value".to_owned(),
         };
-        let message = format!("service {} published {key} first {said}, so its setting is used", oldest.published.service.name);
+        let message = format!("service {} published {key} first {oldest_value}, so its setting is used", oldest.published.service.name);
         let subject = member.published.subject();
         let finding = Finding::new(FindingCode::ConflictingSetting, subject, message);
         findings.push(finding.with_field(label_key(label), value));
@@ -239,25 +239,25 @@ fn pool(context: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>,
 
 /// The protocol between the proxies and the pool's applications. Verification is a separate setting, which needs TLS.
 fn protocol(context: &TranslationContext<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
-    let asked = |member: &ServiceEndpoints<'_>| tls_references::protocol(context, member.published, &mut Vec::new());
-    let version = |member: &ServiceEndpoints<'_>| (asked(member).http2, asked(member).tls.is_some());
+    let protocol_of = |member: &ServiceEndpoints<'_>| tls_references::protocol(context, member.published, &mut Vec::new());
+    let version = |member: &ServiceEndpoints<'_>| (protocol_of(member).http2, protocol_of(member).tls.is_some());
     agreed(key, members, &["backend_protocol", "ssl_backend"], version, findings);
     let Some((oldest, later)) = members.split_first() else { return BackendProtocol::default() };
-    let by_tls = later.iter().filter(|member| asked(member).tls.is_some());
+    let by_tls = later.iter().filter(|member| protocol_of(member).tls.is_some());
     let checking: Members<'_> = std::iter::once(oldest).chain(by_tls).copied().collect();
-    agreed(key, &checking, &["ssl_backend_tls_verify"], |member| asked(member).tls.unwrap_or_default(), findings);
+    agreed(key, &checking, &["ssl_backend_tls_verify"], |member| protocol_of(member).tls.unwrap_or_default(), findings);
     for member in members {
         tls_references::protocol(context, member.published, findings);
     }
-    asked(oldest)
+    protocol_of(oldest)
 }
 
 fn affinity(context: &TranslationContext<'_>, member: &ServiceEndpoints<'_>) -> Affinity {
     match &member.published.labels.affinity {
-        AskedAffinity::None if context.cluster.settings.ip_hash => Affinity::ClientAddress,
-        AskedAffinity::None => Affinity::None,
-        AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
-        AskedAffinity::ClientAddress => Affinity::ClientAddress,
+        RequestedAffinity::None if context.cluster.settings.ip_hash => Affinity::ClientAddress,
+        RequestedAffinity::None => Affinity::None,
+        RequestedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
+        RequestedAffinity::ClientAddress => Affinity::ClientAddress,
     }
 }
 

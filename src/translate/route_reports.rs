@@ -115,7 +115,7 @@ fn service_report(
     let weightless = service.endpoints.is_empty();
     let candidates = member.candidates.iter().map(|candidate| {
         let waits = !candidate.reachable && only_reachable;
-        let why = if waits { Some(waiting(context, candidate)) } else { weightless.then(|| weightless_words(service)) };
+        let why = if waits { Some(waiting(context, candidate)) } else { weightless.then(|| weightless_text(service)) };
         endpoint_report(candidate, why)
     });
     ServiceReport {
@@ -130,7 +130,7 @@ fn waiting(context: &TranslationContext<'_>, candidate: &CandidateEndpoint) -> S
     format!("not every proxy is attached to the network {network} yet")
 }
 
-fn weightless_words(service: &BackendService) -> String {
+fn weightless_text(service: &BackendService) -> String {
     match service.weight {
         Some(weight) => format!("the service has the weight {weight}"),
         None => "the services with weights get all requests of the pool".to_owned(),
@@ -191,12 +191,12 @@ pub fn no_endpoints(routes: &[RouteReport], reaches: &[ServiceEndpoints<'_>]) ->
         silent.entry(oldest).or_default().push(route.key().to_string());
     }
     let affected = reaches.iter().filter_map(|reach| Some((reach, silent.get(reach.published.service.name.as_str())?)));
-    affected.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()
+    affected.map(|(oldest, addresses)| no_endpoints_at(addresses, oldest)).collect()
 }
 
-fn no_endpoints_at(places: &[String], oldest: &ServiceEndpoints<'_>) -> Finding {
+fn no_endpoints_at(addresses: &[String], oldest: &ServiceEndpoints<'_>) -> Finding {
     let (why, remedy) = why_not(oldest);
-    let message = match places {
+    let message = match addresses {
         [only] => format!("{only} answers 503: {why}"),
         several => format!("{} routes answer 503 ({}): {why}", several.len(), some(several)),
     };
@@ -206,8 +206,8 @@ fn no_endpoints_at(places: &[String], oldest: &ServiceEndpoints<'_>) -> Finding 
 /// The most routes named in a finding, of which there may be a thousand.
 const NAMED_MAX: usize = 5;
 
-fn some(places: &[String]) -> String {
-    let named = places.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = places.len().saturating_sub(NAMED_MAX);
+fn some(addresses: &[String]) -> String {
+    let named = addresses.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = addresses.len().saturating_sub(NAMED_MAX);
     if more > 0 { format!("{named} and {more} more") } else { named }
 }

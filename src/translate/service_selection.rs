@@ -25,8 +25,8 @@ pub fn published_services<'a>(
     let mut ours: Vec<&Service> = ours.collect();
     ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     // Requests that will not be granted are dropped as they are read: their total has no bound.
-    let mut asking = ClaimLimiter::new(context);
-    let services = ours.into_iter().filter_map(|service| read(context, service, &mut asking, &mut not_admitted, findings)).collect();
+    let mut limiter = ClaimLimiter::new(context);
+    let services = ours.into_iter().filter_map(|service| read(context, service, &mut limiter, &mut not_admitted, findings)).collect();
     let (services, ownership) = host_ownership::keep_owned(context, services, &mut not_admitted, findings);
     (services, not_admitted, ownership)
 }
@@ -34,7 +34,7 @@ pub fn published_services<'a>(
 fn read<'a>(
     context: &TranslationContext<'a>,
     service: &'a Service,
-    asking: &mut ClaimLimiter<'_, 'a>,
+    limiter: &mut ClaimLimiter<'_, 'a>,
     not_admitted: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
 ) -> Option<PublishedService<'a>> {
@@ -44,7 +44,7 @@ fn read<'a>(
     let closed = misplaced_labels::closed_on_container(service);
     labels.closed |= closed.is_some();
     findings.extend(closed);
-    findings.extend(asking.admit(service, &mut labels));
+    findings.extend(limiter.admit(service, &mut labels));
     if !host_admission::keep_admitted(context, service, &mut labels, not_admitted, findings) {
         return None;
     }

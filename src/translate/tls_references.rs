@@ -5,7 +5,7 @@
 use super::TranslationContext;
 use super::published_service::{PublishedService, label_key};
 use super::reference_grants::{DeniedReference, GrantDenied, LABEL_USE_BY, ReferencingService, SwarmObject, is_plain, kind_word};
-use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
+use crate::intent::labels::{BackendProtocol as RequestedProtocol, Verification as RequestedVerification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
 use crate::swarm::{NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX};
@@ -36,8 +36,8 @@ pub fn references(context: &TranslationContext<'_>, published: &PublishedService
         certificate: labels.tls.certificate.as_ref().map(|name| secret(context, published, "ssl_cert", name, untold)),
         key: labels.tls.key.as_ref().map(|name| secret(context, published, "ssl_key", name, untold)),
         authority: match &labels.backend_verification {
-            AskedVerification::Authority(name) => Some(authority(context, published, name, untold)),
-            AskedVerification::Off | AskedVerification::System => None,
+            RequestedVerification::Authority(name) => Some(authority(context, published, name, untold)),
+            RequestedVerification::Off | RequestedVerification::System => None,
         },
     }
 }
@@ -53,17 +53,17 @@ pub fn binding(context: &TranslationContext<'_>, published: &PublishedService<'_
 
 /// The protocol of a service's tasks.
 pub fn protocol(context: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
-    let asked = published.labels.backend_protocol;
-    let http2 = matches!(asked, Asked::Grpc | Asked::Grpcs);
-    let tls = matches!(asked, Asked::Https | Asked::Grpcs).then(|| verification(context, published, findings));
+    let protocol = published.labels.backend_protocol;
+    let http2 = matches!(protocol, RequestedProtocol::Grpc | RequestedProtocol::Grpcs);
+    let tls = matches!(protocol, RequestedProtocol::Https | RequestedProtocol::Grpcs).then(|| verification(context, published, findings));
     BackendProtocol { http2, tls }
 }
 
 fn verification(context: &TranslationContext<'_>, published: &PublishedService<'_>, findings: &mut Vec<Finding>) -> Verification {
     match &published.labels.backend_verification {
-        AskedVerification::Off => Verification::Off,
-        AskedVerification::System => Verification::System,
-        AskedVerification::Authority(name) => Verification::Authority(authority(context, published, name, findings)),
+        RequestedVerification::Off => Verification::Off,
+        RequestedVerification::System => Verification::System,
+        RequestedVerification::Authority(name) => Verification::Authority(authority(context, published, name, findings)),
     }
 }
 
@@ -145,7 +145,7 @@ fn beyond(naming: &Naming<'_>) -> Finding {
     naming.finding(FindingCode::LimitExceeded, message, remedy.to_owned())
 }
 
-/// The words are the same whether there is no such object or access control hides it from the author of the label, so that
+/// The message is the same whether there is no such object or access control hides it from the author of the label, so that
 /// findings do not reveal what other teams have.
 fn not_found<'a>(context: &TranslationContext<'a>, naming: &Naming<'_>, user: &ReferencingService<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
@@ -160,7 +160,7 @@ fn not_found<'a>(context: &TranslationContext<'a>, naming: &Naming<'_>, user: &R
         }
     };
     let remedy = match context.objects.suggestion(&context.cluster.material, user, naming.name.as_str(), kinds) {
-        Some(meant) => format!("Did you mean {meant}? Otherwise {}", remedy.replacen("Create", "create", 1)),
+        Some(suggestion) => format!("Did you mean {suggestion}? Otherwise {}", remedy.replacen("Create", "create", 1)),
         None => remedy,
     };
     naming.finding(FindingCode::SecretNotFound, message, remedy)

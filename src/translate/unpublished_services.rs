@@ -31,14 +31,15 @@ pub fn unclaimed(clusters: &[Cluster], not_in_force: &[InactiveCluster<'_>], inc
             None => unknown(clusters, service),
         }
     };
-    let judge =
-        |service: &Service| asks(service).then(|| judged(service)).into_iter().chain(misplaced_label_findings(service)).collect::<Vec<_>>();
+    let judge = |service: &Service| {
+        requests_publication(service).then(|| judged(service)).into_iter().chain(misplaced_label_findings(service)).collect::<Vec<_>>()
+    };
     let mut findings: Vec<_> = strays.flat_map(judge).collect();
     findings.sort();
     findings
 }
 
-fn asks(service: &Service) -> bool {
+fn requests_publication(service: &Service) -> bool {
     read_labels(&service.name, &service.labels).reading != LabelReading::NotPublished
 }
 
@@ -61,8 +62,8 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
 /// which is not a label value.
 fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
     let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
-    if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {
-        return format!("Did you mean {meant}? Otherwise declare a ServiceCluster for it.");
+    if let Some(suggestion) = value.and_then(|value| nearest(value, known.iter().copied())) {
+        return format!("Did you mean {suggestion}? Otherwise declare a ServiceCluster for it.");
     }
     let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
     let without = unlabelled.map(|name| format!("the cluster {name} publishes services without it"));

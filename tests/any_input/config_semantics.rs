@@ -140,9 +140,9 @@ fn answer(server: &Directive, path: &str, pools: &Pools) -> ExpectedResponse {
     if let Some((pool, uri)) = passes(location) {
         return ExpectedResponse::Passed { servers: pools[&pool].clone(), path: passed_path(location, path, &uri) };
     }
-    let words = &location.all("return").next().unwrap_or_else(|| panic!("{location:?} has no effect")).args;
-    let status = words[0].parse().unwrap();
-    words.get(1).map_or(ExpectedResponse::Status(status), |target| ExpectedResponse::Redirect { status, target: target.clone() })
+    let args = &location.all("return").next().unwrap_or_else(|| panic!("{location:?} has no effect")).args;
+    let status = args[0].parse().unwrap();
+    args.get(1).map_or(ExpectedResponse::Status(status), |target| ExpectedResponse::Redirect { status, target: target.clone() })
 }
 
 /// The pool of a location, and the URI part after its name.

@@ -43,7 +43,7 @@ struct CrossplaneOutput {
 /// The child process.
 pub struct Parser {
     child: Child,
-    asks: ChildStdin,
+    requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
@@ -63,13 +63,13 @@ impl Parser {
         let mut command = Command::new("python3");
         command.arg(script).env("PYTHONPATH", module()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (asks, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Some(Self { child, asks, answers })
+        let (requests, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Some(Self { child, requests, answers })
     }
 
     /// Parses the configuration with this main file.
     pub fn parse(&mut self, config: &Path) -> Vec<Directive> {
-        writeln!(self.asks, "{}", config.display()).unwrap();
+        writeln!(self.requests, "{}", config.display()).unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         let parsed: CrossplaneOutput = serde_json::from_str(&line).unwrap();

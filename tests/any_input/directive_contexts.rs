@@ -166,8 +166,8 @@ fn may_hold_values(block: &str, directive: &Directive, at: usize) -> bool {
     let from_end = directive.args.len() - at;
     // Servers that terminate or refuse several names list all of them in one directive.
     (block.ends_with("/server") && directive.name == "server_name")
-        || VALUES.iter().any(|(known, name, place)| {
-            let fits = usize::try_from(*place).map_or_else(|_| from_end == place.unsigned_abs(), |place| place == at);
+        || VALUES.iter().any(|(known, name, position)| {
+            let fits = usize::try_from(*position).map_or_else(|_| from_end == position.unsigned_abs(), |position| position == at);
             *known == block && *name == directive.name && fits
         })
 }

@@ -27,18 +27,18 @@ fn service(labels: &[(&str, &str)], tasks: u8) -> GeneratedService {
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let result = work();
-    tell(&format!("{what}: {} ms", began.elapsed().as_millis()));
+    print(&format!("{what}: {} ms", began.elapsed().as_millis()));
     result
 }
 
-fn tell(line: &str) {
+fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "    {line}");
 }
 
 impl EngineFixture {
     /// Translates, renders, and has the engine test the result for every purpose.
     fn measure(&self, about: &str, cluster: &Cluster, snapshot: &Snapshot) -> Translation {
-        tell(about);
+        print(about);
         let translation = timed("translate", || translate(cluster, snapshot));
         self.measure_table(&translation.table);
         translation
@@ -46,16 +46,16 @@ impl EngineFixture {
 
     fn measure_table(&self, table: &RouteTable) {
         let bundle = timed("render", || render(table, ConfigPurpose::Live));
-        tell(&format!("configuration: {} KiB", bundle.files.values().map(String::len).sum::<usize>() >> 10));
+        print(&format!("configuration: {} KiB", bundle.files.values().map(String::len).sum::<usize>() >> 10));
         let packed = boot_snapshot::encode(&render(table, ConfigPurpose::Boot)).unwrap().len();
-        tell(&format!("boot snapshot: {} KiB", packed >> 10));
+        print(&format!("boot snapshot: {} KiB", packed >> 10));
         assert!(packed < OBJECT_BYTES_MAX, "the boot snapshot fits a Swarm config object");
         for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
-            let said = timed(&format!("nginx -t ({purpose:?})"), || self.place.test(&self.nginx, table, purpose));
-            assert_eq!(said.map_err(|words| words.chars().take(600).collect::<String>()), Ok(String::new()), "{purpose:?}");
+            let result = timed(&format!("nginx -t ({purpose:?})"), || self.sandbox.test(&self.nginx, table, purpose));
+            assert_eq!(result.map_err(|error| error.chars().take(600).collect::<String>()), Ok(String::new()), "{purpose:?}");
         }
-        let config = self.place.write(table, ConfigPurpose::Live);
-        tell(&format!("memory of nginx: {} MiB", memory_kib(&self.nginx, &config) >> 10));
+        let config = self.sandbox.write(table, ConfigPurpose::Live);
+        print(&format!("memory of nginx: {} MiB", memory_kib(&self.nginx, &config) >> 10));
     }
 }
 

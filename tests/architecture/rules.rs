@@ -217,9 +217,9 @@ fn names(line: &str, what: &str) -> bool {
 pub fn fences(source: &RustSource) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in &source.code {
-        for (dependency, place) in FENCES.iter().filter(|(_, place)| !source.name.starts_with(place)) {
+        for (dependency, folder) in FENCES.iter().filter(|(_, folder)| !source.name.starts_with(folder)) {
             if names(line, &format!("{dependency}::")) || line.trim() == format!("use {dependency};") {
-                complaints.push(source.complain(*number, &format!("only src/{place} may name `{dependency}`")));
+                complaints.push(source.complain(*number, &format!("only src/{folder} may name `{dependency}`")));
             }
         }
     }
@@ -227,11 +227,11 @@ pub fn fences(source: &RustSource) -> Vec<String> {
 }
 
 /// Checks where an engine is named: all other code uses the seam in `render/mod.rs` (or `runtime/mod.rs`).
-pub fn engine_words(source: &RustSource) -> Vec<String> {
-    if ENGINE_FILES.iter().any(|(place, _)| source.name.starts_with(place)) {
+pub fn engine_names(source: &RustSource) -> Vec<String> {
+    if ENGINE_FILES.iter().any(|(folder, _)| source.name.starts_with(folder)) {
         return Vec::new();
     }
-    let carries_settings = ENGINE_SETTINGS.iter().any(|(place, _)| source.name == *place);
+    let carries_settings = ENGINE_SETTINGS.iter().any(|(folder, _)| source.name == *folder);
     let named = |(number, line): &(usize, String)| {
         let line = line.to_ascii_lowercase();
         if carries_settings && !line.contains("enginekind") {

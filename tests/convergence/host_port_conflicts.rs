@@ -10,7 +10,7 @@ use swarmgate::swarm::Task;
 use crate::scenario::Scenario;
 
 const PROXY: &str = "swarmgate-proxy-default";
-const STRANGER: &str = "stray_web";
+const OTHER_SERVICE: &str = "stray_web";
 
 fn deploy(story: &Scenario, network: &str) {
     let network = story.truth().networks.values().find(|found| found.name == network).map(|found| found.id.0.clone());
@@ -24,9 +24,9 @@ fn deploy(story: &Scenario, network: &str) {
     story.swarm().user_creates_service(&spec).unwrap();
 }
 
-fn stranger(story: &Scenario) {
+fn publish_other_service(story: &Scenario) {
     let spec = json!({
-        "Name": STRANGER,
+        "Name": OTHER_SERVICE,
         "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}},
         "Mode": {"Replicated": {"Replicas": 1}},
         "EndpointSpec": {"Ports": [{"Protocol": "tcp", "TargetPort": 8080, "PublishedPort": 8080, "PublishMode": "host"}]},
@@ -54,17 +54,17 @@ fn is_found(story: &Scenario, code: FindingCode) -> bool {
 }
 
 #[test]
-fn a_network_change_waits_until_no_stranger_can_take_the_port_of_a_proxy() {
+fn a_network_change_waits_until_no_other_service_can_take_the_port_of_a_proxy() {
     let mut story = Scenario::on_nodes();
     story.converge();
     let (before, few) = (running(&story, PROXY), networks(&story));
-    stranger(&story);
+    publish_other_service(&story);
     deploy(&story, "app2");
     story.go_on(40);
     assert!(is_found(&story, FindingCode::HostPortContested));
-    assert_eq!((ids(&running(&story, PROXY)), running(&story, STRANGER).len()), (ids(&before), 0));
+    assert_eq!((ids(&running(&story, PROXY)), running(&story, OTHER_SERVICE).len()), (ids(&before), 0));
 
-    story.swarm().user_removes_service(STRANGER).unwrap();
+    story.swarm().user_removes_service(OTHER_SERVICE).unwrap();
     story.converge();
     assert_eq!((networks(&story), running(&story, PROXY).len()), (few + 1, before.len()));
 }
@@ -74,7 +74,7 @@ fn a_proxy_that_exits_affects_at_most_one_node_and_blames_no_network() {
     let mut story = Scenario::on_nodes();
     story.converge();
     let before = running(&story, PROXY);
-    stranger(&story);
+    publish_other_service(&story);
     story.go_on(2);
     assert!(story.swarm().kill_task(PROXY));
     deploy(&story, "app2");
@@ -83,7 +83,7 @@ fn a_proxy_that_exits_affects_at_most_one_node_and_blames_no_network() {
     assert!(is_found(&story, FindingCode::HostPortContested) && !is_found(&story, FindingCode::NetworkQuarantined));
     assert!(ids(&running(&story, PROXY)).intersection(&ids(&before)).count() + 1 >= before.len(), "another task was replaced");
 
-    story.swarm().user_removes_service(STRANGER).unwrap();
+    story.swarm().user_removes_service(OTHER_SERVICE).unwrap();
     story.converge();
     assert_eq!(running(&story, PROXY).len(), before.len());
 }

@@ -21,7 +21,7 @@ pub const GOOD_PATHS: &[&str] = &["/", "/app", "/app/deep"];
 /// endpoint is a running task of its service, at an address where that task is and that all proxies can reach.
 pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     for service in seen.services.values() {
-        if let Some((host, path)) = asked(cluster, service) {
+        if let Some((host, path)) = requested(cluster, service) {
             let route =
                 desired.table.hosts.iter().find(|(known, _)| known.as_str() == host).and_then(|(_, virtual_host)| {
                     virtual_host.paths.iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route)
@@ -61,7 +61,7 @@ fn is_reached(cluster: &ClusterName, task: &Task, endpoint: &Endpoint, seen: &Sn
 }
 
 /// The route that a service's labels ask for in this cluster, if all of them are valid.
-fn asked(cluster: &ClusterName, service: &Service) -> Option<(String, String)> {
+fn requested(cluster: &ClusterName, service: &Service) -> Option<(String, String)> {
     let label = |key: &str| service.labels.get(&format!("com.docker.lb.{key}")).map(String::as_str);
     let host = label("hosts").filter(|host| GOOD_HOSTS.contains(host))?;
     let fits = label("service_cluster").unwrap_or("default") == cluster.as_str();

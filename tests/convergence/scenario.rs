@@ -168,12 +168,12 @@ impl Scenario {
     }
 
     /// Plays the history to its end.
-    pub fn tell(mut self) {
+    pub fn play(mut self) {
         // Half of the histories start in a world at peace, so that trouble meets a complete fleet.
         if self.rng.random_bool(0.5) {
             for _ in 0..3 {
-                let deed = user_actions::deploy_something(&self.swarm, &mut self.rng);
-                self.say(|| deed);
+                let action = user_actions::deploy_something(&self.swarm, &mut self.rng);
+                self.log(|| action);
             }
             self.converge();
         }
@@ -188,7 +188,7 @@ impl Scenario {
         self.peace();
     }
 
-    fn say(&self, what: impl FnOnce() -> String) {
+    fn log(&self, what: impl FnOnce() -> String) {
         if self.loud {
             println!("seed {} at {}: {}", self.seed, self.swarm.now(), what());
         }
@@ -196,8 +196,8 @@ impl Scenario {
 
     /// Changes the routes and gives the operator some time to follow.
     fn next_generation(&mut self) {
-        let deed = user_actions::publish_something(&self.swarm, &mut self.rng);
-        self.say(|| deed);
+        let action = user_actions::publish_something(&self.swarm, &mut self.rng);
+        self.log(|| action);
         for _ in 0..self.rng.random_range(1..4) {
             self.swarm.advance(Duration::from_millis(self.rng.random_range(0..15_000)));
             self.extensions_report();
@@ -208,8 +208,8 @@ impl Scenario {
     /// One step of trouble.
     fn trouble(&mut self) {
         if self.rng.random_bool(0.6) {
-            let deed = user_actions::act(&self.swarm, &mut self.rng);
-            self.say(|| deed);
+            let action = user_actions::act(&self.swarm, &mut self.rng);
+            self.log(|| action);
         }
         if self.rng.random_bool(0.15) {
             self.authors();
@@ -226,7 +226,7 @@ impl Scenario {
         if dies {
             self.swarm.reconnect();
             self.operator = OperatorProcess::start(&self.swarm, &self.documents, channel_of(self.seed));
-            self.say(|| "the operator died and is back".to_owned());
+            self.log(|| "the operator died and is back".to_owned());
         }
     }
 
@@ -243,7 +243,7 @@ impl Scenario {
             }
         }
         self.operator.declared = Arc::new(self.operator.declared.after(&files(&self.documents)));
-        self.say(|| format!("documents: {:?}", self.documents));
+        self.log(|| format!("documents: {:?}", self.documents));
     }
 
     fn extensions_report(&self) {
@@ -257,7 +257,7 @@ impl Scenario {
 
     /// Looks at the Swarm once, runs a pass for each cluster, and checks everything that must hold. Returns the verdicts.
     fn round(&mut self, writing: f64) -> Vec<(ClusterName, PassResult)> {
-        let seen = self.look();
+        let seen = self.observe();
         let leftover = match &seen {
             Ok(seen) => instance_overview::overview("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
             Err(_) => BTreeSet::new(),
@@ -273,7 +273,7 @@ impl Scenario {
         verdicts
     }
 
-    fn look(&mut self) -> Result<ObservedSnapshot, String> {
+    fn observe(&mut self) -> Result<ObservedSnapshot, String> {
         let raw = self.swarm.observe().now_or_never().unwrap().map_err(|error| error.to_string())?;
         let snapshot = Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())?;
         let OperatorProcess { damping, declared, .. } = &mut self.operator;
@@ -284,7 +284,7 @@ impl Scenario {
         let before = self.operator.extensions.published();
         let verdict = self.operator.one_pass(name, may_write, seen.clone(), &self.swarm);
         let writes = self.swarm.take_writes();
-        self.say(|| {
+        self.log(|| {
             format!(
                 "pass for {name}: {verdict:?} {}",
                 writes.iter().map(|w| format!("{:?} {} {:?}", w.call, w.target, w.effect)).collect::<Vec<_>>().join(", ")
@@ -316,7 +316,7 @@ impl Scenario {
 
     /// Faults and people stop. Everything becomes as declared within a bound, and nothing is written after that.
     fn peace(&mut self) {
-        self.say(|| "peace".to_owned());
+        self.log(|| "peace".to_owned());
         self.swarm.set_faults(FaultRates::NONE);
         user_actions::rest(&self.swarm);
         self.documents.iter_mut().for_each(|document| document.broken = false);
@@ -373,23 +373,23 @@ impl Scenario {
 
     /// Describes everything that is not as declared.
     fn obstacles(&self) -> String {
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         for name in self.operator.declared.clusters.keys() {
             let status = self.operator.memories.get(name).and_then(|memory| memory.status.as_ref());
             let Some(status) = status else {
-                told.push(format!("{name}: no pass yet"));
+                lines.push(format!("{name}: no pass yet"));
                 continue;
             };
-            told.extend(status.error.iter().map(|error| format!("{name}: {error}")));
-            told.extend(status.waiting.iter().map(|waiting| format!("{name}: waiting for {waiting}")));
+            lines.extend(status.error.iter().map(|error| format!("{name}: {error}")));
+            lines.extend(status.waiting.iter().map(|waiting| format!("{name}: waiting for {waiting}")));
             let untrue = status.conditions.iter().filter(|c| c.status != swarmgate::report::ConditionStatus::True);
             // Applications without tasks are the business of their owners.
-            told.extend(
+            lines.extend(
                 untrue
                     .filter(|c| !matches!(c.kind.as_str(), "RoutesServed" | "Ready"))
                     .map(|c| format!("{name}: {} {}", c.kind, c.message)),
             );
         }
-        told.join("\n")
+        lines.join("\n")
     }
 }

@@ -41,16 +41,16 @@ pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     match rng.random_range(0..22) {
         0..=5 => deploy(swarm, rng, application),
         6 | 7 => label(swarm, rng, application),
-        8 => told("scale", application, swarm.user_scales(application, rng.random_range(0..4))),
-        9 => told("remove", application, swarm.user_removes_service(application)),
-        10 => told(
+        8 => describe("scale", application, swarm.user_scales(application, rng.random_range(0..4))),
+        9 => describe("remove", application, swarm.user_removes_service(application)),
+        10 => describe(
             "image",
             application,
             swarm.user_edits_service(application, |spec| set_image(spec, ["app:1", BAD_IMAGE].choose(rng).unwrap())),
         ),
         11 => format!("kill a task of {application}: {}", swarm.kill_task(application)),
         12 | 13 => ours.choose(rng).map_or_else(String::new, |name| meddle(swarm, rng, name)),
-        14 => ours.choose(rng).map_or_else(String::new, |name| told("remove", name, swarm.user_removes_service(name))),
+        14 => ours.choose(rng).map_or_else(String::new, |name| describe("remove", name, swarm.user_removes_service(name))),
         15 => ours.choose(rng).map_or_else(String::new, |name| format!("kill a task of {name}: {}", swarm.kill_task(name))),
         16 => remove_object(swarm, rng, &truth),
         17 => squat(swarm, rng),
@@ -68,11 +68,11 @@ pub fn deploy_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
 /// Publishes an application at a different place, or at an additional one.
 pub fn publish_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     let application = APPLICATIONS.choose(rng).unwrap();
-    let told = deploy(swarm, rng, application);
+    let described = deploy(swarm, rng, application);
     let (host, path) = (oracle::GOOD_HOSTS.choose(rng).unwrap(), oracle::GOOD_PATHS.choose(rng).unwrap());
     let labels = json!({"com.docker.lb.hosts": host, "com.docker.lb.port": "8080", "com.docker.lb.context_root": path});
     swarm.user_edits_service(application, |spec| spec["Labels"] = labels).unwrap();
-    told
+    described
 }
 
 /// Ends all activity: nodes are up, images work, and no foreign service holds our names.
@@ -91,8 +91,8 @@ pub fn rest(swarm: &SimSwarm) {
     }
 }
 
-fn told(what: &str, whom: &str, result: Result<(), swarmgate::swarm::SwarmError>) -> String {
-    format!("{what} {whom}: {}", result.map_or_else(|error| error.message, |()| "done".to_owned()))
+fn describe(what: &str, target: &str, result: Result<(), swarmgate::swarm::SwarmError>) -> String {
+    format!("{what} {target}: {}", result.map_or_else(|error| error.message, |()| "done".to_owned()))
 }
 
 fn deploy(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
@@ -106,7 +106,7 @@ fn deploy(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
         "Mode": {"Replicated": {"Replicas": rng.random_range(0..4)}},
         "EndpointSpec": {"Mode": if rng.random_bool(0.8) { "vip" } else { "dnsrr" }, "Ports": ports(rng)},
     });
-    told("deploy", name, swarm.user_creates_service(&spec).map(|_| ()))
+    describe("deploy", name, swarm.user_creates_service(&spec).map(|_| ()))
 }
 
 /// Ports that some applications also publish on their nodes, chosen by Swarm or by the application.
@@ -119,7 +119,7 @@ fn ports(rng: &mut StdRng) -> Value {
 fn label(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
     store(swarm, rng);
     let labels = labels(rng);
-    told("label", name, swarm.user_edits_service(name, |spec| spec["Labels"] = labels))
+    describe("label", name, swarm.user_edits_service(name, |spec| spec["Labels"] = labels))
 }
 
 /// Stores a certificate or a CA, which often already exists.
@@ -131,36 +131,36 @@ fn store(swarm: &SimSwarm, rng: &mut StdRng) {
 /// Labels of an application: mostly valid, with every kind of mistake among them.
 fn labels(rng: &mut StdRng) -> Value {
     let mut labels = serde_json::Map::new();
-    let mut say = |key: &str, value: &str| labels.insert(format!("com.docker.lb.{key}"), json!(value));
+    let mut set_label = |key: &str, value: &str| labels.insert(format!("com.docker.lb.{key}"), json!(value));
     let cluster = NAMES.iter().chain(&["nowhere"]).copied().collect::<Vec<_>>();
     let cluster = *cluster.choose(rng).unwrap();
     if cluster != "default" {
-        say("service_cluster", cluster);
+        set_label("service_cluster", cluster);
     }
     let good = rng.random_bool(0.75);
     let hosts = if good { oracle::GOOD_HOSTS } else { oracle::BAD_HOSTS };
-    say("hosts", hosts.choose(rng).unwrap());
+    set_label("hosts", hosts.choose(rng).unwrap());
     if good || rng.random_bool(0.5) {
-        say("port", if good { "8080" } else { ["http", "", "0", "99999"].choose(rng).unwrap() });
+        set_label("port", if good { "8080" } else { ["http", "", "0", "99999"].choose(rng).unwrap() });
     }
     if rng.random_bool(0.3) {
-        say("context_root", oracle::GOOD_PATHS.choose(rng).unwrap());
+        set_label("context_root", oracle::GOOD_PATHS.choose(rng).unwrap());
     }
     if rng.random_bool(0.2) {
-        say("backend_mode", ["task", "vip"].choose(rng).unwrap());
+        set_label("backend_mode", ["task", "vip"].choose(rng).unwrap());
     }
     if rng.random_bool(0.4) {
-        say("ssl_cert", CERTIFICATES.choose(rng).unwrap());
+        set_label("ssl_cert", CERTIFICATES.choose(rng).unwrap());
     }
     if rng.random_bool(0.2) {
-        say("ssl_backend", "true");
-        say("ssl_backend_tls_verify", AUTHORITIES.choose(rng).unwrap());
+        set_label("ssl_backend", "true");
+        set_label("ssl_backend_tls_verify", AUTHORITIES.choose(rng).unwrap());
     }
     if rng.random_bool(0.2) {
-        say("network", "bridge");
+        set_label("network", "bridge");
     }
     if rng.random_bool(0.1) {
-        say("misspelt_label", "x; }\nserver {");
+        set_label("misspelt_label", "x; }\nserver {");
     }
     Value::Object(labels)
 }
@@ -180,15 +180,15 @@ fn meddle(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
     ]
     .choose(rng)
     .unwrap();
-    told("meddle with", name, swarm.user_edits_service(name, edit))
+    describe("meddle with", name, swarm.user_edits_service(name, edit))
 }
 
 fn remove_object(swarm: &SimSwarm, rng: &mut StdRng, truth: &Snapshot) -> String {
     let configs: Vec<&str> = truth.configs.values().map(|config| config.name.as_str()).collect();
     let secrets: Vec<&str> = truth.secrets.values().map(|secret| secret.name.as_str()).collect();
     match (configs.choose(rng), secrets.choose(rng)) {
-        (Some(name), _) if rng.random_bool(0.5) => told("remove config", name, swarm.user_removes_config(name)),
-        (_, Some(name)) => told("remove secret", name, swarm.user_removes_secret(name)),
+        (Some(name), _) if rng.random_bool(0.5) => describe("remove config", name, swarm.user_removes_config(name)),
+        (_, Some(name)) => describe("remove secret", name, swarm.user_removes_secret(name)),
         _ => String::new(),
     }
 }
@@ -202,7 +202,7 @@ fn squat(swarm: &SimSwarm, rng: &mut StdRng) -> String {
         "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}},
         "Mode": {"Replicated": {"Replicas": 1}},
     });
-    told("squat on", &name, swarm.user_creates_service(&spec).map(|_| ()))
+    describe("squat on", &name, swarm.user_creates_service(&spec).map(|_| ()))
 }
 
 fn node(swarm: &SimSwarm, rng: &mut StdRng) -> String {

@@ -19,7 +19,7 @@ pub struct CorpusResult {
     /// The number of wanted routes that are served.
     pub served: usize,
     /// The number of findings that say why something is not as written.
-    pub told: usize,
+    pub reported: usize,
     /// Routes that are neither served nor explained by a finding, and routes that were not asked for.
     pub complaints: Vec<String>,
 }
@@ -28,7 +28,7 @@ pub struct CorpusResult {
 pub fn compare(swarm: &Value) -> CorpusResult {
     let snapshot = Snapshot::from_raw(&serde_json::from_value(expand(swarm)).unwrap()).unwrap();
     let clusters = clusters(&snapshot);
-    let mut outcome = CorpusResult { served: 0, told: 0, complaints: Vec::new() };
+    let mut outcome = CorpusResult { served: 0, reported: 0, complaints: Vec::new() };
     for cluster in &clusters {
         let translation = translate(cluster, &snapshot);
         let findings = [translation.findings, unclaimed(&clusters, &[], false, &snapshot)].concat();
@@ -38,7 +38,7 @@ pub fn compare(swarm: &Value) -> CorpusResult {
             wanted.compare(&translation.table, &findings, &mut outcome);
         }
         outcome.complaints.extend(unasked(&translation.table, &wants));
-        outcome.told += findings.iter().filter(|finding| finding.severity != Severity::Info).count();
+        outcome.reported += findings.iter().filter(|finding| finding.severity != Severity::Info).count();
     }
     outcome
 }
@@ -86,12 +86,12 @@ impl<'a> Wanted<'a> {
     }
 
     fn compare(&self, table: &RouteTable, findings: &[Finding], outcome: &mut CorpusResult) {
-        let told = findings
+        let reported = findings
             .iter()
             .any(|finding| finding.severity != Severity::Info && finding.subject == Subject::Service(self.service.name.clone()));
         let mut note = |what: Result<(), String>| match what {
             Ok(()) => outcome.served += 1,
-            Err(_) if told => {}
+            Err(_) if reported => {}
             Err(why) => outcome.complaints.push(format!("{}: {why}", self.service.name)),
         };
         for host in &self.hosts {
@@ -150,7 +150,7 @@ impl<'a> Wanted<'a> {
 
 /// Hosts that no service asked for.
 fn unasked(table: &RouteTable, wants: &[Wanted<'_>]) -> Vec<String> {
-    let asked: BTreeSet<&str> = wants.iter().flat_map(|wanted| &wanted.hosts).map(String::as_str).collect();
+    let requested: BTreeSet<&str> = wants.iter().flat_map(|wanted| &wanted.hosts).map(String::as_str).collect();
     let given = table.hosts.keys().chain(table.passthrough.keys());
-    given.filter(|host| !asked.contains(host.as_str())).map(|host| format!("no label publishes {host}")).collect()
+    given.filter(|host| !requested.contains(host.as_str())).map(|host| format!("no label publishes {host}")).collect()
 }

@@ -11,26 +11,26 @@ use serde_json::Value;
 const EXTENSION_TABLES: [&str; 4] = ["Labels", "ContainerLabels", "ProxyLabels", "ProxyContainerLabels"];
 
 /// Keys of a file that no documented table contains.
-pub fn strangers(name: &str, text: &str) -> Vec<String> {
+pub fn unknown_keys(name: &str, text: &str) -> Vec<String> {
     let file: toml::Table = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
     let (own, config) = (documented("interlock-file.md"), documented("settings.md"));
-    let mut strangers = unknown(name, "", file.keys().filter(|key| *key != "Extensions"), &own);
+    let mut unknown_keys = unknown(name, "", file.keys().filter(|key| *key != "Extensions"), &own);
     let extensions = file.get("Extensions").and_then(toml::Value::as_table).expect("a file has extensions");
     for (extension, table) in extensions {
         let table = table.as_table().expect("an extension is a table");
-        let place = format!("Extensions.{extension}.");
+        let section = format!("Extensions.{extension}.");
         let keys = table.keys().filter(|key| *key != "Config" && !EXTENSION_TABLES.contains(&key.as_str()));
-        strangers.extend(unknown(name, &place, keys, &own));
+        unknown_keys.extend(unknown(name, &section, keys, &own));
         let settings = table.get("Config").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
-        strangers.extend(unknown(name, &format!("{place}Config."), settings, &config));
+        unknown_keys.extend(unknown(name, &format!("{section}Config."), settings, &config));
     }
-    strangers
+    unknown_keys
 }
 
 /// Keys that are not documented. Interlock itself accepts any capitalization.
-fn unknown<'a>(name: &str, place: &str, keys: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<String> {
+fn unknown<'a>(name: &str, section: &str, keys: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<String> {
     let strange = keys.filter(|key| !known.contains(&key.to_ascii_lowercase()));
-    strange.map(|key| format!("{name}: {place}{key} is not accounted for")).collect()
+    strange.map(|key| format!("{name}: {section}{key} is not accounted for")).collect()
 }
 
 /// The keys in the first column of a page's tables, in lower case.
@@ -48,10 +48,10 @@ fn every_path_named_on_the_page_exists() {
     let schema = fs::read_to_string(root.join("crd-like-specs/servicecluster.schema.json")).expect("the schema exists");
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("the schema is JSON");
     let page = fs::read_to_string(root.join("docs/interlock-file.md")).expect("the page exists");
-    let places: Vec<&str> =
+    let counterparts: Vec<&str> =
         page.split('`').filter(|word| word.starts_with("spec.")).map(|word| word.split(':').next().unwrap_or(word)).collect();
-    assert!(places.len() >= 25, "the page names only {} places", places.len());
-    let missing: Vec<_> = places.iter().filter(|place| find(&schema, &schema, place.split('.')).is_none()).collect();
+    assert!(counterparts.len() >= 25, "the page names only {} places", counterparts.len());
+    let missing: Vec<_> = counterparts.iter().filter(|counterpart| find(&schema, &schema, counterpart.split('.')).is_none()).collect();
     assert!(missing.is_empty(), "no such fields: {missing:?}");
 }
 

@@ -85,8 +85,8 @@ async fn start_extension(stage: &Stage, app: &TestApplication) -> Extension {
 /// A server with a certificate of its own authority, which records what clients send it after the handshake.
 struct Impostor {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
-    knocks: Arc<Mutex<usize>>,
+    received: Arc<Mutex<Vec<String>>>,
+    connections: Arc<Mutex<usize>>,
 }
 
 impl Impostor {
@@ -98,8 +98,8 @@ impl Impostor {
         let tls = tokio_rustls::TlsAcceptor::from(server_config(&credentials, ClientAuthentication::Optional).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (heard, knocks) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
-        let (notes, counter) = (heard.clone(), knocks.clone());
+        let (received, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let (notes, counter) = (received.clone(), connections.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *counter.lock().unwrap() += 1;
@@ -115,16 +115,16 @@ impl Impostor {
                 });
             }
         });
-        Self { address, heard, knocks }
+        Self { address, received, connections }
     }
 
     fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    fn assert_contacted_but_told_nothing(&self) {
-        assert!(*self.knocks.lock().unwrap() > 0, "no client connected to the impostor, so this test proves nothing");
-        assert_eq!(*self.heard.lock().unwrap(), [""; 0]);
+    fn assert_contacted_without_receiving_anything(&self) {
+        assert!(*self.connections.lock().unwrap() > 0, "no client connected to the impostor, so this test proves nothing");
+        assert_eq!(*self.received.lock().unwrap(), [""; 0]);
     }
 }
 
@@ -146,11 +146,11 @@ fn silent_impostors_do_not_delay_proxies() {
     on_stage(async |stage| {
         let app = TestApplication::start("one").await;
         start_extension(stage, &app).await;
-        let mut places = Vec::new();
+        let mut addresses = Vec::new();
         for _ in 0..20 {
-            places.push(silent().await);
+            addresses.push(silent().await);
         }
-        let all = places.join(",");
+        let all = addresses.join(",");
         stage.start_proxy_that_knows(&format!("{all},{}", stage.extension_url()), &format!("{all},{}", stage.operator_url()));
         // Tried one after another, they would take minutes; the stage gives up after twenty seconds.
         stage.until_answer(HOST, "one").await;
@@ -181,7 +181,7 @@ fn an_impostor_receives_nothing_and_is_skipped() {
         start_extension(stage, &app).await;
         stage.start_proxy_that_knows(&format!("{},{}", impostor.url(), stage.extension_url()), &everywhere);
         stage.until_answer(HOST, "one").await;
-        impostor.assert_contacted_but_told_nothing();
+        impostor.assert_contacted_without_receiving_anything();
     });
 }
 
@@ -339,8 +339,8 @@ fn recorded_traffic_reveals_nothing_and_cannot_be_replayed() {
         let message = json!(ExtensionReport { task: "replayed".to_owned(), engine_version: "recorded".to_owned(), ..report.clone() });
         assert_eq!(post(&own, format!("https://{relay}/v1/clusters/dev/report"), &message).await, StatusCode::NO_CONTENT);
         let tapes = tape.lock().unwrap().clone();
-        let heard = tapes.iter().any(|tape| tape.len() > 1000);
-        assert!(heard, "the recorder captured no message");
+        let received = tapes.iter().any(|tape| tape.len() > 1000);
+        assert!(received, "the recorder captured no message");
         let contains = |tape: &Vec<u8>, text: &str| tape.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(!tapes.iter().any(|tape| contains(tape, "recorded") || contains(tape, HOST)), "the recorded traffic contains plain text");
 

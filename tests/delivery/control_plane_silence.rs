@@ -130,16 +130,16 @@ fn neither_a_short_pause_nor_unlimited_silence_causes_reloads() {
 }
 
 #[test]
-fn a_stranger_with_the_service_name_as_alias_never_answers_for_the_service() {
+fn another_service_with_the_name_as_alias_never_answers_for_the_service() {
     on_stage(async |stage| {
         let scene = SilenceFixture::new(stage).await;
         scene.serve(LIMIT).await;
-        let _stranger = TestApplication::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
+        let _other_service = TestApplication::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
         scene.set_holder("evil", THIRD);
         scene.set_name(TASKS, &[FIRST, THIRD]);
         scene.set_name("tasks.app", &[THIRD]);
         scene.stage.blind_operator();
-        scene.check_silence_with_stranger().await;
+        scene.check_silence_with_other_service().await;
         // The stranger hides the name on its own network: the known task is still found.
         scene.set_name(TASKS, &[THIRD]);
         scene.check_answers_for(Duration::from_secs(4)).await;

@@ -29,7 +29,7 @@ use crate::stage::{Stage, cluster, on_stage};
 
 /// 222 updates a minute.
 const FLAP: Duration = Duration::from_millis(270);
-/// The shortest interval between two of the operator's looks, while events keep arriving.
+/// The shortest interval between two of the operator's snapshots, while events keep arriving.
 const PASSES: Duration = Duration::from_millis(100);
 const CHANGES: usize = 6;
 
@@ -186,7 +186,7 @@ async fn beside_a_flapping_neighbour(stage: &Stage, burst: u32) -> (PhaseOutcome
     stop.cancel();
     flapping.await.unwrap();
     operator.await.unwrap();
-    let words = format!(
+    let summary = format!(
         "allowance {burst}: alone {:?} (most {:?}), beside a flapping neighbour {:?} (most {:?}), {} reloads a minute\n",
         alone.median(),
         alone.served_after.iter().max().unwrap(),
@@ -194,7 +194,7 @@ async fn beside_a_flapping_neighbour(stage: &Stage, burst: u32) -> (PhaseOutcome
         beside.served_after.iter().max().unwrap(),
         beside.reloads_a_minute()
     );
-    let _ = std::io::stdout().write_all(words.as_bytes());
+    let _ = std::io::stdout().write_all(summary.as_bytes());
     (alone, beside)
 }
 

@@ -49,8 +49,8 @@ fn routes_beyond_the_message_limit_are_published_without_their_largest_part() {
         let report = stage.report().unwrap();
         let held: Vec<_> = report.quarantined.iter().map(|held| (&held.part, held.too_large)).collect();
         assert_eq!(held, [(&QuarantineUnit::Route { host: heavy, path: ContextPath::root() }, true)]);
-        let words = &report.quarantined[0].words;
-        assert!(words.contains("for proxies") && words.contains(&format!("more than the maximum of {MESSAGE_BYTES_MAX}")), "{words}");
+        let message = &report.quarantined[0].message;
+        assert!(message.contains("for proxies") && message.contains(&format!("more than the maximum of {MESSAGE_BYTES_MAX}")), "{message}");
     });
 }
 
@@ -62,11 +62,11 @@ fn a_silent_proxy_is_reported_within_ten_seconds() {
         let proxy = stage.start_proxy();
         let desired = stage.publish(routes(stage, &[("app.example.org", &[&app])]));
         stage.until_running(&desired).await;
-        let said = |silent: bool| stage.report().filter(|report| report.proxies.first().is_some_and(|proxy| proxy.silent == silent));
-        assert!(said(false).is_some());
+        let reported = |silent: bool| stage.report().filter(|report| report.proxies.first().is_some_and(|proxy| proxy.silent == silent));
+        assert!(reported(false).is_some());
         proxy.abort();
         let since = Instant::now();
-        let report = eventually("the proxy is reported as silent", || said(true)).await;
+        let report = eventually("the proxy is reported as silent", || reported(true)).await;
         assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
         assert!(report.proxies[0].running.is_some(), "the last report was lost");
         assert_eq!(stage.answer("app.example.org").await.unwrap(), "one", "the engine stopped serving");
@@ -74,7 +74,7 @@ fn a_silent_proxy_is_reported_within_ten_seconds() {
 }
 
 /// An impostor with the extension's certificate that offers more than any proxy reads, and records the proxies' reports.
-async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>, stop: CancellationToken) -> String {
+async fn oversized_extension(stage: &Stage, received: Arc<Mutex<Vec<ProxyReport>>>, stop: CancellationToken) -> String {
     let credentials = Credentials::new(stage.authority().root().clone());
     let key = ChannelIdentity::issued_by(stage.authority(), ChannelRole::Extension, &cluster(), "extension", Timestamp::now()).unwrap();
     credentials.replace(key);
@@ -82,11 +82,11 @@ async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>,
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let large = || async { "x".repeat(MESSAGE_BYTES_MAX + 1) };
-    let hear = move |body: Body| async move {
+    let receive = move |body: Body| async move {
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        heard.lock().unwrap().push(serde_json::from_slice(&bytes).unwrap());
+        received.lock().unwrap().push(serde_json::from_slice(&bytes).unwrap());
     };
-    let router = Router::new().route("/v1/bundle", get(large)).route("/v1/proxies/{task}", post(hear));
+    let router = Router::new().route("/v1/bundle", get(large)).route("/v1/proxies/{task}", post(receive));
     tokio::spawn(async move { serve(listener, tls, router, stop).await.unwrap() });
     url
 }
@@ -102,19 +102,19 @@ fn a_proxy_reports_an_oversized_bundle_and_continues() {
         proxy.drain().await;
         extension.stop().await;
 
-        let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
-        let url = oversized_extension(stage, Arc::clone(&heard), stop.clone()).await;
+        let (received, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+        let url = oversized_extension(stage, Arc::clone(&received), stop.clone()).await;
         let since = Instant::now();
         stage.start_proxy_that_knows(&url, &stage.operator_url());
         let cut = || {
-            let heard = heard.lock().unwrap();
+            let received = received.lock().unwrap();
             let is_cut = |report: &&ProxyReport| report.activity.as_ref().is_some_and(|activity| activity.kind == ActivityKind::Cut);
-            heard.iter().find(is_cut).cloned()
+            received.iter().find(is_cut).cloned()
         };
         let report = eventually("the proxy reports the reason", cut).await;
         assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-        let words = report.activity.unwrap().words;
-        assert!(words.contains(&format!("is larger than the maximum of {MESSAGE_BYTES_MAX} bytes")), "{words}");
+        let message = report.activity.unwrap().message;
+        assert!(message.contains(&format!("is larger than the maximum of {MESSAGE_BYTES_MAX} bytes")), "{message}");
         stage.until_answer("app.example.org", "one").await;
         stop.cancel();
     });

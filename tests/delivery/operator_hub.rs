@@ -1,4 +1,4 @@
-//! The operator's end of the channel on a stage: a hub with its server, and looks at a Swarm that never changes by itself.
+//! The operator's end of the channel on a stage: a hub with its server, and snapshots of a Swarm that never changes by itself.
 //! Knows neither extension nor proxy.
 
 use std::net::SocketAddr;
@@ -14,8 +14,8 @@ use swarmgate::types::{ClusterName, Digest};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The time between two of the operator's looks at the Swarm.
-const LOOK: Duration = Duration::from_millis(500);
+/// The time between two of the operator's snapshots of the Swarm.
+const OBSERVE_EVERY: Duration = Duration::from_millis(500);
 
 /// The cluster of each stage.
 pub fn cluster() -> ClusterName {
@@ -45,7 +45,7 @@ pub fn admission() -> AdmittedTasks {
 pub struct OperatorEnd {
     hub: Hub,
     seen: Arc<Mutex<Option<(Desired, AdmittedTasks)>>>,
-    looks: JoinHandle<()>,
+    observer: JoinHandle<()>,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
@@ -62,15 +62,15 @@ impl OperatorEnd {
         let serving = serve(listener, tls, hub.router(Arc::clone(authority)), stop.clone());
         let server = tokio::spawn(async move { serving.await.unwrap() });
         let seen = Arc::new(Mutex::new(None));
-        let looks = tokio::spawn(look(hub.clone(), Arc::clone(&seen)));
-        Self { hub, seen, looks, stop, server }
+        let observer = tokio::spawn(observe(hub.clone(), Arc::clone(&seen)));
+        Self { hub, seen, observer, stop, server }
     }
 
     pub fn hub(&self) -> Hub {
         self.hub.clone()
     }
 
-    /// Makes this the state that each following look sees.
+    /// Makes this the state that each following snapshot shows.
     pub fn publish(&self, desired: Desired) -> Digest {
         let digest = desired.digest.clone();
         self.hub.publish(&cluster(), desired.clone(), admission(), Moment::now());
@@ -97,9 +97,9 @@ impl OperatorEnd {
         (received.report.task == task && received.at > before).then_some(())
     }
 
-    /// From now on its looks at the Swarm fail; it still answers requests.
+    /// From now on its snapshots of the Swarm fail; it still answers requests.
     pub fn blind(&self) {
-        self.looks.abort();
+        self.observer.abort();
     }
 
     pub async fn stop(&mut self) {
@@ -109,12 +109,12 @@ impl OperatorEnd {
     }
 }
 
-async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, AdmittedTasks)>>>) {
+async fn observe(hub: Hub, seen: Arc<Mutex<Option<(Desired, AdmittedTasks)>>>) {
     loop {
         let sight = seen.lock().unwrap().clone();
         if let Some((desired, admission)) = sight {
             hub.publish(&cluster(), desired, admission, Moment::now());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(OBSERVE_EVERY).await;
     }
 }

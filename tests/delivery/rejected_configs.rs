@@ -21,14 +21,14 @@ fn a_rejected_table_keeps_traffic_and_is_reported_with_the_engine_error() {
         let mut table = routes(stage, &[("app.example.org", &[&app]), ("new.example.org", &[&app])]);
         table.settings.max_connections = 1234;
         let bad = stage.publish(table);
-        let words = eventually("the rejection is reported", || {
+        let message = eventually("the rejection is reported", || {
             let report = stage.report()?;
             let refused = report.refused?;
-            (refused.digest == bad && report.accepted?.desired_digest == good).then_some(refused.words)
+            (refused.digest == bad && report.accepted?.desired_digest == good).then_some(refused.message)
         })
         .await;
-        assert!(words.contains("unknown directive \"spoilt\" in nginx.conf:"), "the engine's error message is missing: {words}");
-        assert!(!words.contains(stage.run_dir().to_str().unwrap()), "the message contains a local path: {words}");
+        assert!(message.contains("unknown directive \"spoilt\" in nginx.conf:"), "the engine's error message is missing: {message}");
+        assert!(!message.contains(stage.run_dir().to_str().unwrap()), "the message contains a local path: {message}");
         assert_eq!(stage.answer("app.example.org").await.unwrap(), "one");
 
         let better = stage.publish(routes(stage, &[("new.example.org", &[&app])]));
@@ -50,7 +50,7 @@ fn an_engine_that_cannot_start_is_not_a_rejection_and_is_retried() {
         stage.take_engine();
         let next = stage.publish(routes(stage, &[("next.example.org", &[&app])]));
         let refusal = eventually("the failure is reported", || stage.report()?.refused).await;
-        assert!(refusal.undecided && refusal.digest == next && refusal.words.contains("cannot start the engine"), "{refusal:?}");
+        assert!(refusal.undecided && refusal.digest == next && refusal.message.contains("cannot start the engine"), "{refusal:?}");
         stage.give_engine_back();
         let report = eventually("the engine is tried again", || accepted(&next)).await;
         assert_eq!(report.refused, None);
@@ -81,7 +81,7 @@ fn only_rejected_routes_are_quarantined_and_they_are_retried_when_they_change() 
         let hosts_of = |report: &ExtensionReport| report.quarantined.iter().map(|held| host_of(&held.part)).collect::<Vec<_>>();
         assert_eq!(hosts_of(&report), ["b.example.org", "spoilt.org"]);
         assert!(
-            report.quarantined.iter().all(|held| held.words.contains("unknown directive \"spoilt\"")),
+            report.quarantined.iter().all(|held| held.message.contains("unknown directive \"spoilt\"")),
             "the engine's error message is missing: {report:?}"
         );
         assert_eq!(report.refused, None);
@@ -124,7 +124,7 @@ fn a_rejected_engine_line_keeps_earlier_settings_while_new_routes_are_served() {
         let report = eventually("the report arrives", || stage.report().filter(|report| !report.quarantined.is_empty())).await;
         let held = &report.quarantined[0];
         assert_eq!(held.part, QuarantineUnit::Line { list: LineList::Http, line: EngineLine::parse("gzpi on;").unwrap() });
-        assert!(held.words.contains("unknown directive \"gzpi\""), "{held:?}");
+        assert!(held.message.contains("unknown directive \"gzpi\""), "{held:?}");
         let config = report.boot.unwrap().files["nginx.conf"].clone();
         assert!(config.contains("x-before") && !config.contains("x-after"), "{config}");
     });

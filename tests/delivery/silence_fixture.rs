@@ -92,8 +92,8 @@ impl<'a> SilenceFixture<'a> {
     }
 
     pub async fn source(&self) -> String {
-        let words = check(self.stage.health()).await.unwrap_or_default();
-        words.split(['(', ')']).nth(1).unwrap_or_default().to_owned()
+        let message = check(self.stage.health()).await.unwrap_or_default();
+        message.split(['(', ')']).nth(1).unwrap_or_default().to_owned()
     }
 
     /// Waits until the agent reports this source; returns how long that took.
@@ -112,7 +112,7 @@ impl<'a> SilenceFixture<'a> {
     }
 
     /// The task ends, another task of the service starts elsewhere, and a stranger gets the old address.
-    pub async fn replace_task_by_stranger(&self) -> (TestApplication, TestApplication) {
+    pub async fn replace_task_by_another_service(&self) -> (TestApplication, TestApplication) {
         let second = TestApplication::start_at("own", SocketAddr::from((SECOND, self.port))).await;
         self.set_name(TASKS, &[SECOND]);
         self.set_holder("app", SECOND);
@@ -137,7 +137,7 @@ impl<'a> SilenceFixture<'a> {
     }
 
     /// Checks that the proxy switches to names, and that only the service's own tasks answer while a stranger has the name as well.
-    pub async fn check_silence_with_stranger(&self) {
+    pub async fn check_silence_with_other_service(&self) {
         self.until_source("names", LIMIT + SLACK).await;
         self.check_answers_for(Duration::from_secs(4)).await;
     }
@@ -158,7 +158,7 @@ impl<'a> SilenceFixture<'a> {
         // By then the old workers have answered the requests on kept connections.
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         check_answers(&load.finish().await);
-        let (_second, _stranger) = self.replace_task_by_stranger().await;
+        let (_second, _other_service) = self.replace_task_by_another_service().await;
         self.stage.until_answer(HOST, "own").await;
         let load = SteadyLoad::start(self.stage.http(), HOST, 4);
         tokio::time::sleep(Duration::from_secs(2)).await;

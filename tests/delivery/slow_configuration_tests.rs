@@ -86,7 +86,7 @@ fn a_released_address_is_dropped_while_a_slow_configuration_test_runs() {
         let desired = scene.stage.publish(scene.slow_table(&[SECOND]));
         // Swarm frees the address of a task that has ended; here a stranger gets it as late as the proxy may still use it.
         tokio::time::sleep(LIMIT).await;
-        let _stranger = scene.take_first_address().await;
+        let _other_service = scene.take_first_address().await;
         let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!scene.stage.runs(&desired), "the configuration test ended too early: the test proves nothing");

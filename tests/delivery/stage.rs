@@ -186,8 +186,8 @@ impl Stage {
 
     /// The digest that the agent reports as running, in its displayed form.
     pub async fn running_config(&self) -> String {
-        let words = proxy::check(self.health()).await.unwrap();
-        words.split_whitespace().nth(1).unwrap_or_default().to_owned()
+        let message = proxy::check(self.health()).await.unwrap();
+        message.split_whitespace().nth(1).unwrap_or_default().to_owned()
     }
 
     pub fn reloads(&self) -> u64 {
@@ -231,7 +231,7 @@ impl Stage {
         (extension, proxy)
     }
 
-    /// From now on the operator's looks at the Swarm fail; it still answers requests.
+    /// From now on the operator's snapshots of the Swarm fail; it still answers requests.
     pub fn blind_operator(&self) {
         self.operator.blind();
     }

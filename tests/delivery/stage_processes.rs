@@ -59,7 +59,7 @@ impl Stage {
             cluster: cluster(),
             task: "extension".to_owned(),
             operator_url: self.operator_url(),
-            ask_for_peers: false,
+            follows_peers: false,
             bootstrap: self.bootstrap(ChannelRole::Extension),
             engine,
             run_dir: self.run_dir(),

@@ -33,7 +33,7 @@ fn a_proxy_starts_with_names_when_only_the_extension_answers() {
         proxy.drain().await;
         scene.stage.blind_operator();
         tokio::time::sleep(LIMIT + Duration::from_secs(1)).await;
-        let (_second, _stranger) = scene.replace_task_by_stranger().await;
+        let (_second, _other_service) = scene.replace_task_by_another_service().await;
         scene.stage.start_proxy();
         scene.until_source("names", SLACK).await;
         scene.stage.until_answer(HOST, "own").await;
@@ -51,7 +51,7 @@ fn a_proxy_that_starts_by_name_accepts_requests_once_names_resolve() {
         let first = loop {
             match get(scene.stage.http(), HOST, "/").await {
                 // An engine that only tests a configuration also listens for a moment.
-                Err(words) if words.contains("ConnectionRefused") || words.contains("ConnectionReset") => {
+                Err(message) if message.contains("ConnectionRefused") || message.contains("ConnectionReset") => {
                     assert!(began.elapsed() < Duration::from_secs(30), "the proxy never accepted requests");
                     assert!(check(scene.stage.health()).await.is_err(), "the proxy is healthy but accepts no requests");
                 }

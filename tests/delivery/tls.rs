@@ -56,7 +56,7 @@ async fn until_shown(stage: &Stage, host: &str, expected: &Certificate) {
 }
 
 async fn is_refused(stage: &Stage, host: Option<&str>) -> bool {
-    shown(stage.https(), host).await.is_err_and(|words| words.contains("handshake"))
+    shown(stage.https(), host).await.is_err_and(|message| message.contains("handshake"))
 }
 
 #[test]

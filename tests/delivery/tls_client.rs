@@ -91,7 +91,7 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
     let mut outcome = LoadOutcome::default();
     let mut kept: Option<TlsStream<TcpStream>> = None;
     while !stop.is_cancelled() {
-        let asked = async {
+        let request = async {
             let mut connection = match kept.take() {
                 Some(connection) => connection,
                 None => connect(proxy, Some(host)).await?,
@@ -99,12 +99,12 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
             let (_, stays) = exchange(&mut connection, host).await?;
             Ok::<_, String>(stays.then_some(connection))
         };
-        match tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
+        match tokio::time::timeout(Duration::from_secs(10), request).await.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
             Ok(connection) => {
                 kept = connection;
                 outcome.answered += 1;
             }
-            Err(words) => outcome.failed.push(words),
+            Err(message) => outcome.failed.push(message),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

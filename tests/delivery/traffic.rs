@@ -83,14 +83,14 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
         if stop.is_cancelled() {
             break;
         }
-        let asked = tokio::time::timeout(Duration::from_secs(10), ask(proxy, host, connection.take())).await;
-        match asked.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
+        let response = tokio::time::timeout(Duration::from_secs(10), ask(proxy, host, connection.take())).await;
+        match response.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
             Ok((body, kept)) => {
                 connection = kept;
                 outcome.answered += 1;
                 *outcome.bodies.entry(body).or_default() += 1;
             }
-            Err(words) => outcome.failed.push(words),
+            Err(error) => outcome.failed.push(error),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -102,20 +102,20 @@ async fn ask(proxy: SocketAddr, host: &str, kept: Option<TcpStream>) -> Result<(
     let is_fresh = kept.is_none();
     let mut connection = match kept {
         Some(connection) => connection,
-        None => TcpStream::connect(proxy).await.map_err(words("connecting"))?,
+        None => TcpStream::connect(proxy).await.map_err(failed_while("connecting"))?,
     };
-    let (body, stays) = exchange(&mut connection, host).await.map_err(|words| format!("{words} (fresh: {is_fresh})"))?;
+    let (body, stays) = exchange(&mut connection, host).await.map_err(|error| format!("{error} (fresh: {is_fresh})"))?;
     Ok((body, stays.then_some(connection)))
 }
 
-fn words(what: &'static str) -> impl Fn(std::io::Error) -> String {
+fn failed_while(what: &'static str) -> impl Fn(std::io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
 /// Sends one request on a connection; returns the body, and whether the connection can be reused.
 pub async fn exchange(connection: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> Result<(String, bool), String> {
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.map_err(words("writing"))?;
+    connection.write_all(request.as_bytes()).await.map_err(failed_while("writing"))?;
     let mut answer = Vec::new();
     loop {
         if let Some((head, body)) = whole(&answer) {
@@ -123,7 +123,7 @@ pub async fn exchange(connection: &mut (impl AsyncRead + AsyncWrite + Unpin), ho
             let closes = head.to_ascii_lowercase().contains("connection: close");
             return if success { Ok((body, !closes)) } else { Err(head) };
         }
-        let read = connection.read_buf(&mut answer).await.map_err(words("reading"))?;
+        let read = connection.read_buf(&mut answer).await.map_err(failed_while("reading"))?;
         if read == 0 {
             return Err(format!("closed after {} bytes", answer.len()));
         }

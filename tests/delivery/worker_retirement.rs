@@ -110,14 +110,14 @@ fn request_bodies_beyond_the_spool_limit_fail_the_health_check_until_they_are_re
         drop(small);
         let mut large = open_upload(stage, 8 << 20).await;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        let words = loop {
+        let message = loop {
             match check(stage.health()).await {
                 Err(error) => break error.to_string(),
                 Ok(_) => assert!(tokio::time::Instant::now() < deadline, "the proxy stays healthy with {:?}", load(stage)),
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        assert!(words.contains("request bodies take") && words.contains("requestBodySpoolMax"), "{words}");
+        assert!(message.contains("request bodies take") && message.contains("requestBodySpoolMax"), "{message}");
         assert!(is_cut(&mut large, Duration::from_secs(20)).await, "the upload was not cut off");
         assert!(stage.becomes_healthy(Duration::from_secs(20)).await);
         stage.until_answer("app.example.org", "one").await;

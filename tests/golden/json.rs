@@ -12,9 +12,9 @@ pub fn json(value: &Value) -> String {
 }
 
 fn without_nothing(value: &Value) -> Value {
-    let says_something = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
+    let is_set = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
     match value {
-        Value::Object(fields) => fields.iter().filter(|(_, v)| says_something(v)).map(|(k, v)| (k.clone(), without_nothing(v))).collect(),
+        Value::Object(fields) => fields.iter().filter(|(_, v)| is_set(v)).map(|(k, v)| (k.clone(), without_nothing(v))).collect(),
         Value::Array(items) => items.iter().map(without_nothing).collect(),
         other => other.clone(),
     }

@@ -38,11 +38,11 @@ pub fn outputs(case: &GoldenCase) -> BTreeMap<String, String> {
     let common = &*COMMON_OUTPUTS;
     let wanted = files(case);
     let mut outputs = BTreeMap::new();
-    let mut told = String::new();
+    let mut findings_text = String::new();
     for cluster in &clusters {
         let name = |file: &str| if clusters.len() == 1 { file.to_owned() } else { format!("{}.{file}", cluster.name) };
         let translation = translate(cluster, &snapshot);
-        tell_findings(&mut told, &format!("cluster {}", cluster.name), &translation.findings);
+        write_findings(&mut findings_text, &format!("cluster {}", cluster.name), &translation.findings);
         let plan = plan_for(cluster, &snapshot);
         let changes = case.before().is_some();
         outputs.insert(name("routes.json"), written(&routes(&translation.table)));
@@ -55,14 +55,14 @@ pub fn outputs(case: &GoldenCase) -> BTreeMap<String, String> {
                 outputs.insert(name(file), if whole { text } else { shown(&text, common, "#") });
             }
         }
-        let plan = told_plan(&plan, &snapshot);
+        let plan = plan_text(&plan, &snapshot);
         let usual = common.plan.replace(COMMON_CLUSTER, cluster.name.as_str());
         outputs.insert(name("plan.txt"), if whole || changes { plan } else { shown(&plan, &usual, "  #") });
     }
-    tell_findings(&mut told, "documents", &findings);
-    tell_findings(&mut told, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
-    tell_findings(&mut told, "nodes", &node_addresses(&snapshot));
-    outputs.insert("findings.txt".to_owned(), told);
+    write_findings(&mut findings_text, "documents", &findings);
+    write_findings(&mut findings_text, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
+    write_findings(&mut findings_text, "nodes", &node_addresses(&snapshot));
+    outputs.insert("findings.txt".to_owned(), findings_text);
     outputs
 }
 
@@ -92,7 +92,7 @@ impl Common {
         let (clusters, snapshot) = (case.clusters().0, case.snapshot());
         let cluster: &Cluster = clusters.first().expect("the common case has a cluster");
         let table = translate(cluster, &snapshot).table;
-        let plan = told_plan(&plan_for(cluster, &snapshot), &snapshot);
+        let plan = plan_text(&plan_for(cluster, &snapshot), &snapshot);
         Self { live: config(&table, ConfigPurpose::Live), boot: config(&table, ConfigPurpose::Boot), plan }
     }
 }
@@ -124,7 +124,7 @@ fn config(table: &RouteTable, purpose: ConfigPurpose) -> String {
 }
 
 /// The plan without what changes with every configuration: digests in names, sizes, and state stored in labels.
-fn told_plan(plan: &Plan, snapshot: &Snapshot) -> String {
+fn plan_text(plan: &Plan, snapshot: &Snapshot) -> String {
     let known = snapshot.configs.values().map(|config| (config.name.as_str(), "DIGEST-BEFORE"));
     let named = plan.steps.iter().map(|step| (step.name(), "DIGEST")).chain(known);
     let configs = named.filter(|(name, _)| name.starts_with("swarmgate-boot-") || name.starts_with("swarmgate-live-"));
@@ -139,7 +139,7 @@ fn without_size(line: &str) -> &str {
     line.rsplit_once(" (").filter(|(_, rest)| rest.ends_with(" bytes)")).map_or(line, |(line, _)| line)
 }
 
-fn tell_findings(text: &mut String, about: &str, findings: &[Finding]) {
+fn write_findings(text: &mut String, about: &str, findings: &[Finding]) {
     for finding in findings {
         let subject = match &finding.subject {
             Subject::Service(name) => format!("service {name}"),

@@ -68,7 +68,7 @@ async fn raw_lines_replace_generated_directives_and_add_headers() {
     let added = ["client_max_body_size 10;", "add_header x-team edge;", "proxy_set_header X-Zone a;"];
     let Some(engine) = engine(|settings| settings.nginx.http_options = lines(&added)).await else { return };
     let answer = get(engine.http(), "h", "/").await;
-    assert_eq!((answer.header("x-team"), answer.said("x-zone"), answer.said("host")), ("edge", "a", "h"), "{answer:?}");
+    assert_eq!((answer.header("x-team"), answer.echoed("x-zone"), answer.echoed("host")), ("edge", "a", "h"), "{answer:?}");
     assert_eq!(answer.header("x-request-id").len(), 32, "{answer:?}");
     let post = "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 11\r\n\r\nhello world";
     assert_eq!(raw(engine.http(), post).await.status, 413);
@@ -76,16 +76,16 @@ async fn raw_lines_replace_generated_directives_and_add_headers() {
 
 #[tokio::test]
 async fn applications_are_reached_with_the_configured_http_version() {
-    for (version, said) in [(BackendHttpVersion::Http10, "HTTP/1.0"), (BackendHttpVersion::Http11, "HTTP/1.1")] {
+    for (version, expected) in [(BackendHttpVersion::Http10, "HTTP/1.0"), (BackendHttpVersion::Http11, "HTTP/1.1")] {
         let Some(engine) = engine(|settings| settings.backend_http_version = version).await else { return };
-        assert_eq!(get(engine.http(), "h", "/").await.said("version"), said);
+        assert_eq!(get(engine.http(), "h", "/").await.echoed("version"), expected);
     }
 }
 
 #[test]
 fn the_line_parser_rejects_exactly_what_the_engine_rejects() {
     let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
+    let sandbox = EngineSandbox::new();
     for (line, works) in [
         ("gzip on;", true),
         ("gzip on; # }", true),
@@ -102,8 +102,8 @@ fn the_line_parser_rejects_exactly_what_the_engine_rejects() {
         ("add_header x-a 'b;", false),
         ("; gzip on;", false),
     ] {
-        let said = place.test_with_line(&nginx, &empty(place.http), line);
-        assert_eq!(said.is_ok(), works, "{line}: {said:?}");
+        let result = sandbox.test_with_line(&nginx, &empty(sandbox.http), line);
+        assert_eq!(result.is_ok(), works, "{line}: {result:?}");
         assert_eq!(EngineLine::parse(line).is_ok(), works, "{line}");
     }
 }

@@ -35,9 +35,9 @@ async fn check_tls(host: &str, verification: Verification, http2: bool, expected
     let protocol = BackendProtocol { http2, tls: Some(verification) };
     let Some((status, body)) = answer(host, ("/", Path::Kept), protocol, application, "/x?y=%20").await else { return };
     assert_eq!(status, expected, "{host}: {body}");
-    let spoken = if http2 { "protocol: HTTP/2.0" } else { "protocol: HTTP/1.1" };
+    let protocol = if http2 { "protocol: HTTP/2.0" } else { "protocol: HTTP/1.1" };
     assert!(
-        status != 200 || body.contains(spoken) && body.contains("target: /x?y=%20") && body.contains(&format!("sni: {host}")),
+        status != 200 || body.contains(protocol) && body.contains("target: /x?y=%20") && body.contains(&format!("sni: {host}")),
         "{body}"
     );
 }

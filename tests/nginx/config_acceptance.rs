@@ -19,11 +19,12 @@ use super::route_tables::{Path, backend, empty, route};
 /// Tests a table for every purpose.
 fn check(about: &str, table: &RouteTable) {
     let Some(recent) = nginx() else { return };
-    let place = EngineSandbox::new();
+    let sandbox = EngineSandbox::new();
     // The test must not bind well-known ports.
-    let table = RouteTable { http_port: Port::new(place.http).unwrap(), https_port: table.https_port.map(|_| port(1443)), ..table.clone() };
+    let table =
+        RouteTable { http_port: Port::new(sandbox.http).unwrap(), https_port: table.https_port.map(|_| port(1443)), ..table.clone() };
     for purpose in [ConfigPurpose::Live, ConfigPurpose::Boot, ConfigPurpose::Stock] {
-        assert_eq!(place.test(&recent, &table, purpose), Ok(String::new()), "{about}, {purpose:?}");
+        assert_eq!(sandbox.test(&recent, &table, purpose), Ok(String::new()), "{about}, {purpose:?}");
     }
 }
 

@@ -18,10 +18,10 @@ async fn wait_for(engine: &NginxProcess, host: &str, expected: &str) {
     let deadline = tokio::time::Instant::now() + LEARN_MAX;
     loop {
         let answer = get(engine.http(), host, "/").await;
-        if answer.said("app") == expected {
+        if answer.echoed("app") == expected {
             return;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{host} is not served by {expected}: {answer:?}\n{}", engine.words());
+        assert!(tokio::time::Instant::now() < deadline, "{host} is not served by {expected}: {answer:?}\n{}", engine.error_log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -30,16 +30,16 @@ async fn wait_for(engine: &NginxProcess, host: &str, expected: &str) {
 async fn a_boot_snapshot_serves_names_once_they_resolve() {
     let Some(nginx) = nginx() else { return };
     let (resolver, names) = name_server(Duration::ZERO).await;
-    let (place, port) = (EngineSandbox::with_resolver(resolver), test_application::start("app").await.port());
-    let mut table = empty(place.http);
+    let (sandbox, port) = (EngineSandbox::with_resolver(resolver), test_application::start("app").await.port());
+    let mut table = empty(sandbox.http);
     route_by_name(&mut table, "known", "/", &[("shop_known", port)]);
     route_by_name(&mut table, "pool", "/", &[("shop_never", port), ("shop_known", port)]);
     route_by_name(&mut table, "later", "/", &[("shop_later", port)]);
     names.lock().unwrap().insert("tasks.shop_known".to_owned(), vec![Ipv4Addr::LOCALHOST]);
-    let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Boot).await;
+    let engine = NginxProcess::start(&nginx, sandbox, &table, ConfigPurpose::Boot).await;
     wait_for(&engine, "known", "app").await;
     for round in 0..10 {
-        assert_eq!(get(engine.http(), "pool", "/").await.said("app"), "app", "{round}: {}", engine.words());
+        assert_eq!(get(engine.http(), "pool", "/").await.echoed("app"), "app", "{round}: {}", engine.error_log());
     }
     assert_eq!(get(engine.http(), "later", "/").await.status, 502);
     names.lock().unwrap().insert("tasks.shop_later".to_owned(), vec![Ipv4Addr::LOCALHOST]);

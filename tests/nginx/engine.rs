@@ -67,11 +67,11 @@ impl EngineSandbox {
     pub fn test(&self, nginx: &Path, table: &RouteTable, purpose: ConfigPurpose) -> Result<String, String> {
         let config = self.write(table, purpose);
         let output = self.command(nginx, &config).arg("-t").output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error_log = String::from_utf8_lossy(&output.stderr).into_owned();
         // The limit of open files is that of whoever runs the tests.
         let matters = |line: &&str| line.contains("[emerg]") || line.contains("[warn]") && !line.contains("open file resource limit");
-        let warnings = words.lines().filter(matters).collect::<Vec<_>>().join("\n");
-        if output.status.success() { Ok(warnings) } else { Err(format!("{words}\n{}", fs::read_to_string(config).unwrap())) }
+        let warnings = error_log.lines().filter(matters).collect::<Vec<_>>().join("\n");
+        if output.status.success() { Ok(warnings) } else { Err(format!("{error_log}\n{}", fs::read_to_string(config).unwrap())) }
     }
 }
 
@@ -98,20 +98,20 @@ fn on_loopback(text: &str, port: Port) -> String {
 /// A running engine, which ends when the value is dropped.
 pub struct NginxProcess {
     master: Child,
-    pub place: EngineSandbox,
+    pub sandbox: EngineSandbox,
 }
 
 impl NginxProcess {
     /// Starts the engine and waits until it serves.
-    pub async fn start(nginx: &Path, place: EngineSandbox, table: &RouteTable, purpose: ConfigPurpose) -> Self {
-        let config = place.write(table, purpose);
-        let (log, errors) = (fs::File::create(place.directory.path().join("access.log")), fs::File::create(place.errors()));
+    pub async fn start(nginx: &Path, sandbox: EngineSandbox, table: &RouteTable, purpose: ConfigPurpose) -> Self {
+        let config = sandbox.write(table, purpose);
+        let (log, errors) = (fs::File::create(sandbox.directory.path().join("access.log")), fs::File::create(sandbox.errors()));
         // As root, the workers would switch to a user who cannot enter the test's directory.
-        let ours = fs::metadata(place.directory.path()).unwrap().uid();
+        let ours = fs::metadata(sandbox.directory.path()).unwrap().uid();
         let globals = if ours == 0 { "daemon off; user root;" } else { "daemon off;" };
-        let mut command = place.command(nginx, &config);
+        let mut command = sandbox.command(nginx, &config);
         command.arg("-g").arg(globals).stdin(Stdio::null()).stdout(log.unwrap()).stderr(errors.unwrap());
-        let mut engine = Self { master: command.spawn().unwrap(), place };
+        let mut engine = Self { master: command.spawn().unwrap(), sandbox };
         engine.wait_until_it_serves().await;
         engine
     }
@@ -119,17 +119,17 @@ impl NginxProcess {
     /// Waits until the engine has its listeners, which its pid file shows: whatever answers at a port may be another program.
     async fn wait_until_it_serves(&mut self) {
         let deadline = tokio::time::Instant::now() + START_MAX;
-        while !self.place.directory.path().join("nginx.pid").exists() {
+        while !self.sandbox.directory.path().join("nginx.pid").exists() {
             let ended = self.master.try_wait().unwrap();
             let late = tokio::time::Instant::now() > deadline;
-            assert!(ended.is_none() && !late, "nginx does not serve ({ended:?}): {}", self.words());
+            assert!(ended.is_none() && !late, "nginx does not serve ({ended:?}): {}", self.error_log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// Makes the engine load another table, as the agent does.
     pub fn reload(&self, table: &RouteTable, purpose: ConfigPurpose) {
-        self.place.write(table, purpose);
+        self.sandbox.write(table, purpose);
         nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGHUP).unwrap();
     }
 
@@ -147,18 +147,18 @@ impl NginxProcess {
     }
 
     pub fn http(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.http))
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.sandbox.http))
     }
 
     pub fn status(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.layout.status_port))
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.sandbox.layout.status_port))
     }
 
     /// The lines of its access log, once there are this many. A line is written after its answer.
     pub async fn log(&self, lines: usize) -> Vec<String> {
         let deadline = tokio::time::Instant::now() + START_MAX;
         loop {
-            let text = fs::read_to_string(self.place.directory.path().join("access.log")).unwrap();
+            let text = fs::read_to_string(self.sandbox.directory.path().join("access.log")).unwrap();
             if text.lines().count() >= lines {
                 return text.lines().map(str::to_owned).collect();
             }
@@ -168,8 +168,8 @@ impl NginxProcess {
     }
 
     /// The content of its error log.
-    pub fn words(&self) -> String {
-        fs::read_to_string(self.place.errors()).unwrap_or_default()
+    pub fn error_log(&self) -> String {
+        fs::read_to_string(self.sandbox.errors()).unwrap_or_default()
     }
 }
 

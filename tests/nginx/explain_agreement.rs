@@ -23,7 +23,7 @@ use super::{certificates, curl, golden_compact, test_application, tls_applicatio
 
 const HOSTS: &[&str] = &["a.test", "b.a.test", "*.a.test", "*.b.a.test", "c.test", "_x.test", "d.test"];
 const PATHS: &[&str] = &["/", "/app", "/app/deep", "/apple", "/v1.0", "/a+b", "/x=1,y", "/app/deep/er"];
-const ASKED_HOSTS: &[&str] =
+const REQUESTED_HOSTS: &[&str] =
     &["a.test", "b.a.test", "A.Test", "z.a.test", "z.b.a.test", "c.test", "_x.test", "d.test", "unknown.test", "10.0.0.1", "y.z.a.test"];
 const SEGMENTS: &[&str] = &[
     "",
@@ -98,11 +98,11 @@ pub struct AgreementFixture {
 impl AgreementFixture {
     /// Starts the scene. Returns `None` if there is no engine.
     pub async fn start(services: &[Value], ports: &[u16]) -> Option<Self> {
-        let (nginx, place, https) = (nginx()?, EngineSandbox::new(), free_port());
-        let http = place.http;
+        let (nginx, sandbox, https) = (nginx()?, EngineSandbox::new(), free_port());
+        let http = sandbox.http;
         let (cluster, snapshot) = (cluster(http, https), snapshot(services, ports));
         let table = translate(&cluster, &snapshot).table;
-        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+        let engine = NginxProcess::start(&nginx, sandbox, &table, ConfigPurpose::Live).await;
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         std::fs::write(&ca, certificates::ca()).unwrap();
@@ -110,7 +110,7 @@ impl AgreementFixture {
     }
 
     /// The answer of `explain`.
-    fn told(&self, request: &Request) -> (TraceOutcome, String) {
+    fn explain(&self, request: &Request) -> (TraceOutcome, String) {
         let clusters = std::slice::from_ref(&self.cluster);
         let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, request, None).unwrap();
         (explanation.clusters[0].outcome.clone(), explanation.to_string())
@@ -124,12 +124,12 @@ impl AgreementFixture {
 
     /// What nginx did with exactly this request.
     pub async fn check_sent(&self, host: &str, sent: &Request) -> TraceOutcome {
-        let (outcome, text) = self.told(sent);
+        let (outcome, text) = self.explain(sent);
         let answer = request(self.engine.http(), "GET", host, &sent.target, &[]).await;
         let fits = match &outcome {
             TraceOutcome::Application { services, target } => {
-                let same_target = target.as_deref() == Some(answer.said("target"));
-                answer.status == 200 && services.iter().any(|service| service == answer.said("app")) && same_target
+                let same_target = target.as_deref() == Some(answer.echoed("target"));
+                answer.status == 200 && services.iter().any(|service| service == answer.echoed("app")) && same_target
             }
             TraceOutcome::Redirect { status, location, .. } => answer.status == *status && answer.header("location") == location,
             TraceOutcome::Nobody { status, .. } => Some(answer.status) == *status,
@@ -139,14 +139,14 @@ impl AgreementFixture {
         {
             self.check_target(sent, refused.is_some()).await;
         }
-        assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain predicts\n{text}\n{}", sent.target, self.engine.words());
+        assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain predicts\n{text}\n{}", sent.target, self.engine.error_log());
         outcome
     }
 
     /// Checks the HTTPS request to which a request is redirected: whether its handshake is refused, and that nginx refuses it.
     async fn check_target(&self, sent: &Request, refused: bool) {
         let url = format!("https://{}:{}{}", sent.host, self.https, sent.target);
-        let (outcome, text) = self.told(&Request::parse(&url).unwrap());
+        let (outcome, text) = self.explain(&Request::parse(&url).unwrap());
         let is_refused = |reason: &str| reason.starts_with("the TLS handshake is refused");
         let known = matches!(&outcome, TraceOutcome::Nobody { status: None, reason, .. } if is_refused(reason));
         assert_eq!(refused, known, "{url}\n{text}");
@@ -159,22 +159,22 @@ impl AgreementFixture {
     /// Like [`Self::check_plain`], over TLS.
     async fn check_tls(&self, host: &str, target: &str) -> String {
         let sent = Request::parse(&format!("https://{host}:{}{target}", self.https)).unwrap();
-        let (outcome, text) = self.told(&sent);
+        let (outcome, text) = self.explain(&sent);
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, self.https));
         let url = format!("https://{host}:{}{}", self.https, sent.target);
         // The tests of TLS check which certificate is shown; some of these names are below wildcards written in capitals.
         let seen = curl::ask(at, &url, &self.ca, &["--insecure"]).await;
-        let said = |name: &str| seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
+        let echoed = |name: &str| seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned();
         let fits = match &outcome {
-            TraceOutcome::Application { target: None, .. } => seen.exit == 0 && said("app") == "peer",
+            TraceOutcome::Application { target: None, .. } => seen.exit == 0 && echoed("app") == "peer",
             TraceOutcome::Application { services, target } => {
-                let app = said("app");
-                seen.status == 200 && services.contains(&app) && *target == Some(said("target"))
+                let app = echoed("app");
+                seen.status == 200 && services.contains(&app) && *target == Some(echoed("target"))
             }
             TraceOutcome::Redirect { status, .. } | TraceOutcome::Nobody { status: Some(status), .. } => seen.status == *status,
             TraceOutcome::Nobody { status: None, .. } => seen.exit != 0,
         };
-        assert!(fits, "curl saw {seen:?}\nof {url}\nexplain predicts\n{text}\n{}", self.engine.words());
+        assert!(fits, "curl saw {seen:?}\nof {url}\nexplain predicts\n{text}\n{}", self.engine.error_log());
         word("https", &outcome)
     }
 }
@@ -285,12 +285,12 @@ async fn nginx_behaves_as_explain_predicts() {
         let ports: Vec<u16> = services.iter().zip(&applications).map(port).collect();
         let Some(scene) = AgreementFixture::start(&services, &ports).await else { return };
         for _ in 0..PLAIN_REQUESTS {
-            let host = ASKED_HOSTS.choose(random).unwrap();
+            let host = REQUESTED_HOSTS.choose(random).unwrap();
             let port = if random.random_bool(0.2) { format!(":{}", scene.http) } else { String::new() };
             *seen.entry(scene.check_plain(&format!("{host}{port}"), &target(random)).await).or_default() += 1;
         }
         for _ in 0..TLS_REQUESTS {
-            *seen.entry(scene.check_tls(ASKED_HOSTS.choose(random).unwrap(), &target(random)).await).or_default() += 1;
+            *seen.entry(scene.check_tls(REQUESTED_HOSTS.choose(random).unwrap(), &target(random)).await).or_default() += 1;
         }
     }
     // Every outcome must have occurred; otherwise the generator is too tame.

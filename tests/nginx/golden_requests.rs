@@ -30,9 +30,9 @@ async fn requests_of_golden_cases_reach_the_expected_services() {
     assert!(cases.len() >= CASES_MIN, "only {} cases list requests", cases.len());
     let mut wrong = Vec::new();
     for case in cases {
-        let place = EngineSandbox::new();
-        let table = table(&case, place.http).await;
-        let engine = NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await;
+        let sandbox = EngineSandbox::new();
+        let table = table(&case, sandbox.http).await;
+        let engine = NginxProcess::start(&nginx, sandbox, &table, ConfigPurpose::Live).await;
         let text = fs::read_to_string(case.folder.join(REQUESTS)).unwrap();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             wrong.extend(check(&engine, line).await.map(|got| format!("{}: {line}, got {got}", case.name)));
@@ -46,14 +46,14 @@ async fn check(engine: &NginxProcess, line: &str) -> Option<String> {
     let (url, expected) = line.split_once(" -> ").expect("URL -> who answers");
     let rest = url.strip_prefix("http://").expect("requests of cases are plain HTTP");
     let (host, target) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let got = told(&get(engine.http(), host, target).await, expected.contains(" as "));
+    let got = describe(&get(engine.http(), host, target).await, expected.contains(" as "));
     (got != expected).then_some(got)
 }
 
-fn told(answer: &HttpResponse, seen: bool) -> String {
+fn describe(answer: &HttpResponse, seen: bool) -> String {
     match (answer.status, answer.header("location")) {
-        (200, _) if seen => format!("{} as {}", answer.said("app"), answer.said("target")),
-        (200, _) => answer.said("app").to_owned(),
+        (200, _) if seen => format!("{} as {}", answer.echoed("app"), answer.echoed("target")),
+        (200, _) => answer.echoed("app").to_owned(),
         (status, "") => status.to_string(),
         (status, location) => format!("{status} {location}"),
     }

@@ -16,9 +16,9 @@ async fn engine(change: impl FnOnce(&mut swarmgate::route::RouteTable)) -> Optio
     .await
 }
 
-fn check_said(answer: &raw_client::HttpResponse, expected: &[(&str, &str)]) {
+fn check_echoed(answer: &raw_client::HttpResponse, expected: &[(&str, &str)]) {
     for (name, value) in expected {
-        assert_eq!(answer.said(name), *value, "{name}: {answer:?}");
+        assert_eq!(answer.echoed(name), *value, "{name}: {answer:?}");
     }
 }
 
@@ -26,7 +26,7 @@ fn check_said(answer: &raw_client::HttpResponse, expected: &[(&str, &str)]) {
 async fn applications_receive_the_forwarding_headers() {
     let Some(engine) = engine(|_| ()).await else { return };
     let answer = request(engine.http(), "GET", "H:8082", "/", &["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"]).await;
-    check_said(
+    check_echoed(
         &answer,
         &[
             ("host", "H:8082"),
@@ -39,26 +39,26 @@ async fn applications_receive_the_forwarding_headers() {
             ("upgrade", ""),
         ],
     );
-    check_said(&get(engine.http(), "h", "/").await, &[("host", "h"), ("x-forwarded-port", "80")]);
+    check_echoed(&get(engine.http(), "h", "/").await, &[("host", "h"), ("x-forwarded-port", "80")]);
 }
 
 #[tokio::test]
 async fn a_host_header_that_contradicts_the_request_line_is_not_forwarded() {
     let Some(engine) = engine(|_| ()).await else { return };
     let answer = raw(engine.http(), "GET http://h/x HTTP/1.1\r\nHost: internal.example.org\r\nConnection: close\r\n\r\n").await;
-    check_said(&answer, &[("app", "app"), ("host", "h"), ("x-forwarded-host", "h")]);
+    check_echoed(&answer, &[("app", "app"), ("host", "h"), ("x-forwarded-host", "h")]);
 }
 
 #[tokio::test]
 async fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
     let Some(engine) = engine(|_| ()).await else { return };
     let kept = request(engine.http(), "GET", "h", "/", &["X-Request-ID: abc-123.DEF_456"]).await;
-    assert_eq!((kept.said("x-request-id"), kept.header("x-request-id")), ("abc-123.DEF_456", "abc-123.DEF_456"));
+    assert_eq!((kept.echoed("x-request-id"), kept.header("x-request-id")), ("abc-123.DEF_456", "abc-123.DEF_456"));
     for odd in ["short", "with blanks and \"quotes\"", &"x".repeat(200)] {
         let answer = request(engine.http(), "GET", "h", "/", &[&format!("X-Request-ID: {odd}")]).await;
         let id = answer.header("x-request-id");
         assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{answer:?}");
-        assert_eq!(answer.said("x-request-id"), id);
+        assert_eq!(answer.echoed("x-request-id"), id);
     }
     assert_eq!(get(engine.http(), "h", "/_echo").await.header("x-request-id").len(), 32);
 }

@@ -32,7 +32,7 @@ async fn met(engine: &NginxProcess, cookie: Option<&str>) -> String {
     let header = cookie.map(|value| format!("Cookie: other=1; app-session.id={value}; last=2"));
     let answer = request(engine.http(), "GET", "h", "/", header.as_deref().as_slice()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    answer.said("app").to_owned()
+    answer.echoed("app").to_owned()
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_cookie_pins_its_client_and_clients_without_one_are_spread() {
 
 /// When the fourth endpoint is removed, only its own clients move.
 async fn check_that_scaling_moves_few(engine: &NginxProcess, addresses: &[SocketAddr], homes: &BTreeMap<String, String>) {
-    let mut table = empty(engine.place.http);
+    let mut table = empty(engine.sandbox.http);
     sticky(&mut table, &Affinity::Cookie(CookieName::parse("app-session.id").unwrap()), &addresses[..3]);
     engine.reload(&table, ConfigPurpose::Live);
     // Workers from before the reload may still accept connections: wait until a client of the removed endpoint has moved.
@@ -105,7 +105,7 @@ async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize>
     let Some(engine) = engine.await else { return Vec::new() };
     let mut counts = vec![0; addresses.len()];
     for _ in 0..requests {
-        let app = get(engine.http(), "h", "/").await.said("app").to_owned();
+        let app = get(engine.http(), "h", "/").await.echoed("app").to_owned();
         counts[NAMES.iter().position(|name| *name == app).expect("an application of this test")] += 1;
     }
     counts

@@ -107,11 +107,11 @@ impl Http2Stream {
         Self { to, from: answer.into_body() }
     }
 
-    async fn say(&mut self, bytes: usize) -> Option<()> {
+    async fn send_and_receive(&mut self, bytes: usize) -> Option<()> {
         let (to, from) = (&mut self.to, &mut self.from);
         // Both at the same time: a client that sends much without reading blocks the peer.
-        let (sent, heard) = tokio::join!(send(to, Bytes::from(vec![b'x'; bytes])), receive(from, bytes));
-        sent.and(heard)
+        let (sent, received) = tokio::join!(send(to, Bytes::from(vec![b'x'; bytes])), receive(from, bytes));
+        sent.and(received)
     }
 }
 
@@ -133,12 +133,12 @@ async fn a_bidirectional_call_outlives_the_request_limits() {
     let Some(engine) = engine_in_http2(Duration::from_secs(60)).await else { return };
     for (host, path) in [("h", "/chat.Chat/Talk"), ("h", "/cut/chat.Chat/Talk"), ("elsewhere", "/chat.Chat/Talk")] {
         let mut call = Http2Stream::open(engine.http(), host, path).await;
-        assert!(call.say(10).await.is_some(), "{host}{path}");
+        assert!(call.send_and_receive(10).await.is_some(), "{host}{path}");
         tokio::time::sleep(SILENCE).await;
-        assert!(call.say(10).await.is_some(), "{host}{path} after a silence: {}", engine.words());
-        assert!(call.say(LARGE).await.is_some(), "{host}{path} with many bytes: {}", engine.words());
+        assert!(call.send_and_receive(10).await.is_some(), "{host}{path} after a silence: {}", engine.error_log());
+        assert!(call.send_and_receive(LARGE).await.is_some(), "{host}{path} with many bytes: {}", engine.error_log());
         tokio::time::sleep(SILENCE).await;
-        assert!(call.say(10).await.is_some(), "{host}{path} at last: {}", engine.words());
+        assert!(call.send_and_receive(10).await.is_some(), "{host}{path} at last: {}", engine.error_log());
     }
 }
 
@@ -146,7 +146,7 @@ async fn a_bidirectional_call_outlives_the_request_limits() {
 async fn a_call_beyond_the_idle_timeout_ends() {
     let Some(engine) = engine_in_http2(Duration::from_millis(FORM_MS)).await else { return };
     let mut call = Http2Stream::open(engine.http(), "h", "/chat.Chat/Talk").await;
-    assert!(call.say(10).await.is_some());
+    assert!(call.send_and_receive(10).await.is_some());
     let end = timeout(AT_ONCE, call.from.data()).await.expect("the call did not end");
     assert!(end.is_none_or(|data| data.is_err()), "data arrived on a silent call");
 }
@@ -190,7 +190,7 @@ async fn an_upgraded_connection_may_be_idle_on_a_long_lived_path() {
         let mut stream = upgraded(engine.http(), path).await;
         tokio::time::sleep(SILENCE).await;
         stream.write_all(b"still there?").await.unwrap();
-        assert!(until(&mut stream, b"there?").await.is_some(), "{path}: {}", engine.words());
+        assert!(until(&mut stream, b"there?").await.is_some(), "{path}: {}", engine.error_log());
     }
     let mut elsewhere = upgraded(engine.http(), "/other").await;
     assert_eq!(timeout(AT_ONCE, elsewhere.read(&mut [0])).await.expect("the response time limit must apply there").unwrap_or(0), 0);

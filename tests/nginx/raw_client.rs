@@ -25,7 +25,7 @@ impl HttpResponse {
     }
 
     /// The value of a line that the test application reports.
-    pub fn said(&self, name: &str) -> &str {
+    pub fn echoed(&self, name: &str) -> &str {
         self.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default()
     }
 }

@@ -75,8 +75,8 @@ impl Balancer {
         let deadline = tokio::time::Instant::now() + START_MAX;
         for port in [self.plain, self.tls] {
             while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-                let words = fs::read_to_string(self.directory.path().join("errors")).unwrap();
-                assert!(self.process.try_wait().unwrap().is_none() && tokio::time::Instant::now() < deadline, "{words}");
+                let error_log = fs::read_to_string(self.directory.path().join("errors")).unwrap();
+                assert!(self.process.try_wait().unwrap().is_none() && tokio::time::Instant::now() < deadline, "{error_log}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -118,8 +118,8 @@ struct BalancedEngine {
 }
 
 async fn behind(from: ClientAddressSource, https: bool) -> Option<BalancedEngine> {
-    let (nginx, place, port) = (nginx()?, EngineSandbox::new(), free_port());
-    let mut table = empty(place.http);
+    let (nginx, sandbox, port) = (nginx()?, EngineSandbox::new(), free_port());
+    let mut table = empty(sandbox.http);
     route(&mut table, "a.test", "/", Path::Kept, &[test_application::start("a").await]);
     let host = |name: &str| HostPattern::parse(name).unwrap();
     table.hosts.get_mut(&host("a.test")).unwrap().paths.values_mut().for_each(|route| route.https_only = true);
@@ -131,7 +131,7 @@ async fn behind(from: ClientAddressSource, https: bool) -> Option<BalancedEngine
     let ca = directory.path().join("ca.pem");
     fs::write(&ca, certificates::ca()).unwrap();
     Some(BalancedEngine {
-        engine: NginxProcess::start(&nginx, place, &table, ConfigPurpose::Live).await,
+        engine: NginxProcess::start(&nginx, sandbox, &table, ConfigPurpose::Live).await,
         https: port,
         ca,
         _directory: directory,
@@ -144,7 +144,7 @@ async fn with_tls(table: &mut RouteTable, port: u16, shown: &HostPattern, passed
     table.passthrough.insert(passed.clone(), backend(&[tls_application::start("pass.test").await]));
 }
 
-fn said(seen: &Seen, name: &str) -> String {
+fn echoed(seen: &Seen, name: &str) -> String {
     seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned()
 }
 
@@ -161,8 +161,8 @@ fn for_haproxy(behind: &BalancedEngine, sent: &str) -> impl FnOnce(String, &File
 
 /// HAProxy, or `None` after skipping the test.
 fn haproxy() -> Option<PathBuf> {
-    let places = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
-    let found = places.iter().map(PathBuf::from).find(|path| path.is_file());
+    let paths = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
+    let found = paths.iter().map(PathBuf::from).find(|path| path.is_file());
     if found.is_none() {
         super::skip::skip("no haproxy: run `make setup`");
     }
@@ -172,13 +172,13 @@ fn haproxy() -> Option<PathBuf> {
 /// Checks what holds behind every balancer that terminates TLS.
 async fn check_that_ends_tls(balancer: &Balancer, behind: &BalancedEngine) -> Seen {
     let secure = balancer.ask("https://a.test/x", &behind.ca).await;
-    assert_eq!((secure.exit, secure.status), (0, 200), "no redirect by HTTPS: {secure:?} {}", behind.engine.words());
+    assert_eq!((secure.exit, secure.status), (0, 200), "no redirect by HTTPS: {secure:?} {}", behind.engine.error_log());
     for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-proto", "https")] {
-        assert_eq!(said(&secure, name), value, "{name}: {secure:?}");
+        assert_eq!(echoed(&secure, name), value, "{name}: {secure:?}");
     }
-    assert_eq!(said(&secure, "x-forwarded-for"), format!("{CLIENT}, {FRONT}"), "{secure:?}");
-    assert_eq!(said(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{secure:?}");
-    assert_eq!(said(&secure, "host"), format!("a.test:{}", balancer.tls), "{secure:?}");
+    assert_eq!(echoed(&secure, "x-forwarded-for"), format!("{CLIENT}, {FRONT}"), "{secure:?}");
+    assert_eq!(echoed(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{secure:?}");
+    assert_eq!(echoed(&secure, "host"), format!("a.test:{}", balancer.tls), "{secure:?}");
     assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "plain HTTP must be redirected, whatever the client claims");
     secure
 }
@@ -187,7 +187,7 @@ async fn check_that_ends_tls(balancer: &Balancer, behind: &BalancedEngine) -> Se
 async fn haproxy_with_tls_termination_is_trusted() {
     let (Some(behind), Some(haproxy)) = (behind(ClientAddressSource::XForwardedFor, false).await, haproxy()) else { return };
     let balancer = Balancer::start(&haproxy, &documented("haproxy", 0), for_haproxy(&behind, ""), &["-db", "-f"]).await;
-    assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
+    assert_eq!(echoed(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
 }
 
 /// Starts the page's n-th nginx configuration in front of the engine.
@@ -196,10 +196,10 @@ async fn nginx_in_front(behind: &BalancedEngine, number: usize) -> Balancer {
     let around = |text: String, directory: &FilePath| {
         let text = text.replace("10.0.0.11:80", &format!("127.0.0.1:{http}")).replace("    server 10.0.0.12:80;\n", "");
         let text = text.replace("proxy_http_version", &format!("proxy_bind {FRONT};\n        proxy_http_version"));
-        let place = directory.display();
+        let path = directory.display();
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temp = kinds.map(|kind| format!("{kind}_temp_path {place}/{kind};\n")).concat();
-        format!("daemon off;\nerror_log stderr;\npid {place}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temp}{text}}}\n")
+        let temp = kinds.map(|kind| format!("{kind}_temp_path {path}/{kind};\n")).concat();
+        format!("daemon off;\nerror_log stderr;\npid {path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temp}{text}}}\n")
     };
     Balancer::start(&nginx().unwrap(), &documented("nginx", number), around, &["-e", "stderr", "-c"]).await
 }
@@ -208,14 +208,14 @@ async fn nginx_in_front(behind: &BalancedEngine, number: usize) -> Balancer {
 async fn nginx_with_tls_termination_is_trusted() {
     let Some(behind) = behind(ClientAddressSource::XForwardedFor, false).await else { return };
     let balancer = nginx_in_front(&behind, 0).await;
-    assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
+    assert_eq!(echoed(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
 }
 
 #[tokio::test]
 async fn nginx_with_the_forwarded_header_is_trusted() {
     let Some(behind) = behind(ClientAddressSource::Forwarded, false).await else { return };
     let balancer = nginx_in_front(&behind, 1).await;
-    let forwarded = said(&check_that_ends_tls(&balancer, &behind).await, "forwarded");
+    let forwarded = echoed(&check_that_ends_tls(&balancer, &behind).await, "forwarded");
     let client = format!("for={CLIENT};proto=https;host=\"a.test:{}\", for={FRONT};proto=http;", balancer.tls);
     assert!(forwarded.starts_with(&client), "{forwarded}");
 }
@@ -226,17 +226,17 @@ async fn haproxy_with_the_proxy_protocol_is_trusted_for_termination_and_passthro
         let (Some(behind), Some(haproxy)) = (behind(ClientAddressSource::ProxyProtocol, true).await, haproxy()) else { return };
         let balancer = Balancer::start(&haproxy, &documented("haproxy", 1), for_haproxy(&behind, sent), &["-db", "-f"]).await;
         let secure = balancer.ask("https://a.test/x", &behind.ca).await;
-        assert_eq!((secure.exit, secure.status), (0, 200), "{sent}: {secure:?} {}", behind.engine.words());
+        assert_eq!((secure.exit, secure.status), (0, 200), "{sent}: {secure:?} {}", behind.engine.error_log());
         for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-for", CLIENT), ("x-forwarded-proto", "https"), ("forwarded", "")] {
-            assert_eq!(said(&secure, name), value, "{sent}: {name}: {secure:?}");
+            assert_eq!(echoed(&secure, name), value, "{sent}: {name}: {secure:?}");
         }
         // This also holds where another host is passed through.
-        assert_eq!(said(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{sent}: {secure:?}");
+        assert_eq!(echoed(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{sent}: {secure:?}");
         assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "{sent}");
         let passed = balancer.ask("https://pass.test/", &behind.ca).await;
-        assert_eq!((passed.exit, said(&passed, "app")), (0, "peer".to_owned()), "{sent}: {passed:?}");
-        let told = |line: &String| line.starts_with(CLIENT) && line.contains("pass.test");
-        while !behind.engine.log(1).await.iter().any(told) {
+        assert_eq!((passed.exit, echoed(&passed, "app")), (0, "peer".to_owned()), "{sent}: {passed:?}");
+        let is_of_client = |line: &String| line.starts_with(CLIENT) && line.contains("pass.test");
+        while !behind.engine.log(1).await.iter().any(is_of_client) {
             tokio::task::yield_now().await;
         }
         let direct = SocketAddr::from((Ipv4Addr::LOCALHOST, behind.https));
@@ -246,9 +246,9 @@ async fn haproxy_with_the_proxy_protocol_is_trusted_for_termination_and_passthro
             "{sent}: a request without the protocol was served"
         );
         // curl sends its own address in the header. It is a stranger here, whatever address it sends.
-        let stranger =
+        let untrusted =
             ask(direct, &format!("https://a.test:{}/", behind.https), &behind.ca, &["--haproxy-protocol", "--interface", "127.0.0.10"])
                 .await;
-        assert_eq!(said(&stranger, "x-real-ip"), "127.0.0.10", "{sent}: {stranger:?}");
+        assert_eq!(echoed(&untrusted, "x-real-ip"), "127.0.0.10", "{sent}: {untrusted:?}");
     }
 }

@@ -15,7 +15,7 @@ use super::test_application;
 
 /// A client that sends requests one after another on one connection, and opens another only after being told that this one
 /// ends. Returns the number of requests without a complete answer.
-async fn keep_asking(to: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicUsize>) -> usize {
+async fn send_requests(to: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicUsize>) -> usize {
     let (mut failed, mut connection) = (0, None);
     while !stop.load(Ordering::Relaxed) {
         let stream = match connection.take() {
@@ -51,14 +51,14 @@ async fn ask(mut stream: TcpStream) -> Option<(TcpStream, bool)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_reloads_lose_no_request_on_keepalive_connections() {
     let Some(nginx) = nginx() else { return };
-    let place = EngineSandbox::new();
+    let sandbox = EngineSandbox::new();
     let (one, two) = (test_application::start("one").await, test_application::start("two").await);
-    let mut tables = [empty(place.http), empty(place.http)];
+    let mut tables = [empty(sandbox.http), empty(sandbox.http)];
     route(&mut tables[0], "h", "/", Path::Kept, &[one]);
     route(&mut tables[1], "h", "/", Path::Kept, &[one, two]);
-    let engine = NginxProcess::start(&nginx, place, &tables[0], ConfigPurpose::Live).await;
+    let engine = NginxProcess::start(&nginx, sandbox, &tables[0], ConfigPurpose::Live).await;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let clients: Vec<_> = (0..10).map(|_| tokio::spawn(keep_asking(engine.http(), stop.clone(), sent.clone()))).collect();
+    let clients: Vec<_> = (0..10).map(|_| tokio::spawn(send_requests(engine.http(), stop.clone(), sent.clone()))).collect();
     for round in 0..20 {
         engine.reload(&tables[(round + 1) % 2], ConfigPurpose::Live);
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -70,5 +70,5 @@ async fn twenty_reloads_lose_no_request_on_keepalive_connections() {
     }
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent > 500, "only {sent} requests were sent, which proves nothing");
-    assert_eq!(failed, 0, "of {sent}: {}", engine.words());
+    assert_eq!(failed, 0, "of {sent}: {}", engine.error_log());
 }

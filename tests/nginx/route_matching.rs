@@ -23,8 +23,8 @@ async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'s
 /// Sends a request and compares the answer: the name of the application, or the status if there is none.
 async fn check(engine: &NginxProcess, host: &str, target: &str, expected: &str) {
     let answer = get(engine.http(), host, target).await;
-    let got = if answer.status == 200 { answer.said("app").to_owned() } else { answer.status.to_string() };
-    assert_eq!(got, expected, "http://{host}{target}: {answer:?}\n{}", engine.words());
+    let got = if answer.status == 200 { answer.echoed("app").to_owned() } else { answer.status.to_string() };
+    assert_eq!(got, expected, "http://{host}{target}: {answer:?}\n{}", engine.error_log());
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn the_default_backend_answers_only_for_unpublished_hosts() {
     check(&engine, "a.example.org", "/app", "published").await;
     check(&engine, "a.example.org", "/elsewhere", "404").await;
     let old = raw(engine.http(), "GET / HTTP/1.0\r\n\r\n").await;
-    assert_eq!((old.status, old.said("app")), (200, "default"));
+    assert_eq!((old.status, old.echoed("app")), (200, "default"));
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn without_rewriting_applications_receive_the_exact_target() {
     let Some(engine) = engine(&routes, None).await else { return };
     for target in ["/app", "/app/", "/app/a%2Fb%20c?d=e%20f&g", "/app//x", "/app/./y", "/app/%C3%A4?"] {
         let answer = get(engine.http(), "h", target).await;
-        assert_eq!((answer.status, answer.said("target")), (200, target));
+        assert_eq!((answer.status, answer.echoed("target")), (200, target));
     }
 }
 
@@ -130,14 +130,14 @@ async fn rewriting_strips_the_path_and_adds_a_slash_only_to_the_context_root() {
         ("/app/deep/x", "/x"),
     ] {
         let answer = get(engine.http(), "h", target).await;
-        assert_eq!((answer.status, answer.said("target")), (200, seen), "{target}");
+        assert_eq!((answer.status, answer.echoed("target")), (200, seen), "{target}");
     }
     for (target, location) in [("/app", "/app/"), ("/app?x=1&y", "/app/?x=1&y"), ("/app/deep", "/app/deep/")] {
         let answer = get(engine.http(), "h", target).await;
         assert_eq!((answer.status, answer.header("location")), (301, location));
     }
     check(&engine, "h", "/apple", "404").await;
-    assert_eq!(get(engine.http(), "r", "/any").await.said("target"), "/any");
+    assert_eq!(get(engine.http(), "r", "/any").await.echoed("target"), "/any");
 }
 
 /// Paths that some reader may interpret as leading out of the application's own path.
@@ -222,7 +222,7 @@ async fn no_path_escapes_its_application() {
         ("/app/%C0/%253Dx", "shop", "/app/%C0/%253Dx"),
     ] {
         check(&engine, "h", target, app).await;
-        assert_eq!(get(engine.http(), "h", target).await.said("target"), seen);
+        assert_eq!(get(engine.http(), "h", target).await.echoed("target"), seen);
     }
     let absolute = raw(engine.http(), "GET http://h/app/..;/admin HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
     assert_eq!(absolute.status, 400);
@@ -233,7 +233,7 @@ async fn applications_answer_only_their_own_requests() {
     let routes = [("neighbour", "h", "/app", Path::Kept), ("own", "h", "/own", Path::Kept)];
     let Some(engine) = engine(&routes, None).await else { return };
     let answer = get(engine.http(), "h", "/own/_commands").await;
-    assert_eq!((answer.status, answer.said("app"), answer.said("target")), (200, "own", "/own/_commands"), "{answer:?}");
+    assert_eq!((answer.status, answer.echoed("app"), answer.echoed("target")), (200, "own", "/own/_commands"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn applications_receive_the_stripped_prefix() {
     let Some(engine) = engine(&routes, None).await else { return };
     for (target, prefix) in [("/cut/deep/x", "/cut/deep"), ("/kept/x", ""), ("/x", "")] {
         let answer = super::raw_client::request(engine.http(), "GET", "h", target, &["X-Forwarded-Prefix: /evil"]).await;
-        assert_eq!((answer.status, answer.said("x-forwarded-prefix")), (200, prefix), "{target}: {answer:?}");
+        assert_eq!((answer.status, answer.echoed("x-forwarded-prefix")), (200, prefix), "{target}: {answer:?}");
     }
-    assert!(!engine.words().contains("uninitialized"), "{}", engine.words());
+    assert!(!engine.error_log().contains("uninitialized"), "{}", engine.error_log());
 }

@@ -14,8 +14,8 @@ pub async fn serving(fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<NginxPro
 
 /// Like [`serving`], with the configuration for this purpose.
 pub async fn serving_as(purpose: ConfigPurpose, fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<NginxProcess> {
-    let (nginx, place) = (nginx()?, EngineSandbox::new());
-    let mut table = empty(place.http);
+    let (nginx, sandbox) = (nginx()?, EngineSandbox::new());
+    let mut table = empty(sandbox.http);
     fill(&mut table).await;
-    Some(NginxProcess::start(&nginx, place, &table, purpose).await)
+    Some(NginxProcess::start(&nginx, sandbox, &table, purpose).await)
 }

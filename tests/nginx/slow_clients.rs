@@ -103,7 +103,7 @@ async fn others_wait(engine: &NginxProcess) -> Duration {
     for _ in 0..20 {
         let began = Instant::now();
         let answer = get(engine.http(), "h", "/").await;
-        assert_eq!((answer.status, answer.said("app")), (200, "good"), "{answer:?} {}", engine.words());
+        assert_eq!((answer.status, answer.echoed("app")), (200, "good"), "{answer:?} {}", engine.error_log());
         longest = longest.max(began.elapsed());
     }
     longest
@@ -234,7 +234,7 @@ async fn one_address_gets_no_more_passthrough_connections_than_its_limit() {
     let is_held = async |mut connection: TcpStream| timeout(Duration::from_millis(500), connection.read(&mut [0])).await.is_err();
     let deadline = Instant::now() + Duration::from_secs(10);
     while is_held(slow(to, b"\x16\x03\x01").await.unwrap()).await {
-        assert!(Instant::now() < deadline, "the sixth connection stays open: {}", engine.words());
+        assert!(Instant::now() < deadline, "the sixth connection stays open: {}", engine.error_log());
     }
     let mut elsewhere = TcpStream::connect(to).await.unwrap();
     elsewhere.write_all(b"\x16\x03\x01").await.unwrap();
@@ -255,7 +255,7 @@ async fn a_trusted_peer_is_not_limited_as_a_client() {
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, https));
     for mut connection in many_slow(20, to, b"\x16\x03\x01").await {
         let closed = timeout(Duration::from_millis(50), connection.read(&mut [0])).await;
-        assert!(closed.is_err(), "the trusted peer was limited: {}", engine.words());
+        assert!(closed.is_err(), "the trusted peer was limited: {}", engine.error_log());
     }
 }
 

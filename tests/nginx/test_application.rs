@@ -29,12 +29,12 @@ pub async fn start_at(address: SocketAddr, name: &'static str) -> SocketAddr {
 
 fn answer(name: &'static str, request: &Request) -> Response {
     let uri = request.uri();
-    let mut said = format!("app: {name}\nmethod: {}\ntarget: {uri}\nversion: {:?}\n", request.method(), request.version());
+    let mut echoed = format!("app: {name}\nmethod: {}\ntarget: {uri}\nversion: {:?}\n", request.method(), request.version());
     for (name, value) in request.headers() {
-        said.extend([name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"]);
+        echoed.extend([name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"]);
     }
     let status = uri.path().strip_prefix("/_status/").and_then(|code| code.parse().ok()).unwrap_or(200);
-    let mut response = (StatusCode::from_u16(status).unwrap(), said).into_response();
+    let mut response = (StatusCode::from_u16(status).unwrap(), echoed).into_response();
     if uri.path() == "/_large" {
         response.headers_mut().insert(HeaderName::from_static("x-large"), HeaderValue::from_str(&"x".repeat(12_000)).unwrap());
     }
@@ -57,8 +57,8 @@ pub async fn start_upgrading() -> SocketAddr {
             tokio::spawn(async move {
                 let mut buffer = vec![0; 4096];
                 let count = stream.read(&mut buffer).await.unwrap();
-                let asked = String::from_utf8_lossy(&buffer[..count]).to_ascii_lowercase();
-                if !asked.contains("upgrade: websocket") || !asked.contains("connection: upgrade") {
+                let head = String::from_utf8_lossy(&buffer[..count]).to_ascii_lowercase();
+                if !head.contains("upgrade: websocket") || !head.contains("connection: upgrade") {
                     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nno upgrade").await.unwrap();
                     return;
                 }

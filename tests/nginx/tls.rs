@@ -37,14 +37,14 @@ struct TlsEngine {
 impl TlsEngine {
     /// Starts the site. Returns `None` if there is no engine.
     async fn start(purpose: ConfigPurpose, fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<Self> {
-        let (nginx, place, port) = (nginx()?, EngineSandbox::new(), free_port());
-        let mut table = empty(place.http);
+        let (nginx, sandbox, port) = (nginx()?, EngineSandbox::new(), free_port());
+        let mut table = empty(sandbox.http);
         (table.https_port, table.https_published) = (Port::new(port).ok(), Port::new(port).ok());
         fill(&mut table).await;
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         std::fs::write(&ca, certificates::ca()).unwrap();
-        Some(Self { engine: NginxProcess::start(&nginx, place, &table, purpose).await, port, ca, _directory: directory })
+        Some(Self { engine: NginxProcess::start(&nginx, sandbox, &table, purpose).await, port, ca, _directory: directory })
     }
 
     async fn ask(&self, name: &str, path: &str, more: &[&str]) -> Seen {
@@ -55,12 +55,12 @@ impl TlsEngine {
     /// The application that answers a request for this name, with a valid certificate for it.
     async fn app(&self, name: &str, more: &[&str]) -> String {
         let seen = self.ask(name, "/", more).await;
-        assert_eq!((seen.exit, seen.status), (0, 200), "{name}: {seen:?}, {}", self.engine.words());
-        said(&seen, "app")
+        assert_eq!((seen.exit, seen.status), (0, 200), "{name}: {seen:?}, {}", self.engine.error_log());
+        echoed(&seen, "app")
     }
 }
 
-fn said(seen: &Seen, name: &str) -> String {
+fn echoed(seen: &Seen, name: &str) -> String {
     seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned()
 }
 
@@ -81,8 +81,8 @@ async fn each_host_presents_only_its_own_certificate() {
     let Some(site) = site.await else { return };
     assert_eq!(site.app("a.test", &[]).await, "a.test");
     assert_eq!(site.app("b.wild.test", &[]).await, "*.wild.test");
-    for stranger in ["other.test", "plain.test", "b.c.wild.test", "127.0.0.1"] {
-        assert_eq!(site.ask(stranger, "/", &["--insecure"]).await.exit, REFUSED, "{stranger}");
+    for other_host in ["other.test", "plain.test", "b.c.wild.test", "127.0.0.1"] {
+        assert_eq!(site.ask(other_host, "/", &["--insecure"]).await.exit, REFUSED, "{other_host}");
     }
     for version in ["--http1.1", "--http2"] {
         assert_eq!(site.app("a.test", &[version]).await, "a.test");
@@ -90,7 +90,7 @@ async fn each_host_presents_only_its_own_certificate() {
     assert_eq!(site.ask("a.test", "/", &[]).await.version, "2");
     assert_eq!(site.ask("a.test", "/", &["--tls-max", "1.1"]).await.exit, REFUSED);
     assert_eq!(site.ask("a.test", "/", &["--tls-max", "1.2"]).await.status, 200);
-    assert_eq!(said(&site.ask("a.test", "/", &[]).await, "x-forwarded-proto"), "https");
+    assert_eq!(echoed(&site.ask("a.test", "/", &[]).await, "x-forwarded-proto"), "https");
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_tls_connection_serves_no_host_without_tls() {
             assert_eq!(site.ask("a.test", "/", &[version, "--header", &format!("Host: {other}")]).await.status, 421, "{other} {version}");
         }
         let seen = site.ask("a.test", "/", &[version, "--header", "Host: b.test"]).await;
-        assert_eq!(said(&seen, "app"), "b.test", "a host with TLS must answer on any connection");
+        assert_eq!(echoed(&seen, "app"), "b.test", "a host with TLS must answer on any connection");
     }
 }
 
@@ -121,7 +121,7 @@ async fn a_default_backend_with_a_certificate_answers_only_unknown_names() {
     let Some(site) = site.await else { return };
     assert_eq!(site.app("default.test", &[]).await, "default");
     assert_eq!(site.app("a.test", &[]).await, "a.test");
-    assert_eq!(said(&site.ask("127.0.0.1", "/", &["--insecure"]).await, "app"), "default", "a client without a server name");
+    assert_eq!(echoed(&site.ask("127.0.0.1", "/", &["--insecure"]).await, "app"), "default", "a client without a server name");
     assert_eq!(site.ask("plain.test", "/", &["--insecure"]).await.exit, REFUSED);
     assert_eq!(site.ask("a.test", "/", &["--header", "Host: plain.test"]).await.status, 421);
 }
@@ -165,13 +165,13 @@ async fn passthrough_and_termination_share_a_port_by_server_name() {
     for name in ["pass.test", "b.deep.test"] {
         let seen = site.ask(name, "/", &[]).await;
         assert_eq!(
-            (seen.exit, said(&seen, "app"), said(&seen, "sni")),
+            (seen.exit, echoed(&seen, "app"), echoed(&seen, "sni")),
             (0, "peer".to_owned(), name.to_owned()),
             "its certificate must match: {seen:?}"
         );
     }
-    for stranger in ["other.test", "empty.test", "b.c.deep.test", "127.0.0.1"] {
-        assert_ne!(site.ask(stranger, "/", &["--insecure"]).await.exit, 0, "{stranger}");
+    for other_host in ["other.test", "empty.test", "b.c.deep.test", "127.0.0.1"] {
+        assert_ne!(site.ask(other_host, "/", &["--insecure"]).await.exit, 0, "{other_host}");
     }
     assert_eq!(site.ask("a.test", "/", &["--header", "Host: pass.test"]).await.status, 421);
 }
@@ -180,7 +180,7 @@ async fn passthrough_and_termination_share_a_port_by_server_name() {
 async fn termination_beside_passthrough_keeps_the_client_address() {
     let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     let seen = site.ask("a.test", "/", &["--interface", "127.0.0.9"]).await;
-    assert_eq!((said(&seen, "x-real-ip"), said(&seen, "x-forwarded-for")), ("127.0.0.9".to_owned(), "127.0.0.9".to_owned()));
+    assert_eq!((echoed(&seen, "x-real-ip"), echoed(&seen, "x-forwarded-for")), ("127.0.0.9".to_owned(), "127.0.0.9".to_owned()));
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn passthrough_is_added_and_removed_without_a_restart() {
     let Some(site) = site_with_passthrough(ConfigPurpose::Live).await else { return };
     // A signal that arrives before nginx waits for signals is lost: an answer shows that nginx is ready.
     assert_eq!(site.app("a.test", &[]).await, "a.test");
-    let mut table = empty(site.engine.place.http);
+    let mut table = empty(site.engine.sandbox.http);
     table.https_port = Port::new(site.port).ok();
     with_tls(&mut table, "a.test").await;
     site.engine.reload(&table, ConfigPurpose::Live);
@@ -197,5 +197,5 @@ async fn passthrough_is_added_and_removed_without_a_restart() {
         tokio::task::yield_now().await;
     }
     assert_eq!(site.app("a.test", &[]).await, "a.test");
-    assert_eq!(site.engine.words().lines().filter(|line| line.contains("[emerg]")).count(), 0, "{}", site.engine.words());
+    assert_eq!(site.engine.error_log().lines().filter(|line| line.contains("[emerg]")).count(), 0, "{}", site.engine.error_log());
 }

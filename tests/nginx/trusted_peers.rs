@@ -17,7 +17,7 @@ use super::{proxy_protocol, test_application};
 
 /// A peer that the tables of these tests trust, and below it one that they do not.
 pub const FRONT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
-pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+pub const UNTRUSTED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 pub const CLIENT: &str = "203.0.113.9";
 
 fn ranges(texts: &[&str]) -> Vec<AddressRange> {
@@ -53,7 +53,7 @@ pub async fn ask_with(engine: &NginxProcess, peer: IpAddr, before: &[u8], target
 
 pub fn check(about: &str, answer: &HttpResponse, expected: &[(&str, &str)]) {
     for (name, value) in expected {
-        assert_eq!(answer.said(name), *value, "{about}: {name}: {answer:?}");
+        assert_eq!(answer.echoed(name), *value, "{about}: {name}: {answer:?}");
     }
 }
 
@@ -85,7 +85,7 @@ fn check_nothing_forged(about: &str, answer: &HttpResponse) {
         assert!(!answer.body.contains(word), "{about}: {word} in {}", answer.body);
     }
     for name in ["x-forwarded-ssl", "x-forwarded-scheme", "forwarded-for", "proxy", "x-forwarded-user", "x_forwarded_for", "x_real-ip"] {
-        assert_eq!(answer.said(name), "", "{about}: {name}: {answer:?}");
+        assert_eq!(answer.echoed(name), "", "{about}: {name}: {answer:?}");
     }
     check(about, answer, &[("x-real-ip", "127.0.0.9"), ("x-forwarded-for", "127.0.0.9"), ("x-forwarded-proto", "http")]);
     check(about, answer, &[("x-forwarded-host", "h"), ("x-forwarded-port", "80"), ("x-forwarded-prefix", "")]);
@@ -100,7 +100,7 @@ async fn forged_client_headers_never_reach_an_application() {
             let Some(engine) = engine else { return };
             let before = proxy_protocol::v1(CLIENT, 5555, "192.0.2.1", 443);
             let before = if from == Some(ProxyProtocol) { before } else { Vec::new() };
-            let answer = ask_with(&engine, STRANGER, &before, "/", FORGED).await;
+            let answer = ask_with(&engine, UNTRUSTED, &before, "/", FORGED).await;
             check_nothing_forged(&format!("{from:?}, underscores {underscores}"), &answer);
         }
     }
@@ -110,20 +110,20 @@ async fn forged_client_headers_never_reach_an_application() {
 async fn forged_headers_with_underscores_enabled_by_a_raw_line_are_dropped() {
     let line = EngineLine::parse("underscores_in_headers on;").unwrap();
     let Some(engine) = engine(None, |table| table.settings.nginx.http_options = vec![line]).await else { return };
-    let answer = ask(&engine, STRANGER, "/", FORGED).await;
+    let answer = ask(&engine, UNTRUSTED, "/", FORGED).await;
     check_nothing_forged("raw line", &answer);
-    assert_eq!(ask(&engine, STRANGER, "/", &["Other_Name: kept"]).await.said("other_name"), "kept");
+    assert_eq!(ask(&engine, UNTRUSTED, "/", &["Other_Name: kept"]).await.echoed("other_name"), "kept");
 }
 
 /// The engine cannot tell the two spellings apart, and a peer in front may know only one of them.
 #[tokio::test]
 async fn with_underscores_allowed_ambiguous_forwarding_headers_are_not_trusted() {
-    for (from, said, real) in [
+    for (from, echoed, real) in [
         (ClientAddressSource::XForwardedFor, "X-Forwarded-For: 203.0.113.9", CLIENT),
         (ClientAddressSource::Forwarded, "Forwarded: for=203.0.113.9;proto=https", CLIENT),
     ] {
         let Some(engine) = engine(Some(from), |table| table.settings.nginx.underscores_in_headers = true).await else { return };
-        let sent = [said, "X-Forwarded-Proto: https", "X_Forwarded_Host: evil.test", "X_Forwarded-Port: 6666", "X_Forwarded_User: root"];
+        let sent = [echoed, "X-Forwarded-Proto: https", "X_Forwarded_Host: evil.test", "X_Forwarded-Port: 6666", "X_Forwarded_User: root"];
         let answer = ask(&engine, FRONT, "/", &sent).await;
         check("one scheme", &answer, &[("x-real-ip", real), ("x-forwarded-proto", "https"), ("x-forwarded-host", "h")]);
         check("unattributable headers", &answer, &[("x-forwarded-port", "443"), ("x-forwarded-user", ""), ("x_forwarded_user", "")]);
@@ -219,7 +219,7 @@ async fn the_proxy_protocol_is_trusted_only_from_trusted_peers() {
     ] {
         let answer = ask_with(&engine, FRONT, &before, "/", &["X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"]).await;
         check(about, &answer, &[("x-real-ip", real), ("x-forwarded-for", real), ("x-forwarded-proto", scheme), ("x-forwarded-port", port)]);
-        let answer = ask_with(&engine, STRANGER, &before, "/", &[]).await;
+        let answer = ask_with(&engine, UNTRUSTED, &before, "/", &[]).await;
         check(about, &answer, &[("x-real-ip", "127.0.0.9"), ("x-forwarded-proto", "http"), ("x-forwarded-port", "80")]);
     }
     assert_eq!(ask(&engine, FRONT, "/", &[]).await.status, 0, "a request without the protocol was served");
@@ -253,7 +253,7 @@ pub fn secured(table: &mut RouteTable) {
 #[tokio::test]
 async fn redirects_respect_tls_termination_at_a_trusted_peer() {
     let Some(engine) = engine(None, secured).await else { return };
-    let told = async |peer, method: &str, host: &str, target: &str, scheme: &str| {
+    let redirect_of = async |peer, method: &str, host: &str, target: &str, scheme: &str| {
         let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\nX-Forwarded-Proto: {scheme}\r\n\r\n"
         );
@@ -271,19 +271,19 @@ async fn redirects_respect_tls_termination_at_a_trusted_peer() {
         ("moved.test", "/old/x", (302, "https://moved.test/old/x"), (302, "https://new.test/old/x")),
         ("unknown.test", "/", (301, "https://unknown.test/"), (200, "")),
     ] {
-        for (peer, scheme, expected) in [(FRONT, "http", plain), (FRONT, "https", secure), (STRANGER, "https", plain)] {
-            let told = told(peer, "GET", host, target, scheme).await;
-            assert_eq!((told.0, told.1.as_str()), expected, "{host}{target}, {scheme} from {peer}");
+        for (peer, scheme, expected) in [(FRONT, "http", plain), (FRONT, "https", secure), (UNTRUSTED, "https", plain)] {
+            let redirect_of = redirect_of(peer, "GET", host, target, scheme).await;
+            assert_eq!((redirect_of.0, redirect_of.1.as_str()), expected, "{host}{target}, {scheme} from {peer}");
         }
     }
-    assert_eq!(told(FRONT, "POST", "secure.test", "/", "http").await, (308, "https://secure.test/".to_owned()));
-    assert_eq!(told(FRONT, "POST", "secure.test", "/", "https").await.0, 200);
+    assert_eq!(redirect_of(FRONT, "POST", "secure.test", "/", "http").await, (308, "https://secure.test/".to_owned()));
+    assert_eq!(redirect_of(FRONT, "POST", "secure.test", "/", "https").await.0, 200);
     // Only peers that connect to our own port are redirected to our own port.
-    assert_eq!(told(STRANGER, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test:8443/".to_owned()));
-    assert_eq!(told(FRONT, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test/".to_owned()));
+    assert_eq!(redirect_of(UNTRUSTED, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test:8443/".to_owned()));
+    assert_eq!(redirect_of(FRONT, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test/".to_owned()));
     let renamed = ["Host: secure.test", "X-Forwarded-Host: www.test:8080"];
     assert_eq!(ask(&engine, FRONT, "/", &renamed).await.header("location"), "https://www.test/");
-    assert_eq!(ask(&engine, STRANGER, "/", &renamed).await.header("location"), "https://secure.test/");
+    assert_eq!(ask(&engine, UNTRUSTED, "/", &renamed).await.header("location"), "https://secure.test/");
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn ip_hash_and_logs_use_the_client_address() {
         let mut by_client = std::collections::BTreeMap::new();
         for round in 0..2 {
             for client in 1..30 {
-                let app = ask(&engine, FRONT, "/", &[&format!("{header}203.0.113.{client}")]).await.said("app").to_owned();
+                let app = ask(&engine, FRONT, "/", &[&format!("{header}203.0.113.{client}")]).await.echoed("app").to_owned();
                 let known = by_client.entry(client).or_insert_with(|| app.clone());
                 assert_eq!((round, &*known), (round, &app), "client {client} moved");
             }
@@ -323,17 +323,21 @@ async fn raw_lines_replace_generated_headers_of_the_same_name() {
     let lines = ["proxy_set_header x-forwarded-proto https;", "add_header X-Request-ID mine;", "proxy_set_header X-Own 1;"];
     let lines = lines.map(|line| EngineLine::parse(line).unwrap()).to_vec();
     let Some(engine) = engine(None, |table| table.settings.nginx.http_options = lines).await else { return };
-    let answer = ask(&engine, STRANGER, "/", &[]).await;
+    let answer = ask(&engine, UNTRUSTED, "/", &[]).await;
     let sent: Vec<&str> = answer.body.lines().filter(|line| line.starts_with("x-forwarded-proto")).collect();
-    assert_eq!((sent, answer.header("x-request-id"), answer.said("x-own")), (vec!["x-forwarded-proto: https"], "mine", "1"), "{answer:?}");
+    assert_eq!(
+        (sent, answer.header("x-request-id"), answer.echoed("x-own")),
+        (vec!["x-forwarded-proto: https"], "mine", "1"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_whole_address_family_can_be_trusted() {
     let everybody = Some(ClientAddress { trusted: ranges(&["0.0.0.0/0", "::/0"]), from: ClientAddressSource::XForwardedFor });
     let Some(engine) = engine(None, |table| table.settings.client_address = everybody).await else { return };
-    let answer = ask(&engine, STRANGER, "/", &["X-Forwarded-For: 203.0.113.9, 203.0.113.10"]).await;
-    assert_eq!(answer.said("x-real-ip"), CLIENT, "{answer:?}");
+    let answer = ask(&engine, UNTRUSTED, "/", &["X-Forwarded-For: 203.0.113.9, 203.0.113.10"]).await;
+    assert_eq!(answer.echoed("x-real-ip"), CLIENT, "{answer:?}");
 }
 
 #[tokio::test]
@@ -343,7 +347,7 @@ async fn ipv6_clients_are_served_and_forwarded_by_address() {
         return;
     }
     let Some(engine) = engine(None, |_| ()).await else { return };
-    let at = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, engine.place.http));
+    let at = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, engine.sandbox.http));
     let answer = request(at, "GET", "h", "/", &["X-Forwarded-For: 6::6"]).await;
     check("by IPv6", &answer, &[("x-real-ip", "::1"), ("x-forwarded-for", "::1")]);
 }
@@ -373,5 +377,5 @@ async fn applications_are_reached_at_ipv6_addresses() {
     }
     let engine = serving(async |table| route(table, "h", "/", Path::Kept, &[test_application::start_at(six, "six").await]));
     let Some(engine) = engine.await else { return };
-    assert_eq!(ask(&engine, STRANGER, "/", &[]).await.said("app"), "six");
+    assert_eq!(ask(&engine, UNTRUSTED, "/", &[]).await.echoed("app"), "six");
 }

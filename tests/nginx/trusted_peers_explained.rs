@@ -14,7 +14,7 @@ use swarmgate::types::EngineKind;
 use super::forwarded_header::FORWARDED;
 use super::proxy_protocol;
 use super::route_tables::empty;
-use super::trusted_peers::{CLIENT, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
+use super::trusted_peers::{CLIENT, FRONT, UNTRUSTED, ask, ask_with, believed, engine, secured};
 
 const ROUNDS: usize = 400;
 const PARAMETERS: &[&str] = &[
@@ -54,7 +54,7 @@ const CHAIN_PARTS: &[&str] = &[
     "[",
     "1.2.3",
 ];
-const WORDS: &[&str] =
+const VALUES: &[&str] =
     &["https", "HTTP", "wss", "ws", "gopher", "www.test", "a.test:8443", "a b", ",", ", ", "[::1]:9", "[::1]:65536", "", "\"x\""];
 
 fn settings(from: ClientAddressSource) -> EngineSettings {
@@ -67,18 +67,18 @@ fn request(peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Request {
     Request::parse("http://h/").unwrap().with_source(sent)
 }
 
-fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> EffectiveRequest {
+fn effective(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> EffectiveRequest {
     EffectiveRequest::new(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
 }
 
 /// Compares what `explain` believes with what nginx told the application.
-fn check(about: &str, asked: &EffectiveRequest, answer: &super::raw_client::HttpResponse) {
-    let client = asked.client.map(|client| client.to_string());
-    let host = answer.said("x-forwarded-host");
-    let told = (answer.said("x-real-ip").parse::<IpAddr>().ok().map(|client| client.to_string()), answer.said("x-forwarded-proto"));
-    assert_eq!(told, (client, asked.scheme.as_str()), "{about}: {answer:?}");
+fn check(about: &str, effective: &EffectiveRequest, answer: &super::raw_client::HttpResponse) {
+    let client = effective.client.map(|client| client.to_string());
+    let host = answer.echoed("x-forwarded-host");
+    let observed = (answer.echoed("x-real-ip").parse::<IpAddr>().ok().map(|client| client.to_string()), answer.echoed("x-forwarded-proto"));
+    assert_eq!(observed, (client, effective.scheme.as_str()), "{about}: {answer:?}");
     let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
-    assert_eq!(&host[..port.unwrap_or(host.len())], asked.host, "{about}: {answer:?}");
+    assert_eq!(&host[..port.unwrap_or(host.len())], effective.host, "{about}: {answer:?}");
 }
 
 /// Elements as a balancer writes them, some with one thing too many.
@@ -104,19 +104,19 @@ async fn explain_and_nginx_agree_on_forwarded() {
     let from = ClientAddressSource::Forwarded;
     let Some(engine) = engine(Some(from), |_| ()).await else { return };
     for &(about, headers, ..) in FORWARDED {
-        check(about, &asked(from, FRONT, headers, None), &ask(&engine, FRONT, "/", headers).await);
+        check(about, &effective(from, FRONT, headers, None), &ask(&engine, FRONT, "/", headers).await);
     }
     let random = &mut StdRng::seed_from_u64(7);
     let mut believed = 0;
     for _ in 0..ROUNDS {
         let line = format!("Forwarded: {}", forwarded(random));
-        let asked = asked(from, FRONT, &[&line], None);
-        believed += usize::from(asked.client != Some(FRONT));
-        check(&line, &asked, &ask(&engine, FRONT, "/", &[&line]).await);
+        let effective = effective(from, FRONT, &[&line], None);
+        believed += usize::from(effective.client != Some(FRONT));
+        check(&line, &effective, &ask(&engine, FRONT, "/", &[&line]).await);
     }
     assert!(believed > ROUNDS / 4, "the generator produces too few trusted headers: {believed}");
     let line = "Forwarded: for=203.0.113.9;proto=https";
-    check("a stranger", &asked(from, STRANGER, &[line], None), &ask(&engine, STRANGER, "/", &[line]).await);
+    check("a stranger", &effective(from, UNTRUSTED, &[line], None), &ask(&engine, UNTRUSTED, "/", &[line]).await);
 }
 
 #[tokio::test]
@@ -126,24 +126,24 @@ async fn explain_and_nginx_agree_on_x_forwarded_headers() {
     let random = &mut StdRng::seed_from_u64(8);
     for _ in 0..ROUNDS {
         let chain = format!("X-Forwarded-For: {}", by_chance(random, CHAIN_PARTS, 7));
-        let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, WORDS, 3));
-        let host = format!("X-Forwarded-Host: {}", by_chance(random, WORDS, 3));
+        let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, VALUES, 3));
+        let host = format!("X-Forwarded-Host: {}", by_chance(random, VALUES, 3));
         let lines = [chain.as_str(), &scheme, &host];
-        check(&lines.join(" | "), &asked(from, FRONT, &lines, None), &ask(&engine, FRONT, "/", &lines).await);
+        check(&lines.join(" | "), &effective(from, FRONT, &lines, None), &ask(&engine, FRONT, "/", &lines).await);
     }
     let in_any_spelling = |table: &mut RouteTable| table.settings.nginx.underscores_in_headers = true;
     let Some(underscores) = super::trusted_peers::engine(Some(from), in_any_spelling).await else { return };
     let settings = EngineSettings { nginx: NginxSettings { underscores_in_headers: true, ..NginxSettings::default() }, ..settings(from) };
     for _ in 0..ROUNDS / 4 {
-        let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, WORDS, 2));
-        let other = format!("X_Forwarded-Proto: {}", by_chance(random, WORDS, 1));
+        let scheme = format!("X-Forwarded-Proto: {}", by_chance(random, VALUES, 2));
+        let other = format!("X_Forwarded-Proto: {}", by_chance(random, VALUES, 1));
         let lines = ["X-Forwarded-For: 203.0.113.9", &scheme, &other, "X-Forwarded-Host: www.test"];
         let lines = &lines[..if random.random_bool(0.5) { 4 } else { 2 }];
-        let asked = EffectiveRequest::new(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
-        check(&lines.join(" | "), &asked, &ask(&underscores, FRONT, "/", lines).await);
+        let effective = EffectiveRequest::new(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
+        check(&lines.join(" | "), &effective, &ask(&underscores, FRONT, "/", lines).await);
     }
     let lines = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
-    check("a stranger", &asked(from, STRANGER, &lines, None), &ask(&engine, STRANGER, "/", &lines).await);
+    check("a stranger", &effective(from, UNTRUSTED, &lines, None), &ask(&engine, UNTRUSTED, "/", &lines).await);
 }
 
 #[tokio::test]
@@ -152,13 +152,13 @@ async fn explain_and_nginx_agree_on_the_proxy_protocol() {
     let Some(engine) = engine(Some(from), |_| ()).await else { return };
     for port in [80, 443, 8080] {
         let line = format!("PROXY TCP4 {CLIENT} 192.0.2.1 5555 {port}");
-        for peer in [FRONT, STRANGER] {
+        for peer in [FRONT, UNTRUSTED] {
             let before = proxy_protocol::v1(CLIENT, 5555, "192.0.2.1", port);
-            check(&line, &asked(from, peer, &[], Some(&line)), &ask_with(&engine, peer, &before, "/", &[]).await);
+            check(&line, &effective(from, peer, &[], Some(&line)), &ask_with(&engine, peer, &before, "/", &[]).await);
         }
     }
     let unknown = ask_with(&engine, FRONT, b"PROXY UNKNOWN\r\n", "/", &[]).await;
-    check("unknown", &asked(from, FRONT, &[], Some("PROXY UNKNOWN")), &unknown);
+    check("unknown", &effective(from, FRONT, &[], Some("PROXY UNKNOWN")), &unknown);
 }
 
 /// A missing PROXY header closes the connection; an unexpected one is a bad request.
@@ -184,7 +184,7 @@ fn status(table: &RouteTable, request: &Request) -> u16 {
     match decide(table, &Materials::assumed(table), request, scheme) {
         RoutingDecision::Default(default) if default.https_only && !secure => 301,
         RoutingDecision::Default(_) => 200,
-        RoutingDecision::Place(_, _, place) => match place.answer {
+        RoutingDecision::Match(_, _, sandbox) => match sandbox.answer {
             PathAction::Application(_) => 200,
             PathAction::Https => 301,
             PathAction::Redirect(_) => 302,
@@ -205,7 +205,7 @@ async fn explain_and_nginx_agree_on_redirects() {
     let Some(engine) = engine(None, change).await else { return };
     for host in ["secure.test", "mixed.test", "moved.test", "unknown.test"] {
         for target in ["/", "/x", "/closed", "/open", "/old/x"] {
-            for (peer, word) in [(FRONT, "http"), (FRONT, "https"), (STRANGER, "https")] {
+            for (peer, word) in [(FRONT, "http"), (FRONT, "https"), (UNTRUSTED, "https")] {
                 let line = format!("X-Forwarded-Proto: {word}");
                 let sent = RequestSource::parse(Some(&peer.to_string()), Some(&line), None).unwrap();
                 let request = Request::parse(&format!("http://{host}{target}")).unwrap().with_source(sent);

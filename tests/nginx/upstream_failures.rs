@@ -35,7 +35,7 @@ async fn a_missing_endpoint_fails_no_request_of_any_method() {
     for round in 0..30 {
         for method in ["GET", "POST", "PATCH", "DELETE"] {
             let answer = request(engine.http(), method, "h", "/", &["Content-Length: 0"]).await;
-            assert_eq!((answer.status, answer.said("app")), (200, "alive"), "{method} {round}: {}", engine.words());
+            assert_eq!((answer.status, answer.echoed("app")), (200, "alive"), "{method} {round}: {}", engine.error_log());
         }
     }
 }
@@ -51,7 +51,7 @@ async fn a_fully_failed_pool_recovers_immediately() {
     test_application::start_at(first, "back").await;
     for round in 0..20 {
         let answer = get(engine.http(), "h", "/").await;
-        assert_eq!((answer.status, answer.said("app")), (200, "back"), "{round}: {}", engine.words());
+        assert_eq!((answer.status, answer.echoed("app")), (200, "back"), "{round}: {}", engine.error_log());
     }
 }
 
@@ -70,7 +70,7 @@ async fn application_errors_are_passed_through_and_eject_no_endpoint() {
     }
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..4 {
-        seen.insert(get(engine.http(), "h", "/").await.said("app").to_owned());
+        seen.insert(get(engine.http(), "h", "/").await.echoed("app").to_owned());
     }
     assert_eq!(seen.len(), 2);
 }
@@ -95,8 +95,8 @@ async fn a_stock_nginx_serves_the_same_routes() {
         route(table, "*.h", "/", Path::Kept, &[test_application::start("any").await]);
     });
     let Some(engine) = engine.await else { return };
-    assert_eq!(get(engine.http(), "h", "/app/x").await.said("target"), "/x");
-    assert_eq!(get(engine.http(), "x.h", "/y").await.said("app"), "any");
+    assert_eq!(get(engine.http(), "h", "/app/x").await.echoed("target"), "/x");
+    assert_eq!(get(engine.http(), "x.h", "/y").await.echoed("app"), "any");
     assert_eq!(get(engine.http(), "x.y.h", "/y").await.status, 503);
     assert_eq!(get(engine.http(), "h", "/").await.header("x-request-id").len(), 32);
 }

@@ -16,7 +16,7 @@ use super::*;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Tests connect over loopback, so they count as strangers only if loopback is not trusted.
-fn for_strangers(settings: &mut OperatorOptions) {
+fn for_remote_clients(settings: &mut OperatorOptions) {
     settings.status.access.token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     settings.status.access.trust_loopback = false;
 }
@@ -47,9 +47,9 @@ impl RunningOperator {
 }
 
 /// Runs the program like a user who has none of its variables in the environment.
-async fn swarmgate(words: &[&str]) -> Output {
+async fn swarmgate(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
-    command.args(words).env_remove("SWARMGATE_STATUS_TOKEN_FILE").env_remove("SWARMGATE_SERVER");
+    command.args(args).env_remove("SWARMGATE_STATUS_TOKEN_FILE").env_remove("SWARMGATE_SERVER");
     command.output().await.unwrap()
 }
 
@@ -59,7 +59,7 @@ fn errors(output: &Output) -> String {
 
 #[test]
 fn people_need_the_token_but_monitoring_does_not() {
-    with_operator_as(DOCUMENT, for_strangers, async |scene| {
+    with_operator_as(DOCUMENT, for_remote_clients, async |scene| {
         scene.until_ready().await;
         for path in ["/healthz", "/readyz"] {
             assert_eq!(scene.code(path, |request| request).await, 200, "{path}");
@@ -138,8 +138,8 @@ fn forty_clients_cause_one_snapshot_per_interval() {
             };
             join_all((0..40).map(client)).await;
             let allowed = began.elapsed().as_millis().div_ceil(interval.as_millis()) + 1;
-            let looks = scene.swarm.calls(SwarmCall::StoppingTasks);
-            assert!(looks >= 3 && looks as u128 <= allowed, "{looks} snapshots, but only {allowed} are allowed");
+            let snapshots = scene.swarm.calls(SwarmCall::StoppingTasks);
+            assert!(snapshots >= 3 && snapshots as u128 <= allowed, "{snapshots} snapshots, but only {allowed} are allowed");
         },
     );
 }
@@ -200,7 +200,7 @@ fn the_status_never_names_unpublished_objects() {
 
 #[test]
 fn the_command_line_sends_the_token() {
-    with_operator_as(DOCUMENT, for_strangers, async |scene| {
+    with_operator_as(DOCUMENT, for_remote_clients, async |scene| {
         scene.until_ready().await;
         let server = format!("http://{}", scene.status);
         let refused = swarmgate(&["status", "--server", &server]).await;
@@ -212,9 +212,9 @@ fn the_command_line_sends_the_token() {
         let refused = swarmgate(&["plan", "--server", &server, "--token-file", file]).await;
         assert!(errors(&refused).contains("rejects this token") && !errors(&refused).contains("another"), "{}", errors(&refused));
         give(&format!("{TOKEN}\n"));
-        for words in [&["plan"][..], &["status", "--snapshot"], &["render"], &["explain", "http://x.example.org/"]] {
-            let output = swarmgate(&[words, &["--server", &server, "--token-file", file]].concat()).await;
-            assert!(!output.stdout.is_empty(), "{words:?}: {}", errors(&output));
+        for args in [&["plan"][..], &["status", "--snapshot"], &["render"], &["explain", "http://x.example.org/"]] {
+            let output = swarmgate(&[args, &["--server", &server, "--token-file", file]].concat()).await;
+            assert!(!output.stdout.is_empty(), "{args:?}: {}", errors(&output));
             assert!(!errors(&output).contains("warning"), "a token over loopback needs no warning");
         }
     });
@@ -226,7 +226,7 @@ fn the_socket_needs_no_token_and_survives_a_restart() {
     let path = folder.path().join("status.sock");
     for _ in 0..2 {
         let options = |settings: &mut OperatorOptions| {
-            for_strangers(settings);
+            for_remote_clients(settings);
             settings.status.socket = Some(path.clone());
         };
         with_operator_as(DOCUMENT, options, async |scene| {
@@ -251,16 +251,16 @@ fn the_status_port_serves_tls_with_the_given_files() {
     with_operator_as(
         DOCUMENT,
         |settings| {
-            for_strangers(settings);
+            for_remote_clients(settings);
             settings.status.tls = Some(files);
         },
         async |scene| {
             let server = format!("https://{}", scene.status);
             let text = |path: &Path| path.to_str().unwrap().to_owned();
-            let asked = ["plan", "--server", &server, "--token-file", &text(&token), "--ca-file", &text(&ca)];
+            let requests = ["plan", "--server", &server, "--token-file", &text(&token), "--ca-file", &text(&ca)];
             let deadline = tokio::time::Instant::now() + PATIENCE;
             loop {
-                let output = swarmgate(&asked).await;
+                let output = swarmgate(&requests).await;
                 if output.status.success() {
                     break;
                 }
@@ -327,8 +327,8 @@ async fn a_damaged_key_prevents_startup_and_is_not_quoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_token_is_not_sent_to_redirect_targets() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
     let thief = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let elsewhere = format!("http://{}/status", thief.local_addr().unwrap());
     let count = move || async move { counted.fetch_add(1, Ordering::Relaxed).to_string() };
@@ -341,5 +341,5 @@ async fn the_token_is_not_sent_to_redirect_targets() {
     std::fs::write(token.path(), TOKEN).unwrap();
     let output = swarmgate(&["status", "--server", &server, "--token-file", token.path().to_str().unwrap()]).await;
     assert!(!output.status.success() && errors(&output).contains("answered 307"), "{}", errors(&output));
-    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_eq!(requests.load(Ordering::Relaxed), 0);
 }

@@ -143,7 +143,7 @@ pub enum Spoil {
     Changed(Index, u8),
     Inserted(Index, Vec<u8>),
     InOneLine,
-    InWords,
+    EscapedLines,
     Spaced,
     CarriageReturns,
     NewLinesOfWindows,
@@ -168,7 +168,7 @@ impl Spoil {
         vec![
             Self::Not,
             Self::InOneLine,
-            Self::InWords,
+            Self::EscapedLines,
             Self::Spaced,
             Self::CarriageReturns,
             Self::NewLinesOfWindows,
@@ -214,7 +214,7 @@ impl Spoil {
                 content
             }
             Self::InOneLine => replaced("\n", ""),
-            Self::InWords => replaced("\n", "\\n"),
+            Self::EscapedLines => replaced("\n", "\\n"),
             Self::Spaced => replaced("\n", " "),
             Self::CarriageReturns => replaced("\n", "\r"),
             Self::NewLinesOfWindows => replaced("\n", "\r\n"),
@@ -242,13 +242,13 @@ fn decoded(content: &[u8]) -> Vec<u8> {
 }
 
 fn any_spoil() -> impl Strategy<Value = Spoil> {
-    let place = any::<Index>;
+    let index = any::<Index>;
     prop_oneof![
         4 => select(Spoil::all()),
-        1 => place().prop_map(Spoil::Cut),
-        1 => place().prop_map(Spoil::Headless),
-        1 => (place(), place()).prop_map(|(from, many)| Spoil::Without(from, many)),
-        1 => (place(), any::<u8>()).prop_map(|(at, byte)| Spoil::Changed(at, byte)),
-        1 => (place(), prop::collection::vec(any::<u8>(), 1..4)).prop_map(|(at, bytes)| Spoil::Inserted(at, bytes)),
+        1 => index().prop_map(Spoil::Cut),
+        1 => index().prop_map(Spoil::Headless),
+        1 => (index(), index()).prop_map(|(from, many)| Spoil::Without(from, many)),
+        1 => (index(), any::<u8>()).prop_map(|(at, byte)| Spoil::Changed(at, byte)),
+        1 => (index(), prop::collection::vec(any::<u8>(), 1..4)).prop_map(|(at, bytes)| Spoil::Inserted(at, bytes)),
     ]
 }

@@ -85,8 +85,8 @@ impl FakeManager {
         let listener = UnixListener::bind(&socket).unwrap();
         let state = Arc::new(Mutex::new(ManagerState::default()));
         let events = watch::Sender::new(Vec::new());
-        let (shared, told) = (state.clone(), events.clone());
-        let app = Router::new().fallback(async move |request: Request| answer(request, shared.clone(), &told).await);
+        let (shared, sent) = (state.clone(), events.clone());
+        let app = Router::new().fallback(async move |request: Request| answer(request, shared.clone(), &sent).await);
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { _folder: folder, socket, state, events }
     }
@@ -131,7 +131,7 @@ impl FakeManager {
     }
 
     /// Sends an event, also to clients that subscribe later.
-    pub fn tell(&self, kind: &str, action: &str, id: &str, name: &str) {
+    pub fn emit(&self, kind: &str, action: &str, id: &str, name: &str) {
         let event = json!({"Type": kind, "Action": action, "Actor": {"ID": id, "Attributes": {"name": name}}});
         self.events.send_modify(|events| events.push(format!("{event}\n")));
     }
@@ -158,9 +158,9 @@ async fn answer(request: Request, state: Arc<Mutex<ManagerState>>, events: &watc
     let method = request.method().clone();
     let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     let (status, pieces) = found(&method, &path, &query, &body, &mut state.lock().unwrap(), events);
-    let mut asked = state.lock().unwrap();
-    asked.requests.push((format!("{method} {path}"), status.as_u16()));
-    drop(asked);
+    let mut reference = state.lock().unwrap();
+    reference.requests.push((format!("{method} {path}"), status.as_u16()));
+    drop(reference);
     let counted = pieces.map(move |piece| {
         *state.lock().unwrap().sent.entry(path.clone()).or_default() += piece.len();
         Ok::<_, std::io::Error>(piece)
@@ -206,9 +206,9 @@ fn found(
 }
 
 fn following(events: watch::Receiver<Vec<String>>) -> BodyStream {
-    Box::pin(stream::unfold((events, 0), |(mut events, told)| async move {
-        let event = events.wait_for(|all| all.len() > told).await.ok()?[told].clone();
-        Some((Bytes::from(event), (events, told + 1)))
+    Box::pin(stream::unfold((events, 0), |(mut events, sent)| async move {
+        let event = events.wait_for(|all| all.len() > sent).await.ok()?[sent].clone();
+        Some((Bytes::from(event), (events, sent + 1)))
     }))
 }
 
@@ -227,8 +227,8 @@ fn create(state: &mut ManagerState, spec: &Value) -> (StatusCode, BodyStream) {
 /// Filters: names and ids match by prefix, and one match suffices; all labels must match.
 fn filtered(configs: &[FakeConfig], query: &str) -> Vec<FakeConfig> {
     let filters: Value = query.strip_prefix("filters=").map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
-    let words = |key: &str| -> Vec<String> { serde_json::from_value(filters[key].clone()).unwrap_or_default() };
-    let (names, ids, labels) = (words("name"), words("id"), words("label"));
+    let values = |key: &str| -> Vec<String> { serde_json::from_value(filters[key].clone()).unwrap_or_default() };
+    let (names, ids, labels) = (values("name"), values("id"), values("label"));
     let begins = |config: &FakeConfig| {
         let by_name = names.iter().any(|name| config.name.to_lowercase().starts_with(&name.to_lowercase()));
         by_name || ids.iter().any(|id| config.id.starts_with(id)) || (names.is_empty() && ids.is_empty())
@@ -254,13 +254,13 @@ fn list<P: Iterator<Item = Bytes> + Send + 'static>(items: impl Iterator<Item = 
 }
 
 /// Docker looks up a reference as an id, then as a name regardless of case, then as the prefix of an id.
-fn one(configs: &[FakeConfig], asked: &str) -> (StatusCode, BodyStream) {
-    let exact = configs.iter().find(|config| config.id == asked);
-    let named = exact.or_else(|| configs.iter().find(|config| config.name.eq_ignore_ascii_case(asked)));
+fn one(configs: &[FakeConfig], reference: &str) -> (StatusCode, BodyStream) {
+    let exact = configs.iter().find(|config| config.id == reference);
+    let named = exact.or_else(|| configs.iter().find(|config| config.name.eq_ignore_ascii_case(reference)));
     if let Some(config) = named {
         return (StatusCode::OK, Box::pin(stream::iter(config.clone().pieces())));
     }
-    let begin: Vec<&FakeConfig> = configs.iter().filter(|config| config.id.starts_with(asked)).collect();
+    let begin: Vec<&FakeConfig> = configs.iter().filter(|config| config.id.starts_with(reference)).collect();
     let bytes: usize = begin.iter().map(|config| config.bytes).sum();
     match begin.as_slice() {
         _ if bytes > CALL_BYTES_MAX => {
@@ -268,8 +268,8 @@ fn one(configs: &[FakeConfig], asked: &str) -> (StatusCode, BodyStream) {
                 format!("rpc error: code = ResourceExhausted desc = grpc: received message larger than max ({bytes} vs. {CALL_BYTES_MAX})");
             refused(StatusCode::INTERNAL_SERVER_ERROR, &message)
         }
-        [] => refused(StatusCode::NOT_FOUND, &format!("config {asked} not found")),
+        [] => refused(StatusCode::NOT_FOUND, &format!("config {reference} not found")),
         [config] => (StatusCode::OK, Box::pin(stream::iter((*config).clone().pieces()))),
-        several => refused(StatusCode::BAD_REQUEST, &format!("config {asked} is ambiguous ({} matches found)", several.len())),
+        several => refused(StatusCode::BAD_REQUEST, &format!("config {reference} is ambiguous ({} matches found)", several.len())),
     }
 }

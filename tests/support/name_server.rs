@@ -45,26 +45,26 @@ pub async fn name_server(time: Duration) -> (SocketAddr, NameTable) {
 /// Docker's answer, with a time to live of ten minutes.
 fn answer(query: &[u8], known: &BTreeMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
     let question = Message::from_vec(query).unwrap();
-    let asked = question.queries[0].clone();
-    let records = records(&asked, known);
+    let query = question.queries[0].clone();
+    let records = records(&query, known);
     let mut answer = Message::response(question.metadata.id, OpCode::Query);
-    answer.add_query(asked.clone());
+    answer.add_query(query.clone());
     match records {
         Some(records) => {
-            answer.add_answers(records.into_iter().map(|data| Record::from_rdata(asked.name().clone(), 600, data)));
+            answer.add_answers(records.into_iter().map(|data| Record::from_rdata(query.name().clone(), 600, data)));
         }
         None => answer.metadata.response_code = ResponseCode::NXDomain,
     }
     answer.to_vec().unwrap()
 }
 
-fn records(asked: &Query, known: &BTreeMap<String, Vec<Ipv4Addr>>) -> Option<Vec<RData>> {
-    let name = asked.name().to_ascii();
-    match asked.query_type() {
+fn records(query: &Query, known: &BTreeMap<String, Vec<Ipv4Addr>>) -> Option<Vec<RData>> {
+    let name = query.name().to_ascii();
+    match query.query_type() {
         RecordType::A => Some(known.get(name.trim_end_matches('.'))?.iter().map(|address| RData::from(IpAddr::V4(*address))).collect()),
         RecordType::AAAA => known.get(name.trim_end_matches('.')).map(|_| Vec::new()),
         _ => {
-            let has = |addresses: &Vec<Ipv4Addr>| addresses.iter().any(|address| Name::from(IpAddr::V4(*address)) == *asked.name());
+            let has = |addresses: &Vec<Ipv4Addr>| addresses.iter().any(|address| Name::from(IpAddr::V4(*address)) == *query.name());
             let (container, _) = known.iter().find(|(name, addresses)| !name.starts_with("tasks.") && has(addresses))?;
             Some(vec![RData::PTR(PTR(Name::from_ascii(format!("{container}.")).unwrap()))])
         }

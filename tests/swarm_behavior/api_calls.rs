@@ -110,7 +110,7 @@ pub async fn a_labelled_config_is_found_only_by_its_exact_name(bench: &TestSwarm
         let name = if name == "own_ca" { format!("{stack}_ca") } else { bench.name(name) };
         ids.push(bench.port().create_config(&name, &none, b"x").await.unwrap());
     }
-    let seen = async || bench.look().await.configs.keys().filter(|id| ids.contains(id)).cloned().collect::<BTreeSet<_>>();
+    let seen = async || bench.snapshot().await.configs.keys().filter(|id| ids.contains(id)).cloned().collect::<BTreeSet<_>>();
     let naming = |name: &str, value: String, stack: &str| {
         let mut spec = bench.spec(name, 0);
         spec["Labels"] = json!({"com.docker.lb.ssl_backend_tls_verify": value, "com.docker.stack.namespace": stack});
@@ -271,8 +271,8 @@ pub async fn changes_produce_events(bench: &TestSwarm) {
     for number in 0..50 {
         let id = bench.config(&format!("c{number}"), b"x").await;
         bench.port().remove_config(&id).await.unwrap();
-        let heard = tokio::time::timeout(std::time::Duration::from_millis(300), hints.next()).await;
-        kind = heard.ok().flatten().map(|hint| hint.unwrap().kind);
+        let received = tokio::time::timeout(std::time::Duration::from_millis(300), hints.next()).await;
+        kind = received.ok().flatten().map(|hint| hint.unwrap().kind);
         // Other cases change other objects at the same time.
         if kind.as_deref() == Some("config") {
             break;

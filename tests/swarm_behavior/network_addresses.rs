@@ -38,7 +38,7 @@ pub async fn a_network_with_a_foreign_subnet_has_no_addresses(bench: &TestSwarm)
     bench.until("there is a task", |s| tasks(s, &id).len() == 1).await;
     for _ in 0..15 {
         bench.pass(std::time::Duration::from_millis(100)).await;
-        let seen = bench.look().await;
+        let seen = bench.snapshot().await;
         let network = &seen.networks[&second];
         assert_eq!((network.driver.as_str(), &network.subnets[..]), ("", &[][..]), "the network must report neither driver nor subnet");
         assert!(tasks(&seen, &id).iter().all(|task| task.state.as_str() == "new" && task.addresses.is_empty() && task.error.is_empty()));

@@ -76,7 +76,7 @@ pub async fn a_forced_update_and_a_network_replace_tasks(bench: &TestSwarm) {
     let second = bench.until_running(&id, 1).await;
     bench.edit(&id, |s| s["TaskTemplate"]["Networks"] = json!([{"Target": network.0}])).await;
     bench.until_replaced(&id, &second).await;
-    let seen = bench.look().await;
+    let seen = bench.snapshot().await;
     assert_eq!(running(&seen, &id)[0].addresses[0].0, network);
 }
 
@@ -88,12 +88,12 @@ pub async fn ports_replace_tasks(bench: &TestSwarm) {
     replaces_tasks(bench, publish).await;
 }
 
-fn place(spec: &mut Value) {
+fn add_constraint(spec: &mut Value) {
     spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.platform.os==linux"]});
 }
 
 pub async fn a_placement_that_still_holds_replaces_no_task(bench: &TestSwarm) {
-    keeps_tasks(bench, place).await;
+    keeps_tasks(bench, add_constraint).await;
 }
 
 pub async fn an_empty_placement_stays_and_replaces_no_task(bench: &TestSwarm) {
@@ -110,15 +110,15 @@ pub async fn placement_and_ports_together_are_not_applied(bench: &TestSwarm) {
     let (id, old) = bench.running(&bench.spec("a", 1), 1).await;
     bench
         .edit(&id, |s| {
-            place(s);
+            add_constraint(s);
             publish(s);
         })
         .await;
     bench.stays(&id, &old).await;
-    assert_eq!(running(&bench.look().await, &id)[0].host_ports, []);
+    assert_eq!(running(&bench.snapshot().await, &id)[0].host_ports, []);
     bench.edit(&id, |s| s["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
     bench.until_replaced(&id, &old).await;
-    assert_eq!(running(&bench.look().await, &id)[0].host_ports.len(), 1);
+    assert_eq!(running(&bench.snapshot().await, &id)[0].host_ports.len(), 1);
 }
 
 pub async fn an_update_reports_a_state_only_when_tasks_are_replaced(bench: &TestSwarm) {
@@ -142,7 +142,7 @@ pub async fn an_update_that_fails_pauses(bench: &TestSwarm) {
     let (id, old) = bench.running(&bench.spec("a", 2), 2).await;
     bench.edit(&id, break_image).await;
     until_state(bench, &id, "paused").await;
-    let seen = bench.look().await;
+    let seen = bench.snapshot().await;
     let kept = running(&seen, &id);
     assert!(kept.len() == 1 && old.contains(&kept[0].id.0));
     assert_eq!(seen.services[&id].spec["TaskTemplate"]["ContainerSpec"]["Image"], NO_IMAGE);

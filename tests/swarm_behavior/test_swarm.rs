@@ -44,7 +44,7 @@ impl TestSwarm {
     /// Removes everything that the case has created, in this run or an earlier one.
     pub async fn clean(&self) {
         let ours = |name: &str| name.starts_with(&self.prefix);
-        let seen = self.look().await;
+        let seen = self.snapshot().await;
         for service in seen.services.values().filter(|s| ours(&s.name)) {
             self.swarm.remove_service(&service.id).await.unwrap();
         }
@@ -105,12 +105,12 @@ impl TestSwarm {
         self.swarm.create_network(&json!({"Name": self.name(name), "Driver": "overlay"})).await.unwrap()
     }
 
-    pub async fn look(&self) -> Snapshot {
+    pub async fn snapshot(&self) -> Snapshot {
         Snapshot::from_raw(&self.swarm.observe().await.unwrap()).unwrap()
     }
 
     pub async fn service(&self, id: &ServiceId) -> Service {
-        self.look().await.services.remove(id).unwrap()
+        self.snapshot().await.services.remove(id).unwrap()
     }
 
     /// Edits the current spec of a service, and retries while Swarm itself updates it.
@@ -139,7 +139,7 @@ impl TestSwarm {
     pub async fn until(&self, what: &str, so: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let mut waited = Duration::ZERO;
         loop {
-            let seen = self.look().await;
+            let seen = self.snapshot().await;
             if so(&seen) {
                 return seen;
             }
@@ -169,9 +169,9 @@ impl TestSwarm {
 
     /// The tasks of a service that should stop and have not ended.
     pub async fn stopping(&self, id: &ServiceId) -> BTreeSet<String> {
-        let told = self.swarm.stopping_tasks().await.unwrap();
-        let told = self.look().await.with_stopping(&told).unwrap().stopping;
-        told.values().filter(|t| t.service == *id).map(|t| t.id.0.clone()).collect()
+        let stopping = self.swarm.stopping_tasks().await.unwrap();
+        let stopping = self.snapshot().await.with_stopping(&stopping).unwrap().stopping;
+        stopping.values().filter(|t| t.service == *id).map(|t| t.id.0.clone()).collect()
     }
 
     /// Waits until all of them have ended.
@@ -187,7 +187,7 @@ impl TestSwarm {
     pub async fn stays(&self, id: &ServiceId, old: &BTreeSet<String>) {
         for _ in 0..15 {
             self.pass(Duration::from_millis(100)).await;
-            let seen = self.look().await;
+            let seen = self.snapshot().await;
             let ids: BTreeSet<String> = tasks(&seen, id).into_iter().map(|t| t.id.0.clone()).collect();
             assert_eq!(ids, *old);
         }

@@ -20,7 +20,7 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub fn swarmgate(binary: &Path) -> Result<Image> {
     let mut layer = base();
     layer.program(binary, "/usr/local/bin/swarmgate")?;
-    let config = ImageConfig { entrypoint: words(&["swarmgate"]), ..ImageConfig::default() };
+    let config = ImageConfig { entrypoint: strings(&["swarmgate"]), ..ImageConfig::default() };
     Ok(Image { tag: "swarmgate:dev".into(), config, layer })
 }
 
@@ -45,7 +45,7 @@ pub fn swarmgate_nginx(binary: &Path, nginx: &Path) -> Result<Image> {
     }
     let config = ImageConfig {
         user: "65532:65532".into(),
-        entrypoint: words(&["swarmgate"]),
+        entrypoint: strings(&["swarmgate"]),
         working_dir: "/var/lib/swarmgate".into(),
         stop_signal: "SIGTERM".into(),
         ..ImageConfig::default()
@@ -63,7 +63,7 @@ pub fn stock_nginx(nginx: &Path, busybox: &Path) -> Result<Image> {
     layer.file("/usr/share/nginx/html/index.html", STOCK_PAGE, 0o644);
     layer.link("/var/log/nginx/access.log", "/dev/stdout").link("/var/log/nginx/error.log", "/dev/stderr");
     let config = ImageConfig {
-        cmd: words(&["nginx", "-g", "daemon off;"]),
+        cmd: strings(&["nginx", "-g", "daemon off;"]),
         stop_signal: "SIGQUIT".into(),
         exposed_ports: ["80/tcp".to_owned()].into(),
         ..ImageConfig::default()
@@ -77,7 +77,7 @@ pub fn demo_app(binary: &Path, busybox: &Path, version: &str) -> Result<Image> {
     with_shell(&mut layer, busybox)?;
     layer.program(binary, "/usr/local/bin/demo-app")?;
     let config = ImageConfig {
-        entrypoint: words(&["demo-app"]),
+        entrypoint: strings(&["demo-app"]),
         user: "65532:65532".into(),
         env: vec![format!("VERSION={version}"), "PORT=8080".into()],
         stop_signal: "SIGTERM".into(),
@@ -114,6 +114,6 @@ fn with_shell(layer: &mut Layer, busybox: &Path) -> Result<()> {
     Ok(())
 }
 
-fn words(list: &[&str]) -> Vec<String> {
+fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }

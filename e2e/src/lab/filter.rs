@@ -40,17 +40,18 @@ impl Calls {
 
     /// Whether a call may pass, whatever its query.
     fn allow(&self, method: &Method, path: &str) -> bool {
-        let Some(asked) = segments(without_version(path)) else { return false };
+        let Some(requested) = segments(without_version(path)) else { return false };
         let fits = |pattern: &[String]| {
-            pattern.len() == asked.len() && pattern.iter().zip(&asked).all(|(wanted, is)| wanted == "{id}" || wanted.as_str() == *is)
+            pattern.len() == requested.len()
+                && pattern.iter().zip(&requested).all(|(wanted, is)| wanted == "{id}" || wanted.as_str() == *is)
         };
         self.0.iter().any(|(allowed, pattern)| allowed == method && fits(pattern))
     }
 }
 
 fn one(line: &str) -> Result<(Method, Vec<String>)> {
-    let mut words = line.split_whitespace();
-    let (Some(method), Some(path), Some(_)) = (words.next(), words.next(), words.next()) else {
+    let mut fields = line.split_whitespace();
+    let (Some(method), Some(path), Some(_)) = (fields.next(), fields.next(), fields.next()) else {
         bail!("a call is METHOD PATH why, not {line:?}");
     };
     ensure!(path.starts_with('/'), "a path begins with a slash, not {path:?}");
@@ -140,8 +141,8 @@ fn refuse(request: &Request<Incoming>, refused: &Path) -> Result<Response<BoxBod
     let call = format!("{} {}", request.method(), request.uri());
     let mut log = OpenOptions::new().create(true).append(true).open(refused).context("open the list of refused calls")?;
     writeln!(log, "{call}").context("write down a refused call")?;
-    let words = format!("{{\"message\": \"the filter does not let {} pass\"}}", call.replace(['"', '\\'], "'"));
-    let body = Full::new(Bytes::from(words)).map_err(|never| match never {}).boxed();
+    let message = format!("{{\"message\": \"the filter does not let {} pass\"}}", call.replace(['"', '\\'], "'"));
+    let body = Full::new(Bytes::from(message)).map_err(|never| match never {}).boxed();
     Ok(Response::builder().status(StatusCode::FORBIDDEN).header("content-type", "application/json").body(body)?)
 }
 
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_says_nothing_is_a_mistake() {
+    fn an_empty_list_is_a_mistake() {
         for text in ["", "# GET /services why", "GET /services", "GET services why", "G\u{e4}T /x why"] {
             assert!(Calls::parse(text).is_err(), "{text:?}");
         }

@@ -32,8 +32,8 @@ pub fn refuse_names(address: &str) -> Result<()> {
 fn refusal(question: &[u8]) -> Option<Vec<u8>> {
     let flags = *question.get(2)?;
     let is_question = flags & 0x80 == 0;
-    let asks_once = question.get(4..6)? == [0, 1];
-    if !is_question || !asks_once {
+    let has_one_question = question.get(4..6)? == [0, 1];
+    if !is_question || !has_one_question {
         return None;
     }
     let mut answer = question.get(..end_of_question(question)?)?.to_vec();

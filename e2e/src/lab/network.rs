@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::command::{finish, in_network, run, run_words};
+use crate::command::{finish, in_network, run, run_line};
 
 const NAMESPACES: &str = "/run/netns";
 /// Addresses of further clients start at .200 of a /24; those of nodes start at .11.
@@ -71,11 +71,11 @@ pub(crate) fn all_of(lab: &str) -> Vec<PathBuf> {
 
 /// Creates the parent namespace and its bridge.
 pub(crate) fn make_parent(lab: &str, subnet: LabSubnet) -> Result<()> {
-    run_words(&format!("ip netns add {lab}"))?;
-    run_words(&format!("ip -n {lab} link set lo up"))?;
-    run_words(&format!("ip -n {lab} link add br0 type bridge"))?;
-    run_words(&format!("ip -n {lab} addr add {}/24 dev br0", subnet.gateway()))?;
-    run_words(&format!("ip -n {lab} link set br0 up"))?;
+    run_line(&format!("ip netns add {lab}"))?;
+    run_line(&format!("ip -n {lab} link set lo up"))?;
+    run_line(&format!("ip -n {lab} link add br0 type bridge"))?;
+    run_line(&format!("ip -n {lab} addr add {}/24 dev br0", subnet.gateway()))?;
+    run_line(&format!("ip -n {lab} link set br0 up"))?;
     Ok(())
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn make_parent(lab: &str, subnet: LabSubnet) -> Result<()> {
 pub(crate) fn add_clients(lab: &str, subnet: LabSubnet, count: u8) -> Result<Vec<IpAddr>> {
     let add = |last: u8| {
         let address = format!("{subnet}.{last}");
-        run_words(&format!("ip -n {lab} addr replace {address}/24 dev br0"))?;
+        run_line(&format!("ip -n {lab} addr replace {address}/24 dev br0"))?;
         Ok(address.parse()?)
     };
     (FIRST_CLIENT..=254).take(usize::from(count)).map(add).collect()
@@ -95,19 +95,19 @@ pub(crate) fn make_node(lab: &str, subnet: LabSubnet, node: usize) -> Result<()>
         return Ok(());
     }
     let namespace = format!("{lab}-n{node}");
-    run_words(&format!("ip netns add {namespace}"))?;
+    run_line(&format!("ip netns add {namespace}"))?;
     unplug(lab, node);
-    run_words(&format!("ip -n {lab} link add n{node} type veth peer name eth0 netns {namespace}"))?;
-    run_words(&format!("ip -n {lab} link set n{node} master br0 up"))?;
-    run_words(&format!("ip -n {namespace} addr add {}/24 dev eth0", subnet.node(node)))?;
-    run_words(&format!("ip -n {namespace} link set eth0 up"))?;
-    run_words(&format!("ip -n {namespace} link set lo up"))?;
+    run_line(&format!("ip -n {lab} link add n{node} type veth peer name eth0 netns {namespace}"))?;
+    run_line(&format!("ip -n {lab} link set n{node} master br0 up"))?;
+    run_line(&format!("ip -n {namespace} addr add {}/24 dev eth0", subnet.node(node)))?;
+    run_line(&format!("ip -n {namespace} link set eth0 up"))?;
+    run_line(&format!("ip -n {namespace} link set lo up"))?;
     Ok(())
 }
 
 /// Removes the node's link. Another node's mount namespace may keep the dead namespace alive for a while.
 pub(crate) fn unplug(lab: &str, node: usize) {
-    let _ = run_words(&format!("ip -n {lab} link del n{node}"));
+    let _ = run_line(&format!("ip -n {lab} link del n{node}"));
 }
 
 /// Removes a namespace by its file; its processes must have ended.
@@ -141,12 +141,12 @@ pub(crate) fn drop_nothing(lab: &str, node: usize) -> Result<()> {
 
 /// Occupies the number of a VXLAN on a node, so that no overlay with that number can be set up there.
 pub(crate) fn occupy_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
-    run_words(&format!("ip -n {lab}-n{node} link add taken{number} type vxlan id {number} dstport 4789")).map(drop)
+    run_line(&format!("ip -n {lab}-n{node} link add taken{number} type vxlan id {number} dstport 4789")).map(drop)
 }
 
 /// Releases it.
 pub(crate) fn release_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
-    run_words(&format!("ip -n {lab}-n{node} link del taken{number}")).map(drop)
+    run_line(&format!("ip -n {lab}-n{node} link del taken{number}")).map(drop)
 }
 
 #[cfg(test)]

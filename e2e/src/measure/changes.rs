@@ -30,10 +30,10 @@ pub fn changes(testbed: &Testbed, ingress: &Ingress) -> Result<()> {
 }
 
 fn prepare(testbed: &Testbed, ingress: &Ingress) -> Result<()> {
-    let mut words: Vec<String> = ["--network", "measured", "--replicas", "2", "--update-parallelism", "1"].map(str::to_owned).to_vec();
-    words.extend(ingress.labels(NAME, HOST));
-    words.push("demo-app:v1".to_owned());
-    testbed.create(NAME, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let mut args: Vec<String> = ["--network", "measured", "--replicas", "2", "--update-parallelism", "1"].map(str::to_owned).to_vec();
+    args.extend(ingress.labels(NAME, HOST));
+    args.push("demo-app:v1".to_owned());
+    testbed.create(NAME, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
     testbed.await_running(NAME, 2)?;
     eventually(Duration::from_secs(60), "the service is routed", || {
         let answer = http_get(&ingress.address(testbed), HOST, "/")?;

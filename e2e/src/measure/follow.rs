@@ -32,10 +32,10 @@ pub fn follow(testbed: &Testbed, ingress: &Ingress, runs: usize) -> Result<()> {
 
 fn one(testbed: &Testbed, ingress: &Ingress, run: usize) -> Result<Duration> {
     let (name, host) = (format!("follow{run}"), format!("follow{run}.test"));
-    let mut words = vec!["--network".to_owned(), "measured".to_owned()];
-    words.extend(ingress.labels(&name, &host));
-    words.push("demo-app:v1".to_owned());
-    testbed.create(&name, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let mut args = vec!["--network".to_owned(), "measured".to_owned()];
+    args.extend(ingress.labels(&name, &host));
+    args.push("demo-app:v1".to_owned());
+    testbed.create(&name, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
     let call = HttpCall::get(&ingress.address(testbed), &host, "/").patience(Duration::from_secs(2));
     let deadline = SystemTime::now() + Duration::from_secs(60);
     while !call.send().is_ok_and(|answer| answer.status == 200) {

@@ -20,10 +20,10 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// rival's process) uses in a minute: processor, memory, and for Swarmgate the calls and bytes of the Docker API.
 pub fn idle(testbed: &Testbed, ingress: &Ingress, services: usize) -> Result<()> {
     for n in 0..services {
-        let mut words: Vec<String> = ["--network", "measured"].map(str::to_owned).to_vec();
-        words.extend(ingress.labels(&format!("idle{n}"), &format!("idle{n}.test")));
-        words.push("demo-app:v1".to_owned());
-        testbed.create(&format!("idle{n}"), &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let mut args: Vec<String> = ["--network", "measured"].map(str::to_owned).to_vec();
+        args.extend(ingress.labels(&format!("idle{n}"), &format!("idle{n}.test")));
+        args.push("demo-app:v1".to_owned());
+        testbed.create(&format!("idle{n}"), &args.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     eventually(Duration::from_secs(1200), "every service is routed", || {
         for n in [0, services / 2, services.saturating_sub(1)] {

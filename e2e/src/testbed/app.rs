@@ -27,29 +27,29 @@ pub struct App {
     image: String,
     network: Option<String>,
     version: Option<String>,
-    words: Vec<String>,
+    args: Vec<String>,
 }
 
 impl App {
     /// One task on the network `apps`, published as `NAME.test` on port 8080, in the cluster that needs no label.
     pub fn new(name: &str) -> Self {
         let (image, network) = ("demo-app:v1".into(), Some("apps".into()));
-        let app = Self { name: name.into(), image, network, version: Some(name.into()), words: Vec::new() };
+        let app = Self { name: name.into(), image, network, version: Some(name.into()), args: Vec::new() };
         app.label("hosts", &format!("{name}.test")).label("port", "8080")
     }
 
     /// Adds the label `com.docker.lb.KEY`; a second value replaces the first.
     #[must_use]
     pub fn label(self, key: &str, value: &str) -> Self {
-        self.without(key).words(&["--label", &format!("com.docker.lb.{key}={value}")])
+        self.without(key).args(&["--label", &format!("com.docker.lb.{key}={value}")])
     }
 
     /// Removes the label `com.docker.lb.KEY`.
     #[must_use]
     pub fn without(mut self, key: &str) -> Self {
         let label = format!("com.docker.lb.{key}=");
-        if let Some(at) = self.words.iter().position(|word| word.starts_with(&label)) {
-            self.words.drain(at - 1..=at);
+        if let Some(at) = self.args.iter().position(|arg| arg.starts_with(&label)) {
+            self.args.drain(at - 1..=at);
         }
         self
     }
@@ -63,7 +63,7 @@ impl App {
     /// Sets the number of tasks.
     #[must_use]
     pub fn replicas(self, count: usize) -> Self {
-        self.words(&["--replicas", &count.to_string()])
+        self.args(&["--replicas", &count.to_string()])
     }
 
     /// Puts it on another network.
@@ -84,7 +84,7 @@ impl App {
     #[must_use]
     pub fn on_node_ports(self, published: Option<u16>) -> Self {
         let at = published.map_or_else(String::new, |port| format!(",published={port}"));
-        self.words(&["--publish", &format!("mode=host,target=8080{at}")])
+        self.args(&["--publish", &format!("mode=host,target=8080{at}")])
     }
 
     /// Uses this image, whose own version the responses contain.
@@ -98,13 +98,13 @@ impl App {
     /// Runs it only on that node.
     #[must_use]
     pub fn on_node(self, k: usize) -> Self {
-        self.words(&["--constraint", &format!("node.hostname==node{k}")])
+        self.args(&["--constraint", &format!("node.hostname==node{k}")])
     }
 
     /// Adds arguments of `docker service create`.
     #[must_use]
-    pub fn words(mut self, words: &[&str]) -> Self {
-        self.words.extend(words.iter().map(|word| (*word).to_owned()));
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
         self
     }
 
@@ -112,11 +112,11 @@ impl App {
     pub fn create(self, testbed: &Testbed) -> Result<()> {
         self.network.iter().try_for_each(|name| testbed.network(name))?;
         let version = self.version.map(|version| format!("VERSION={version}"));
-        let mut words: Vec<&str> = self.network.iter().flat_map(|name| ["--network", name]).collect();
-        words.extend(version.iter().flat_map(|version| ["--env", version]));
-        words.extend(self.words.iter().map(String::as_str));
-        words.push(&self.image);
-        testbed.create(&self.name, &words)
+        let mut args: Vec<&str> = self.network.iter().flat_map(|name| ["--network", name]).collect();
+        args.extend(version.iter().flat_map(|version| ["--env", version]));
+        args.extend(self.args.iter().map(String::as_str));
+        args.push(&self.image);
+        testbed.create(&self.name, &args)
     }
 }
 

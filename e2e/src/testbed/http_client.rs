@@ -144,10 +144,10 @@ pub fn h2c_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<
     curl(address, &format!("http://{host}{path}"), &[&["--http2-prior-knowledge"], extra].concat())
 }
 
-fn curl(address: &str, url: &str, words: &[&str]) -> Result<Response> {
+fn curl(address: &str, url: &str, args: &[&str]) -> Result<Response> {
     let mut command = Command::new("curl");
     command.args(["--disable", "--silent", "--show-error", "--insecure", "--include", "--noproxy", "*"]);
-    command.args(["--max-time", "5", "--connect-to", &format!("::{address}")]).args(words);
+    command.args(["--max-time", "5", "--connect-to", &format!("::{address}")]).args(args);
     let text = finish(command.arg(url))?;
     parse(&text).with_context(|| format!("an answer that is no HTTP: {text:.200}"))
 }

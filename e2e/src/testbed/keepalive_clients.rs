@@ -61,11 +61,11 @@ fn browse(stop: &AtomicBool, address: &str, host: &str, count: u32, pause: Durat
 
 /// Sends one request, over the kept connection if it is still open. Returns the status code or what went wrong.
 fn visit(connection: &mut Option<TcpStream>, address: &str, host: &str) -> String {
-    let kept = connection.take().and_then(|mut kept| ask(&mut kept, host).ok().map(|answer| (kept, answer)));
+    let kept = connection.take().and_then(|mut kept| request(&mut kept, host).ok().map(|answer| (kept, answer)));
     let fresh = || -> io::Result<_> {
         let mut fresh = TcpStream::connect(address)?;
         fresh.set_read_timeout(Some(PATIENCE))?;
-        let answer = ask(&mut fresh, host)?;
+        let answer = request(&mut fresh, host)?;
         Ok((fresh, answer))
     };
     match kept.map_or_else(fresh, Ok) {
@@ -79,7 +79,7 @@ fn visit(connection: &mut Option<TcpStream>, address: &str, host: &str) -> Strin
 }
 
 /// The head of the response, once the whole response is read. An error means that the connection ended before a response began.
-fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
+fn request(stream: &mut TcpStream, host: &str) -> io::Result<String> {
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     let mut part = [0; 4096];

@@ -110,7 +110,7 @@ fn nothing_refused(testbed: &Testbed) -> Result<()> {
 fn guarded(testbed: &Testbed, case: &Case, work: fn(&Testbed) -> Result<()>) -> Result<()> {
     testbed.lab.inside(|| {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(testbed)));
-        let outcome = outcome.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", words_of(&*panic))));
+        let outcome = outcome.unwrap_or_else(|panic| Err(anyhow!("panicked: {}", panic_message(&*panic))));
         outcome.inspect_err(|reason| {
             print_at_once(&format!(
                 "\n==== {} failed on lab {}:\n{}\n==== the testbed then:\n{}\n",
@@ -123,7 +123,7 @@ fn guarded(testbed: &Testbed, case: &Case, work: fn(&Testbed) -> Result<()>) -> 
     })
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
 }

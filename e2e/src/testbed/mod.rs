@@ -136,15 +136,15 @@ impl Testbed {
     }
 
     /// Creates a service from the arguments of `docker service create`, the image last, without waiting for it.
-    pub fn create(&self, name: &str, words: &[&str]) -> Result<()> {
+    pub fn create(&self, name: &str, args: &[&str]) -> Result<()> {
         let head = ["service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", name];
-        self.docker(&[&head, words].concat()).map(drop)
+        self.docker(&[&head, args].concat()).map(drop)
     }
 
     /// Updates a service with the arguments of `docker service update`, without waiting for the outcome.
-    pub fn update(&self, name: &str, words: &[&str]) -> Result<()> {
+    pub fn update(&self, name: &str, args: &[&str]) -> Result<()> {
         let head = ["service", "update", "--detach", "--quiet", "--no-resolve-image"];
-        self.docker(&[&head, words, &[name]].concat()).map(drop)
+        self.docker(&[&head, args, &[name]].concat()).map(drop)
     }
 
     /// The tasks of a service that run and have the desired state running.
@@ -172,9 +172,9 @@ impl Testbed {
     }
 
     /// Runs a command inside the container of a running task.
-    pub fn exec(&self, task: &Value, words: &[&str]) -> Result<String> {
+    pub fn exec(&self, task: &Value, args: &[&str]) -> Result<String> {
         let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
-        self.lab.docker(self.node_of(task)?, &[&["exec", container], words].concat())
+        self.lab.docker(self.node_of(task)?, &[&["exec", container], args].concat())
     }
 
     /// The response that a task of a demo-app service gets from `url`: the view from inside the overlay networks.

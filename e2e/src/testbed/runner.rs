@@ -129,13 +129,13 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     let trials = cases.into_iter().enumerate();
     let trials = trials.map(|(number, case)| trial(number, case, &run).with_ignored_flag(obstacle.is_some())).collect();
     let mut conclusion = libtest_mimic::run(&arguments, trials);
-    for place in 0..labs {
-        if let Err(reason) = run.stage(place).clear() {
+    for lab in 0..labs {
+        if let Err(reason) = run.stage(lab).clear() {
             eprintln!("e2e: {reason:#}");
             conclusion.num_failed += 1;
         }
     }
-    timing_report::tell(&run.times.lock().unwrap_or_else(PoisonError::into_inner), labs, run.began);
+    timing_report::print(&run.times.lock().unwrap_or_else(PoisonError::into_inner), labs, run.began);
     if obstacle.is_some() && env::var_os(REQUIRED).is_some_and(|value| value == "required") {
         return ExitCode::FAILURE;
     }
@@ -177,34 +177,34 @@ impl Run {
         Self { began: Instant::now(), schedule: Schedule::new(cases, labs), stages, failed, times }
     }
 
-    fn stage(&self, place: usize) -> MutexGuard<'_, LabRunner> {
-        self.stages[place].lock().unwrap_or_else(PoisonError::into_inner)
+    fn stage(&self, lab: usize) -> MutexGuard<'_, LabRunner> {
+        self.stages[lab].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn play(&self, number: usize, case: &Case) -> Result<()> {
-        let place = self.schedule.enter(number, case.setting.name, case.demand);
-        let mut stage = self.stage(place);
-        let mut clock = Clock::start(case.name, place, self.began);
-        let outcome = self.play_at(place, &mut stage, case, &mut clock);
+        let lab = self.schedule.enter(number, case.setting.name, case.demand);
+        let mut stage = self.stage(lab);
+        let mut clock = Clock::start(case.name, lab, self.began);
+        let outcome = self.play_at(lab, &mut stage, case, &mut clock);
         self.failed.fetch_add(usize::from(outcome.is_err()), Ordering::Relaxed);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(clock.stop());
         timing_report::write(&times);
         drop(times);
-        self.schedule.leave(place, stage.setting());
+        self.schedule.leave(lab, stage.setting());
         outcome
     }
 
-    fn play_at(&self, place: usize, stage: &mut LabRunner, case: &Case, clock: &mut Clock) -> Result<()> {
+    fn play_at(&self, lab: usize, stage: &mut LabRunner, case: &Case, clock: &mut Clock) -> Result<()> {
         ensure!(self.failed.load(Ordering::Relaxed) < FAILURES_MAX, "not played: {FAILURES_MAX} cases have failed before");
         let watch = Watchdog::over(case.name);
         stage.raise(case)?;
         clock.raised();
-        self.schedule.settle(place);
+        self.schedule.settle(lab);
         let ready = stage.settle(case);
         clock.settled();
         drop(watch);
-        self.schedule.begin(place, case.demand);
+        self.schedule.begin(lab, case.demand);
         clock.waited();
         let _watch = Watchdog::over(case.name);
         stage.run(case, ready, clock)

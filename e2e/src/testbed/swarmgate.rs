@@ -20,11 +20,11 @@ const OWNED: &str = "swarmgate.owner=swarmgate";
 impl Testbed {
     /// The operator's report, read from the node that publishes it.
     pub fn status(&self) -> Result<Value> {
-        serde_json::from_str(&self.ask_operator("/status")?).context("read the operator's status")
+        serde_json::from_str(&self.query_operator("/status")?).context("read the operator's status")
     }
 
     /// The operator's response for `path`.
-    pub fn ask_operator(&self, path: &str) -> Result<String> {
+    pub fn query_operator(&self, path: &str) -> Result<String> {
         let mut last = anyhow::anyhow!("there is no node");
         for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
             let address = self.at(k, 8080);
@@ -79,9 +79,9 @@ impl Testbed {
         self.await_finding_at("/findings", code, service)
     }
 
-    fn await_finding_at(&self, place: &str, code: &str, service: &str) -> Result<Value> {
+    fn await_finding_at(&self, pointer: &str, code: &str, service: &str) -> Result<Value> {
         eventually(CONVERGED, &format!("finding {code} about {service}"), || {
-            let found = self.status()?.pointer(place).cloned().unwrap_or_default();
+            let found = self.status()?.pointer(pointer).cloned().unwrap_or_default();
             let about = |finding: &&Value| finding["code"] == code && finding["subject"]["name"] == service;
             found.as_array().into_iter().flatten().find(about).cloned().with_context(|| format!("the findings are {found}"))
         })
@@ -89,7 +89,7 @@ impl Testbed {
 
     /// The sum of all series of a counter; 0 before its first increment.
     pub fn counter(&self, name: &str) -> Result<u64> {
-        let text = self.ask_operator("/metrics")?;
+        let text = self.query_operator("/metrics")?;
         let values = text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             (series.split('{').next() == Some(name)).then(|| value.parse::<u64>().ok())?
@@ -113,9 +113,9 @@ impl Testbed {
 
     /// Adds a label to a node, or removes it.
     pub fn label_node(&self, k: usize, key: &str, value: Option<&str>) -> Result<()> {
-        let words =
+        let args =
             value.map_or_else(|| ["--label-rm".to_owned(), key.to_owned()], |value| ["--label-add".to_owned(), format!("{key}={value}")]);
-        self.docker(&["node", "update", &words[0], &words[1], &format!("node{k}")]).map(drop)
+        self.docker(&["node", "update", &args[0], &args[1], &format!("node{k}")]).map(drop)
     }
 
     /// Kind, name and version index of every object that Swarmgate created: two equal results mean that nothing was written in

@@ -81,7 +81,7 @@ pub(super) fn write(times: &[Times]) {
 }
 
 /// Prints the slowest cases.
-pub(super) fn tell(times: &[Times], labs: usize, run: Instant) {
+pub(super) fn print(times: &[Times], labs: usize, run: Instant) {
     if times.is_empty() {
         return;
     }

@@ -43,12 +43,12 @@ impl Socket {
         Ok(())
     }
 
-    fn say(&mut self, messages: Vec<Message>) -> Result<()> {
+    fn send(&mut self, messages: Vec<Message>) -> Result<()> {
         messages.into_iter().try_for_each(|message| self.0.send(message)).context("send")
     }
 
     /// Describes the next message.
-    fn heard(&mut self) -> String {
+    fn received(&mut self) -> String {
         match self.0.read() {
             Ok(Message::Text(text)) => format!("text {:.60}, {} bytes", text.as_str(), text.len()),
             Ok(Message::Binary(bytes)) => format!("binary {} bytes {}", bytes.len(), sum(&bytes)),
@@ -68,19 +68,19 @@ fn sum(bytes: &[u8]) -> String {
 /// between them, empty and large ones, every boundary of the length encodings, and several ways to close. If two results are
 /// equal, nothing in between changed anything.
 pub fn conversation(address: &str, host: &str, path: &str) -> Result<Vec<String>> {
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut socket = Socket::open(address, host, path)?;
     for (messages, answers) in sayings() {
-        socket.say(messages)?;
-        heard.extend((0..answers).map(|_| socket.heard()));
+        socket.send(messages)?;
+        received.extend((0..answers).map(|_| socket.received()));
     }
     for code in [CloseCode::Normal, CloseCode::Away, CloseCode::Library(3000), CloseCode::Bad(4999)] {
         let mut socket = Socket::open(address, host, path)?;
         socket.0.close(Some(CloseFrame { code, reason: "enough".into() }))?;
-        heard.extend([socket.heard(), socket.heard()]);
+        received.extend([socket.received(), socket.received()]);
     }
-    heard.extend(offences().into_iter().map(|offence| offend(address, host, path, offence)).collect::<Result<Vec<_>>>()?);
-    Ok(heard)
+    received.extend(offences().into_iter().map(|offence| offend(address, host, path, offence)).collect::<Result<Vec<_>>>()?);
+    Ok(received)
 }
 
 /// Messages, and how many responses each one has.
@@ -111,6 +111,6 @@ fn offences() -> Vec<Message> {
 
 fn offend(address: &str, host: &str, path: &str, offence: Message) -> Result<String> {
     let mut socket = Socket::open(address, host, path)?;
-    socket.say(vec![offence])?;
-    Ok(socket.heard())
+    socket.send(vec![offence])?;
+    Ok(socket.received())
 }

@@ -57,7 +57,7 @@ fn update_start_first(testbed: &Testbed) -> Result<()> {
 }
 
 fn update(testbed: &Testbed, name: &str, replicas: usize, order: &str) -> Result<()> {
-    App::new(name).image("demo-app:v1").replicas(replicas).words(&["--update-order", order, "--update-monitor", "1s"]).create(testbed)?;
+    App::new(name).image("demo-app:v1").replicas(replicas).args(&["--update-order", order, "--update-monitor", "1s"]).create(testbed)?;
     let (kept, fresh, host) = (testbed.at(1, DEFAULT), testbed.at(2, DEFAULT), format!("{name}.test"));
     testbed.await_answer(&fresh, &host, "/", "v1")?;
     testbed.await_answering(&kept, &host, replicas)?;
@@ -80,7 +80,7 @@ const REST: Duration = Duration::from_secs(3);
 /// proxy, whose endpoints may be gone by the time of the next request.
 fn resting_connections(testbed: &Testbed) -> Result<()> {
     let update = ["--update-order", "start-first", "--update-monitor", "1s"];
-    App::new("rests").image("demo-app:v1").words(&update).create(testbed)?;
+    App::new("rests").image("demo-app:v1").args(&update).create(testbed)?;
     let (address, host) = (testbed.at(1, DEFAULT), "rests.test");
     testbed.await_answer(&address, host, "/", "v1")?;
     testbed.await_converged("default")?;

@@ -35,7 +35,7 @@ fn named(testbed: &Testbed) -> Result<()> {
     let own = testbed.secret("vouched-pair", &signed_by(&ours, "vouched.test")?)?;
     let mount = format!("source={own},target=pair.pem");
     let app = App::new("vouched").label("hosts", "vouched.test,also-vouched.test").label("ssl_backend", "true");
-    app.label("ssl_backend_tls_verify", &right).words(&["--secret", &mount, "--env", "TLS=/run/secrets/pair.pem"]).create(testbed)?;
+    app.label("ssl_backend_tls_verify", &right).args(&["--secret", &mount, "--env", "TLS=/run/secrets/pair.pem"]).create(testbed)?;
     let address = testbed.at(1, DEFAULT);
     testbed.await_answer(&address, "vouched.test", "/", "vouched")?;
     testbed.await_code(&address, "also-vouched.test", "/", 502)?;

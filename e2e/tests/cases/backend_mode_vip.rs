@@ -29,7 +29,7 @@ fn only_endpoint(testbed: &Testbed) -> Result<()> {
 
 fn tasks_change(testbed: &Testbed) -> Result<()> {
     let update = ["--update-order", "start-first", "--update-monitor", "1s"];
-    App::new("virtual").image("demo-app:v1").label("backend_mode", "vip").replicas(2).words(&update).create(testbed)?;
+    App::new("virtual").image("demo-app:v1").label("backend_mode", "vip").replicas(2).args(&update).create(testbed)?;
     let address = testbed.at(2, DEFAULT);
     testbed.await_answer(&address, "virtual.test", "/", "v1")?;
     testbed.await_running("virtual", 2)?;
@@ -57,7 +57,7 @@ fn proxies(cluster: &Value) -> Value {
 }
 
 fn without_vip(testbed: &Testbed) -> Result<()> {
-    App::new("plain").label("backend_mode", "vip").words(&["--endpoint-mode", "dnsrr"]).create(testbed)?;
+    App::new("plain").label("backend_mode", "vip").args(&["--endpoint-mode", "dnsrr"]).create(testbed)?;
     testbed.await_finding("default", "NoVirtualIp", "plain")?;
     testbed.await_answer(&testbed.at(2, DEFAULT), "plain.test", "/", "plain").map(drop)
 }

@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Waits until this condition holds for the application's report about a request.
-fn await_said(address: &str, host: &str, key: &str, value: &Value) -> Result<Value> {
+fn await_echoed(address: &str, host: &str, key: &str, value: &Value) -> Result<Value> {
     eventually(SLOW, &format!("{host} reports {key} {value}"), || {
         let answer = http_get(address, host, "/a/b?c=d")?;
         ensure!(answer.status == 200, "status {}", answer.status);
@@ -30,7 +30,7 @@ fn await_said(address: &str, host: &str, key: &str, value: &Value) -> Result<Val
 fn h2c(testbed: &Testbed) -> Result<()> {
     App::new("streams").label("backend_protocol", "h2c").create(testbed)?;
     let address = testbed.at(1, DEFAULT);
-    let about = await_said(&address, "streams.test", "protocol", &"HTTP/2.0".into())?;
+    let about = await_echoed(&address, "streams.test", "protocol", &"HTTP/2.0".into())?;
     ensure!(about["host"] == "streams.test" && about["path"] == "/a/b" && about["query"] == "c=d", "{about}");
     testbed.await_converged("default")?;
     let posted = HttpCall::post(&address, "streams.test", "/", &"x".repeat(300_000)).send()?.json()?;
@@ -43,18 +43,18 @@ fn h2c(testbed: &Testbed) -> Result<()> {
     ensure!(called.header("content-type") == Some("application/grpc"), "{called:?}");
     ensure!(called.body.contains("grpc-status: 0"), "trailers arrive: {called:?}");
     testbed.update("streams", &["--label-rm", "com.docker.lb.backend_protocol"])?;
-    await_said(&address, "streams.test", "protocol", &"HTTP/1.1".into()).map(drop)
+    await_echoed(&address, "streams.test", "protocol", &"HTTP/1.1".into()).map(drop)
 }
 
 /// The application generated its own certificate, so only a proxy with `none` can trust it.
 fn tls(testbed: &Testbed) -> Result<()> {
     let app = App::new("sealed").label("ssl_backend", "true").label("ssl_backend_tls_verify", "none");
-    app.words(&["--env", "TLS=self-signed"]).create(testbed)?;
+    app.args(&["--env", "TLS=self-signed"]).create(testbed)?;
     let address = testbed.at(1, DEFAULT);
-    let about = await_said(&address, "sealed.test", "server_name", &"sealed.test".into())?;
+    let about = await_echoed(&address, "sealed.test", "server_name", &"sealed.test".into())?;
     ensure!(about["protocol"] == "HTTP/1.1" && about["version"] == "sealed", "{about}");
     ensure!(about["headers"]["x-forwarded-proto"] == "http", "the client must appear without TLS: {about}");
     testbed.update("sealed", &["--label-add", "com.docker.lb.backend_protocol=grpcs"])?;
-    await_said(&address, "sealed.test", "protocol", &"HTTP/2.0".into())?;
+    await_echoed(&address, "sealed.test", "protocol", &"HTTP/2.0".into())?;
     testbed.await_answer(&address, "sealed.test", "/", "sealed").map(drop)
 }

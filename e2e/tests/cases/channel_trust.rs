@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("channel_trust::services_with_our_aliases_receive_nothing_and_stop_nothing", aliases),
-        case("channel_trust::the_channel_rejects_clients_without_a_certificate", strangers),
+        case("channel_trust::the_channel_rejects_clients_without_a_certificate", clients_without_a_certificate),
         case("channel_trust::a_forged_token_secret_is_never_mounted", forged_token),
         case("channel_trust::a_stolen_token_obtains_no_certificate", stolen_token),
         case("channel_trust::a_foreign_service_with_our_name_is_taken_over_and_works", intruder),
@@ -32,8 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A demo-app that logs every request it receives, over TLS with its own certificate.
-pub(super) fn impostor(testbed: &Testbed, name: &str, place: &[&str]) -> Result<()> {
-    testbed.create(name, &[&["--env", "TLS=self-signed", "--env", "TELL=yes"], place, &["demo-app:v1"]].concat())?;
+pub(super) fn impostor(testbed: &Testbed, name: &str, args: &[&str]) -> Result<()> {
+    testbed.create(name, &[&["--env", "TLS=self-signed", "--env", "TELL=yes"], args, &["demo-app:v1"]].concat())?;
     testbed.await_running(name, 1).map(drop)
 }
 
@@ -43,7 +43,7 @@ fn with_alias(testbed: &Testbed, name: &str, alias: &str, port: &str) -> Result<
 }
 
 /// A component connected to the impostor, and sent it nothing.
-pub(super) fn told_nothing(testbed: &Testbed, name: &str) -> Result<()> {
+pub(super) fn received_nothing(testbed: &Testbed, name: &str) -> Result<()> {
     let logs = eventually(SLOW, &format!("a client connects to {name}"), || {
         let logs = testbed.log(name, 1000)?;
         ensure!(logs.contains("ended a handshake") || logs.contains("asked"), "the log is {logs}");
@@ -61,11 +61,11 @@ fn aliases(testbed: &Testbed) -> Result<()> {
     App::new("believed").create(testbed)?;
     testbed.await_answer(&testbed.at(1, DEFAULT), "believed.test", "/", "believed")?;
     testbed.await_converged("default")?;
-    ["false-operator", "false-extension"].iter().try_for_each(|name| told_nothing(testbed, name))
+    ["false-operator", "false-extension"].iter().try_for_each(|name| received_nothing(testbed, name))
 }
 
 /// What an application's container on the control network gets from the channel.
-fn strangers(testbed: &Testbed) -> Result<()> {
+fn clients_without_a_certificate(testbed: &Testbed) -> Result<()> {
     testbed.create("stranger", &["--network", CONTROL, "demo-app:v1"])?;
     let task = &testbed.await_running("stranger", 1)?[0];
     for url in ["http://swarmgate-operator:8081/v1/clusters/default/desired".to_owned(), format!("http://tasks.{EXTENSION}:8082/v1/bundle")]
@@ -110,14 +110,14 @@ fn stolen_token(testbed: &Testbed) -> Result<()> {
     let token = mounts.iter().find(|mount| mount["File"]["Name"] == TOKEN_FILE).context("no token is mounted")?;
     let secret = format!("source={},target={TOKEN_FILE},mode=0444", token["SecretName"].as_str().context("a name")?);
     let thief = |name: &str, cluster: &str| {
-        let words = ["extension", "--cluster", cluster, "--operator-url", "https://swarmgate-operator:8081"];
+        let args = ["extension", "--cluster", cluster, "--operator-url", "https://swarmgate-operator:8081"];
         let service = ["--network", CONTROL, "--secret", &secret, "--restart-condition", "none", "--user", "65532:65532"];
         let run_dir = ["--mount", "type=tmpfs,destination=/run/swarmgate"];
-        testbed.create(name, &[&service[..], &run_dir, &["--env", "SWARMGATE_TASK={{.Task.ID}}", "swarmgate-nginx:dev"], &words].concat())
+        testbed.create(name, &[&service[..], &run_dir, &["--env", "SWARMGATE_TASK={{.Task.ID}}", "swarmgate-nginx:dev"], &args].concat())
     };
     thief("thief-of-dev", "dev")?;
     thief("thief-of-default", "default")?;
-    let says = |name: &str, what: &str| {
+    let has_logged = |name: &str, what: &str| {
         eventually(SLOW, &format!("{name} logs {what:?}"), || {
             let logs = testbed.log(name, 1000)?;
             ensure!(logs.contains(what), "the log is {logs}");
@@ -125,8 +125,8 @@ fn stolen_token(testbed: &Testbed) -> Result<()> {
         })
     };
     // It reached the operator, and got nothing.
-    says("thief-of-dev", "answered 503")?;
-    says("thief-of-default", "is for the extension of cluster dev")?;
+    has_logged("thief-of-dev", "answered 503")?;
+    has_logged("thief-of-default", "is for the extension of cluster dev")?;
     App::new("unimpressed").network("apps-dev").cluster("dev").create(testbed)?;
     testbed.await_answer(&testbed.at(3, DEV), "unimpressed.test", "/", "unimpressed")?;
     testbed.await_converged("dev")?;
@@ -142,12 +142,12 @@ fn intruder(testbed: &Testbed) -> Result<()> {
     testbed.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
     testbed.await_alive("swarmgate_operator", 0)?;
     testbed.docker(&["service", "rm", EXTENSION])?;
-    let words = "--label swarmgate.owner=swarmgate --label swarmgate.cluster=dev --label swarmgate.role=extension \
+    let args = "--label swarmgate.owner=swarmgate --label swarmgate.cluster=dev --label swarmgate.role=extension \
                  --label swarmgate.token-sha256=abc --limit-memory 6M --restart-condition none --update-delay 1h --update-parallelism 0 \
                  --update-monitor 1h --update-failure-action rollback --constraint node.labels.nowhere==1 --log-driver none \
                  --network apps-dev --host swarmgate-operator:192.0.2.66 demo-app:v1";
-    let words: Vec<&str> = words.split_whitespace().collect();
-    testbed.create(EXTENSION, &words)?;
+    let args: Vec<&str> = args.split_whitespace().collect();
+    testbed.create(EXTENSION, &args)?;
     testbed.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
     App::new("taken-over").network("apps-dev").cluster("dev").create(testbed)?;
     testbed.await_answer(&testbed.at(3, DEV), "taken-over.test", "/", "taken-over")?;
@@ -197,7 +197,7 @@ fn replaced(testbed: &Testbed) -> Result<()> {
     testbed.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
     eventually(SLOW, "the operator mounts its own authority", || {
         ensure!(authority_secret(testbed)? != before, "it is the one from before");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })?;
     eventually(SLOW, "every task starts with the new authority", || {
         let tasks = task_ids(testbed)?;
@@ -242,7 +242,7 @@ fn authority(testbed: &Testbed) -> Result<()> {
     eventually(SLOW, "the operator mounts its authority again", || {
         ensure!(authority_secret(testbed)? == secret, "it is another one");
         ensure!(testbed.running_tasks("swarmgate_operator")?.len() == 1, "the operator does not run");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })?;
     testbed.await_alive("swarmgate_operator", 1)?;
     for name in CLUSTERS {

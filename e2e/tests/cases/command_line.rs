@@ -1,4 +1,4 @@
-//! What people see: the command line and the endpoints of a running operator.
+//! What users see: the command line and the endpoints of a running operator.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("command_line::status_shows_clusters_routes_and_findings", status),
         case("command_line::plan_on_an_unchanged_swarm_is_empty_and_writes_nothing", plan),
         case("command_line::the_endpoints_answer", endpoints),
-        case("command_line::without_the_token_only_monitoring_answers", strangers),
+        case("command_line::without_the_token_only_monitoring_answers", clients_without_a_token),
         case("command_line::the_page_runs_no_script_written_by_others", page),
         case("command_line::explain_predicts_the_proxies", explain),
     ]
@@ -58,11 +58,11 @@ fn plan(testbed: &Testbed) -> Result<()> {
 }
 
 fn endpoints(testbed: &Testbed) -> Result<()> {
-    ensure!(testbed.ask_operator("/healthz")?.starts_with("ok"), "healthz");
-    ensure!(testbed.ask_operator("/readyz")?.starts_with("ready"), "readyz");
-    let page = testbed.ask_operator("/")?;
+    ensure!(testbed.query_operator("/healthz")?.starts_with("ok"), "healthz");
+    ensure!(testbed.query_operator("/readyz")?.starts_with("ready"), "readyz");
+    let page = testbed.query_operator("/")?;
     ensure!(page.contains("<html") && page.contains("anchor.test"), "the page shows routes: {page:.500}");
-    let metrics = testbed.ask_operator("/metrics")?;
+    let metrics = testbed.query_operator("/metrics")?;
     for name in ["swarmgate_pass_total", "swarmgate_routes", "swarmgate_proxies", "swarmgate_docker_requests_total", "swarmgate_build_info"]
     {
         ensure!(metrics.contains(&format!("# TYPE {name} ")), "no {name} in\n{metrics}");
@@ -70,7 +70,7 @@ fn endpoints(testbed: &Testbed) -> Result<()> {
     Ok(())
 }
 
-fn strangers(testbed: &Testbed) -> Result<()> {
+fn clients_without_a_token(testbed: &Testbed) -> Result<()> {
     let address = server(testbed)?.trim_start_matches("http://").to_owned();
     let token = format!("Bearer {}", testbed.status_token()?);
     for (path, expected) in [("/healthz", 200), ("/metrics", 200), ("/", 401), ("/status", 401), ("/snapshot", 401), ("/explain", 401)] {
@@ -118,17 +118,17 @@ fn explain(testbed: &Testbed) -> Result<()> {
     testbed.await_answer(&testbed.at(1, DEFAULT), "told.test", "/shop", "told")?;
     testbed.await_converged("default")?;
     let server = server(testbed)?;
-    let asked = |path: &str, more: &[&str]| {
+    let explain = |path: &str, more: &[&str]| {
         let url = format!("http://told.test:{DEFAULT}{path}");
         testbed.swarmgate(&[&["explain", &url], more].concat())
     };
-    let reached = asked("/shop/cart", &["--server", &server])?;
-    for words in ["=> told answers and receives /shop/cart", "run the newest configuration", "endpoint", "on node"] {
-        ensure!(reached.contains(words), "explain does not print {words:?}:\n{reached}");
+    let reached = explain("/shop/cart", &["--server", &server])?;
+    for text in ["=> told answers and receives /shop/cart", "run the newest configuration", "endpoint", "on node"] {
+        ensure!(reached.contains(text), "explain does not print {text:?}:\n{reached}");
     }
     testbed.await_code(&testbed.at(1, DEFAULT), "told.test", "/elsewhere", 404)?;
-    let refused = asked("/elsewhere", &["--server", &server]);
-    ensure!(refused.as_ref().is_err_and(|told| told.to_string().contains("=> 404")), "explain says {refused:?}");
+    let refused = explain("/elsewhere", &["--server", &server]);
+    ensure!(refused.as_ref().is_err_and(|error| error.to_string().contains("=> 404")), "explain says {refused:?}");
     let labels = testbed.swarmgate(&["explain", "--service", "told", "--server", &server])?;
     ensure!(labels.contains("com.docker.lb.context_root = /shop"), "{labels}");
 
@@ -140,7 +140,7 @@ fn explain(testbed: &Testbed) -> Result<()> {
     };
     let snapshot = file("snapshot.json", &testbed.swarmgate(&["status", "--snapshot", "--server", &server])?)?;
     let elsewhere = ["--spec", &file("spec.yaml", SPEC)?, "--snapshot", &snapshot];
-    let offline = asked("/shop/cart", &elsewhere)?;
+    let offline = explain("/shop/cart", &elsewhere)?;
     ensure!(offline.contains("=> told answers and receives /shop/cart"), "{offline}");
     let config = testbed.swarmgate(&["render", "--cluster", "default", "--server", &server])?;
     let same = testbed.swarmgate(&[&["render", "--cluster", "default"][..], &elsewhere].concat())?;

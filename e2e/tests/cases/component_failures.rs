@@ -32,7 +32,7 @@ fn crash_operator(testbed: &Testbed) -> Result<()> {
     eventually(SLOW, "another operator has looked at everything", || {
         let now = testbed.running_tasks("swarmgate_operator")?;
         ensure!(now.first().is_some_and(|now| now["ID"] != task["ID"]), "no task runs yet");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })
 }
 
@@ -131,7 +131,7 @@ fn alone(testbed: &Testbed) -> Result<()> {
     for node in [2, 3] {
         testbed.await_answer(&testbed.at(node, DEV), "needed.test", "/", "needed").with_context(|| format!("alone on node{node}"))?;
     }
-    ensure!(testbed.ask_operator("/status").is_err(), "the operator must stay down");
+    ensure!(testbed.query_operator("/status").is_err(), "the operator must stay down");
     ensure!(testbed.task_ids("swarmgate-extension-dev")?.is_empty(), "the extension must stay down");
     testbed.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
     testbed.await_converged("dev").map(drop)
@@ -159,7 +159,7 @@ fn stop(testbed: &Testbed, service: &str) -> Result<()> {
 }
 
 /// The promised time limit.
-const TOLD_WITHIN: Duration = Duration::from_secs(10);
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A proxy is frozen while others apply a new configuration, and then an extension is frozen, which no longer hands out
 /// anything: Swarm reports both as running.
@@ -168,9 +168,9 @@ fn not_following(testbed: &Testbed) -> Result<()> {
     let (before, still) = (testbed.task_ids("swarmgate-proxy-default")?, &proxies[0]);
     let (task, others) = (still["ID"].as_str().context("a task has an id")?, &proxies[1..]);
     let kept = testbed.at(testbed.node_of(&others[0])?, DEFAULT);
-    told_while_frozen(testbed, still, "ProxiesNotFollowing", |finding, cluster| {
+    reported_while_frozen(testbed, still, "ProxiesNotFollowing", |finding, cluster| {
         let message = finding["message"].as_str().unwrap_or_default();
-        ensure!(message.contains("1 of 3 proxies do not apply new configurations") && message.contains(task), "{message}");
+        ensure!(message.contains("1 of 3 proxies does not apply new configurations") && message.contains(task), "{message}");
         let stuck = cluster["proxies"].as_array().into_iter().flatten().filter(|proxy| proxy["stuck"] == true);
         let stuck: Vec<&str> = stuck.filter_map(|proxy| proxy["task"].as_str()).collect();
         ensure!(stuck == [task], "{}", cluster["proxies"]);
@@ -180,8 +180,8 @@ fn not_following(testbed: &Testbed) -> Result<()> {
     })?;
     testbed.await_answer(&testbed.at(testbed.node_of(still)?, DEFAULT), "meanwhile.test", "/", "meanwhile")?;
     let extension = testbed.await_running("swarmgate-extension-default", 1)?.remove(0);
-    told_while_frozen(testbed, &extension, "ExtensionSilent", |finding, _| {
-        ensure!(finding["message"].as_str().is_some_and(|words| words.contains("the extension has not reported since")), "{finding}");
+    reported_while_frozen(testbed, &extension, "ExtensionSilent", |finding, _| {
+        ensure!(finding["message"].as_str().is_some_and(|message| message.contains("the extension has not reported since")), "{finding}");
         testbed.await_answer(&kept, "meanwhile.test", "/", "meanwhile").map(drop)
     })?;
     ensure!(testbed.task_ids("swarmgate-proxy-default")? == before, "no proxy was replaced");
@@ -189,10 +189,10 @@ fn not_following(testbed: &Testbed) -> Result<()> {
 }
 
 /// Freezes a task, waits until the status reports that as an error, and resumes it whatever `check` returns.
-fn told_while_frozen(testbed: &Testbed, task: &Value, code: &str, check: impl FnOnce(&Value, &Value) -> Result<()>) -> Result<()> {
+fn reported_while_frozen(testbed: &Testbed, task: &Value, code: &str, check: impl FnOnce(&Value, &Value) -> Result<()>) -> Result<()> {
     testbed.freeze(task)?;
     let since = Instant::now();
-    let reported = eventually(TOLD_WITHIN, &format!("{code} is reported"), || {
+    let reported = eventually(REPORTED_WITHIN, &format!("{code} is reported"), || {
         let cluster = testbed.cluster("default")?;
         let finding = cluster["findings"].as_array().into_iter().flatten().find(|finding| finding["code"] == code).cloned();
         let finding = finding.with_context(|| format!("the findings are {}", cluster["findings"]))?;

@@ -18,24 +18,24 @@ const NARROW: (&str, &str) = ("narrow", "10.231.7.0/28");
 /// Another service's network.
 const ELSEWHERE: &str = "elsewhere";
 /// Enough tasks that none of the network's addresses stays free.
-const STRANGERS: usize = 12;
+const SQUATTERS: usize = 12;
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("control_plane_silence::a_stranger_at_an_old_address_never_answers_for_a_host", stranger).with_traffic(),
+        case("control_plane_silence::another_service_at_an_old_address_never_answers_for_a_host", address_taken_over).with_traffic(),
         case("control_plane_silence::restarting_operator_or_extension_switches_no_proxy_to_names", restarts).with_traffic(),
     ]
 }
 
-fn stranger(testbed: &Testbed) -> Result<()> {
+fn address_taken_over(testbed: &Testbed) -> Result<()> {
     testbed.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", NARROW.1, NARROW.0])?;
     App::new("owned").cluster("dev").network(NARROW.0).create(testbed)?;
     App::new("beside").cluster("dev").network("apps-dev").create(testbed)?;
     testbed.network(ELSEWHERE)?;
     // A neighbour whose network the proxies are attached to as well, and which has another service's name as an alias there.
     let alias = format!("name={ELSEWHERE},alias=beside,alias=beside.apps-dev");
-    App::new("neighbour").cluster("dev").without_network().words(&["--network", &alias]).create(testbed)?;
+    App::new("neighbour").cluster("dev").without_network().args(&["--network", &alias]).create(testbed)?;
     // This service stays on the network when the neighbour is removed, so the proxies are not replaced to leave it.
     App::new("stays").cluster("dev").network(ELSEWHERE).create(testbed)?;
     let at = testbed.at(3, DEV);
@@ -80,7 +80,7 @@ fn stranger(testbed: &Testbed) -> Result<()> {
 /// Another service's tasks get the address of a removed task of `owned`, and answer for none of its hosts.
 fn take_the_address(testbed: &Testbed, at: &str) -> Result<()> {
     // The network is full, so that the next task gets the address that becomes free.
-    let replicas = STRANGERS.to_string();
+    let replicas = SQUATTERS.to_string();
     let squatter = ["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", &replicas, "--env", "VERSION=stranger", "demo-app:v1"];
     testbed.create("squatter", &squatter)?;
     let count = eventually(SLOW, "as many strangers run as there are addresses for", || {
@@ -103,7 +103,7 @@ fn take_the_address(testbed: &Testbed, at: &str) -> Result<()> {
     // The time that Docker's name server and the engine take to drop an address.
     throughout(Duration::from_secs(4), "no stranger answers", || only_its_own(at))?;
     // More tasks than addresses: they take all that are free, including the old one.
-    scale(testbed, "squatter", STRANGERS)?;
+    scale(testbed, "squatter", SQUATTERS)?;
     eventually(SLOW, "a stranger has the old address", || {
         let addresses = addresses_of(testbed, "squatter")?;
         only_its_own(at)?;
@@ -126,8 +126,8 @@ fn check_aliases(testbed: &Testbed, at: &str) -> Result<()> {
         Ok(())
     };
     check().context("a neighbour has the name on his own network")?;
-    let words = ["--network", "name=apps-dev,alias=beside", "--hostname", "tasks.beside", "--env", "VERSION=alias", "demo-app:v1"];
-    testbed.create("aliased", &words)?;
+    let args = ["--network", "name=apps-dev,alias=beside", "--hostname", "tasks.beside", "--env", "VERSION=alias", "demo-app:v1"];
+    testbed.create("aliased", &args)?;
     testbed.await_running("aliased", 1)?;
     throughout(Duration::from_secs(5), "only the service itself answers", check)
 }
@@ -157,8 +157,8 @@ fn address_of(task: &Value) -> Option<String> {
 fn await_source(testbed: &Testbed, source: &str) -> Result<()> {
     eventually(SLOW, &format!("the proxy's configuration is from {source:?}"), || {
         let task = testbed.running_tasks(PROXY)?.pop().context("no proxy runs")?;
-        let said = testbed.exec(&task, &["swarmgate", "proxy", "--check"])?;
-        ensure!(said.contains(&format!("({source})")), "the source is {said}");
+        let output = testbed.exec(&task, &["swarmgate", "proxy", "--check"])?;
+        ensure!(output.contains(&format!("({source})")), "the source is {output}");
         Ok(())
     })
 }

@@ -48,7 +48,7 @@ fn prepare(testbed: &Testbed) -> Result<()> {
     let stays = format!("{STAYS}=yes");
     // They run before there are proxies, so that boot snapshots contain their ports.
     for (name, port, cluster) in [("anchor", 8600, None), ("anchor-pinned", 8601, Some("pinned"))] {
-        let app = App::new(name).without_network().on_node_ports(Some(port)).on_node(1).words(&["--label", &stays]);
+        let app = App::new(name).without_network().on_node_ports(Some(port)).on_node(1).args(&["--label", &stays]);
         cluster.into_iter().fold(app, App::cluster).create(testbed)?;
         testbed.await_running(name, 1)?;
     }
@@ -76,14 +76,14 @@ fn no_network_lingers(testbed: &Testbed) -> Result<()> {
 }
 
 /// Node address and actual port of every running task of an application.
-fn places(testbed: &Testbed, service: &str, count: usize) -> Result<BTreeSet<String>> {
+fn node_addresses(testbed: &Testbed, service: &str, count: usize) -> Result<BTreeSet<String>> {
     let tasks = testbed.await_running(service, count)?;
-    let place = |task: &Value| {
+    let node_address = |task: &Value| {
         let ports = task["Status"]["PortStatus"]["Ports"].as_array().context("the task has no ports")?;
         let port = ports.iter().find(|port| port["TargetPort"] == 8080).context("not this port")?;
         Ok(format!("{}:{}", testbed.lab.node_ip(testbed.node_of(task)?), port["PublishedPort"]))
     };
-    tasks.iter().map(place).collect()
+    tasks.iter().map(node_address).collect()
 }
 
 /// Waits until requests through a proxy reach exactly these addresses.
@@ -103,12 +103,14 @@ fn await_upstreams(address: &str, host: &str, expected: &BTreeSet<String>) -> Re
 fn load_balancers(testbed: &Testbed) -> Result<()> {
     testbed.update("swarmgate-proxy-default", &["--constraint-add", ON_BALANCERS])?;
     for (name, port, cluster) in [("demo", DEFAULT, None), ("demo-pinned", PINNED, Some("pinned"))] {
-        let app = app(name).replicas(3).words(&["--constraint", ELSEWHERE]);
+        let app = app(name).replicas(3).args(&["--constraint", ELSEWHERE]);
         cluster.into_iter().fold(app, App::cluster).create(testbed)?;
-        let places = places(testbed, name, 3)?;
-        let high = |place: &String| place.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).is_some_and(|port: u16| port >= 30_000);
-        ensure!(places.len() == 3 && places.iter().all(high), "{places:?}");
-        BALANCERS.iter().try_for_each(|k| await_upstreams(&testbed.at(*k, port), &format!("{name}.test"), &places))?;
+        let node_addresses = node_addresses(testbed, name, 3)?;
+        let high = |node_address: &String| {
+            node_address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).is_some_and(|port: u16| port >= 30_000)
+        };
+        ensure!(node_addresses.len() == 3 && node_addresses.iter().all(high), "{node_addresses:?}");
+        BALANCERS.iter().try_for_each(|k| await_upstreams(&testbed.at(*k, port), &format!("{name}.test"), &node_addresses))?;
         for k in 1..=3 {
             eventually(SLOW, &format!("no proxy on node{k} at {port}"), || {
                 ensure!(http_get(&testbed.at(k, port), "anchor.test", "/").is_err(), "one answers");
@@ -131,29 +133,29 @@ fn load_balancers(testbed: &Testbed) -> Result<()> {
 fn ports(testbed: &Testbed) -> Result<()> {
     // On a load balancer itself, so that one proxy reaches its own node and the other reaches another node.
     app("packed").replicas(3).on_node(4).create(testbed)?;
-    let packed = places(testbed, "packed", 3)?;
-    ensure!(packed.len() == 3 && packed.iter().all(|place| place.starts_with(&testbed.lab.node_ip(4))), "{packed:?}");
+    let packed = node_addresses(testbed, "packed", 3)?;
+    ensure!(packed.len() == 3 && packed.iter().all(|node_address| node_address.starts_with(&testbed.lab.node_ip(4))), "{packed:?}");
     BALANCERS.iter().try_for_each(|k| await_upstreams(&testbed.at(*k, DEFAULT), "packed.test", &packed))?;
     let fixed = App::new("fixed").without_network().on_node_ports(Some(8700));
-    fixed.words(&["--mode", "global", "--constraint", "node.role==manager"]).create(testbed)?;
+    fixed.args(&["--mode", "global", "--constraint", "node.role==manager"]).create(testbed)?;
     let expected: BTreeSet<_> = (1..=3).map(|k| format!("{}:8700", testbed.lab.node_ip(k))).collect();
-    ensure!(places(testbed, "fixed", 3)? == expected, "{:?}", places(testbed, "fixed", 3));
+    ensure!(node_addresses(testbed, "fixed", 3)? == expected, "{:?}", node_addresses(testbed, "fixed", 3));
     await_upstreams(&testbed.at(5, DEFAULT), "fixed.test", &expected)?;
     let (kept, fresh) = (testbed.at(4, DEFAULT), testbed.at(5, DEFAULT));
     let traffic = Steady::start([&kept, &fresh], "packed.test")?;
     testbed.update("packed", &["--replicas", "1"])?;
-    let left = places(testbed, "packed", 1)?;
+    let left = node_addresses(testbed, "packed", 1)?;
     await_upstreams(&testbed.at(4, DEFAULT), "packed.test", &left)?;
     testbed.update("packed", &["--replicas", "3"])?;
-    await_upstreams(&testbed.at(4, DEFAULT), "packed.test", &places(testbed, "packed", 3)?)?;
+    await_upstreams(&testbed.at(4, DEFAULT), "packed.test", &node_addresses(testbed, "packed", 3)?)?;
     traffic.stop_without_loss()
 }
 
 fn hybrid(testbed: &Testbed) -> Result<()> {
     app("both").network("apps").replicas(2).label("network", "bridge").create(testbed)?;
     let address = testbed.at(4, DEFAULT);
-    let places = places(testbed, "both", 2)?;
-    await_upstreams(&address, "both.test", &places)?;
+    let node_addresses = node_addresses(testbed, "both", 2)?;
+    await_upstreams(&address, "both.test", &node_addresses)?;
     testbed.await_converged("default")?;
     let before = testbed.task_ids("swarmgate-proxy-default")?;
     let networks = testbed.service("swarmgate-proxy-default")?["Spec"]["TaskTemplate"]["Networks"].take();
@@ -164,7 +166,7 @@ fn hybrid(testbed: &Testbed) -> Result<()> {
     testbed.await_converged("default")?;
     ensure!(testbed.task_ids("swarmgate-proxy-default")? != before, "Swarm attaches a network by replacing tasks");
     testbed.update("both", &["--label-add", "com.docker.lb.network=bridge"])?;
-    await_upstreams(&address, "both.test", &places)
+    await_upstreams(&address, "both.test", &node_addresses)
 }
 
 fn overlay_addresses(testbed: &Testbed, service: &str) -> Result<BTreeSet<String>> {
@@ -201,7 +203,7 @@ fn operator_on(testbed: &Testbed) -> Result<usize> {
 
 /// A new application that both load balancers serve: the whole chain works.
 fn news_arrive(testbed: &Testbed, name: &str) -> Result<()> {
-    app(name).words(&["--constraint", ELSEWHERE]).create(testbed)?;
+    app(name).args(&["--constraint", ELSEWHERE]).create(testbed)?;
     BALANCERS.iter().try_for_each(|k| testbed.await_answer(&testbed.at(*k, DEFAULT), &format!("{name}.test"), "/", name).map(drop))
 }
 
@@ -214,7 +216,7 @@ fn operator_moves(testbed: &Testbed) -> Result<()> {
     testbed.update("swarmgate_operator", &["--constraint-add", &there])?;
     eventually(SLOW, "the operator runs there", || {
         ensure!(operator_on(testbed)? == to, "not yet");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })?;
     news_arrive(testbed, "after-the-move")?;
     testbed.await_converged("default")?;
@@ -256,8 +258,8 @@ fn impostor(testbed: &Testbed) -> Result<()> {
     const EXTENSION: &str = "swarmgate-extension-default";
     let from = operator_on(testbed)?;
     let elsewhere = (1..=3).find(|k| *k != from).context("another manager")?;
-    let place = format!("node.hostname==node{elsewhere}");
-    channel_trust::impostor(testbed, "impostor", &["--publish", "mode=host,published=8081,target=8080", "--constraint", &place])?;
+    let constraint = format!("node.hostname==node{elsewhere}");
+    channel_trust::impostor(testbed, "impostor", &["--publish", "mode=host,published=8081,target=8080", "--constraint", &constraint])?;
     let before = testbed.task_ids(EXTENSION)?;
     testbed.update(EXTENSION, &["--force"])?;
     eventually(SLOW, "the extension is another task", || {
@@ -266,7 +268,7 @@ fn impostor(testbed: &Testbed) -> Result<()> {
     })?;
     news_arrive(testbed, "past-the-impostor")?;
     testbed.await_converged("default")?;
-    channel_trust::told_nothing(testbed, "impostor")
+    channel_trust::received_nothing(testbed, "impostor")
 }
 
 fn alone(testbed: &Testbed) -> Result<()> {
@@ -308,7 +310,7 @@ fn manager_lost(testbed: &Testbed) -> Result<()> {
         let tasks = testbed.running_tasks("swarmgate_operator")?;
         let elsewhere = tasks.iter().map(|task| testbed.node_of(task)).collect::<Result<Vec<_>>>()?;
         ensure!(elsewhere.iter().any(|k| *k != lost), "it is listed on {elsewhere:?}");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })?;
     let near = (1..=3).find(|k| *k != lost).context("another manager")?;
     app("after-the-loss").on_node(near).create(testbed)?;

@@ -27,14 +27,14 @@ fn still(testbed: &Testbed) -> Result<()> {
     }
     super::shared_swarm::CLUSTERS.iter().try_for_each(|name| testbed.await_converged(name).map(drop))?;
     let (objects, writes) = (testbed.owned()?, testbed.counter("swarmgate_writes_total")?);
-    let looked = testbed.counter("swarmgate_pass_total")?;
+    let passes = testbed.counter("swarmgate_pass_total")?;
     throughout(WATCHED, "the operator writes nothing", || {
         let (now, written) = (testbed.owned()?, testbed.counter("swarmgate_writes_total")? - writes);
         ensure!(written == 0, "{written} writes");
         ensure!(now == objects, "{objects:?} became {now:?}");
         Ok(())
     })?;
-    let looked = testbed.counter("swarmgate_pass_total")? - looked;
-    ensure!(looked >= 8, "the clusters were looked at {looked} times only");
+    let passes = testbed.counter("swarmgate_pass_total")? - passes;
+    ensure!(passes >= 8, "the clusters were looked at {passes} times only");
     Ok(())
 }

@@ -27,15 +27,15 @@ struct Bad {
     name: &'static str,
     /// The arguments of `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses,
     /// `GWBRIDGE` for the subnet of the manager's gateway bridge, `APPS` for that of a network that the proxies are attached to.
-    words: &'static [&'static str],
+    args: &'static [&'static str],
     /// The finding about the service.
     code: &'static str,
     /// The text in the finding's message.
     why: &'static str,
 }
 
-const fn overlay(name: &'static str, words: &'static [&'static str], why: &'static str) -> Bad {
-    Bad { name, words, code: "UnsuitableNetwork", why }
+const fn overlay(name: &'static str, args: &'static [&'static str], why: &'static str) -> Bad {
+    Bad { name, args, code: "UnsuitableNetwork", why }
 }
 
 const BAD: [Bad; 10] = [
@@ -48,7 +48,7 @@ const BAD: [Bad; 10] = [
     overlay("bad-half", &["-d", "overlay", "--subnet", "128.0.0.0/1"], "its subnet 128.0.0.0/1 overlaps"),
     overlay("bad-other-half", &["-d", "overlay", "--subnet", "0.0.0.0/1"], ""),
     overlay("bad-reserved", &["-d", "overlay", "--subnet", "10.250.7.0/24"], "spec.networks.reserved"),
-    Bad { name: "bad-full", words: &["-d", "overlay", "--subnet", "10.251.7.0/29"], code: "NetworkFull", why: "addresses free" },
+    Bad { name: "bad-full", args: &["-d", "overlay", "--subnet", "10.251.7.0/29"], code: "NetworkFull", why: "addresses free" },
 ];
 
 fn bad_in_host_mode(testbed: &Testbed) -> Result<()> {
@@ -95,14 +95,14 @@ fn one_bad_network(testbed: &Testbed, cluster: &str, bad: &Bad, app: &impl Fn(&s
     let subnet = |network: &str| testbed.docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", network]);
     let (bridge, apps) = (subnet("docker_gwbridge")?, subnet("apps")?);
     let known = |word: &&str| word.replace("LAB", lab).replace("GWBRIDGE", bridge.trim()).replace("APPS", apps.trim());
-    let words: Vec<String> = bad.words.iter().map(known).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    testbed.docker(&[&["network", "create"], words.as_slice(), &[bad.name]].concat())?;
+    let args: Vec<String> = bad.args.iter().map(known).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    testbed.docker(&[&["network", "create"], args.as_slice(), &[bad.name]].concat())?;
     let service = bad.name.replace("bad-", "on-");
     app(&service).network(bad.name).create(testbed)?;
     let finding = testbed.await_finding(cluster, bad.code, &service)?;
-    let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
-    ensure!(says(bad.name) && says(bad.why) && says("its hosts answer 503"), "the finding is {finding}");
+    let has = |text: &str| finding["message"].as_str().is_some_and(|message| message.contains(text));
+    ensure!(has(bad.name) && has(bad.why) && has("its hosts answer 503"), "the finding is {finding}");
     ensure!(finding["severity"] == "error", "{finding}");
     let route = |status: &Value| {
         let routes = status["routes"].as_array().into_iter().flatten();
@@ -148,12 +148,7 @@ fn attach_without_loss(testbed: &Testbed) -> Result<()> {
 
 fn label_chooses(testbed: &Testbed) -> Result<()> {
     testbed.network("private")?;
-    App::new("two-nets")
-        .label("network", "apps-dev")
-        .network("private")
-        .cluster("dev")
-        .words(&["--network", "apps-dev"])
-        .create(testbed)?;
+    App::new("two-nets").label("network", "apps-dev").network("private").cluster("dev").args(&["--network", "apps-dev"]).create(testbed)?;
     let before = testbed.task_ids("swarmgate-proxy-dev")?;
     testbed.await_answer(&testbed.at(3, DEV), "two-nets.test", "/", "two-nets")?;
     ensure!(testbed.task_ids("swarmgate-proxy-dev")? == before, "the proxies were attached to a network that no route needs");

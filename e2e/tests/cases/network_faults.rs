@@ -16,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("network_faults::a_full_network_affects_only_its_own_routes", filled),
-        case("network_faults::filling_a_network_disconnects_no_service_on_it", filled_by_a_stranger).with_traffic(),
+        case("network_faults::filling_a_network_disconnects_no_service_on_it", filled_by_another_service).with_traffic(),
         case("network_faults::a_network_that_fails_on_one_node_never_stops_a_second_proxy", fails_on_one_node),
     ]
 }
@@ -44,7 +44,7 @@ fn filled(testbed: &Testbed) -> Result<()> {
     let second = proxies.iter().find(|task| testbed.node_of(task).is_ok_and(|k| k == 2)).context("there is no proxy on node 2")?;
     testbed.kill(second)?;
     let finding = testbed.await_finding("default", "NetworkFull", "small")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("network small")), "the finding is {finding}");
+    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("network small")), "the finding is {finding}");
     answers(testbed, 2, "anchor")?;
     App::new("victim").network("victims").create(testbed)?;
     (1..=3).try_for_each(|k| answers(testbed, k, "victim").and_then(|()| answers(testbed, k, "anchor")))?;
@@ -63,9 +63,9 @@ fn filled(testbed: &Testbed) -> Result<()> {
 }
 
 /// A service with no labels and 40 tasks that fit no node takes every address of another stack's network.
-fn filled_by_a_stranger(testbed: &Testbed) -> Result<()> {
+fn filled_by_another_service(testbed: &Testbed) -> Result<()> {
     testbed.docker(&["network", "create", "-d", "overlay", "--subnet", "10.253.9.0/28", "lobby"])?;
-    App::new("guest").network("lobby").words(&["--label", "com.docker.stack.namespace=guest"]).create(testbed)?;
+    App::new("guest").network("lobby").args(&["--label", "com.docker.stack.namespace=guest"]).create(testbed)?;
     (1..=3).try_for_each(|k| answers(testbed, k, "guest"))?;
     testbed.await_converged("default")?;
     let (one, other) = (testbed.at(1, DEFAULT), testbed.at(2, DEFAULT));
@@ -73,7 +73,10 @@ fn filled_by_a_stranger(testbed: &Testbed) -> Result<()> {
     let filler = ["--name", "filler", "--network", "lobby", "--replicas", "40", "--constraint", "node.labels.none==x"];
     testbed.docker(&[&["service", "create", "--detach"], &filler[..], &["demo-app:v1"]].concat())?;
     let finding = testbed.await_finding("default", "NetworkFull", "guest")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("most of them the service filler")), "the finding is {finding}");
+    ensure!(
+        finding["message"].as_str().is_some_and(|message| message.contains("most of them the service filler")),
+        "the finding is {finding}"
+    );
     let lobby = testbed.docker(&["network", "inspect", "--format", "{{.Id}}", "lobby"])?;
     // Proxies leave a network that its own services fill after half a minute.
     throughout(Duration::from_secs(35), "the proxies are on it", || {
@@ -100,14 +103,14 @@ impl Outages {
             let call = HttpCall::get(&testbed.at(k, DEFAULT), host, "/").patience(Duration::from_secs(2));
             let (mut found, mut since) = (Vec::new(), None::<(Instant, Instant)>);
             while !ends.load(Ordering::Relaxed) {
-                let asked = Instant::now();
+                let requested_at = Instant::now();
                 let fine = call.send().is_ok_and(|answer| answer.status == 200);
                 match (fine, since) {
-                    (false, None) => since = Some((asked, Instant::now())),
+                    (false, None) => since = Some((requested_at, Instant::now())),
                     (false, Some((first, _))) => since = Some((first, Instant::now())),
                     (true, _) => found.extend(since.take()),
                 }
-                thread::sleep(Duration::from_millis(100).saturating_sub(asked.elapsed()));
+                thread::sleep(Duration::from_millis(100).saturating_sub(requested_at.elapsed()));
             }
             found.extend(since);
             found
@@ -150,7 +153,7 @@ fn fails_on_one_node(testbed: &Testbed) -> Result<()> {
     let outages = Outages::during(testbed, "anchor.test", || {
         testbed.update("clash", &["--label-add", "com.docker.lb.hosts=clash.test"])?;
         let finding = testbed.await_finding("default", "NetworkQuarantined", "clash")?;
-        ensure!(finding["message"].as_str().is_some_and(|words| words.contains("clashing")), "the finding is {finding}");
+        ensure!(finding["message"].as_str().is_some_and(|message| message.contains("clashing")), "the finding is {finding}");
         testbed.await_cluster("default", "has put its proxies back", |status| {
             ensure!(status["waiting"].as_array().is_some_and(Vec::is_empty), "it waits for {}", status["waiting"]);
             Ok(())

@@ -15,7 +15,11 @@ pub(super) fn cases() -> Vec<Case> {
         case("network_rollouts::flapping_labels_and_services_lose_no_request_behind_the_routing_mesh", flapping_behind_the_mesh)
             .with_traffic(),
         case("network_rollouts::a_network_on_which_no_proxy_starts_affects_only_its_own_routes", one_bad_of_two).with_traffic(),
-        case("network_rollouts::a_stranger_that_requests_the_proxy_port_does_not_get_it_and_is_named", stranger_at_the_port).with_traffic(),
+        case(
+            "network_rollouts::another_service_that_requests_the_proxy_port_does_not_get_it_and_is_named",
+            port_requested_by_another_service,
+        )
+        .with_traffic(),
         case("network_rollouts::networks_of_a_neighbour_never_stop_two_proxies_at_a_time", neighbours_in_host_mode).with_traffic(),
         case("network_rollouts::in_host_mode_a_bad_network_stops_one_proxy_briefly", bad_in_host_mode),
     ]
@@ -118,8 +122,8 @@ fn heal(testbed: &Testbed, number: u32) -> Result<()> {
 
 fn await_quarantine(testbed: &Testbed, cluster: &str) -> Result<()> {
     let finding = testbed.await_finding(cluster, "NetworkQuarantined", "clash")?;
-    let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
-    ensure!(says("clashing") && says("retried at") && finding["severity"] == "error", "the finding is {finding}");
+    let has = |text: &str| finding["message"].as_str().is_some_and(|message| message.contains(text));
+    ensure!(has("clashing") && has("retried at") && finding["severity"] == "error", "the finding is {finding}");
     Ok(())
 }
 
@@ -158,7 +162,7 @@ fn one_bad_of_two(testbed: &Testbed) -> Result<()> {
 
 /// When a proxy stops, Swarm gives its port on the node to any waiting task, so no proxy is stopped for a network before the
 /// stranger is gone.
-fn stranger_at_the_port(testbed: &Testbed) -> Result<()> {
+fn port_requested_by_another_service(testbed: &Testbed) -> Result<()> {
     testbed.await_converged("default")?;
     let (kept, fresh) = (testbed.at(1, DEFAULT), testbed.at(2, DEFAULT));
     let traffic = Steady::start([&kept, &fresh], "anchor.test")?;
@@ -166,8 +170,8 @@ fn stranger_at_the_port(testbed: &Testbed) -> Result<()> {
     let before = testbed.task_ids(&service)?;
     testbed.create("stranger", &["--publish", &format!("mode=host,target=80,published={DEFAULT}"), "demo-app:v1"])?;
     let finding = testbed.await_finding("default", "HostPortContested", "stranger")?;
-    let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
-    ensure!(says(&format!("{DEFAULT}/tcp")) && says(&service) && finding["severity"] == "error", "the finding is {finding}");
+    let has = |text: &str| finding["message"].as_str().is_some_and(|message| message.contains(text));
+    ensure!(has(&format!("{DEFAULT}/tcp")) && has(&service) && finding["severity"] == "error", "the finding is {finding}");
     app("default", "patient").network("patience").create(testbed)?;
     testbed.await_running("patient", 1)?;
     testbed.await_cluster("default", "the finding names the service for which the network waits", |status| {

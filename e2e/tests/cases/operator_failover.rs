@@ -35,7 +35,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn prepare(testbed: &Testbed) -> Result<()> {
     testbed.lab.await_ready()?;
-    App::new("anchor").words(&["--label", &format!("{STAYS}=yes")]).create(testbed)?;
+    App::new("anchor").args(&["--label", &format!("{STAYS}=yes")]).create(testbed)?;
     testbed.deploy_swarmgate_with(SPEC, &[])
 }
 
@@ -60,7 +60,7 @@ fn manager_lost(testbed: &Testbed) -> Result<()> {
         let now = testbed.running_tasks("swarmgate_operator")?;
         let elsewhere = now.iter().find(|task| task["ID"] != operator["ID"]).context("no other operator runs yet")?;
         ensure!(testbed.node_of(elsewhere)? != lost, "the operator is still listed on the lost node");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })?;
     App::new("newer").on_node(far).create(testbed)?;
     testbed.await_answer(&kept, "newer.test", "/", "newer")?;

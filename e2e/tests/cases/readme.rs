@@ -104,8 +104,8 @@ impl ReadmeShell {
             self.environment.insert(name.to_owned(), value.to_owned());
             return Ok(());
         }
-        let asks = ["swarmgate ", "docker exec "].iter().any(|beginning| typed.starts_with(beginning));
-        if asks { eventually(ANSWERED, &typed, || self.run(&typed)) } else { self.run(&typed) }
+        let is_query = ["swarmgate ", "docker exec "].iter().any(|beginning| typed.starts_with(beginning));
+        if is_query { eventually(ANSWERED, &typed, || self.run(&typed)) } else { self.run(&typed) }
     }
 
     fn run(&self, typed: &str) -> Result<()> {

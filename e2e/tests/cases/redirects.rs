@@ -28,7 +28,7 @@ fn leads_to(answer: &Response, status: u16, location: &str) -> Result<()> {
 
 /// An application that terminates TLS itself.
 fn sealed(name: &str) -> App {
-    App::new(name).label("ssl_passthrough", "true").words(&["--env", "TLS=self-signed"])
+    App::new(name).label("ssl_passthrough", "true").args(&["--env", "TLS=self-signed"])
 }
 
 /// Waits until an application that terminates its own TLS answers by HTTPS; a redirect to it exists before its task does.

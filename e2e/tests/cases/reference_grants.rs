@@ -52,7 +52,7 @@ fn own_secret(testbed: &Testbed, role: &str) -> Result<String> {
 /// A service of a stack names a secret created by hand: denied, granted, revoked.
 fn granted_and_withdrawn(testbed: &Testbed) -> Result<()> {
     store_pair(testbed, "lent", &pair("lent.test", 2099)?)?;
-    secured("lent", "lent").words(&["--label", "com.docker.stack.namespace=shop"]).create(testbed)?;
+    secured("lent", "lent").args(&["--label", "com.docker.stack.namespace=shop"]).create(testbed)?;
     let finding = testbed.await_finding("default", "RefNotPermitted", "lent")?;
     let remedy = finding["remedy"].as_str().unwrap_or_default();
     ensure!(remedy.contains("--label swarmgate.use-by=stack:shop") && remedy.contains("stacks: [shop]"), "{finding}");

@@ -23,7 +23,7 @@ const REQUESTS: usize = 40;
 fn pool(testbed: &Testbed, broken: &str) -> Result<()> {
     let member = |name| App::new(name).label("hosts", "pool.test").label("max_fails", "0");
     member("works").create(testbed)?;
-    member("broken").words(&["--env", broken]).create(testbed)
+    member("broken").args(&["--env", broken]).create(testbed)
 }
 
 fn get(address: &str) -> HttpCall {
@@ -87,7 +87,7 @@ fn breaking_off(testbed: &Testbed) -> Result<()> {
 fn limits(testbed: &Testbed) -> Result<()> {
     let member = |name| App::new(name).label("hosts", "pool.test").label("max_fails", "1").label("fail_timeout", "11m");
     member("works").create(testbed)?;
-    member("broken").words(&["--env", "HANG_UP=yes"]).create(testbed)?;
+    member("broken").args(&["--env", "HANG_UP=yes"]).create(testbed)?;
     let address = testbed.at(1, DEFAULT);
     await_tried(&address)?;
     testbed.await_converged("default")?;
@@ -103,12 +103,12 @@ fn limits(testbed: &Testbed) -> Result<()> {
 }
 
 /// Waits until both endpoints have these parameters in the configuration that the engine of every proxy reads.
-fn await_limits(testbed: &Testbed, words: &str) -> Result<()> {
+fn await_limits(testbed: &Testbed, limits: &str) -> Result<()> {
     for task in testbed.await_running("swarmgate-proxy-default", 3)? {
-        eventually(SLOW, &format!("two endpoints with {words} in a proxy's configuration"), || {
+        eventually(SLOW, &format!("two endpoints with {limits} in a proxy's configuration"), || {
             let text = testbed
                 .exec(&task, &["nginx", "-p", "/run/swarmgate", "-c", "/run/swarmgate/config/current/nginx.conf", "-T", "-e", "stderr"])?;
-            let lines: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with("server ") && line.ends_with(words)).collect();
+            let lines: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with("server ") && line.ends_with(limits)).collect();
             ensure!(lines.len() == 2, "there are {lines:?}");
             Ok(())
         })?;

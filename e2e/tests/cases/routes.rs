@@ -18,7 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("routes::two_services_with_the_same_host_share_its_requests", shared_host),
         case("routes::a_service_scaled_to_zero_keeps_its_host", scaled_to_zero),
         case("routes::services_on_their_nodes_own_network_and_jobs_are_reached", other_kinds),
-        case("routes::a_label_that_sounds_like_access_control_closes_its_service", closed),
+        case("routes::a_label_that_looks_like_access_control_closes_its_service", closed),
     ]
 }
 
@@ -38,9 +38,9 @@ fn by_wildcard(testbed: &Testbed) -> Result<()> {
     let address = testbed.at(1, DEFAULT);
     testbed.await_answer(&address, "any.wild.test", "/", "wild")?;
     testbed.await_answer(&address, "exact.wild.test", "/", "exact")?;
-    for stranger in ["a.b.wild.test", "wild.test"] {
-        let answer = http_get(&address, stranger, "/")?;
-        ensure!(answer.status == 503, "{stranger} is answered by {answer:?}");
+    for unknown in ["a.b.wild.test", "wild.test"] {
+        let answer = http_get(&address, unknown, "/")?;
+        ensure!(answer.status == 503, "{unknown} is answered by {answer:?}");
     }
     Ok(())
 }
@@ -127,9 +127,9 @@ fn other_kinds(testbed: &Testbed) -> Result<()> {
         .without_network()
         .on_node(3)
         .label("port", "8377")
-        .words(&["--network", "host", "--env", "PORT=8377"])
+        .args(&["--network", "host", "--env", "PORT=8377"])
         .create(testbed)?;
-    App::new("work").words(&["--mode", "replicated-job"]).create(testbed)?;
+    App::new("work").args(&["--mode", "replicated-job"]).create(testbed)?;
     testbed.await_answer(&address, "edge.test", "/", "edge")?;
     testbed.await_answer(&address, "work.test", "/", "work")?;
     let report = testbed.await_converged("default")?;

@@ -35,7 +35,7 @@ fn raw_lines(testbed: &Testbed) -> Result<()> {
     await_team(&fresh, "lines.test")?;
     declare(testbed, &with("  settings: {httpOptions: [\"gzpi on;\"]}\n")?)?;
     let finding = testbed.await_finding("default", "RouteQuarantined", "default")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("gzpi")), "it has the engine's words: {finding}");
+    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("gzpi")), "it has the engine's words: {finding}");
     throughout(std::time::Duration::from_secs(2), "the last good configuration stays", || {
         let answer = http_get(&kept, "lines.test", "/")?;
         ensure!(answer.header("x-team") == Some("edge"), "{answer:?}");
@@ -63,7 +63,7 @@ fn failing_template(testbed: &Testbed) -> Result<()> {
     let template = |text: &str| format!("  settings:\n    template: |\n{text}");
     declare(testbed, &with(&template("      {{ builtin.main }}\n      http { {{ table.nonsense }} }\n"))?)?;
     let finding = testbed.await_finding("default", "RouteQuarantined", "default")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("in its line 2")), "it names the line: {finding}");
+    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("in its line 2")), "it names the line: {finding}");
     testbed.await_answer(&proxy, "own.test", "/", "own")?;
     let whole = "      {{ builtin.main }}{{ builtin.stream }}\n      http {\n      add_header x-team edge always;\n      \
                  {{ builtin.http }}{{ builtin.upstreams }}{{ builtin.servers }}\n      }\n";
@@ -91,7 +91,7 @@ fn admission(testbed: &Testbed) -> Result<()> {
 
 /// An application that belongs to a stack.
 fn of_stack(name: &str, stack: &str, host: &str) -> App {
-    App::new(name).label("hosts", host).words(&["--label", &format!("com.docker.stack.namespace={stack}")])
+    App::new(name).label("hosts", host).args(&["--label", &format!("com.docker.stack.namespace={stack}")])
 }
 
 fn sharing(testbed: &Testbed) -> Result<()> {
@@ -104,10 +104,13 @@ fn sharing(testbed: &Testbed) -> Result<()> {
     testbed.await_answer(&proxy, "promo.test", "/", "promo-web")?;
     for service in ["promo-web", "promo-login"] {
         let finding = testbed.await_finding("default", "HostTaken", service)?;
-        ensure!(finding["severity"] == "error" && finding["message"].as_str().is_some_and(|words| words.contains("shop-web")), "{finding}");
+        ensure!(
+            finding["severity"] == "error" && finding["message"].as_str().is_some_and(|message| message.contains("shop-web")),
+            "{finding}"
+        );
     }
     let finding = testbed.await_finding("default", "HostContested", "shop-web")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("promo-web, promo-login")), "{finding}");
+    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("promo-web, promo-login")), "{finding}");
     throughout(std::time::Duration::from_secs(3), "the first stack alone answers for its host", || {
         for path in ["/", "/login"] {
             let answer = http_get(&proxy, "shop.test", path)?;
@@ -131,7 +134,7 @@ fn older_service(testbed: &Testbed, proxy: &str) -> Result<()> {
     let extension = testbed.await_running("swarmgate-extension-default", 1)?.remove(0);
     testbed.update("old-web", &["--label-add", "com.docker.lb.hosts=old.test,shop.test"])?;
     let finding = testbed.await_finding("default", "HostTaken", "old-web")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("shop-web")), "{finding}");
+    ensure!(finding["message"].as_str().is_some_and(|message| message.contains("shop-web")), "{finding}");
     eventually(SLOW, "whose the host is is written down", || {
         ensure!(holders()?.as_str().is_some_and(|label| label.contains("shop.test")), "{}", holders()?);
         Ok(())

@@ -31,7 +31,7 @@ fn prepare(testbed: &Testbed) -> Result<()> {
     label_nodes(testbed)?;
     for (name, network, cluster) in ANCHORS {
         let stays = format!("{STAYS}=yes");
-        let app = App::new(name).network(network).on_node(2).words(&["--label", &stays]);
+        let app = App::new(name).network(network).on_node(2).args(&["--label", &stays]);
         cluster.into_iter().fold(app, App::cluster).create(testbed)?;
     }
     testbed.deploy_swarmgate_with(SPEC, &[])
@@ -64,15 +64,15 @@ pub(super) fn await_operator_with(testbed: &Testbed, spec: &str) -> Result<()> {
     eventually(SETTLED, "the operator has the new declaration", || {
         let tasks = testbed.running_tasks("swarmgate_operator")?;
         ensure!(tasks.iter().any(|task| mounts(&task["Spec"], &version)), "it has another one");
-        testbed.ask_operator("/readyz").map(drop)
+        testbed.query_operator("/readyz").map(drop)
     })?;
     testbed.await_alive("swarmgate_operator", 1)
 }
 
 fn only_anchors(cluster: &Value) -> Result<()> {
     let hosts: Vec<_> = cluster["routes"].as_array().into_iter().flatten().map(|route| route["host"].as_str()).collect();
-    let strangers = hosts.iter().flatten().any(|host| !host.starts_with("anchor"));
-    ensure!(!strangers, "the routes of an earlier case are still there: {hosts:?}");
+    let leftovers = hosts.iter().flatten().any(|host| !host.starts_with("anchor"));
+    ensure!(!leftovers, "the routes of an earlier case are still there: {hosts:?}");
     Ok(())
 }
 

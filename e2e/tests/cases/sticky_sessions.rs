@@ -72,17 +72,17 @@ fn moved<'a>(before: &'a Homes, after: &'a Homes) -> impl Iterator<Item = usize>
 /// Which task each client reaches, once exactly the running tasks are reached, everywhere. All proxies must agree.
 fn settled(testbed: &Testbed, name: &str, count: usize, calls: &dyn Fn(&str) -> Vec<HttpCall>) -> Result<Homes> {
     let running: BTreeSet<String> = testbed.await_running(name, count)?.iter().map(hostname).collect();
-    let look = || {
+    let probe = || {
         let [first, second] = [1, 2].map(|k| homes(&calls(&testbed.at(k, DEFAULT))));
         let (first, second) = (first?, second?);
         ensure!(tasks(&first) == running, "{:?} are met, {running:?} run", tasks(&first));
         ensure!(first == second, "two proxies send clients to different tasks:\n{first:?}\n{second:?}");
         Ok(first)
     };
-    eventually(SLOW, &format!("the clients of {name} reach all {count} tasks"), look)?;
+    eventually(SLOW, &format!("the clients of {name} reach all {count} tasks"), probe)?;
     // Until now, old workers may have answered some of them.
     testbed.await_converged("default")?;
-    look()
+    probe()
 }
 
 fn homes(calls: &[HttpCall]) -> Result<Homes> {

@@ -237,20 +237,20 @@ fn bad_secrets(testbed: &Testbed) -> Result<()> {
 fn create_tls_application(testbed: &Testbed, name: &str, labels: &[&str]) -> Result<CertificatePair> {
     let own = pair(&format!("{name}.test"), 2099)?;
     store_pair(testbed, name, &own)?;
-    let words = format!("return 200 '{{\"version\": \"{name}\"}}';");
+    let answer = format!("return 200 '{{\"version\": \"{name}\"}}';");
     let server = format!(
-        "server {{ listen 8443 ssl; ssl_certificate /run/secrets/{name}-cert; ssl_certificate_key /run/secrets/{name}-key; {words} }}"
+        "server {{ listen 8443 ssl; ssl_certificate /run/secrets/{name}-cert; ssl_certificate_key /run/secrets/{name}-key; {answer} }}"
     );
     store_config(testbed, name, &format!("events {{}} http {{ {server} }}"))?;
     let (cert, key) = (format!("{name}-cert"), format!("{name}-key"));
     let config = format!("source={name},target=/etc/nginx/nginx.conf");
     let hosts = format!("com.docker.lb.hosts={name}.test");
-    let words = [
+    let args = [
         &["--network", "apps", "--label", &hosts, "--label", "com.docker.lb.port=8443"][..],
         labels,
         &["--secret", &cert, "--secret", &key, "--config", &config, "stock-nginx:dev"],
     ];
-    testbed.create(name, &words.concat())?;
+    testbed.create(name, &args.concat())?;
     Ok(own)
 }
 

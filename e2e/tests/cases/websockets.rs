@@ -45,15 +45,15 @@ fn alive(testbed: &Testbed) -> Result<()> {
 /// Fragments, pings, lengths, closes and protocol violations.
 fn unchanged(testbed: &Testbed) -> Result<()> {
     let publish = format!("mode=host,published={DIRECT},target=8080");
-    App::new("echo").label("websocket_endpoints", "/ws").on_node(2).words(&["--publish", &publish]).create(testbed)?;
+    App::new("echo").label("websocket_endpoints", "/ws").on_node(2).args(&["--publish", &publish]).create(testbed)?;
     let (proxied, direct) = (testbed.at(1, DEFAULT), testbed.at(2, DIRECT));
     testbed.await_answer(&proxied, "echo.test", "/", "echo")?;
     let expected = conversation(&direct, "echo.test", "/ws")?;
-    ensure!(expected.len() > 40 && expected.iter().any(|heard| heard.starts_with("binary 4194305")), "{expected:?}");
+    ensure!(expected.len() > 40 && expected.iter().any(|received| received.starts_with("binary 4194305")), "{expected:?}");
     for path in ["/ws", "/talk"] {
-        let heard = conversation(&proxied, "echo.test", path)?;
-        let different: Vec<_> = expected.iter().zip(&heard).filter(|(direct, proxied)| direct != proxied).collect();
-        ensure!(different.is_empty() && heard.len() == expected.len(), "{path}: (direct, proxied) {different:?}");
+        let received = conversation(&proxied, "echo.test", path)?;
+        let different: Vec<_> = expected.iter().zip(&received).filter(|(direct, proxied)| direct != proxied).collect();
+        ensure!(different.is_empty() && received.len() == expected.len(), "{path}: (direct, proxied) {different:?}");
     }
     Ok(())
 }

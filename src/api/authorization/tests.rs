@@ -27,7 +27,7 @@ fn head(method: Method, uri: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 /// The result of a GET from an address, with a host and further headers.
-fn ask(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), AuthError> {
+fn check(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), AuthError> {
     let head = head(Method::GET, path, &[&[("host", host)], more].concat());
     guard.authorize(&head, Some(&peer(from)))
 }
@@ -41,9 +41,9 @@ fn monitoring_is_open_and_everything_else_needs_the_token() {
     let guard = guard();
     for path in PATHS.into_iter().chain(["/nothing", "/status/", "//healthz", "/healthz/", "/%73tatus"]) {
         let open = OPEN_BY_DEFAULT.contains(&path);
-        assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[]).is_ok(), open, "{path}");
-        assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", &bearer())]), Ok(()), "{path}");
-        assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", BASIC_RIGHT)]), Ok(()), "{path}");
+        assert_eq!(check(&guard, FAR, "192.0.2.1:8080", path, &[]).is_ok(), open, "{path}");
+        assert_eq!(check(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", &bearer())]), Ok(()), "{path}");
+        assert_eq!(check(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", BASIC_RIGHT)]), Ok(()), "{path}");
     }
     assert_eq!(
         guard.authorize(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None),
@@ -56,8 +56,8 @@ fn monitoring_is_open_and_everything_else_needs_the_token() {
 fn open_paths_are_configurable() {
     let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     let guard = Guard::new(Access { token, open: ["/status".to_owned()].into(), ..Access::default() });
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Ok(()));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/metrics", &[]), Err(AuthError::NoToken));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/status", &[]), Ok(()));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/metrics", &[]), Err(AuthError::NoToken));
 }
 
 #[test]
@@ -73,31 +73,31 @@ fn a_wrong_token_is_rejected_in_every_form() {
         "Basic MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         "Basic !",
     ] {
-        assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &[("authorization", wrong)]), Err(AuthError::WrongToken), "{wrong}");
+        assert_eq!(check(&guard(), FAR, "192.0.2.1", "/status", &[("authorization", wrong)]), Err(AuthError::WrongToken), "{wrong}");
     }
     let twice = [("authorization", "Bearer x"), ("authorization", &bearer())];
-    assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &twice), Err(AuthError::WrongToken));
+    assert_eq!(check(&guard(), FAR, "192.0.2.1", "/status", &twice), Err(AuthError::WrongToken));
 }
 
 #[test]
 fn without_a_token_only_loopback_has_access() {
     let guard = Guard::new(Access::default());
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Err(AuthError::NoTokenSet));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer ")]), Err(AuthError::NoTokenSet));
-    assert_eq!(ask(&guard, NEAR, "127.0.0.1:8080", "/status", &[]), Ok(()));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/status", &[]), Err(AuthError::NoTokenSet));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer ")]), Err(AuthError::NoTokenSet));
+    assert_eq!(check(&guard, NEAR, "127.0.0.1:8080", "/status", &[]), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn guessing_is_limited_even_for_a_correct_guess() {
     let guard = guard();
-    let guess = |from: &str, token: &str| ask(&guard, from, "192.0.2.1", "/status", &[("authorization", token)]);
+    let guess = |from: &str, token: &str| check(&guard, from, "192.0.2.1", "/status", &[("authorization", token)]);
     for _ in 0..FAILURES_AT_ONCE {
         assert_eq!(guess(FAR, "Bearer wrong"), Err(AuthError::WrongToken));
     }
     assert!(matches!(guess(FAR, "Bearer wrong"), Err(AuthError::TooOften(_))));
     assert!(matches!(guess(FAR, &bearer()), Err(AuthError::TooOften(_))), "otherwise a flood of guesses would find the token");
     assert_eq!(guess("198.51.100.1:1", &bearer()), Ok(()), "other addresses are not affected");
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[]), Ok(()), "neither is monitoring");
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/healthz", &[]), Ok(()), "neither is monitoring");
     tokio::time::advance(FAILURE_COSTS).await;
     assert_eq!(guess(FAR, &bearer()), Ok(()));
     assert_eq!(guess(FAR, "Bearer wrong"), Err(AuthError::WrongToken));
@@ -109,19 +109,19 @@ async fn guesses_from_many_addresses_use_bounded_memory() {
     let guard = guard();
     for number in 0..5_000_u32 {
         let from = format!("{}:1", std::net::Ipv4Addr::from(0x0a00_0000 + number));
-        let _ = ask(&guard, &from, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]);
+        let _ = check(&guard, &from, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]);
     }
     assert!(guard.guesses.lock().unwrap().0.len() <= ORIGINS_MAX + 1);
-    assert!(matches!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(AuthError::TooOften(_))));
+    assert!(matches!(check(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(AuthError::TooOften(_))));
     tokio::time::advance(Duration::from_secs(3600 * 24)).await;
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(AuthError::WrongToken));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(AuthError::WrongToken));
 }
 
 #[test]
 fn only_known_hosts_are_served() {
     let guard = guard();
     for host in ["192.0.2.1", "192.0.2.1:8080", "[2001:db8::1]:8080", "localhost:8080", "STATUS.example.org.", "status.example.org:1"] {
-        assert_eq!(ask(&guard, FAR, host, "/healthz", &[]), Ok(()), "{host}");
+        assert_eq!(check(&guard, FAR, host, "/healthz", &[]), Ok(()), "{host}");
     }
     for host in [
         "evil.example.com",
@@ -132,35 +132,35 @@ fn only_known_hosts_are_served() {
         "192.0.2.1.nip.io",
         "0x7f000001",
     ] {
-        assert_eq!(ask(&guard, FAR, host, "/healthz", &[]), Err(AuthError::WrongHost), "{host}");
-        assert_eq!(ask(&guard, NEAR, host, "/status", &[("authorization", &bearer())]), Err(AuthError::WrongHost), "{host}");
+        assert_eq!(check(&guard, FAR, host, "/healthz", &[]), Err(AuthError::WrongHost), "{host}");
+        assert_eq!(check(&guard, NEAR, host, "/status", &[("authorization", &bearer())]), Err(AuthError::WrongHost), "{host}");
     }
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[("host", "192.0.2.1")]), Err(AuthError::NoHost));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "/healthz", &[("host", "192.0.2.1")]), Err(AuthError::NoHost));
     assert_eq!(guard.authorize(&head(Method::GET, "/healthz", &[]), Some(&peer(FAR))), Err(AuthError::NoHost));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://evil.example.com/healthz", &[]), Err(AuthError::WrongHost));
-    assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://192.0.2.1/healthz", &[]), Ok(()));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "http://evil.example.com/healthz", &[]), Err(AuthError::WrongHost));
+    assert_eq!(check(&guard, FAR, "192.0.2.1", "http://192.0.2.1/healthz", &[]), Ok(()));
 }
 
 #[test]
 fn loopback_is_trusted_unless_the_request_was_forwarded() {
     let guard = guard();
     for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "127.9.9.9"] {
-        assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Ok(()), "{host}");
+        assert_eq!(check(&guard, NEAR, host, "/status", &[]), Ok(()), "{host}");
     }
-    assert_eq!(ask(&guard, "[::1]:5", "localhost", "/status", &[]), Ok(()));
-    assert_eq!(ask(&guard, FAR, "localhost", "/status", &[]), Err(AuthError::NoToken), "a host name proves nothing");
+    assert_eq!(check(&guard, "[::1]:5", "localhost", "/status", &[]), Ok(()));
+    assert_eq!(check(&guard, FAR, "localhost", "/status", &[]), Err(AuthError::NoToken), "a host name proves nothing");
     for host in ["192.0.2.1", "status.example.org"] {
-        assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Err(AuthError::NoToken), "a proxy passes {host} on");
+        assert_eq!(check(&guard, NEAR, host, "/status", &[]), Err(AuthError::NoToken), "a proxy passes {host} on");
     }
     for name in FORWARDED {
-        assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(name, "1.2.3.4")]), Err(AuthError::NoToken), "{name}");
+        assert_eq!(check(&guard, NEAR, "127.0.0.1", "/status", &[(name, "1.2.3.4")]), Err(AuthError::NoToken), "{name}");
     }
     for (site, fine) in [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)] {
-        assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(FETCH_SITE, site)]).is_ok(), fine, "{site}");
+        assert_eq!(check(&guard, NEAR, "127.0.0.1", "/status", &[(FETCH_SITE, site)]).is_ok(), fine, "{site}");
     }
     let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     let strict = Guard::new(Access { token, trust_loopback: false, ..Access::default() });
-    assert_eq!(ask(&strict, NEAR, "127.0.0.1", "/status", &[]), Err(AuthError::NoToken));
+    assert_eq!(check(&strict, NEAR, "127.0.0.1", "/status", &[]), Err(AuthError::NoToken));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn only_short_read_requests_are_accepted() {
     let head = head(Method::HEAD, "/healthz", &[("host", "192.0.2.1")]);
     assert_eq!(guard.authorize(&head, Some(&peer(FAR))), Ok(()));
     let long = format!("/explain?url={}", "a".repeat(URI_MAX));
-    assert_eq!(ask(&guard, NEAR, "localhost", &long, &[]), Err(AuthError::TooLong));
+    assert_eq!(check(&guard, NEAR, "localhost", &long, &[]), Err(AuthError::TooLong));
 }
 
 #[test]

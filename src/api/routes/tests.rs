@@ -51,7 +51,7 @@ fn request(path: &str) -> Request {
     request
 }
 
-async fn ask(router: &Router, path: &str) -> Response {
+async fn get(router: &Router, path: &str) -> Response {
     router.clone().call(request(path)).await.unwrap()
 }
 
@@ -59,20 +59,20 @@ async fn ask(router: &Router, path: &str) -> Response {
 async fn excess_queries_are_rejected_while_monitoring_continues() {
     let router = router(Arc::new(Slow::default()), None, Access::default());
     let paths = ["/plan", "/explain?url=http://x/", "/render", "/snapshot"];
-    let mut waiting = Box::pin(join_all((0..QUESTIONS_MAX).map(|number| ask(&router, paths[number % 4]))));
+    let mut waiting = Box::pin(join_all((0..QUESTIONS_MAX).map(|number| get(&router, paths[number % 4]))));
     assert!(poll_immediate(waiting.as_mut()).await.is_none(), "all queries are waiting");
     for path in paths {
-        let busy = ask(&router, path).await;
+        let busy = get(&router, path).await;
         assert_eq!(
             (busy.status(), &busy.headers()[header::RETRY_AFTER]),
             (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("1"))
         );
     }
     for path in ["/healthz", "/readyz", "/status", "/"] {
-        assert_eq!(ask(&router, path).await.status(), StatusCode::OK, "{path}");
+        assert_eq!(get(&router, path).await.status(), StatusCode::OK, "{path}");
     }
     drop(waiting);
-    let mut next = Box::pin(ask(&router, "/plan"));
+    let mut next = Box::pin(get(&router, "/plan"));
     assert!(poll_immediate(next.as_mut()).await.is_none(), "there is capacity again");
 }
 
@@ -81,11 +81,11 @@ async fn concurrent_requests_share_one_status() {
     let source = Arc::new(Slow::default());
     let router = router(source.clone(), None, Access::default());
     for _ in 0..50 {
-        assert_eq!(ask(&router, "/status").await.status(), StatusCode::OK);
-        assert_eq!(ask(&router, "/").await.status(), StatusCode::OK);
+        assert_eq!(get(&router, "/status").await.status(), StatusCode::OK);
+        assert_eq!(get(&router, "/").await.status(), StatusCode::OK);
     }
     assert_eq!(source.0.load(std::sync::atomic::Ordering::Relaxed), 1);
     tokio::time::advance(STATUS_EVERY).await;
-    let newer = axum::body::to_bytes(ask(&router, "/status").await.into_body(), 1 << 20).await.unwrap();
+    let newer = axum::body::to_bytes(get(&router, "/status").await.into_body(), 1 << 20).await.unwrap();
     assert!(String::from_utf8_lossy(&newer).contains("\"writesTotal\":2"));
 }

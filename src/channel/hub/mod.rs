@@ -68,16 +68,16 @@ impl Hub {
         Self::default()
     }
 
-    /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it; `looked` is when the
+    /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it; `observed` is when the
     /// observation of the Swarm that determined this began. Publishing the same again confirms it and wakes no long poll.
-    pub fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, looked: Moment) {
+    pub fn publish(&self, cluster: &ClusterName, desired: Desired, admission: AdmittedTasks, observed: Moment) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(ClusterChannel::empty);
         entry.admission = admission;
         entry.published.send_if_modified(|current| {
             let same = current.as_ref().filter(|current| current.desired.digest == desired.digest).map(|current| current.desired.clone());
             let changed = same.is_none();
-            *current = Some(Arc::new(PublishedState { desired: same.unwrap_or_else(|| Arc::new(desired)), confirmed: looked }));
+            *current = Some(Arc::new(PublishedState { desired: same.unwrap_or_else(|| Arc::new(desired)), confirmed: observed }));
             changed
         });
     }

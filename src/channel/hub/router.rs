@@ -60,14 +60,14 @@ async fn desired(
     Query(poll): Query<LongPoll>,
     Extension(peer): Extension<Peer>,
 ) -> Response {
-    let asked = Moment::now();
+    let requested_at = Moment::now();
     let published = match server.granted(&cluster, &peer, &[ChannelRole::Extension], |entry| entry.published.subscribe()) {
         Ok(published) => published,
         Err(refused) => return refused.into_response(),
     };
     match wait_for_newer(published, |published| &published.desired.digest, &poll).await {
-        LongPollResult::New(news) => (freshness_headers(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
-        LongPollResult::Same(same) => (freshness_headers(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
+        LongPollResult::New(news) => (freshness_headers(requested_at, news.confirmed), Json(news.desired.as_ref())).into_response(),
+        LongPollResult::Same(same) => (freshness_headers(requested_at, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
         LongPollResult::Nothing => PollRejection::Nothing.into_response(),
     }
 }

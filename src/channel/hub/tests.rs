@@ -156,16 +156,16 @@ fn if_two_extensions_accepted_the_same_table_the_one_with_all_certificates_is_us
         key: Some("key".to_owned()),
         key_id: Some("id of key".to_owned()),
         state,
-        words: String::new(),
+        message: String::new(),
         not_before: None,
         not_after: None,
         names: Vec::new(),
         more_names: 0,
         doubts: Vec::new(),
     };
-    let says = |task: &str, state| ExtensionReport { material: vec![material(state)], ..report(task, 80) };
-    take(&hub, says("new", MaterialState::Good), 1);
-    take(&hub, says("old", MaterialState::Awaited), 2);
+    let report_of = |task: &str, state| ExtensionReport { material: vec![material(state)], ..report(task, 80) };
+    take(&hub, report_of("new", MaterialState::Good), 1);
+    take(&hub, report_of("old", MaterialState::Awaited), 2);
     assert_eq!(hub.report(&cluster()).unwrap().report.task, "new");
 }
 

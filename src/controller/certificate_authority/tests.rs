@@ -39,7 +39,7 @@ impl AuthorityFixture {
         truth.secrets.get(&id).map(|secret| secret.name.clone())
     }
 
-    /// Like `docker stack deploy`: sets the service to what its file says.
+    /// Like `docker stack deploy`: sets the service to what its file states.
     fn deployed(&self) {
         self.swarm.user_edits_service(OPERATOR, |spec| drop(spec["TaskTemplate"]["ContainerSpec"]["Secrets"].take())).unwrap();
         self.swarm.advance(std::time::Duration::from_secs(5));
@@ -82,7 +82,7 @@ async fn an_authority_that_a_deployment_unmounts_is_mounted_again() {
     scene.forge("swarmgate-ca-ffffffffffffffff");
     scene.deployed();
     assert_eq!(scene.started().await, first, "found in the previous spec");
-    // Two in a row: then only the tasks tell. The simulated Swarm keeps no history of ended tasks, so it is one that ends;
+    // Two in a row: then only the tasks show it. The simulated Swarm keeps no history of ended tasks, so it is one that ends;
     // `channel_trust::the_authority_is_the_operators_own_and_outlives_deployments` tries it on a real Swarm.
     scene.deployed_twice();
     assert_eq!(scene.started().await, first, "found in a task");

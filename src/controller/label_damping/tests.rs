@@ -76,7 +76,7 @@ impl DampingScenario {
         routes.desired.table.hosts.keys().map(ToString::to_string).collect()
     }
 
-    /// Whether a service's labels, as used, let nobody in.
+    /// Whether a service's labels, as used, admit no client.
     fn is_closed(&self, name: &str) -> bool {
         let counts = self.damping.held().applied_to(&self.snapshot);
         let service = counts.services.values().find(|service| service.name == name).unwrap();
@@ -104,7 +104,7 @@ impl DampingScenario {
         published
     }
 
-    fn told(&self) -> Vec<Finding> {
+    fn findings(&self) -> Vec<Finding> {
         let held = self.damping.held();
         held.findings(&cluster_named("dev"), &self.snapshot, &held.applied_to(&self.snapshot))
     }
@@ -120,7 +120,7 @@ fn occasional_label_changes_are_never_delayed() {
         world.label("a", "hosts", Some(&format!("h{number}.test")));
         assert_eq!(world.after_secs(10), [format!("h{number}.test")]);
     }
-    assert_eq!(world.told(), []);
+    assert_eq!(world.findings(), []);
 }
 
 #[test]
@@ -130,23 +130,23 @@ fn a_flapping_service_keeps_its_stable_labels_and_affects_no_other_service() {
     let published = world.flap("a", 222);
     assert!(published.len() <= 22, "{} changes of the table", published.len());
     assert_eq!(published.last().unwrap(), &["a.test", "b.test"], "the earlier labels");
-    let told = world.told();
+    let findings = world.findings();
     assert_eq!(
-        told.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
+        findings.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
         [(&Subject::Service("a".to_owned()), FindingCode::LabelsFlapping)]
     );
     // The other service's change is used in the very next pass, whatever the first one does.
     world.label("a", "hosts", Some("a3.test"));
     world.label("b", "hosts", Some("b2.test"));
     assert_eq!(world.after(FLAP), ["a.test", "b2.test"]);
-    assert_eq!(world.told(), told, "the message does not change");
+    assert_eq!(world.findings(), findings, "the message does not change");
 }
 
 /// The finding for one service that flaps: its severity, and which labels are used.
-fn check_told(world: &DampingScenario, severity: Severity, counts: &str) {
-    let told = world.told();
-    assert_eq!(told.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{told:?}");
-    assert!(told[0].message.contains(&format!("Z {counts}, until the labels have not changed for")), "{}", told[0].message);
+fn check_findings(world: &DampingScenario, severity: Severity, counts: &str) {
+    let findings = world.findings();
+    assert_eq!(findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{findings:?}");
+    assert!(findings[0].message.contains(&format!("Z {counts}, until the labels have not changed for")), "{}", findings[0].message);
 }
 
 #[test]
@@ -163,22 +163,22 @@ fn a_flapping_service_that_publishes_nothing_is_an_error() {
         world.label("a", "port", Some("80"));
         world.flap("a", 60);
         assert_eq!(world.pass(), [""; 0]);
-        check_told(&world, Severity::Error, "the service publishes nothing");
+        check_findings(&world, Severity::Error, "the service publishes nothing");
     }
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 60);
-    check_told(&world, Severity::Warning, "the last stable labels are used");
+    check_findings(&world, Severity::Warning, "the last stable labels are used");
     // Removing the labels takes effect at once; only adding them again is held.
     world.label("a", "hosts", None);
     world.after(FLAP);
-    check_told(&world, Severity::Warning, "the service is not published");
+    check_findings(&world, Severity::Warning, "the service is not published");
     world.label("a", "hosts", Some("a.test"));
     world.after(FLAP);
-    check_told(&world, Severity::Error, "the service publishes nothing");
+    check_findings(&world, Severity::Error, "the service publishes nothing");
     world.label("a", "hosts", None);
     world.after(FLAP);
-    check_told(&world, Severity::Error, "the service publishes nothing");
+    check_findings(&world, Severity::Error, "the service publishes nothing");
 }
 
 #[test]
@@ -192,11 +192,11 @@ fn new_labels_are_used_once_they_are_stable_and_each_hold_is_longer() {
         assert_ne!(world.after(FLAP), [new.as_str()]);
         let waited = (1..1000).find(|_| world.after_secs(1) == [new.as_str()]).unwrap();
         assert!((expected - 1..=expected + 1).contains(&waited), "{waited} s instead of {expected}");
-        assert_eq!(world.told(), []);
+        assert_eq!(world.findings(), []);
     }
     world.after_secs(1000);
     world.flap("a", 400);
-    assert!(world.told()[0].message.contains("for 10 s"), "forgiven: {:?}", world.told());
+    assert!(world.findings()[0].message.contains("for 10 s"), "forgiven: {:?}", world.findings());
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn endpoints_are_never_held_back() {
     let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 100);
-    assert!(!world.told().is_empty());
+    assert!(!world.findings().is_empty());
     for number in 1..4_u8 {
         let task = Task {
             id: TaskId(format!("t{number}")),
@@ -266,8 +266,8 @@ fn a_closing_label_is_used_at_once_until_the_service_is_stable() {
     world.label("a", "basic_auth", Some("admin:secret"));
     assert_eq!(world.after(FLAP), ["a.test", "b.test"]);
     assert!(world.is_closed("a") && !world.is_closed("b"), "at once");
-    check_told(&world, Severity::Warning, "the last stable labels are used, as well as new labels that close its routes");
-    assert!(!world.told()[0].message.contains("secret"));
+    check_findings(&world, Severity::Warning, "the last stable labels are used, as well as new labels that close its routes");
+    assert!(!world.findings()[0].message.contains("secret"));
     for round in 0..20 {
         world.label("a", "basic_auth", (round % 2 == 1).then_some("admin:secret"));
         world.after(FLAP);
@@ -301,7 +301,7 @@ fn changes_of_other_programs_labels_are_ignored() {
         world.service("a").labels.insert("org.example.build".to_owned(), number.to_string());
         world.after(FLAP);
     }
-    assert_eq!(world.told(), []);
+    assert_eq!(world.findings(), []);
     world.label("a", "hosts", Some("new.test"));
     assert_eq!(world.after(FLAP), ["new.test"]);
 }
@@ -314,7 +314,7 @@ fn after_a_restart_existing_labels_are_used_and_flapping_is_detected_again() {
     world.damping = LabelDamping::default();
     assert_eq!(world.pass(), ["a2.test"]);
     let published = world.flap("a", 222);
-    assert!(published.len() <= 22 && !world.told().is_empty(), "{}", published.len());
+    assert!(published.len() <= 22 && !world.findings().is_empty(), "{}", published.len());
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn queries_show_the_held_labels_and_when_they_will_be_used() {
     let [back] = &held[..] else { panic!("{held:?}") };
     assert_eq!((back.service.as_str(), back.labels[&label_key("hosts")].as_str()), ("a", "a2.test"));
     assert_eq!(back.until, world.now + CALM_FIRST);
-    assert_eq!(vec![back.finding.clone()], world.told());
+    assert_eq!(vec![back.finding.clone()], world.findings());
     assert_eq!(world.after_secs(10), ["a2.test", "b.test"], "the new labels are used");
     assert_eq!(world.damping.held(), HeldLabels::default());
 }

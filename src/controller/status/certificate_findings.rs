@@ -159,21 +159,21 @@ fn about_pair(seen: &StatusInput<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, h
     let (label, named) =
         if of_key { (ReferenceLabel::Key, binding.key_object()) } else { (ReferenceLabel::Certificate, &binding.certificate) };
     let object = named.name.as_str();
-    let said = |hosts: &[HostKey]| -> Vec<CertificateFinding> {
+    let found = |hosts: &[HostKey]| -> Vec<CertificateFinding> {
         let hosts_shown = shown(hosts);
         if report.state != MaterialState::Good {
             return broken(report, object, &format!("not published over TLS: {hosts_shown}")).into_iter().collect();
         }
-        let said = [expires_soon(seen.now, report, object, &hosts_shown), other_names(report, object, hosts)];
-        said.into_iter().flatten().chain(doubted(report, object, &hosts_shown)).collect()
+        let findings = [expires_soon(seen.now, report, object, &hosts_shown), other_names(report, object, hosts)];
+        findings.into_iter().flatten().chain(doubted(report, object, &hosts_shown)).collect()
     };
     // Usually there is nothing to report, and no search for the services is needed.
-    if said(hosts).is_empty() {
+    if found(hosts).is_empty() {
         return Vec::new();
     }
     let authors = hosts_by_author(seen, hosts, label, named);
-    let told = authors.iter().flat_map(|(author, hosts)| said(hosts).into_iter().map(move |said| (author, said)));
-    told.flat_map(|(author, said)| said.for_services(seen, author.as_slice(), label, object)).collect()
+    let by_author = authors.iter().flat_map(|(author, hosts)| found(hosts).into_iter().map(move |finding| (author, finding)));
+    by_author.flat_map(|(author, finding)| finding.for_services(seen, author.as_slice(), label, object)).collect()
 }
 
 fn about_authorities(seen: &StatusInput<'_>, table: &RouteTable) -> Vec<Finding> {
@@ -187,15 +187,15 @@ fn about_authority<'a>(seen: &StatusInput<'_>, authorities: &Authorities<'a>, ba
     let named = if let Verification::Authority(authority) = verification { Some(authority) } else { None };
     let shown_name = named.map_or("the system's root certificates", |named| named.name.as_str());
     let follows = "the application's certificate cannot be verified, so its routes answer 503";
-    let said = match report.state {
+    let finding = match report.state {
         MaterialState::Good => expires_soon(seen.now, report, shown_name, "its routes"),
         MaterialState::Missing if named.is_none() => Some(no_roots(follows)),
         _ => broken(report, shown_name, follows),
     };
-    let Some(said) = said else { return Vec::new() };
+    let Some(finding) = finding else { return Vec::new() };
     let services = backend.services.iter().map(|service| service.name.as_str()).collect();
     let authors = authors(seen, &services, |service| named.is_none_or(|named| names(seen, service, ReferenceLabel::Authority, named)));
-    said.for_services(seen, &authors, ReferenceLabel::Authority, shown_name)
+    finding.for_services(seen, &authors, ReferenceLabel::Authority, shown_name)
 }
 
 /// A finding that lacks only its subjects.
@@ -228,7 +228,7 @@ fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Certif
         MaterialState::NotYetValid => (FindingCode::CertificateNotYetValid, "contains a certificate that is not valid yet"),
         MaterialState::HoldsKey => (FindingCode::AuthorityHoldsKey, "should contain only CA certificates, so nothing in it is used"),
     };
-    let message = format!("{object} {what}: {}; {follows}", report.words);
+    let message = format!("{object} {what}: {}; {follows}", report.message);
     Some(CertificateFinding { code, message, remedy: None })
 }
 
@@ -248,27 +248,27 @@ fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned
 fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<CertificateFinding> {
     let of = |kinds: &[CertificateWarningKind]| {
         let doubts: Vec<&CertificateWarning> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
-        (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
+        (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.message.clone())))
     };
-    let said = |code, words: String| {
-        let message = format!("the certificate in {object} is used, but browsers reject it: {words}; affected: {concerned}");
+    let warning = |code, message: String| {
+        let message = format!("the certificate in {object} is used, but browsers reject it: {message}; affected: {concerned}");
         CertificateFinding { code, message, remedy: None }
     };
-    let kind =
-        of(&[CertificateWarningKind::Key, CertificateWarningKind::Signature]).map(|words| said(FindingCode::CertificateUnsupported, words));
-    let chain = of(&[CertificateWarningKind::Chain]).map(|words| said(FindingCode::CertificateChainInvalid, words));
+    let kind = of(&[CertificateWarningKind::Key, CertificateWarningKind::Signature])
+        .map(|message| warning(FindingCode::CertificateUnsupported, message));
+    let chain = of(&[CertificateWarningKind::Chain]).map(|message| warning(FindingCode::CertificateChainInvalid, message));
     kind.into_iter().chain(chain).collect()
 }
 
 fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Option<CertificateFinding> {
-    let is_stranger = |host: &&HostKey| host.pattern().is_some_and(|host| !covers(&report.names, host));
-    let strangers: Vec<HostKey> = hosts.iter().filter(is_stranger).cloned().collect();
+    let is_uncovered = |host: &&HostKey| host.pattern().is_some_and(|host| !covers(&report.names, host));
+    let uncovered: Vec<HostKey> = hosts.iter().filter(is_uncovered).cloned().collect();
     // For the names that were left out it is unknown whether they cover a host.
-    if strangers.is_empty() || report.more_names > 0 {
+    if uncovered.is_empty() || report.more_names > 0 {
         return None;
     }
     let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };
-    let message = format!("the certificate in {object} is for {names}; browsers reject it for {}", shown(&strangers));
+    let message = format!("the certificate in {object} is for {names}; browsers reject it for {}", shown(&uncovered));
     Some(CertificateFinding { code: FindingCode::CertificateNameMismatch, message, remedy: None })
 }
 

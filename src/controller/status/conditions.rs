@@ -6,7 +6,8 @@ use super::StatusInput;
 use crate::channel::Received;
 use crate::declaration::DeclaredCluster;
 use crate::report::{
-    ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, ProxyTaskReport, RouteReport, RouteState, WaitingOn,
+    ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, PROXIES, ProxyTaskReport, ROUTES, RouteReport, RouteState,
+    WaitingOn, number, share,
 };
 use crate::translate::is_closed;
 
@@ -128,12 +129,12 @@ fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskRe
         Some(refusal) if refusal.undecided => {
             let message = format!(
                 "The newest configuration could not be tested ({}); the test is retried, and the last good one stays in use.",
-                refusal.words
+                refusal.message
             );
             return fails(ConditionReason::EngineUnavailable, message);
         }
         Some(refusal) if refusal.too_large => {
-            let message = format!("The newest configuration is not distributed: {}. The last good one stays in use.", refusal.words);
+            let message = format!("The newest configuration is not distributed: {}. The last good one stays in use.", refusal.message);
             return fails(ConditionReason::MessageTooLarge, message);
         }
         Some(_) => {
@@ -161,23 +162,22 @@ fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskRe
         return fails(ConditionReason::NoProxies, "No proxy task is running.");
     }
     if !behind.is_empty() {
-        return fails(
-            ConditionReason::ProxiesBehind,
-            format!("{} of {} proxies run another configuration: {}.", behind.len(), running.len(), names(behind.into_iter())),
-        );
+        let (share, run) = (share(behind.len(), running.len(), &PROXIES), number(behind.len(), "runs", "run"));
+        let message = format!("{share} {run} another configuration: {}.", names(behind.into_iter()));
+        return fails(ConditionReason::ProxiesBehind, message);
     }
     if !on_names.is_empty() {
+        let (share, find) = (share(on_names.len(), running.len(), &PROXIES), number(on_names.len(), "finds", "find"));
         let message = format!(
-            "{} of {} proxies find endpoints by name, because addresses have not been confirmed for longer than settings.controlPlaneTimeout: \
-             {}. They return to addresses once these have been confirmed for a few seconds.",
-            on_names.len(),
-            running.len(),
+            "{share} {find} endpoints by name, because addresses have not been confirmed for longer than settings.controlPlaneTimeout: {}. \
+             Addresses are used again once they have been confirmed for a few seconds.",
             names(on_names.into_iter())
         );
         return fails(ConditionReason::ProxiesOnNames, message);
     }
     if !silent.is_empty() {
-        let message = format!("{} of {} proxies have not reported: {}.", silent.len(), running.len(), names(silent.into_iter()));
+        let (share, have) = (share(silent.len(), running.len(), &PROXIES), number(silent.len(), "has", "have"));
+        let message = format!("{share} {have} not reported: {}.", names(silent.into_iter()));
         return fails(ConditionReason::ProxiesSilent, message);
     }
     holds(all_current(running.len()))
@@ -197,34 +197,55 @@ fn doing(proxy: &ProxyTaskReport) -> String {
 /// Whether a property holds for a route.
 type RoutePredicate = fn(&RouteReport) -> bool;
 
+/// Why routes are not served, the first that applies: for one route, and for several.
+const OBSTACLES: [(RoutePredicate, ConditionReason, &str, &str); 6] = [
+    (
+        |route| route.state == RouteState::NoEndpoints && !is_closed(route),
+        ConditionReason::NoEndpoints,
+        "has no endpoint",
+        "have no endpoint",
+    ),
+    (
+        is_closed,
+        ConditionReason::Closed,
+        "is closed, because a label of its service looks like access control",
+        "are closed, because labels of their services look like access control",
+    ),
+    (
+        |route| route.state == RouteState::OverLimit,
+        ConditionReason::LimitExceeded,
+        "exceeds spec.limits and answers 503",
+        "exceed spec.limits and answer 503",
+    ),
+    (
+        |route| route.state == RouteState::Unverifiable,
+        ConditionReason::NoValidCa,
+        "answers 503 because the CA of its application cannot be used",
+        "answer 503 because the CA of their applications cannot be used",
+    ),
+    (
+        |route| route.state == RouteState::Quarantined,
+        ConditionReason::Quarantined,
+        "is left out because the engine refuses it, and answers 503",
+        "are left out because the engine refuses them, and answer 503",
+    ),
+    (
+        super::routes::waits_for_network,
+        ConditionReason::NetworkMissing,
+        "answers 503 because the proxies are not attached to its network",
+        "answer 503 because the proxies are not attached to their networks",
+    ),
+];
+
 fn routes_served(routes: &[RouteReport]) -> ConditionValue {
     if routes.is_empty() {
         return (ConditionStatus::True, ConditionReason::NoRoutes, "No service publishes a route in this cluster.".to_owned());
     }
-    let obstacles: [(RoutePredicate, ConditionReason, &str); 6] = [
-        (|route| route.state == RouteState::NoEndpoints && !is_closed(route), ConditionReason::NoEndpoints, "have no endpoint"),
-        (is_closed, ConditionReason::Closed, "are closed, because a label of their service looks like access control"),
-        (|route| route.state == RouteState::OverLimit, ConditionReason::LimitExceeded, "exceed spec.limits and answer 503"),
-        (
-            |route| route.state == RouteState::Unverifiable,
-            ConditionReason::NoValidCa,
-            "answer 503 because the CA of their applications cannot be used",
-        ),
-        (
-            |route| route.state == RouteState::Quarantined,
-            ConditionReason::Quarantined,
-            "are left out because the engine refuses them, and answer 503",
-        ),
-        (
-            super::routes::waits_for_network,
-            ConditionReason::NetworkMissing,
-            "answer 503 because the proxies are not attached to their networks",
-        ),
-    ];
-    for (is_so, reason, words) in obstacles {
-        let places: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::address).collect();
-        if !places.is_empty() {
-            return fails(reason, format!("{} of {} routes {words}: {}.", places.len(), routes.len(), names(places.into_iter())));
+    for (is_so, reason, one, several) in OBSTACLES {
+        let addresses: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::address).collect();
+        if !addresses.is_empty() {
+            let (share, state) = (share(addresses.len(), routes.len(), &ROUTES), number(addresses.len(), one, several));
+            return fails(reason, format!("{share} {state}: {}.", names(addresses.into_iter())));
         }
     }
     holds(match routes.len() {

@@ -8,7 +8,7 @@ use super::StatusInput;
 use super::proxies::{is_on_names, is_running, is_silent};
 use crate::protocol::messages::{Activity, ActivityKind, Delivery, ProxyReport};
 use crate::protocol::timings::{LAG_CUT_OFF_MAX, LAG_IDLE_MAX, LAG_UNEXPLAINED_MAX, RETURN_AFTER, SILENT_AFTER};
-use crate::report::{ClusterStatus, ConditionType, Finding, FindingCode, ProxyTaskReport, Subject};
+use crate::report::{ClusterStatus, ConditionType, Finding, FindingCode, PROXIES, ProxyTaskReport, Subject, number, share};
 use crate::swarm::Task;
 use crate::types::{TaskId, TaskState};
 
@@ -22,38 +22,38 @@ pub fn record_lag(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, prox
         return;
     }
     for proxy in proxies.iter_mut().filter(|proxy| is_running(proxy)) {
-        let said = seen.report.and_then(|received| received.report.proxies.iter().find(|said| said.task == proxy.task));
+        let report = seen.report.and_then(|received| received.report.proxies.iter().find(|report| report.task == proxy.task));
         let before = previous.into_iter().flat_map(|status| &status.proxies).find(|before| before.task == proxy.task);
-        if said.is_none() {
+        if report.is_none() {
             // The extension drops proxies that are silent for long; its last report remains the best information.
             proxy.running_digest = before.and_then(|before| before.running_digest.clone());
             proxy.seen_at = before.and_then(|before| before.seen_at);
         }
-        proxy.activity = said.and_then(|said| activity_text(said.activity.as_ref()?));
-        if !lags(seen, proxy, said) {
+        proxy.activity = report.and_then(|report| activity_text(report.activity.as_ref()?));
+        if !lags(seen, proxy, report) {
             continue;
         }
         // A proxy that has loaded another configuration since then follows, if slowly.
         let stood_still = before.filter(|before| before.running_digest == proxy.running_digest);
         let since = stood_still.and_then(|before| before.lagging_since).unwrap_or(seen.now);
         proxy.lagging_since = Some(since);
-        proxy.stuck = is_stuck(seen, proxy, said, seen.now.duration_since(since));
+        proxy.stuck = is_stuck(seen, proxy, report, seen.now.duration_since(since));
     }
 }
 
 /// Whether a proxy does not run the newest configuration, would not receive a newer one, or its state is unknown.
-fn lags(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) -> bool {
-    let refuses_or_cut = |said: &ProxyReport| refuses_newest(seen, said) || activity_of(said) == Some(ActivityKind::Cut);
-    is_silent(proxy) || proxy.up_to_date == Some(false) || said.is_some_and(refuses_or_cut)
+fn lags(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, report: Option<&ProxyReport>) -> bool {
+    let refuses_or_cut = |report: &ProxyReport| refuses_newest(seen, report) || activity_of(report) == Some(ActivityKind::Cut);
+    is_silent(proxy) || proxy.up_to_date == Some(false) || report.is_some_and(refuses_or_cut)
 }
 
 /// Whether that does not resolve by itself, once it has lasted for some time.
-fn is_stuck(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
-    let Some(said) = said else { return lasts > LAG_IDLE_MAX && runs_for(seen, &proxy.task) > LAG_IDLE_MAX };
-    if said.silent || refuses_newest(seen, said) {
+fn is_stuck(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, report: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
+    let Some(report) = report else { return lasts > LAG_IDLE_MAX && runs_for(seen, &proxy.task) > LAG_IDLE_MAX };
+    if report.silent || refuses_newest(seen, report) {
         return true;
     }
-    match activity_of(said) {
+    match activity_of(report) {
         Some(ActivityKind::Testing) => false,
         Some(ActivityKind::Cut) => lasts > LAG_CUT_OFF_MAX,
         Some(ActivityKind::Following) if is_on_names(proxy) => lasts > on_names_max(),
@@ -67,17 +67,17 @@ fn on_names_max() -> SignedDuration {
     LAG_IDLE_MAX.saturating_add(SignedDuration::try_from(RETURN_AFTER).unwrap_or(SignedDuration::MAX))
 }
 
-fn activity_of(said: &ProxyReport) -> Option<ActivityKind> {
-    said.activity.as_ref().map(|activity| activity.kind)
+fn activity_of(report: &ProxyReport) -> Option<ActivityKind> {
+    report.activity.as_ref().map(|activity| activity.kind)
 }
 
 /// Whether a proxy refuses exactly what it should run.
-fn refuses_newest(seen: &StatusInput<'_>, said: &ProxyReport) -> bool {
+fn refuses_newest(seen: &StatusInput<'_>, report: &ProxyReport) -> bool {
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
-    said.rejected.as_ref().is_some_and(|refusal| accepted.is_some_and(|accepted| accepted.config_digest == refusal.digest))
+    report.rejected.as_ref().is_some_and(|refusal| accepted.is_some_and(|accepted| accepted.config_digest == refusal.digest))
 }
 
-/// How long Swarm has reported the task as running; a long time if it does not say since when.
+/// How long Swarm has reported the task as running; a long time if it does not state since when.
 fn runs_for(seen: &StatusInput<'_>, task: &str) -> SignedDuration {
     let since = seen.snapshot.tasks.get(&TaskId(task.to_owned())).and_then(|task| task.state_since);
     since.map_or(SignedDuration::MAX, |since| seen.now.duration_since(since))
@@ -87,7 +87,7 @@ fn activity_text(activity: &Activity) -> Option<String> {
     match activity.kind {
         ActivityKind::Following => None,
         ActivityKind::Testing => Some(format!("testing a newer configuration since {:.0}", activity.since)),
-        ActivityKind::Cut => Some(format!("has received nothing newer since {:.0}: {}", activity.since, activity.words.trim())),
+        ActivityKind::Cut => Some(format!("has received nothing newer since {:.0}: {}", activity.since, activity.message.trim())),
     }
 }
 
@@ -101,8 +101,12 @@ pub fn finding(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<Fi
     let shown = stuck.iter().take(NAMED_MAX).map(|proxy| described(seen, proxy)).collect::<Vec<_>>().join("; ");
     let more = stuck.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    let message =
-        format!("{} of {running} proxies do not apply new configurations and keep their current ones: {shown}{more}", stuck.len());
+    let keep = number(
+        stuck.len(),
+        "does not apply new configurations and keeps its current one",
+        "do not apply new configurations and keep their current ones",
+    );
+    let message = format!("{} {keep}: {shown}{more}", share(stuck.len(), running, &PROXIES));
     Some(Finding::new(FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
@@ -127,7 +131,7 @@ fn why(proxy: &ProxyTaskReport) -> String {
 pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> Option<Finding> {
     let last = match seen.report {
         Some(received) if seen.extension_is_silent() => format!("since {:.0}", received.at),
-        None if should_have_spoken(seen, previous) => "yet, although its task is running".to_owned(),
+        None if should_have_reported(seen, previous) => "yet, although its task is running".to_owned(),
         _ => return None,
     };
     let message = format!("the extension has not reported {last}: proxies receive nothing new and keep their configuration");
@@ -135,7 +139,7 @@ pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>
 }
 
 /// Whether this operator has waited long enough for an extension whose task is running.
-fn should_have_spoken(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> bool {
+fn should_have_reported(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> bool {
     let Some(service) = seen.own_service(seen.cluster.extension.service_name.as_str()) else { return false };
     let waits_since = previous.and_then(|status| {
         status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).map(|it| it.last_transition_time)

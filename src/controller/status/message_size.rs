@@ -14,8 +14,8 @@ pub fn finding(seen: &StatusInput<'_>) -> Option<Finding> {
 }
 
 /// The extension does not distribute the newest configuration, because proxies (or this operator) could not read it.
-pub fn refused(seen: &StatusInput<'_>, words: &str) -> Finding {
-    about(seen, &format!("the newest configuration is not distributed, so the last good one stays in use: {}", words.trim()))
+pub fn refused(seen: &StatusInput<'_>, message: &str) -> Finding {
+    about(seen, &format!("the newest configuration is not distributed, so the last good one stays in use: {}", message.trim()))
 }
 
 fn about(seen: &StatusInput<'_>, what: &str) -> Finding {

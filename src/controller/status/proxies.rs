@@ -42,14 +42,14 @@ pub fn rollouts(seen: &StatusInput<'_>) -> Vec<RolloutReport> {
 }
 
 fn proxy(seen: &StatusInput<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
-    let said = seen.report.and_then(|received| received.report.proxies.iter().find(|proxy| proxy.task == task.id.0));
+    let reported = seen.report.and_then(|received| received.report.proxies.iter().find(|proxy| proxy.task == task.id.0));
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref()).map(|accepted| accepted.config_digest.clone());
     let (running_digest, up_to_date) = match seen.delivery() {
         Delivery::Live => {
-            let running = said.and_then(|proxy| proxy.running.clone());
+            let running = reported.and_then(|proxy| proxy.running.clone());
             let current = running.is_some() && running == accepted;
             // What was reported before the extension fell silent may be outdated.
-            (running, said.filter(|said| !said.silent && !seen.extension_is_silent()).map(|_| current))
+            (running, reported.filter(|reported| !reported.silent && !seen.extension_is_silent()).map(|_| current))
         }
         // A stock proxy does not report; it runs what is mounted.
         Delivery::Replace => {
@@ -63,15 +63,15 @@ fn proxy(seen: &StatusInput<'_>, service: &Service, task: &Task) -> ProxyTaskRep
         state: state(task),
         running_digest,
         up_to_date: up_to_date.map(|current| current && task.state == TaskState::Running),
-        source: said.and_then(|proxy| proxy.source.clone()),
-        fallbacks: said.map(|proxy| proxy.fallbacks),
-        reloads: said.map(|proxy| proxy.reloads),
-        runtime_changes: said.map(|proxy| proxy.runtime_changes),
-        retiring_workers: said.map(|proxy| proxy.load.retiring_workers),
-        ended_workers: said.map(|proxy| proxy.load.ended_workers),
-        body_spool_bytes: said.map(|proxy| proxy.load.body_spool),
-        rejected: said.and_then(rejected),
-        seen_at: said.and_then(|proxy| proxy.seen_at),
+        source: reported.and_then(|proxy| proxy.source.clone()),
+        fallbacks: reported.map(|proxy| proxy.fallbacks),
+        reloads: reported.map(|proxy| proxy.reloads),
+        runtime_changes: reported.map(|proxy| proxy.runtime_changes),
+        retiring_workers: reported.map(|proxy| proxy.load.retiring_workers),
+        ended_workers: reported.map(|proxy| proxy.load.ended_workers),
+        body_spool_bytes: reported.map(|proxy| proxy.load.body_spool),
+        rejected: reported.and_then(rejected),
+        seen_at: reported.and_then(|proxy| proxy.seen_at),
         activity: None,
         lagging_since: None,
         stuck: false,
@@ -87,7 +87,7 @@ fn mounts_newest(seen: &StatusInput<'_>, service: &Service, task: &Task) -> bool
 }
 
 fn rejected(proxy: &ProxyReport) -> Option<String> {
-    proxy.rejected.as_ref().map(|refusal| format!("{}: {}", refusal.digest.short(), refusal.words.trim()))
+    proxy.rejected.as_ref().map(|refusal| format!("{}: {}", refusal.digest.short(), refusal.message.trim()))
 }
 
 /// Swarm's state, with its explanation while the task is not running.

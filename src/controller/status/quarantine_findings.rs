@@ -15,7 +15,7 @@ pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
         for route in routes.iter_mut().filter(|route| is_of(route, &quarantined.part)) {
             route.state = RouteState::Quarantined;
             let why = if quarantined.too_large { "the configuration would be too large with it" } else { "the engine refuses it" };
-            route.reason = Some(format!("{why}: {}", quarantined.words.trim()));
+            route.reason = Some(format!("{why}: {}", quarantined.message.trim()));
         }
     }
 }
@@ -28,21 +28,21 @@ pub fn findings(seen: &StatusInput<'_>) -> Vec<Finding> {
 /// What is left out of the newest table: parts that are no longer in it are not reported.
 fn held<'a>(seen: &StatusInput<'a>) -> impl Iterator<Item = &'a Quarantined> {
     let table = &seen.desired.table;
-    let told = seen.report.map_or(&[][..], |received| &received.report.quarantined);
-    told.iter().filter(|quarantined| table.identity_of(&quarantined.part).is_some())
+    let quarantined_parts = seen.report.map_or(&[][..], |received| &received.report.quarantined);
+    quarantined_parts.iter().filter(|quarantined| table.identity_of(&quarantined.part).is_some())
 }
 
 fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let (what, setting) = (describe_unit(&quarantined.part), setting_of(&quarantined.part));
-    let words = quarantined.words.trim();
+    let message = quarantined.message.trim();
     let (message, own_remedy) = if quarantined.too_large {
         let message = format!(
             "{what} is one of the largest parts and is left out, because proxies could not read the configuration with it; \
-             everything else is served: {words}"
+             everything else is served: {message}"
         );
         (message, Some("Publish fewer hosts, paths or replicas, or ask an administrator to lower spec.limits or to add another cluster."))
     } else {
-        let message = format!("the engine refuses {what}, which is left out; everything else is served: {words}");
+        let message = format!("the engine refuses {what}, which is left out; everything else is served: {message}");
         (message, None)
     };
     let finding = |subject| Finding::new(FindingCode::RouteQuarantined, subject, message.clone()).with_own_remedy(own_remedy);

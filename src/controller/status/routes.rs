@@ -2,7 +2,7 @@
 //! decides whether a route is served already.
 
 use super::{StatusInput, proxies};
-use crate::report::{EndpointState, ProxyTaskReport, RouteReport, RouteState};
+use crate::report::{EndpointState, PROXIES, ProxyTaskReport, RouteReport, RouteState, number, share};
 use crate::translate::is_closed;
 
 /// Every route, with its current state.
@@ -41,13 +41,21 @@ fn obstacle(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<(Rout
     match (running.len(), current) {
         (0, _) => Some((RouteState::Pending, "no proxy task is running".to_owned())),
         _ if !rendered => Some((RouteState::Pending, "the extension has not accepted the newest routes yet".to_owned())),
-        (all, _) if silent > 0 => Some((RouteState::Unknown, format!("{silent} of {all} proxies have not reported recently"))),
+        (all, _) if silent > 0 => {
+            let have = number(silent, "has", "have");
+            Some((RouteState::Unknown, format!("{} {have} not reported recently", share(silent, all, &PROXIES))))
+        }
         (all, current) if current < all => {
             let by_name = match running.iter().filter(|proxy| proxies::is_on_names(proxy)).count() {
                 0 => String::new(),
-                count => format!(", {count} find endpoints by name"),
+                count => format!(", {count} {} endpoints by name", number(count, "finds", "find")),
             };
-            Some((RouteState::Pending, format!("{current} of {all} proxies run the newest configuration{by_name}")))
+            let run = if current == 0 {
+                "no proxy runs".to_owned()
+            } else {
+                format!("{} {}", share(current, all, &PROXIES), number(current, "runs", "run"))
+            };
+            Some((RouteState::Pending, format!("{run} the newest configuration{by_name}")))
         }
         _ => None,
     }

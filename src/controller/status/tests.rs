@@ -81,10 +81,10 @@ fn report(desired: &Digest) -> ExtensionReport {
     }
 }
 
-/// The status after a pass whose report `said` from the extension is `age` seconds old.
-fn status(age: i64, said: impl FnOnce(&Digest) -> Option<ExtensionReport>) -> ClusterStatus {
+/// The status after a pass whose report `reported` from the extension is `age` seconds old.
+fn status(age: i64, reported: impl FnOnce(&Digest) -> Option<ExtensionReport>) -> ClusterStatus {
     let snapshot = world();
-    after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((said(desired)?, now - SignedDuration::from_secs(age))))
+    after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((reported(desired)?, now - SignedDuration::from_secs(age))))
 }
 
 /// The status after a pass at some time after the snapshot, with the previous status; what was reported, and when.
@@ -92,9 +92,9 @@ fn after_a_pass(
     snapshot: &Snapshot,
     later: SignedDuration,
     previous: Option<&ClusterStatus>,
-    said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
+    reported: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
 ) -> ClusterStatus {
-    pass_that_sees(snapshot, later, previous, said, None)
+    pass_that_sees(snapshot, later, previous, reported, None)
 }
 
 /// The same when the routes exceed the size of a message.
@@ -106,23 +106,23 @@ fn pass_that_sees(
     snapshot: &Snapshot,
     later: SignedDuration,
     previous: Option<&ClusterStatus>,
-    said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
+    reported: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
     too_large: Option<TooLarge>,
 ) -> ClusterStatus {
-    pass_that_decided(snapshot, later, previous, said, too_large, &NetworkDecision::default())
+    pass_that_decided(snapshot, later, previous, reported, too_large, &NetworkDecision::default())
 }
 
 fn pass_that_decided(
     snapshot: &Snapshot,
     later: SignedDuration,
     previous: Option<&ClusterStatus>,
-    said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
+    reported: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
     too_large: Option<TooLarge>,
     decision: &NetworkDecision,
 ) -> ClusterStatus {
     let (cluster, now) = (Arc::new(cluster()), snapshot.taken_at + later);
     let routes = desired_state::routes(&cluster, snapshot, &HostOwners::default());
-    let received = said(&routes.desired.digest, now).map(|(report, at)| Received { report, at });
+    let received = reported(&routes.desired.digest, now).map(|(report, at)| Received { report, at });
     let plan = Plan {
         instance: INSTANCE.to_owned(),
         cluster: cluster.name.to_string(),
@@ -153,8 +153,8 @@ fn pass_that_decided(
 /// waited for.
 fn check(status: &ClusterStatus, expected: &(ConditionReason, Option<bool>, RouteState, usize)) {
     let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
-    let told = (programmed.reason.clone(), status.proxies[0].up_to_date, status.routes[0].state, status.waiting.len());
-    assert_eq!(&told, expected, "{status:#?}");
+    let observed = (programmed.reason.clone(), status.proxies[0].up_to_date, status.routes[0].state, status.waiting.len());
+    assert_eq!(&observed, expected, "{status:#?}");
     let is_ready =
         status.conditions.iter().any(|condition| condition.kind == ConditionType::Ready && condition.status == ConditionStatus::True);
     assert_eq!(is_ready, expected.0 == ConditionReason::AsDeclared && expected.2 != RouteState::Quarantined);
@@ -217,8 +217,8 @@ fn proxies_on_names_are_distinguished_from_outdated_proxies() {
     let status = status(1, on_names);
     check(&status, &(ConditionReason::ProxiesOnNames, Some(false), RouteState::Pending, 0));
     assert_eq!((&status.proxies[0].source, status.proxies[0].fallbacks), (&Some(crate::types::ConfigSource::Names), Some(2)));
-    let told = status.routes[0].reason.as_deref();
-    assert_eq!(told, Some("0 of 1 proxies run the newest configuration, 1 find endpoints by name"));
+    let observed = status.routes[0].reason.as_deref();
+    assert_eq!(observed, Some("no proxy runs the newest configuration, 1 finds endpoints by name"));
 }
 
 /// The extension's report about an object that does not exist.
@@ -229,7 +229,7 @@ fn unseen_material() -> MaterialReport {
         key: None,
         key_id: None,
         state: MaterialState::Missing,
-        words: String::new(),
+        message: String::new(),
         not_before: None,
         not_after: None,
         names: vec![],
@@ -238,7 +238,7 @@ fn unseen_material() -> MaterialReport {
     }
 }
 
-/// What the labels say does not resolve by itself: the status of their cluster settles, and names the reason.
+/// What the labels declare does not resolve by itself: the status of their cluster settles, and names the reason.
 #[test]
 fn closed_routes_are_not_progressing() {
     for (labels, state, reason) in [
@@ -249,8 +249,8 @@ fn closed_routes_are_not_progressing() {
         let app = snapshot.services.values_mut().find(|service| service.name == "app").unwrap();
         app.labels.extend(labels.iter().map(|(name, value)| (crate::translate::label_key(name), (*value).to_owned())));
         let missing = MaterialReport { certificate: "no-ca".to_owned(), ..unseen_material() };
-        let said = |desired: &Digest| ExtensionReport { material: vec![missing], ..report(desired) };
-        let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((said(desired), now)));
+        let reported = |desired: &Digest| ExtensionReport { material: vec![missing], ..report(desired) };
+        let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((reported(desired), now)));
         assert_eq!((status.routes[0].state, status.phase), (state, Phase::Degraded), "{status:#?}");
         for kind in [ConditionType::RoutesServed, ConditionType::Ready] {
             let condition = status.conditions.iter().find(|condition| condition.kind == kind).unwrap();
@@ -270,7 +270,7 @@ fn a_global_service_needs_a_task_on_every_suitable_node() {
 fn a_refused_part_produces_a_finding_for_its_author() {
     let route = |host: &str| {
         let (host, path) = (crate::types::HostPattern::parse(host).unwrap(), crate::types::ContextPath::root());
-        Quarantined { part: QuarantineUnit::Route { host, path }, words: "no such thing\n".to_owned(), too_large: false }
+        Quarantined { part: QuarantineUnit::Route { host, path }, message: "no such thing\n".to_owned(), too_large: false }
     };
     let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
     let left_out = status(1, reported(route("a.test")));
@@ -278,8 +278,8 @@ fn a_refused_part_produces_a_finding_for_its_author() {
     let ready = left_out.conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
     assert_eq!((ready.reason.clone(), left_out.phase), (ConditionReason::Quarantined, Phase::Degraded));
     assert_eq!(left_out.routes[0].reason.as_deref(), Some("the engine refuses it: no such thing"));
-    let told = left_out.findings.iter().find(|finding| finding.code == FindingCode::RouteQuarantined).unwrap();
-    assert_eq!((&told.subject, told.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
+    let observed = left_out.findings.iter().find(|finding| finding.code == FindingCode::RouteQuarantined).unwrap();
+    assert_eq!((&observed.subject, observed.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
     // What has left the table is not reported.
     let gone = status(1, reported(route("gone.test")));
     check(&gone, &(ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
@@ -325,12 +325,12 @@ fn a_route_shows_what_its_network_waits_for() {
     let mut snapshot = world();
     snapshot.tasks.values_mut().filter(|task| task.service.0 == "proxy").for_each(|task| task.addresses.clear());
     let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)));
-    let told = |status: &ClusterStatus| (status.routes[0].state, status.routes[0].reason.clone().unwrap());
-    assert_eq!(told(&status), (RouteState::Pending, "the proxies are not attached to the network net yet".to_owned()));
+    let observed = |status: &ClusterStatus| (status.routes[0].state, status.routes[0].reason.clone().unwrap());
+    assert_eq!(observed(&status), (RouteState::Pending, "the proxies are not attached to the network net yet".to_owned()));
     let missing = [(NetworkId("net".to_owned()), "waits for the network net: it is tried again".to_owned())].into();
     let decision = NetworkDecision { missing, ..NetworkDecision::default() };
     let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
-    assert_eq!(told(&status), (RouteState::Pending, "waits for the network net: it is tried again".to_owned()));
+    assert_eq!(observed(&status), (RouteState::Pending, "waits for the network net: it is tried again".to_owned()));
     let served = status.conditions.iter().find(|condition| condition.kind == ConditionType::RoutesServed).unwrap();
     assert_eq!(
         (served.status, served.reason.clone(), status.phase),
@@ -343,7 +343,7 @@ fn a_route_shows_what_its_network_waits_for() {
         failed_at: snapshot.taken_at,
         tries: 1,
         state: Digest::of_bytes(b""),
-        words: String::new(),
+        message: String::new(),
         full: true,
     };
     let memory = crate::networks::AttachmentState { quarantine: [(net, held)].into(), ..crate::networks::AttachmentState::default() };

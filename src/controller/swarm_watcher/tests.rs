@@ -1,4 +1,4 @@
-//! What the observing tasks notice, against a Swarm whose answers the test sets, in paused time.
+//! What the watching tasks notice, against a Swarm whose answers the test sets, in paused time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -15,7 +15,7 @@ fn queue() -> (WorkQueue<&'static str>, Instant) {
     (WorkQueue::new(QueueLimits { debounce: 50 * MS, max_delay: 500 * MS, retry }), Instant::now())
 }
 
-fn ask(queue: &mut WorkQueue<&'static str>, key: &'static str, now: Instant) {
+fn request(queue: &mut WorkQueue<&'static str>, key: &'static str, now: Instant) {
     queue.enqueue(&key, now, now);
 }
 
@@ -26,15 +26,15 @@ fn due(queue: &mut WorkQueue<&'static str>, now: Instant) -> Vec<&'static str> {
 #[test]
 fn the_first_request_of_a_quiet_key_is_due_at_once() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
 }
 
 #[test]
 fn two_requests_cause_one_pass() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
     queue.finished(&"a", start + MS, PassEnd::Done);
     assert_eq!(queue.next_due(), None);
@@ -43,9 +43,9 @@ fn two_requests_cause_one_pass() {
 #[test]
 fn a_key_never_runs_twice_at_once_and_a_request_in_the_meantime_is_kept() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
-    ask(&mut queue, "a", start + 100 * MS);
+    request(&mut queue, "a", start + 100 * MS);
     assert_eq!(queue.next_due(), None);
     assert!(due(&mut queue, start + 200 * MS).is_empty());
     queue.finished(&"a", start + 300 * MS, PassEnd::Done);
@@ -55,21 +55,21 @@ fn a_key_never_runs_twice_at_once_and_a_request_in_the_meantime_is_kept() {
 #[test]
 fn requests_shortly_after_a_pass_are_combined() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, PassEnd::Done);
-    ask(&mut queue, "a", start + 10 * MS);
-    ask(&mut queue, "a", start + 40 * MS);
+    request(&mut queue, "a", start + 10 * MS);
+    request(&mut queue, "a", start + 40 * MS);
     assert_eq!(queue.next_due(), Some(start + 90 * MS));
 }
 
 #[test]
 fn no_stream_of_requests_delays_a_pass_beyond_the_maximum() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, PassEnd::Done);
-    (1..1000).for_each(|i| ask(&mut queue, "a", start + 10 * MS * i));
+    (1..1000).for_each(|i| request(&mut queue, "a", start + 10 * MS * i));
     assert_eq!(queue.next_due(), Some(start + 510 * MS));
 }
 
@@ -86,12 +86,12 @@ fn a_ticket_needs_a_snapshot_as_fresh_as_the_most_demanding_request() {
 #[test]
 fn a_failure_delays_writes_but_not_reads() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, PassEnd::Failed);
     let until = queue.held_until(&"a").expect("a failed key is held back");
     assert!(until >= start + 50 * MS && until <= start + 150 * MS);
-    ask(&mut queue, "a", start + 10 * MS);
+    request(&mut queue, "a", start + 10 * MS);
     let ticket = queue.take_due(start + 60 * MS - 10 * MS + 10 * MS);
     assert_eq!(ticket.len(), 1, "requests proceed while writes are held back");
     if start + 60 * MS < until {
@@ -107,7 +107,7 @@ fn repeated_failures_wait_longer_and_a_success_starts_over() {
     let (mut queue, start) = queue();
     let mut now = start;
     for _ in 0..8 {
-        ask(&mut queue, "a", now);
+        request(&mut queue, "a", now);
         now += 10_000 * MS;
         due(&mut queue, now);
         queue.finished(&"a", now, PassEnd::Failed);
@@ -117,7 +117,7 @@ fn repeated_failures_wait_longer_and_a_success_starts_over() {
     due(&mut queue, now);
     queue.finished(&"a", now, PassEnd::Done);
     assert_eq!(queue.held_until(&"a"), None);
-    ask(&mut queue, "a", now + 100 * MS);
+    request(&mut queue, "a", now + 100 * MS);
     due(&mut queue, now + 100 * MS);
     queue.finished(&"a", now + 100 * MS, PassEnd::Failed);
     assert!(queue.held_until(&"a").expect("held") - now <= 250 * MS);
@@ -126,10 +126,10 @@ fn repeated_failures_wait_longer_and_a_success_starts_over() {
 #[test]
 fn a_failing_key_delays_no_other_key() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, PassEnd::Failed);
-    ask(&mut queue, "b", start);
+    request(&mut queue, "b", start);
     let tickets = queue.take_due(start);
     assert_eq!((tickets[0].key, tickets[0].acting), ("b", WritePermission::Allowed));
 }
@@ -137,7 +137,7 @@ fn a_failing_key_delays_no_other_key() {
 #[test]
 fn a_pass_that_wrote_is_followed_by_another() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
+    request(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, PassEnd::Again(200 * MS));
     assert_eq!(queue.next_due(), Some(start + 200 * MS));
@@ -146,8 +146,8 @@ fn a_pass_that_wrote_is_followed_by_another() {
 #[test]
 fn removed_keys_are_forgotten() {
     let (mut queue, start) = queue();
-    ask(&mut queue, "a", start);
-    ask(&mut queue, "b", start);
+    request(&mut queue, "a", start);
+    request(&mut queue, "b", start);
     queue.retain(&BTreeSet::from(["b"]));
     assert_eq!(due(&mut queue, start), ["b"]);
 }

@@ -140,10 +140,10 @@ fn only_specific_errors_mean_that_a_config_does_not_exist() {
     assert!(is_absence(&error(SwarmErrorKind::Invalid, "config j is ambiguous (13 matches found)")));
     let too_much = "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (12000000 vs. 4194304)";
     assert!(is_absence(&error(SwarmErrorKind::Other, too_much)));
-    for (kind, words) in
+    for (kind, message) in
         [(SwarmErrorKind::Unavailable, "context deadline exceeded"), (SwarmErrorKind::Other, "forbidden"), (SwarmErrorKind::Invalid, "odd")]
     {
-        assert!(!is_absence(&error(kind, words)), "{words}");
+        assert!(!is_absence(&error(kind, message)), "{message}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! Carries out plans against the simulated Swarm, with faults, user actions and crashes chosen by a seed: nothing foreign is
-//! touched, nothing in use is removed, and once the world is quiet again it converges and then stays untouched.
+//! touched, nothing in use is removed, and once the world is quiet again, it converges and then stays unchanged.
 
 use std::time::Duration;
 

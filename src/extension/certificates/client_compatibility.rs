@@ -12,7 +12,7 @@ const RSA_BITS_MIN: usize = 2048;
 /// Checks the key of the server's own certificate.
 pub(super) fn key_warning(certificate: &X509Certificate<'_>) -> Option<CertificateWarning> {
     let info = certificate.public_key();
-    let words = match info.algorithm.algorithm.to_id_string().as_str() {
+    let message = match info.algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
         "1.2.840.10045.2.1" => curve(info),
         "1.3.101.112" => Some("its key type is Ed25519, which no browser accepts"),
@@ -21,7 +21,7 @@ pub(super) fn key_warning(certificate: &X509Certificate<'_>) -> Option<Certifica
         "1.2.840.113549.1.1.10" => Some("its key is for RSASSA-PSS only, which most browsers reject"),
         _ => Some("its key type is unknown to browsers"),
     };
-    words.map(|words| doubt(CertificateWarningKind::Key, words))
+    message.map(|message| doubt(CertificateWarningKind::Key, message))
 }
 
 fn short_rsa(key: Result<PublicKey<'_>, impl Sized>) -> Option<CertificateWarning> {
@@ -59,8 +59,8 @@ pub(super) fn signature_warning(certificate: &X509Certificate<'_>, which: &str) 
     Some(doubt(CertificateWarningKind::Signature, format!("{which} is signed {kind}")))
 }
 
-fn doubt(kind: CertificateWarningKind, words: impl Into<String>) -> CertificateWarning {
-    CertificateWarning { kind, words: words.into() }
+fn doubt(kind: CertificateWarningKind, message: impl Into<String>) -> CertificateWarning {
+    CertificateWarning { kind, message: message.into() }
 }
 
 #[cfg(test)]
@@ -97,9 +97,9 @@ EXg2dzao5kLn/y2sbsI=
     /// The same with these bytes replaced everywhere: nothing here verifies the signature.
     fn patched(der: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
         let mut der = der.to_vec();
-        let places: Vec<usize> = (0..der.len()).filter(|at| der[*at..].starts_with(from)).collect();
-        assert!(!places.is_empty() && from.len() == to.len());
-        for at in places {
+        let offsets: Vec<usize> = (0..der.len()).filter(|at| der[*at..].starts_with(from)).collect();
+        assert!(!offsets.is_empty() && from.len() == to.len());
+        for at in offsets {
             der[at..at + to.len()].copy_from_slice(to);
         }
         der
@@ -108,9 +108,9 @@ EXg2dzao5kLn/y2sbsI=
     fn check(der: &[u8], key: Option<&str>, signature: Option<&str>) {
         let (_, certificate) = X509Certificate::from_der(der).unwrap();
         for (doubt, expected) in [(key_warning(&certificate), key), (signature_warning(&certificate, "it"), signature)] {
-            let words = doubt.map(|doubt| doubt.words);
-            assert!(words.as_deref().unwrap_or_default().contains(expected.unwrap_or_default()), "{words:?}, not {expected:?}");
-            assert_eq!(words.is_some(), expected.is_some(), "{words:?}");
+            let message = doubt.map(|doubt| doubt.message);
+            assert!(message.as_deref().unwrap_or_default().contains(expected.unwrap_or_default()), "{message:?}, not {expected:?}");
+            assert_eq!(message.is_some(), expected.is_some(), "{message:?}");
         }
     }
 

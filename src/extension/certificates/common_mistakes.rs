@@ -29,7 +29,7 @@ pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> 
 /// Why it has no block: common ways to spoil PEM text. `None` if there is no trace of any.
 pub(super) fn missing_block_reason(content: &[u8]) -> Option<&'static str> {
     let has = |wanted: &[u8]| contains(content, wanted);
-    let words = if has(b"\\n") && has(b"-----BEGIN") {
+    let message = if has(b"\\n") && has(b"-----BEGIN") {
         "it is a single line with \\n instead of line breaks; store it with real line breaks (printf '%b' \"$TEXT\")"
     } else if has(b"-----BEGIN") && !has(b"\n") && has(b"\r") {
         "its lines end with CR only; store it with Unix or Windows line breaks"
@@ -42,5 +42,5 @@ pub(super) fn missing_block_reason(content: &[u8]) -> Option<&'static str> {
     } else {
         return None;
     };
-    Some(words)
+    Some(message)
 }

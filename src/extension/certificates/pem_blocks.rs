@@ -174,7 +174,7 @@ enum PemSection {
 
 #[derive(Default)]
 struct PemBody {
-    place: PemSection,
+    section: PemSection,
     header: Vec<u8>,
     text: Vec<u8>,
     /// There was a short line, so no other may follow.
@@ -183,17 +183,17 @@ struct PemBody {
 
 impl PemBody {
     fn take(&mut self, line: &[u8]) -> Result<(), PemDamage> {
-        if self.place == PemSection::Start && line.contains(&b':') {
-            self.place = PemSection::Header;
+        if self.section == PemSection::Start && line.contains(&b':') {
+            self.section = PemSection::Header;
             self.header = std::mem::take(&mut self.text);
         }
-        match (line, self.place) {
+        match (line, self.section) {
             ([], PemSection::Text) => return Err(PemDamage::Lines),
             ([], PemSection::Start) => {
                 self.header = std::mem::take(&mut self.text);
-                self.place = PemSection::Text;
+                self.section = PemSection::Text;
             }
-            ([], PemSection::Header) => self.place = PemSection::Text,
+            ([], PemSection::Header) => self.section = PemSection::Text,
             (line, PemSection::Header) => self.header.extend(line),
             (line, PemSection::Start) => self.text.extend(line),
             (line, PemSection::Text) => {

@@ -75,13 +75,13 @@ impl CertificateFacts {
 
     /// Reasons for clients to refuse it now, although it is used.
     pub(in crate::extension) fn warnings(&self, now: Timestamp) -> Vec<CertificateWarning> {
-        let chain = self.chain.iter().filter_map(|(place, window)| {
-            let words = match window.standing(now) {
+        let chain = self.chain.iter().filter_map(|(position, window)| {
+            let message = match window.standing(now) {
                 Validity::Valid => return None,
-                Validity::Early(from) => format!("chain certificate {place} is not valid before {}", shown(from)),
-                Validity::Expired(on) => format!("chain certificate {place} expired on {}", shown(on)),
+                Validity::Early(from) => format!("chain certificate {position} is not valid before {}", shown(from)),
+                Validity::Expired(on) => format!("chain certificate {position} expired on {}", shown(on)),
             };
-            Some(CertificateWarning { kind: CertificateWarningKind::Chain, words })
+            Some(CertificateWarning { kind: CertificateWarningKind::Chain, message })
         });
         self.doubts.iter().cloned().chain(chain).collect()
     }

@@ -18,10 +18,10 @@ fn read(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Certific
     read_pair(certificate.as_ref(), key.as_ref()).map(|pair| pair.facts)
 }
 
-fn check_bad(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>, state: MaterialState, words: &str) {
+fn check_bad(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>, state: MaterialState, message: &str) {
     let fault = read(certificate, key).unwrap_err();
     assert_eq!(fault.state, state, "{fault:?}");
-    assert!(fault.words.contains(words), "{fault:?}");
+    assert!(fault.message.contains(message), "{fault:?}");
 }
 
 #[test]

@@ -49,13 +49,13 @@ impl<T> MaterialStatus<T> {
             Ok(good) => good,
             Err(fault) => return Self::Bad(fault),
         };
-        let fault = |state, words: String| MaterialFault { not_after: facts(&good).not_after(), ..MaterialFault::new(state, words) };
+        let fault = |state, message: String| MaterialFault { not_after: facts(&good).not_after(), ..MaterialFault::new(state, message) };
         match facts(&good).validity(now) {
             Validity::Valid => Self::Good(good),
             Validity::Expired(on) => Self::Bad(fault(MaterialState::Expired, format!("it expired on {}", shown(on)))),
             Validity::Early(from) => {
-                let words = format!("it is not valid before {}", shown(from));
-                Self::Early(MaterialFault { not_before: Some(from), ..fault(MaterialState::NotYetValid, words) })
+                let message = format!("it is not valid before {}", shown(from));
+                Self::Early(MaterialFault { not_before: Some(from), ..fault(MaterialState::NotYetValid, message) })
             }
         }
     }

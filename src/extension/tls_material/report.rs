@@ -30,7 +30,7 @@ pub(super) fn system_roots_report(table: &RouteTable, file: &Path) -> Option<Mat
         key: None,
         key_id: None,
         state: MaterialState::Missing,
-        words: "the image of the extension and the proxies has no root CA certificates".to_owned(),
+        message: "the image of the extension and the proxies has no root CA certificates".to_owned(),
         not_before: None,
         not_after: None,
         names: Vec::new(),
@@ -51,7 +51,7 @@ fn material_report<T>(
         key: None,
         key_id: None,
         state: MaterialState::Good,
-        words: String::new(),
+        message: String::new(),
         not_before: None,
         not_after: None,
         names: Vec::new(),
@@ -64,12 +64,12 @@ fn material_report<T>(
             MaterialReport { not_after: facts.not_after(), names, more_names: facts.more_names, doubts: facts.warnings(now), ..blank }
         }
         MaterialStatus::Awaited => {
-            let words = "it is not mounted yet; the previous material stays in use".to_owned();
-            MaterialReport { state: MaterialState::Awaited, words, ..blank }
+            let message = "it is not mounted yet; the previous material stays in use".to_owned();
+            MaterialReport { state: MaterialState::Awaited, message, ..blank }
         }
         MaterialStatus::Early(fault) | MaterialStatus::Bad(fault) => {
-            let MaterialFault { state, words, not_before, not_after } = fault.clone();
-            MaterialReport { state, words, not_before, not_after, ..blank }
+            let MaterialFault { state, message, not_before, not_after } = fault.clone();
+            MaterialReport { state, message, not_before, not_after, ..blank }
         }
     }
 }

@@ -181,7 +181,7 @@ fn a_certificate_that_is_not_valid_yet_is_not_used_before_its_time() {
         assert_eq!(states(&resolved), [("name-new", MaterialState::NotYetValid)]);
         assert!(!resolved.awaits, "a certificate with a future date is not awaited");
         assert_eq!(resolved.next_change.unwrap().to_string(), "2030-01-01T00:00:00Z");
-        assert_eq!(resolved.reports[0].words, "it is not valid before 2030-01-01 at 00:00 UTC");
+        assert_eq!(resolved.reports[0].message, "it is not valid before 2030-01-01 at 00:00 UTC");
         assert_eq!(resolved.reports[0].not_before, resolved.next_change);
     }
     let resolved = mounts.resolve_at(&renewed, "2030-01-01T00:00:00Z");
@@ -227,7 +227,7 @@ fn an_expired_chain_is_reported() {
     let resolved = mounts.resolve(&table);
     assert!(resolved.reports[0].doubts.is_empty() && resolved.next_change.unwrap().to_string() == "2030-01-01T00:00:00Z");
     let resolved = mounts.resolve_at(&table, "2030-01-01T00:00:00Z");
-    assert_eq!(resolved.reports[0].doubts[0].words, "chain certificate 2 expired on 2030-01-01 at 00:00 UTC");
+    assert_eq!(resolved.reports[0].doubts[0].message, "chain certificate 2 expired on 2030-01-01 at 00:00 UTC");
     assert!(shown(&resolved, "a.example").is_some());
 }
 
@@ -252,13 +252,13 @@ fn material_that_the_engine_rejects_is_invalid_even_if_it_looks_valid() {
     let table = table(&[("a.example", "weak")]);
     let resolved = mounts.store.resolve(&table, "2026-06-01T00:00:00Z".parse().unwrap());
     assert_eq!(mounts.store.unproven(&resolved).0.into_iter().collect::<Vec<_>>(), [binding("weak")]);
-    let words = "nginx: [emerg] SSL_CTX_use_PrivateKey(\"tls.pem\") failed (error:05800074:x509:key values mismatch)\ntest failed";
+    let message = "nginx: [emerg] SSL_CTX_use_PrivateKey(\"tls.pem\") failed (error:05800074:x509:key values mismatch)\ntest failed";
     let engine = crate::runtime::engine(EngineKind::Nginx, Path::new("nginx"), Path::new("/nonexistent"));
-    mounts.store.reject_pair(&binding("weak"), engine.certificate_fault(words));
+    mounts.store.reject_pair(&binding("weak"), engine.certificate_fault(message));
     let resolved = mounts.resolve(&table);
     assert_eq!(states(&resolved), [("name-weak", MaterialState::Mismatch)]);
     assert_eq!(shown(&resolved, "a.example"), None);
-    assert_eq!(resolved.reports[0].words, "the key belongs to another certificate (OpenSSL error 05800074)");
+    assert_eq!(resolved.reports[0].message, "the key belongs to another certificate (OpenSSL error 05800074)");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     }
     if fields.any(POINTER).is_some() {
         behind_the_mesh(fields, mistakes);
-        said_twice(fields, mistakes);
+        report_duplicates(fields, mistakes);
     }
 }
 
@@ -63,7 +63,7 @@ fn behind_the_mesh(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-fn said_twice(fields: &Fields<'_>, mistakes: &mut Mistakes) {
+fn report_duplicates(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = "/spec/settings/httpOptions";
     for (at, line) in fields.list(pointer).iter().enumerate() {
         let names = line.as_str().and_then(|text| EngineLine::parse(text).ok()).map(|line| line.directives()).unwrap_or_default();

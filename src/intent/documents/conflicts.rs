@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Document, ObjectKey, SourceFile};
 use crate::report::{FindingCode, Severity};
 
-/// What only one document may have, in the words of findings.
+/// What only one document may have, as findings describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ClaimType {
     pub severity: Severity,
@@ -59,7 +59,7 @@ impl ExclusiveClaim {
         Self { what, port: None, value: value.into() }
     }
 
-    /// A claim to a port; `value` tells ports of one number apart.
+    /// A claim to a port; `value` distinguishes ports of one number.
     pub fn port(what: ClaimType, port: u64, value: impl Into<String>) -> Self {
         Self { what, port: Some(port), value: value.into() }
     }
@@ -160,14 +160,14 @@ struct Note {
 fn notes(claims: &ClaimTable, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
     let mut notes: BTreeMap<Note, Vec<u64>> = BTreeMap::new();
     for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
-        let places: Vec<String> = claimants.iter().map(|claimant| place(claimant, files, documents)).collect();
+        let positions: Vec<String> = claimants.iter().map(|claimant| position(claimant, files, documents)).collect();
         for (at, claimant) in claimants.iter().enumerate() {
             // A port that two fields of one document claim is reported elsewhere.
             let same_document = claimants.iter().all(|other| other.document == claimant.document);
             if same_document && claim.what != SWARM_SERVICE {
                 continue;
             }
-            let others = Others::of(&places, at);
+            let others = Others::of(&positions, at);
             let (claim, port) = claim.split();
             let note = Note { document: claimant.document, pointer: claimant.pointer.clone(), claim, others };
             notes.entry(note).or_default().extend(port);
@@ -179,7 +179,7 @@ fn notes(claims: &ClaimTable, files: &[SourceFile], documents: &[Document]) -> B
 /// How many are named: with many documents of one kind each finding would have thousands of characters.
 const OTHERS_MAX: usize = 3;
 
-/// The other places with the same claim: the first few, and the number of the others.
+/// The other positions with the same claim: the first few, and the number of the others.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Others {
     named: Vec<String>,
@@ -188,10 +188,10 @@ struct Others {
 
 impl Others {
     /// All of these except one.
-    fn of(places: &[String], but: usize) -> Self {
-        let others = places.iter().enumerate().filter(|(at, _)| *at != but);
-        let named: Vec<String> = others.take(OTHERS_MAX).map(|(_, place)| place.clone()).collect();
-        Self { more: places.len() - 1 - named.len(), named }
+    fn of(positions: &[String], but: usize) -> Self {
+        let others = positions.iter().enumerate().filter(|(at, _)| *at != but);
+        let named: Vec<String> = others.take(OTHERS_MAX).map(|(_, position)| position.clone()).collect();
+        Self { more: positions.len() - 1 - named.len(), named }
     }
 
     /// The claim in the present tense: "a.yaml:3 and b.yaml:3 also declare".
@@ -222,7 +222,8 @@ fn note_mesh_against_host(claims: &ClaimTable, files: &[SourceFile], documents: 
     for (claim, claimants) in claims {
         let (HOST_PORT, Some(port)) = (claim.what, claim.port) else { continue };
         let Some(mesh) = claims.get(&ExclusiveClaim::port(MESH_PORT, port, "")).and_then(|mesh| mesh.first()) else { continue };
-        let message = format!("{} publishes port {port} of the routing mesh, which uses it on every node", place(mesh, files, documents));
+        let message =
+            format!("{} publishes port {port} of the routing mesh, which uses it on every node", position(mesh, files, documents));
         for claimant in claimants {
             let (severity, code) = (Severity::Warning, FindingCode::DuplicateDeclaration);
             let mistakes = &mut documents[claimant.document].mistakes;
@@ -231,7 +232,7 @@ fn note_mesh_against_host(claims: &ClaimTable, files: &[SourceFile], documents: 
     }
 }
 
-fn place(claimant: &ClaimLocation, files: &[SourceFile], documents: &[Document]) -> String {
+fn position(claimant: &ClaimLocation, files: &[SourceFile], documents: &[Document]) -> String {
     let document = &documents[claimant.document];
     format!("{}:{}", files[document.file].name, document.mistakes.line_of(&claimant.pointer))
 }

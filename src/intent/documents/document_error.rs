@@ -135,8 +135,8 @@ impl Mistakes {
 
 impl Mistake {
     fn into_finding(self, file: &str) -> Finding {
-        let place = if self.line == 0 { file.to_owned() } else { format!("{file}:{}", self.line) };
-        let finding = Finding::new(self.code, Subject::Document(place), self.message).with_severity(self.severity);
+        let position = if self.line == 0 { file.to_owned() } else { format!("{file}:{}", self.line) };
+        let finding = Finding::new(self.code, Subject::Document(position), self.message).with_severity(self.severity);
         let finding = match self.remedy {
             MistakeRemedy::Own(remedy) => finding.with_remedy(remedy),
             MistakeRemedy::Data(name, value) => finding.with_data(&[(name, &value)]),

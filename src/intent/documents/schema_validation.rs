@@ -132,8 +132,8 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
 }
 
 fn note_options(pointer: &str, found: Option<&str>, options: &[String], mistakes: &mut Mistakes) {
-    let meant = found.and_then(|text| nearest(text, options.iter().map(String::as_str)));
-    let remedy = meant.map_or_else(|| format!("Use {}.", one_of(options)), |meant| format!("Did you mean {meant}?"));
+    let suggestion = found.and_then(|text| nearest(text, options.iter().map(String::as_str)));
+    let remedy = suggestion.map_or_else(|| format!("Use {}.", one_of(options)), |suggestion| format!("Did you mean {suggestion}?"));
     mistakes.add(FindingCode::InvalidValue, pointer, "unknown value", remedy);
 }
 
@@ -154,13 +154,13 @@ fn one_of(options: &[String]) -> String {
 
 fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mistakes: &mut Mistakes) {
     let known: Vec<&str> = schema["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
-    let elsewhere = places_of(root, key);
+    let elsewhere = paths_of(root, key);
     let remedy = if key == "<<" {
         MERGE_KEYS.to_owned()
-    } else if let Some(meant) = nearest(key, known.iter().copied()) {
-        format!("Did you mean {meant}?")
-    } else if let [place] = elsewhere.as_slice() {
-        format!("Did you mean {place}?")
+    } else if let Some(suggestion) = nearest(key, known.iter().copied()) {
+        format!("Did you mean {suggestion}?")
+    } else if let [path] = elsewhere.as_slice() {
+        format!("Did you mean {path}?")
     } else if let [first, .., last] = elsewhere.as_slice() {
         format!("Did you mean {first} or {last}?")
     } else {
@@ -171,7 +171,7 @@ fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mist
 }
 
 /// Where in the document a field of exactly this name belongs.
-fn places_of(root: &Value, key: &str) -> Vec<String> {
+fn paths_of(root: &Value, key: &str) -> Vec<String> {
     fn walk(schema: &Value, pointer: &str, key: &str, found: &mut Vec<String>) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             let pointer = format!("{pointer}/{name}");
@@ -202,13 +202,13 @@ fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mista
 /// What a description says first, as part of another sentence: ` (the proxy engine)`.
 fn in_brackets(description: &str) -> String {
     let sentence = description.split(". ").next().unwrap_or_default();
-    let words = sentence.split(": ").next().unwrap_or_default().trim().trim_end_matches('.');
-    let is_name = ["Docker", "Swarm"].iter().any(|name| words.starts_with(name));
-    let mut letters = words.chars();
+    let summary = sentence.split(": ").next().unwrap_or_default().trim().trim_end_matches('.');
+    let is_name = ["Docker", "Swarm"].iter().any(|name| summary.starts_with(name));
+    let mut letters = summary.chars();
     match letters.next() {
         None => String::new(),
         Some(first) if !is_name => format!(" ({}{})", first.to_lowercase(), letters.as_str()),
-        Some(_) => format!(" ({words})"),
+        Some(_) => format!(" ({summary})"),
     }
 }
 

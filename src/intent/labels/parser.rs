@@ -36,7 +36,7 @@ pub struct ReadLabels {
 pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
     let mut reader = ValueReader::new(service, labels);
     let reading = reader.read();
-    reader.note_strangers(matches!(reading, LabelReading::Published(_)));
+    reader.report_unknown_labels(matches!(reading, LabelReading::Published(_)));
     let mut findings = reader.findings;
     findings.sort_by(|a, b| (&a.field, a).cmp(&(&b.field, b)));
     ReadLabels { reading, findings }
@@ -44,7 +44,7 @@ pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabe
 
 impl ValueReader<'_> {
     fn read(&mut self) -> LabelReading {
-        if !self.asks_for_anything() {
+        if !self.requests_anything() {
             return LabelReading::NotPublished;
         }
         let default_backend = self.flag("default_backend");
@@ -62,7 +62,7 @@ impl ValueReader<'_> {
     }
 
     /// Empty values and `false` ask for nothing.
-    fn asks_for_anything(&self) -> bool {
+    fn requests_anything(&self) -> bool {
         LABELS.iter().any(|info| {
             self.value(info.name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) || info.name == "hosts")
         })
@@ -191,7 +191,7 @@ impl ValueReader<'_> {
     fn verification(&mut self, protocol: BackendProtocol) -> Verification {
         const LABEL: &str = "ssl_backend_tls_verify";
         if !matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc) {
-            return self.asked_verification(LABEL);
+            return self.requested_verification(LABEL);
         }
         let verification = self.parsed(LABEL, value_grammar::verification).unwrap_or_default();
         if verification != Verification::Off {
@@ -202,7 +202,7 @@ impl ValueReader<'_> {
     }
 
     /// A service whose label requests verification with an invalid value must not go unverified.
-    fn asked_verification(&mut self, label: &str) -> Verification {
+    fn requested_verification(&mut self, label: &str) -> Verification {
         let Some(text) = self.value(label).map(str::to_owned) else { return Verification::default() };
         size_limits::check_length(&text).and_then(|()| value_grammar::verification(&text)).unwrap_or_else(|rule| {
             self.bad(label, &text, &rule, "the application's certificate is verified against the system's roots");
@@ -235,8 +235,8 @@ impl ValueReader<'_> {
         }
         let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
         for name in unseen {
-            let asks = self.value(name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) && value != "/");
-            if asks {
+            let is_requested = self.value(name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) && value != "/");
+            if is_requested {
                 self.without_effect(
                     name,
                     "requests are encrypted all the way to the application (ssl_passthrough), so the proxies cannot read them",

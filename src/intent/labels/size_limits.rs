@@ -105,17 +105,17 @@ mod tests {
     }
 
     /// The number of used items of a list, and its only finding.
-    fn check(label: &str, value: &str, counted: fn(&ServiceLabels) -> usize, expected: usize, words: &[&str]) {
+    fn check(label: &str, value: &str, counted: fn(&ServiceLabels) -> usize, expected: usize, texts: &[&str]) {
         let read = read(&[(label, value)]);
         assert_eq!(counted(published(&read)), expected, "{label}");
         let messages: Vec<_> = read.findings.iter().map(|finding| finding.message.as_str()).collect();
-        assert_eq!(messages.is_empty(), words.is_empty(), "{label}: {messages:?}");
+        assert_eq!(messages.is_empty(), texts.is_empty(), "{label}: {messages:?}");
         for finding in &read.findings {
             assert_eq!((finding.severity, finding.code), (Severity::Error, FindingCode::InvalidLabelValue));
             assert_eq!(finding.field.as_deref(), Some(format!("com.docker.lb.{label}").as_str()));
         }
-        for word in words {
-            assert!(messages.iter().any(|message| message.contains(word)), "{label}: {word:?} is not in {messages:?}");
+        for text in texts {
+            assert!(messages.iter().any(|message| message.contains(text)), "{label}: {text:?} is not in {messages:?}");
         }
     }
 
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn a_list_of_a_megabyte_is_read_up_to_the_last_complete_item() {
         let value = items(95_000, ",", |n| format!("/socket-{n}"));
-        let words = [&*format!("the value has {} bytes, but at most 262144 are read", value.len()), "the first 100 are used"];
-        check("websocket_endpoints", &value, |labels| labels.websocket_endpoints.len(), 100, &words);
+        let texts = [&*format!("the value has {} bytes, but at most 262144 are read", value.len()), "the first 100 are used"];
+        check("websocket_endpoints", &value, |labels| labels.websocket_endpoints.len(), 100, &texts);
         let long = format!("h,{}", "x".repeat(1 << 20));
         check("hosts", &long, |labels| labels.hosts.len(), 1, &["the value has 1048578 bytes"]);
         // The last item within the limit is complete, whatever it consists of.
@@ -173,8 +173,8 @@ mod tests {
             }
             let labels = [("ssl_backend", "true"), (info.name, long.as_str())];
             let read = read(&labels);
-            let told = read.findings.iter().any(|finding| finding.message.contains("2097152 bytes"));
-            assert!(told, "{}: {:?}", info.name, read.findings);
+            let reported = read.findings.iter().any(|finding| finding.message.contains("2097152 bytes"));
+            assert!(reported, "{}: {:?}", info.name, read.findings);
             assert!(read.findings.iter().all(|finding| finding.message.len() < 500));
         }
     }

@@ -233,12 +233,12 @@ fn misspelt_labels_are_reported_with_the_probably_intended_label() {
         ("Com.Docker.LB.Hosts", "com.docker.lb.hosts"),
         (" com.docker.lb.port", "com.docker.lb.port"),
     ];
-    for (key, meant) in cases {
+    for (key, suggestion) in cases {
         let ReadLabels { reading, findings } = read(&[(key, "x")]);
         assert_eq!(reading, LabelReading::NotPublished, "{key}");
         assert_eq!(findings.len(), 1, "{key}");
         assert_eq!((findings[0].code, findings[0].severity), (FindingCode::UnknownLabel, Severity::Warning), "{key}");
-        assert!(findings[0].remedy.contains(meant), "{key}: {}", findings[0].remedy);
+        assert!(findings[0].remedy.contains(suggestion), "{key}: {}", findings[0].remedy);
     }
     assert_eq!(read(&[("com.docker.network", "front")]).findings[0].severity, Severity::Info);
 }

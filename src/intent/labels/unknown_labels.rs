@@ -31,7 +31,7 @@ pub struct UnknownLabel<'a> {
 
 /// Everything to report about the keys of a service's labels. `is_published`: whether its other labels ask for publication.
 pub fn unknown_labels(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<UnknownLabel<'_>> {
-    labels.iter().filter_map(|(key, value)| stranger(key, value, is_published)).collect()
+    labels.iter().filter_map(|(key, value)| unknown_label_of(key, value, is_published)).collect()
 }
 
 /// The labels that ask for an access control that does not exist here, so that no client may be admitted.
@@ -39,13 +39,13 @@ pub fn access_control_labels(labels: &BTreeMap<String, String>) -> impl Iterator
     labels.iter().filter(|(key, value)| access_key(key, value).is_some())
 }
 
-fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<UnknownLabel<'a>> {
-    let asks = access_key(key, value);
-    let secret = asks.is_some();
-    let said = |code: FindingCode, message: &str, remedy: Option<String>| {
+fn unknown_label_of<'a>(key: &str, value: &'a str, is_published: bool) -> Option<UnknownLabel<'a>> {
+    let requested = access_key(key, value);
+    let secret = requested.is_some();
+    let unknown_label = |code: FindingCode, message: &str, remedy: Option<String>| {
         let value = (!secret).then_some(value);
         Some(UnknownLabel {
-            key: excerpt(asks.unwrap_or(key), 120),
+            key: excerpt(requested.unwrap_or(key), 120),
             value,
             severity: code.severity(),
             code,
@@ -56,26 +56,26 @@ fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Unknown
     if is_published && secret {
         let message = "there is no such label, but it looks like access control; to prevent unintended access, the service's routes \
                        are closed and answer 503";
-        return said(FindingCode::UnknownAccessLabel, message, None);
+        return unknown_label(FindingCode::UnknownAccessLabel, message, None);
     }
     if key == "com.docker.network" {
         let message = "Swarmgate does not read this label: com.docker.lb.network chooses the network of the proxies";
         let remedy = "Use com.docker.lb.network if the label is intended for Swarmgate.";
-        let told = said(FindingCode::UnknownLabel, message, Some(remedy.to_owned()));
-        return told.map(|told| UnknownLabel { severity: Severity::Info, ..told });
+        let label = unknown_label(FindingCode::UnknownLabel, message, Some(remedy.to_owned()));
+        return label.map(|label| UnknownLabel { severity: Severity::Info, ..label });
     }
     let name = unknown_name(key)?;
     let hidden = first_invisible(key).map_or_else(String::new, |unseen| format!(": its name contains {unseen}"));
-    said(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
+    unknown_label(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
 }
 
 /// The key of a label that asks for an access control, without parts that must not be shown: its value may be a password, even where it
 /// became part of the name. `None`: the label asks for no access control.
 pub fn access_key<'v, 'k: 'v>(key: &'k str, value: &'v str) -> Option<&'k str> {
     let (key, value) = parted(key, value.trim());
-    let asks = !value.is_empty() && !matches!(value_grammar::boolean(value), Ok(false));
+    let requested = !value.is_empty() && !matches!(value_grammar::boolean(value), Ok(false));
     let other = || begins(&plain(key), OTHER_PREFIX);
-    (asks && unknown_name(key).or_else(other).is_some_and(|name| sounds_like_access_control(&name))).then_some(key)
+    (requested && unknown_name(key).or_else(other).is_some_and(|name| sounds_like_access_control(&name))).then_some(key)
 }
 
 /// A key and its value, separated where they were written as one: `basic_auth=user:password` as an item of a mapping, or with a

@@ -113,20 +113,19 @@ impl<'a> ValueReader<'a> {
     }
 
     /// Reports labels that look like ours but are not.
-    pub(super) fn note_strangers(&mut self, is_published: bool) {
+    pub(super) fn report_unknown_labels(&mut self, is_published: bool) {
         let mut unknown = 0;
-        for stranger in unknown_labels(self.labels, is_published) {
-            unknown += usize::from(stranger.severity == Severity::Warning);
+        for label in unknown_labels(self.labels, is_published) {
+            unknown += usize::from(label.severity == Severity::Warning);
             // Labels that close a service are always reported.
-            if stranger.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
+            if label.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
                 continue;
             }
             let subject = Subject::Service(self.service.to_owned());
-            let finding =
-                Finding::new(stranger.code, subject, stranger.message).with_severity(stranger.severity).with_own_remedy(stranger.remedy);
-            self.findings.push(match stranger.value {
-                Some(value) => finding.with_field(stranger.key, value),
-                None => Finding { field: Some(stranger.key), ..finding },
+            let finding = Finding::new(label.code, subject, label.message).with_severity(label.severity).with_own_remedy(label.remedy);
+            self.findings.push(match label.value {
+                Some(value) => finding.with_field(label.key, value),
+                None => Finding { field: Some(label.key), ..finding },
             });
         }
         if unknown > LIST_FINDINGS_MAX {

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn running_networks_stay_unchanged() {
     let mut world = NetworkScenario::new();
-    let decision = world.look();
+    let decision = world.run_pass();
     assert_eq!((names(&decision), decision.due, waiting(&decision)), (vec!["a".to_owned()], None, String::new()));
     assert!(decision.attaching.is_empty() && !decision.withdraws && decision.remembered.is_none());
 }
@@ -16,7 +16,7 @@ fn unused_networks_are_detached_immediately_and_used_ones_later() {
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.wanted = vec!["a"];
-    let decision = world.after(30).look();
+    let decision = world.after(30).run_pass();
     assert_eq!(names(&decision), ["a", "b"]);
     assert_eq!((decision.findings[0].code, waiting(&decision)), (FindingCode::NetworkLingers, String::new()));
     assert_eq!(world.at(10 * INTERVAL - 1), ["a", "b"]);

@@ -22,7 +22,7 @@ fn churn(world: &mut NetworkScenario, seconds: i64, team: impl Fn(usize) -> Stri
             (world.wanted, world.used) = (vec!["a"], vec!["a"]);
             turn += 1;
         }
-        let decision = world.after(1).look();
+        let decision = world.after(1).run_pass();
         let networks = declared(&decision);
         if networks != world.declared {
             if let Some(last) = last {
@@ -54,9 +54,9 @@ fn a_team_whose_networks_come_and_go_waits_and_other_teams_do_not() {
     assert!(then <= 14, "{first}, then {then} replacements in fifty minutes");
     (world.wanted, world.used) = (vec!["a", "f"], vec!["a", "f"]);
     world.teams.push(("f", "stack calm".to_owned()));
-    world.look();
+    world.run_pass();
     let opens = world.memory.last_update.map_or(0, |at| INTERVAL - world.now.duration_since(at).as_secs()).max(4);
-    assert!(declared(&world.after(opens).look()).contains(&"f"), "the first network of a calm team waits for the pace alone");
+    assert!(declared(&world.after(opens).run_pass()).contains(&"f"), "the first network of a calm team waits for the pace alone");
 }
 
 /// `docker network rm` fails until the proxies have left.
@@ -66,7 +66,7 @@ fn unused_networks_are_detached_within_an_interval_and_together_with_new_ones() 
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     (world.wanted, world.used) = (vec!["a"], vec!["a"]);
-    let decision = world.after(10).look();
+    let decision = world.after(10).run_pass();
     assert_eq!(names(&decision), ["a", "b"]);
     assert_eq!(decision.findings[0].code, FindingCode::NetworkLingers);
     let due = decision.due.unwrap().duration_since(world.now).as_secs();
@@ -74,19 +74,19 @@ fn unused_networks_are_detached_within_an_interval_and_together_with_new_ones() 
     let mut other = world.clone();
     assert_eq!(world.at(due), ["a"]);
     (other.wanted, other.used) = (vec!["a", "c"], vec!["a", "c"]);
-    other.look();
+    other.run_pass();
     assert_eq!(other.at(due), ["a", "c"]);
 }
 
 /// No proxy comes up with `b`, which is attached and withdrawn again.
 fn b_fails(world: &mut NetworkScenario) {
     world.wanted = vec!["a", "b"];
-    world.after(INTERVAL).look();
+    world.after(INTERVAL).run_pass();
     world.write(&["a", "b"]);
     world.update = Some(("paused", world.now));
-    world.look();
+    world.run_pass();
     world.withdraw(&["a"]);
-    world.look();
+    world.run_pass();
 }
 
 #[test]
@@ -102,10 +102,10 @@ fn failing_networks_of_one_team_do_not_delay_other_teams() {
     world.memory.quarantine.clear();
     let mut good = world.clone();
     good.wanted = vec!["a", "c"];
-    good.look();
+    good.run_pass();
     assert_eq!(good.at(INTERVAL), ["a", "c"]);
     world.wanted = vec!["a", "b"];
-    world.look();
+    world.run_pass();
     assert_eq!(world.at(3 * INTERVAL), ["a"], "its own team waits");
     assert!(waiting(&world.decide()).contains("repeatedly failed"), "{}", waiting(&world.decide()));
 }
@@ -125,7 +125,7 @@ fn failing_networks_of_ever_new_teams_delay_only_unknown_teams() {
         let mut next = world.clone();
         next.teams.push(("c", team.to_owned()));
         next.wanted = vec!["a", "c"];
-        next.look();
+        next.run_pass();
         assert_eq!(next.at(INTERVAL), expected, "{team}");
     }
 }
@@ -138,7 +138,7 @@ fn a_service_that_comes_and_goes_waits_ever_longer_until_a_quiet_period() {
         for (wanted, used) in [(vec!["a", "b"], vec!["a", "b"]), (vec!["a"], vec!["a"])] {
             (world.wanted, world.used) = (wanted, used);
             for _ in 0..20 {
-                let decision = world.after(1).look();
+                let decision = world.after(1).run_pass();
                 let networks: Vec<&'static str> = NETWORKS.into_iter().filter(|id| names(&decision).iter().any(|n| n == id)).collect();
                 if networks != world.declared {
                     *replaced += 1;
@@ -151,10 +151,10 @@ fn a_service_that_comes_and_goes_waits_ever_longer_until_a_quiet_period() {
         cycle(&mut world, &mut replaced);
     }
     assert!(replaced <= 4, "{replaced} replacements in 40 minutes");
-    world.after(30 * INTERVAL).look();
+    world.after(30 * INTERVAL).run_pass();
     assert!(world.memory.visits.is_empty());
     world.wanted = vec!["a", "b"];
-    world.look();
+    world.run_pass();
     assert_eq!(world.at(3), ["a", "b"]);
 }
 
@@ -168,7 +168,7 @@ fn networks_that_arrive_close_together_are_attached_together_and_later_ones_afte
     assert_eq!(world.at(3), ["a", "b", "c"]);
     world.attach(&["a", "b", "c"]);
     world.wanted.push("d");
-    let decision = world.after(20).look();
+    let decision = world.after(20).run_pass();
     assert_eq!(names(&decision), ["a", "b", "c"]);
     assert!(waiting(&decision).starts_with("the network net-d: the proxies were replaced for networks at "), "{}", waiting(&decision));
     let due = decision.due.unwrap().duration_since(world.now).as_secs();

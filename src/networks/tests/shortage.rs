@@ -4,8 +4,8 @@ use super::*;
 
 impl NetworkScenario {
     pub(super) fn lacks(&self, contested: bool) -> NetworkShortage {
-        let words = "has 0 of 13 addresses free, and 8 tasks or virtual IPs wait for one".to_owned();
-        NetworkShortage { contested, by_others: self.filled_by.clone(), words }
+        let message = "has 0 of 13 addresses free, and 8 tasks or virtual IPs wait for one".to_owned();
+        NetworkShortage { contested, by_others: self.filled_by.clone(), message }
     }
 }
 
@@ -14,7 +14,7 @@ fn with_b() -> NetworkScenario {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
-    world.after(2 * INTERVAL).look();
+    world.after(2 * INTERVAL).run_pass();
     world
 }
 
@@ -28,12 +28,15 @@ fn a_network_short_of_addresses_blocks_others_and_is_detached_if_the_shortage_la
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.wanted.push("c");
-    let decision = world.after(1).look();
+    let decision = world.after(1).run_pass();
     assert_eq!(names(&decision), ["a", "b"]);
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Warning)]);
-    let told = &decision.findings[0];
-    assert_eq!(told.subject.to_string(), "service service-b");
-    assert!(told.message.contains("a proxy that stops does not come back") && told.message.contains("leave the network at"), "{told}");
+    let finding = &decision.findings[0];
+    assert_eq!(finding.subject.to_string(), "service service-b");
+    assert!(
+        finding.message.contains("a proxy that stops does not come back") && finding.message.contains("leave the network at"),
+        "{finding}"
+    );
     assert!(
         waiting(&decision).contains("net-c: the proxies cannot be replaced safely while there are too few addresses on net-b"),
         "{}",
@@ -41,7 +44,7 @@ fn a_network_short_of_addresses_blocks_others_and_is_detached_if_the_shortage_la
     );
     assert_eq!(world.at(29), ["a", "b"]);
     assert_eq!(world.decide().due, Some(world.now + SignedDuration::from_secs(1)));
-    let decision = world.after(1).look();
+    let decision = world.after(1).run_pass();
     assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "new networks wait until it is gone");
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
     assert!(quarantined(&decision).is_empty());
@@ -49,7 +52,7 @@ fn a_network_short_of_addresses_blocks_others_and_is_detached_if_the_shortage_la
     world.short.clear();
     assert_eq!(world.at(1), ["a"]);
     assert_eq!(world.at(INTERVAL), ["a", "c"], "b is retried later");
-    assert_eq!(full(&world.look()), [("net-b".to_owned(), Severity::Error)]);
+    assert_eq!(full(&world.run_pass()), [("net-b".to_owned(), Severity::Error)]);
 }
 
 #[test]
@@ -59,8 +62,8 @@ fn a_brief_shortage_has_no_effect() {
     assert_eq!(world.at(10), ["a", "b"]);
     world.short.clear();
     world.wanted.push("c");
-    world.after(10).look();
-    let decision = world.after(3).look();
+    world.after(10).run_pass();
+    let decision = world.after(3).run_pass();
     assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], vec![]));
 }
 
@@ -70,11 +73,11 @@ fn a_network_without_room_for_a_rollout_is_detached_only_for_another_network() {
     let mut world = with_b();
     world.short = vec![("b", false)];
     for _ in 0..10 {
-        let decision = world.after(INTERVAL).look();
+        let decision = world.after(INTERVAL).run_pass();
         assert_eq!((names(&decision).len(), full(&decision)), (2, vec![("net-b".to_owned(), Severity::Warning)]));
     }
     world.wanted.push("c");
-    let decision = world.after(1).look();
+    let decision = world.after(1).run_pass();
     assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true));
 }
 
@@ -85,7 +88,7 @@ fn a_network_is_detached_soon_if_a_proxy_waits_for_an_address_outside_of_a_rollo
     world.proxies[0].1 = "new";
     assert_eq!(world.at(1), ["a", "b"]);
     assert_eq!(world.at(9), ["a", "b"]);
-    let decision = world.after(1).look();
+    let decision = world.after(1).run_pass();
     assert_eq!((names(&decision), decision.withdraws, decision.goes_back), (vec!["a".to_owned()], true, true));
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
     let mut alone = with_b();
@@ -102,15 +105,15 @@ fn a_rollout_that_hangs_on_an_older_network_is_not_blamed_on_the_new_one() {
         world.proxies[0].1 = "new";
         world.short = vec![("b", true)];
         if gradually {
-            world.look();
+            world.run_pass();
         }
-        world.after(1).look();
-        let decision = world.after(10).look();
+        world.after(1).run_pass();
+        let decision = world.after(10).run_pass();
         assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "{gradually}");
         assert_eq!((full(&decision), quarantined(&decision)), (vec![("net-b".to_owned(), Severity::Error)], vec![]), "{gradually}");
         world.withdraw(&["a"]);
         world.short.clear();
-        world.look();
+        world.run_pass();
         assert_eq!(world.at(INTERVAL), ["a", "c"], "{gradually}");
     }
 }
@@ -122,7 +125,7 @@ fn a_new_network_that_is_full_itself_is_blamed() {
     world.write(&["a", "b", "c"]);
     world.proxies[0].1 = "new";
     world.short = vec![("c", true)];
-    let decision = world.after(TIMEOUT).look();
+    let decision = world.after(TIMEOUT).run_pass();
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec!["net-c".to_owned()]));
 }
 
@@ -135,15 +138,15 @@ fn the_network_with_most_services_is_kept() {
     world.wanted.push("c");
     world.proxies[0].1 = "new";
     for _ in 0..5 {
-        let decision = world.after(INTERVAL).look();
+        let decision = world.after(INTERVAL).run_pass();
         assert_eq!(names(&decision), ["a", "b"]);
-        let told = full(&decision);
-        assert!(told.len() == 5 && told.iter().all(|(_, severity)| *severity == Severity::Error), "{told:?}");
+        let findings = full(&decision);
+        assert!(findings.len() == 5 && findings.iter().all(|(_, severity)| *severity == Severity::Error), "{findings:?}");
     }
     world.write(&["a", "b", "c"]);
     world.proxies[0].1 = "new";
-    world.after(1).look();
-    let decision = world.after(20).look();
+    world.after(1).run_pass();
+    let decision = world.after(20).run_pass();
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![]), "c is not blamed either");
 }
 
@@ -156,7 +159,7 @@ fn a_network_that_the_document_names_is_kept() {
         world.short = vec![("b", contested)];
         world.wanted.push("c");
         for _ in 0..5 {
-            let decision = world.after(INTERVAL).look();
+            let decision = world.after(INTERVAL).run_pass();
             assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![("net-b".to_owned(), severity)]));
             assert!(
                 decision.findings[0].message.ends_with("They stay attached, because spec.networks names it."),
@@ -175,12 +178,12 @@ fn a_network_that_the_document_names_is_kept() {
 fn a_restarted_operator_knows_why_a_network_was_detached() {
     let mut world = with_b();
     world.short = vec![("b", true)];
-    world.look();
-    let decision = world.after(INTERVAL).look();
+    world.run_pass();
+    let decision = world.after(INTERVAL).run_pass();
     world.label = decision.remembered.clone();
     world.withdraw(&["a"]);
     (world.memory, world.short) = (AttachmentState::default(), vec![]);
-    let decision = world.after(10).look();
+    let decision = world.after(10).run_pass();
     assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned()], vec![("net-b".to_owned(), Severity::Error)]));
     assert_eq!(decision.remembered, world.label);
 }
@@ -193,11 +196,11 @@ fn a_withdrawal_restores_networks_detached_by_the_same_update() {
     world.wanted = vec!["a", "c"];
     world.after(2 * INTERVAL);
     world.write(&["a", "c"]);
-    let decision = world.after(TIMEOUT).look();
+    let decision = world.after(TIMEOUT).run_pass();
     assert_eq!((names(&decision), decision.withdraws, decision.goes_back), (vec!["a".to_owned(), "b".to_owned()], true, true));
     assert!(decision.attaching.is_empty());
     world.withdraw(&["a", "b"]);
-    world.look();
+    world.run_pass();
     assert_eq!(world.at(2 * INTERVAL), ["a"], "it is detached when it is due");
 }
 
@@ -210,7 +213,7 @@ fn a_service_that_fills_a_network_does_not_take_it_from_its_routes() {
     for _ in 0..20 {
         assert_eq!(world.at(INTERVAL), ["a", "b"], "other teams wait, and no team loses its network");
     }
-    let decision = world.look();
+    let decision = world.run_pass();
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
     assert!(
         decision.findings[0].message.contains("most of them the service filler: the proxies leave it only if"),

@@ -126,8 +126,8 @@ fn every_manual_change_or_deletion_is_reverted() {
         world.by_hand(PROXY, |spec| crate::plan::json_path::set(spec, &spec_path.split('.').collect::<Vec<_>>(), broken));
         let plan = world.pass(&cluster);
         assert!(codes(&plan).contains(&"Drift".to_owned()), "{field}: {plan}");
-        let told: Vec<&str> = plan.findings.iter().filter_map(|finding| finding.field.as_deref()).collect();
-        assert!(told.contains(&field), "{field}: told {told:?}");
+        let fields: Vec<&str> = plan.findings.iter().filter_map(|finding| finding.field.as_deref()).collect();
+        assert!(fields.contains(&field), "{field}: reported {fields:?}");
         let part = |spec: &serde_json::Value| at(spec, spec_path);
         let same = |value: serde_json::Value| value.as_array().map_or(value.clone(), |items| sorted(items));
         assert_eq!(same(part(&world.service(PROXY).spec)), same(part(&good)), "{field}");

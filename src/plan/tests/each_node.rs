@@ -260,8 +260,8 @@ fn if_no_node_fits_the_number_stays_and_the_wait_is_explained() {
     let task = world.first_task(PROXY);
     task["Status"] = json!({"State": "pending", "Err": "no suitable node (scheduling constraints not satisfied on 1 node)"});
     let plan = world.plan(&nowhere);
-    let is_told = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Tasks { detail, .. } if detail.contains("0 of 1"));
-    assert!(plan.steps.is_empty() && plan.waiting.iter().any(is_told), "{plan}");
+    let is_reported = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Tasks { detail, .. } if detail.contains("0 of 1"));
+    assert!(plan.steps.is_empty() && plan.waiting.iter().any(is_reported), "{plan}");
 }
 
 #[test]

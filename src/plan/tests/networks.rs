@@ -212,11 +212,11 @@ fn the_new_networks_variable_stays_until_tasks_are_replaced_anyway() {
     let mut world = PlanScenario::converged(&cluster());
     attaching(&mut world);
     world.pass(&cluster());
-    let told = env(&world.service(PROXY).spec);
+    let before = env(&world.service(PROXY).spec);
     world.network_update = NetworkUpdate::default();
     world.pass_time(100_000);
     assert!(world.plan(&cluster()).is_converged(), "{}", world.plan(&cluster()));
-    assert_eq!(env(&world.service(PROXY).spec), told);
+    assert_eq!(env(&world.service(PROXY).spec), before);
     let mut next = cluster();
     next.proxy.workload.image = "swarmgate-nginx:next".to_owned();
     world.pass(&next);

@@ -115,9 +115,9 @@ fn a_drift_finding_names_field_and_value_but_hides_environment_values() {
         let env = spec["TaskTemplate"]["ContainerSpec"]["Env"].as_array_mut().unwrap();
         env.iter_mut().filter(|entry| entry.as_str().unwrap().starts_with("PASSWORD")).for_each(|entry| *entry = json!("PASSWORD=wrong"));
     });
-    let told: Vec<_> = world.plan(&stated).findings.into_iter().map(|finding| (finding.field.unwrap(), finding.value.unwrap())).collect();
-    assert!(told.contains(&("image".to_owned(), "evil:1".to_owned())), "{told:?}");
-    assert!(told.contains(&("env.PASSWORD".to_owned(), "(not shown)".to_owned())), "{told:?}");
+    let drift: Vec<_> = world.plan(&stated).findings.into_iter().map(|finding| (finding.field.unwrap(), finding.value.unwrap())).collect();
+    assert!(drift.contains(&("image".to_owned(), "evil:1".to_owned())), "{drift:?}");
+    assert!(drift.contains(&("env.PASSWORD".to_owned(), "(not shown)".to_owned())), "{drift:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn on_nodes() -> Cluster {
 }
 
 /// The spec of a service that requests a port.
-fn asking(port: u16, protocol: &str, mode: &str, replicas: &Value, constraints: &[&str]) -> Value {
+fn requesting(port: u16, protocol: &str, mode: &str, replicas: &Value, constraints: &[&str]) -> Value {
     let ports = json!([{"Protocol": protocol, "TargetPort": 8080, "PublishedPort": port, "PublishMode": mode}]);
     let mode = if replicas.is_null() { json!({"Global": {}}) } else { json!({"Replicated": {"Replicas": replicas}}) };
     let labels = json!({"com.docker.stack.namespace": "stray"});
@@ -40,7 +40,7 @@ fn run(world: &mut PlanScenario, state: &str, node: &str) {
 /// A world in which a foreign service waits for port 80.
 fn contested(cluster: &Cluster) -> PlanScenario {
     let mut world = PlanScenario::converged(cluster);
-    add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
+    add(&mut world, &requesting(80, "tcp", "host", &json!(1), &[]));
     run(&mut world, "pending", "");
     world
 }
@@ -73,26 +73,26 @@ fn check(spec: &Value, task: Option<(&str, &str)>, expected: Option<Severity>) {
 fn a_service_that_would_take_a_proxy_port_produces_a_finding_and_holds_back_replacements() {
     let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
     let waits = Some(("pending", ""));
-    check(&asking(80, "tcp", "host", &json!(1), &[]), waits, error);
-    check(&asking(443, "tcp", "host", &json!(1), &[]), None, error);
-    check(&asking(80, "tcp", "host", &Value::Null, &[]), Some(("pending", "node1")), error);
-    check(&asking(80, "tcp", "host", &json!(1), &["engine.labels.disk==ssd"]), waits, error);
+    check(&requesting(80, "tcp", "host", &json!(1), &[]), waits, error);
+    check(&requesting(443, "tcp", "host", &json!(1), &[]), None, error);
+    check(&requesting(80, "tcp", "host", &Value::Null, &[]), Some(("pending", "node1")), error);
+    check(&requesting(80, "tcp", "host", &json!(1), &["engine.labels.disk==ssd"]), waits, error);
     // All its tasks have a node, and no proxy lacks one.
-    check(&asking(80, "tcp", "host", &json!(1), &[]), Some(("running", "elsewhere")), warning);
-    check(&asking(80, "tcp", "host", &json!(1), &[]), Some(("running", "node1")), warning);
+    check(&requesting(80, "tcp", "host", &json!(1), &[]), Some(("running", "elsewhere")), warning);
+    check(&requesting(80, "tcp", "host", &json!(1), &[]), Some(("running", "node1")), warning);
     // None of these can get the port.
-    check(&asking(80, "tcp", "host", &json!(0), &[]), None, None);
-    check(&asking(80, "tcp", "host", &json!(1), &["node.id!=node1"]), waits, None);
-    check(&asking(80, "udp", "host", &json!(1), &[]), waits, None);
-    check(&asking(0, "tcp", "host", &json!(1), &[]), waits, None);
-    check(&asking(81, "tcp", "host", &json!(1), &[]), waits, None);
-    check(&asking(80, "tcp", "ingress", &json!(1), &[]), waits, None);
+    check(&requesting(80, "tcp", "host", &json!(0), &[]), None, None);
+    check(&requesting(80, "tcp", "host", &json!(1), &["node.id!=node1"]), waits, None);
+    check(&requesting(80, "udp", "host", &json!(1), &[]), waits, None);
+    check(&requesting(0, "tcp", "host", &json!(1), &[]), waits, None);
+    check(&requesting(81, "tcp", "host", &json!(1), &[]), waits, None);
+    check(&requesting(80, "tcp", "ingress", &json!(1), &[]), waits, None);
 }
 
 #[test]
 fn a_service_with_our_labels_but_no_seal_is_foreign() {
     let mut world = PlanScenario::converged(&on_nodes());
-    let mut spec = asking(80, "tcp", "host", &json!(1), &[]);
+    let mut spec = requesting(80, "tcp", "host", &json!(1), &[]);
     spec["Labels"] = world.service(PROXY).spec["Labels"].clone();
     add(&mut world, &spec);
     assert_eq!(severity(&world.plan(&on_nodes())), Some(Severity::Error));
@@ -128,7 +128,7 @@ fn networks_and_mounted_configurations_wait_as_well() {
     let mut world = PlanScenario::new();
     world.live = Some(bundle("live"));
     world.converge(&cluster);
-    add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
+    add(&mut world, &requesting(80, "tcp", "host", &json!(1), &[]));
     world.live = Some(bundle("newer"));
     assert!(is_held(&world.plan(&cluster)) && titles(&world.plan(&cluster)).is_empty(), "{}", world.plan(&cluster));
 }
@@ -183,7 +183,7 @@ fn a_rollout_that_stopped_halfway_continues_only_if_no_proxy_can_be_lost() {
 #[test]
 fn a_proxy_that_waits_for_a_port_names_the_service_that_holds_it() {
     let mut world = PlanScenario::converged(&on_nodes());
-    add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
+    add(&mut world, &requesting(80, "tcp", "host", &json!(1), &[]));
     run(&mut world, "running", "node1");
     for (stray, plan) in [("pending", true), ("running", true)] {
         let spec = world.service(PROXY).spec["TaskTemplate"].clone();
@@ -193,6 +193,6 @@ fn a_proxy_that_waits_for_a_port_names_the_service_that_holds_it() {
         run(&mut world, stray, "node1");
         assert_eq!(severity(&world.plan(&on_nodes())) == Some(Severity::Error), plan, "{stray}");
     }
-    let told = world.plan(&on_nodes()).findings.iter().map(ToString::to_string).collect::<String>();
-    assert!(told.contains("service stray_web") && told.contains("of the stack stray publishes 80/tcp"), "{told}");
+    let findings = world.plan(&on_nodes()).findings.iter().map(ToString::to_string).collect::<String>();
+    assert!(findings.contains("service stray_web") && findings.contains("of the stack stray publishes 80/tcp"), "{findings}");
 }

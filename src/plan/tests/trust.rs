@@ -178,13 +178,13 @@ fn a_take_over_names_the_lost_fields() {
     proxy["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_SEAL);
     proxy["Spec"]["Labels"]["team"] = json!("hunter2");
     proxy["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"] = json!(1 << 30);
-    let told = |plan: &crate::plan::Plan| {
+    let message_of = |plan: &crate::plan::Plan| {
         let finding = plan.findings.iter().find(|finding| finding.code == crate::report::FindingCode::ServiceTakenOver);
         finding.map(|finding| finding.message.clone()).unwrap_or_default()
     };
     let (snapshot, believing) = (world.snapshot(), Seals::believing(seals().authority().clone()));
     let fleet = Fleet { seals: believing, ..world.fleet(&cluster()) };
-    for message in [told(&world.plan(&cluster())), told(&crate::plan::plan(&fleet, &snapshot, &world.memory))] {
+    for message in [message_of(&world.plan(&cluster())), message_of(&crate::plan::plan(&fleet, &snapshot, &world.memory))] {
         assert!(message.contains("Labels.team") && message.contains("Limits.MemoryBytes") && !message.contains("hunter2"), "{message}");
     }
 }

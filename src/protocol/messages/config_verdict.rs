@@ -27,7 +27,8 @@ pub struct ConfigRejection {
     /// What was rejected: a [`Desired::digest`] (extension) or a [`Bundle::digest`] (proxy).
     pub digest: Digest,
     /// The engine's error message, at most 4 KiB.
-    pub words: String,
+    #[serde(rename = "words")]
+    pub message: String,
     /// Whether the engine did not decide: it could not run or did not finish in time (see `words`). The test is repeated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undecided: bool,
@@ -37,8 +38,8 @@ pub struct ConfigRejection {
 }
 
 impl ConfigRejection {
-    /// A refusal with the engine's words.
-    pub fn new(digest: Digest, words: String) -> Self {
-        Self { digest, words, undecided: false, too_large: false }
+    /// A refusal with the engine's message.
+    pub fn new(digest: Digest, message: String) -> Self {
+        Self { digest, message, undecided: false, too_large: false }
     }
 }

@@ -53,7 +53,8 @@ pub struct Quarantined {
     /// The part.
     pub part: QuarantineUnit,
     /// The engine's error message.
-    pub words: String,
+    #[serde(rename = "words")]
+    pub message: String,
     /// Whether it is left out because the configuration would be too large for proxies; then the engine did not test it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_large: bool,

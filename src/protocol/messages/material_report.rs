@@ -23,8 +23,8 @@ pub struct MaterialReport {
     /// Whether it can be used.
     pub state: MaterialState,
     /// A description of the problem; empty if there is none.
-    #[serde(default)]
-    pub words: String,
+    #[serde(rename = "words", default)]
+    pub message: String,
     /// When it becomes valid, if it is not valid yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<jiff::Timestamp>,
@@ -55,7 +55,8 @@ pub struct CertificateWarning {
     /// The subject of the doubt.
     pub kind: CertificateWarningKind,
     /// A description, which never quotes the content.
-    pub words: String,
+    #[serde(rename = "words")]
+    pub message: String,
 }
 
 /// The subject of a doubt.

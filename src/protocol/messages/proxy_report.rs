@@ -69,8 +69,8 @@ pub struct Activity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// The obstacle, as an error message of at most 4 KiB.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub words: String,
+    #[serde(rename = "words", default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// A kind of activity of an agent.

@@ -175,8 +175,8 @@ fn write_x_forwarded(http: &mut Writer, underscores: bool) {
 /// A connection states where it came from and to which port it was made. Version 2 can also state that it used TLS; version
 /// 1 cannot, so the HTTPS port implies it.
 fn write_proxy_protocol(http: &mut Writer) {
-    let said = "$from_front $proxy_protocol_tlv_ssl_version $proxy_protocol_server_port";
-    http.block("map", &[said.into(), "$client_scheme".into()], |map| {
+    let source = "$from_front $proxy_protocol_tlv_ssl_version $proxy_protocol_server_port";
+    http.block("map", &[source.into(), "$client_scheme".into()], |map| {
         map.entry("default", "$scheme");
         map.entry("~^1 [^ ]+ ", "https");
         map.entry("~^1  443$", "https");

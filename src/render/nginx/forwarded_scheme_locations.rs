@@ -18,8 +18,8 @@ pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
     if !scheme_is_forwarded(rendering) {
         return;
     }
-    let said = Word::join([client_address::scheme(&rendering.table.settings).into(), " $request_method".into()]);
-    http.block("map", &[said, "$to_https".into()], |map| {
+    let source = Word::join([client_address::scheme(&rendering.table.settings).into(), " $request_method".into()]);
+    http.block("map", &[source, "$to_https".into()], |map| {
         map.entry("default", "");
         map.entry("~^http (?:GET|HEAD)$", "301");
         map.entry("~^http ", "308");
@@ -28,8 +28,8 @@ pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
 
 /// Writes the routes of a host, for requests of both schemes.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost) {
-    for place in virtual_host.path_matches_by_scheme() {
-        let (path, http, https) = (&place.path, &place.http, &place.https);
+    for matched in virtual_host.path_matches_by_scheme() {
+        let (path, http, https) = (&matched.path, &matched.http, &matched.https);
         write_both(server, path, |location, part| {
             let answer = |location: &mut Writer, answer: &PathAction<'_>| write_answer(location, rendering, host, path, answer, part);
             match (http, https) {

@@ -180,7 +180,7 @@ fn is_pattern(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(hashed: &HashedNames) -> Vec<(&'static str, usize)> {
+    fn sizes_of(hashed: &HashedNames) -> Vec<(&'static str, usize)> {
         hashed.sizes(true)
     }
 
@@ -194,20 +194,20 @@ mod tests {
     #[test]
     fn a_few_names_of_usual_length_need_tables_of_usual_size() {
         let usual = [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 1024)];
-        assert_eq!(told(&HashedNames::default()), usual);
-        assert_eq!(told(&names(60, 100)), usual);
+        assert_eq!(sizes_of(&HashedNames::default()), usual);
+        assert_eq!(sizes_of(&names(60, 100)), usual);
         let mut hashed = names(1, 20);
         hashed.note("map", &["$http_host", "$forwarded_port"]);
         hashed.note_key("default");
         hashed.note("proxy_set_header", &["X-Forwarded-For", "$remote_addr"]);
-        assert_eq!(told(&hashed), usual);
+        assert_eq!(sizes_of(&hashed), usual);
     }
 
     #[test]
     fn long_or_many_names_need_larger_tables() {
         assert_eq!(names(1, 187).servers.bucket_size(), 256);
         assert_eq!(names(1, 253).servers.bucket_size(), 320);
-        assert_eq!(told(&names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
+        assert_eq!(sizes_of(&names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
         assert_eq!(names(10_000_000, 253).servers.bucket_size(), 1600);
     }
 
@@ -221,7 +221,7 @@ mod tests {
             // Twice, as for plain HTTP and TLS: the same names take no additional room.
             (0..100).for_each(|number| hashed.note("server_name", &[&name(number)]));
         }
-        assert_eq!(told(&hashed)[0], ("server_names_hash_bucket_size", (100 * (8 + 16) + 8_usize).next_multiple_of(64)));
+        assert_eq!(sizes_of(&hashed)[0], ("server_names_hash_bucket_size", (100 * (8 + 16) + 8_usize).next_multiple_of(64)));
     }
 
     #[test]
@@ -235,16 +235,16 @@ mod tests {
     #[test]
     fn every_kind_of_name_is_included() {
         let long = "x".repeat(100);
-        let told_by = |note: &dyn Fn(&mut HashedNames)| {
+        let sizes_after = |note: &dyn Fn(&mut HashedNames)| {
             let mut hashed = HashedNames::default();
             note(&mut hashed);
-            told(&hashed).into_iter().skip(2).map(|(name, _)| name).collect::<Vec<_>>()
+            sizes_of(&hashed).into_iter().skip(2).map(|(name, _)| name).collect::<Vec<_>>()
         };
-        assert_eq!(told_by(&|hashed| hashed.note("map", &["$a", &long])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
-        assert_eq!(told_by(&|hashed| hashed.note("set", &[&long, "1"])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
-        assert_eq!(told_by(&|hashed| hashed.note_key(&long)), ["map_hash_bucket_size", "map_hash_max_size"]);
+        assert_eq!(sizes_after(&|hashed| hashed.note("map", &["$a", &long])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
+        assert_eq!(sizes_after(&|hashed| hashed.note("set", &[&long, "1"])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
+        assert_eq!(sizes_after(&|hashed| hashed.note_key(&long)), ["map_hash_bucket_size", "map_hash_max_size"]);
         assert_eq!(
-            told_by(&|hashed| hashed.note("proxy_set_header", &[&long, "1"])),
+            sizes_after(&|hashed| hashed.note("proxy_set_header", &[&long, "1"])),
             ["proxy_headers_hash_bucket_size", "proxy_headers_hash_max_size"]
         );
     }

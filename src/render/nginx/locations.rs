@@ -12,8 +12,8 @@ pub fn write(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern,
     if forwarded_scheme_locations::scheme_is_forwarded(rendering) {
         return forwarded_scheme_locations::write_locations(server, rendering, host, virtual_host);
     }
-    for place in virtual_host.path_matches(scheme) {
-        write_both(server, &place.path, |location, part| write_answer(location, rendering, host, &place.path, &place.answer, part));
+    for matched in virtual_host.path_matches(scheme) {
+        write_both(server, &matched.path, |location, part| write_answer(location, rendering, host, &matched.path, &matched.answer, part));
     }
 }
 

@@ -38,7 +38,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     // For clients of plain HTTP, too: gRPC without TLS begins like this.
     http.directive("http2", &["on".into()]);
     write_files(http, rendering);
-    let place = http.place();
+    let position = http.position();
     client_limits::write_clients(http, rendering);
     http.directive("underscores_in_headers", &[on_off(settings.nginx.underscores_in_headers)]);
     http.directive("server_tokens", &["off".into()]);
@@ -60,7 +60,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     }
     write_resolver(http, rendering);
     administrator_options::write_lines(http, &settings.nginx.http_options);
-    http.insert_at(place, |http| write_hash_sizes(http, true));
+    http.insert_at(position, |http| write_hash_sizes(http, true));
 }
 
 /// The maximum number of names resolved per second: each takes two queries plus one for each task, and Docker's name server
@@ -75,7 +75,7 @@ pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.purpose != ConfigPurpose::Boot {
         return;
     }
-    let seconds = upstreams::names_asked_for(rendering.table).div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
+    let seconds = upstreams::names_to_resolve(rendering.table).div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
     let hold = Word::join(["valid=".into(), seconds.into(), "s".into()]);
     out.directive("resolver", &[rendering.layout.resolver.into(), hold]);
     out.directive("resolver_timeout", &["2s".into()]);
@@ -145,8 +145,8 @@ fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
         return;
     }
     let believes = settings.client_address.is_some();
-    let said = if believes { "$from_front $client_site" } else { "$http_host" };
-    http.block("map", &[said.into(), "$https_port_suffix".into()], |map| {
+    let source = if believes { "$from_front $client_site" } else { "$http_host" };
+    http.block("map", &[source.into(), "$https_port_suffix".into()], |map| {
         map.entry("default", "");
         if let Some(port) = published.filter(|port| port.get() != 443) {
             map.entry("~:80$", "");

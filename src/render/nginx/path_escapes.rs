@@ -30,7 +30,7 @@ macro_rules! overlong_parameters {
 }
 /// Characters that become a dot when an application normalises its text (NFKC) or treats it as a host name: one-dot leader,
 /// small full stop, and the Chinese and Japanese full stops, ideographic, half-width, full-width.
-macro_rules! dot_alike {
+macro_rules! dot_lookalike {
     () => {
         concat!(
             r"(?:(?:%(?:25)*e2|\xe2)(?:%(?:25)*80|\x80)(?:%(?:25)*a4|\xa4)|(?:%(?:25)*e3|\xe3)(?:%(?:25)*80|\x80)(?:%(?:25)*82|\x82)",
@@ -40,7 +40,7 @@ macro_rules! dot_alike {
     };
 }
 /// Characters that become two dots: two-dot leader, horizontal and vertical.
-macro_rules! two_dots_alike {
+macro_rules! two_dots_lookalike {
     () => {
         concat!(
             r"(?:(?:%(?:25)*e2|\xe2)(?:%(?:25)*80|\x80)(?:%(?:25)*a5|\xa5)",
@@ -49,7 +49,7 @@ macro_rules! two_dots_alike {
     };
 }
 /// The same for a slash and a backslash: fraction and division slash, full-width slash and backslash, small backslash.
-macro_rules! separator_alike {
+macro_rules! separator_lookalike {
     () => {
         concat!(
             r"(?:(?:%(?:25)*e2|\xe2)(?:(?:%(?:25)*81|\x81)(?:%(?:25)*84|\x84)|(?:%(?:25)*88|\x88)(?:%(?:25)*95|\x95))",
@@ -58,7 +58,7 @@ macro_rules! separator_alike {
     };
 }
 /// The same for a semicolon: full-width, small, and the Greek question mark.
-macro_rules! parameters_alike {
+macro_rules! parameters_lookalike {
     () => {
         concat!(
             r"(?:(?:%(?:25)*ef|\xef)(?:(?:%(?:25)*bc|\xbc)(?:%(?:25)*9b|\x9b)|(?:%(?:25)*b9|\xb9)(?:%(?:25)*94|\x94))",
@@ -86,30 +86,30 @@ macro_rules! maybe_blanks {
 /// A dot, plain or escaped, also several times or in an overlong form.
 macro_rules! dot {
     () => {
-        concat!(r"(?:[.]|%(?:25)*2e|", overlong_dot!(), "|", dot_alike!(), ")")
+        concat!(r"(?:[.]|%(?:25)*2e|", overlong_dot!(), "|", dot_lookalike!(), ")")
     };
 }
 macro_rules! odd_dot {
     () => {
-        concat!("(?:%(?:25)+2e|", overlong_dot!(), "|", dot_alike!(), ")")
+        concat!("(?:%(?:25)+2e|", overlong_dot!(), "|", dot_lookalike!(), ")")
     };
 }
 /// Separators of segments.
 macro_rules! separator {
     () => {
-        concat!(r"(?:[/\\]|%(?:25)*(?:2f|5c)|", overlong_separator!(), "|", separator_alike!(), ")")
+        concat!(r"(?:[/\\]|%(?:25)*(?:2f|5c)|", overlong_separator!(), "|", separator_lookalike!(), ")")
     };
 }
 /// Separators for some applications only.
 macro_rules! odd_separator {
     () => {
-        concat!(r"(?:\\|%(?:25)*5c|%(?:25)+2f|", overlong_separator!(), "|", separator_alike!(), ")")
+        concat!(r"(?:\\|%(?:25)*5c|%(?:25)+2f|", overlong_separator!(), "|", separator_lookalike!(), ")")
     };
 }
 /// The end of a segment's name for applications that support parameters.
 macro_rules! parameters {
     () => {
-        concat!("(?:;|%(?:25)*3b|", overlong_parameters!(), "|", parameters_alike!(), ")")
+        concat!("(?:;|%(?:25)*3b|", overlong_parameters!(), "|", parameters_lookalike!(), ")")
     };
 }
 macro_rules! segment_end {
@@ -127,9 +127,9 @@ macro_rules! path {
 /// written.
 const PATTERNS: &[&str] = &[
     // Dots with parameters.
-    concat!(path!(), separator!(), "(?:", dot!(), "{1,2}|", two_dots_alike!(), ")", parameters!()),
+    concat!(path!(), separator!(), "(?:", dot!(), "{1,2}|", two_dots_lookalike!(), ")", parameters!()),
     // Dots that appear only after repeated decoding.
-    concat!(path!(), separator!(), "(?:", odd_dot!(), dot!(), "?|", dot!(), odd_dot!(), "|", two_dots_alike!(), ")", segment_end!()),
+    concat!(path!(), separator!(), "(?:", odd_dot!(), dot!(), "?|", dot!(), odd_dot!(), "|", two_dots_lookalike!(), ")", segment_end!()),
     // Dots next to a backslash or the like.
     concat!(path!(), odd_separator!(), dot!(), "{1,2}", segment_end!()),
     concat!(path!(), separator!(), dot!(), "{1,2}", odd_separator!()),
@@ -153,7 +153,7 @@ const PATTERNS: &[&str] = &[
         ")"
     ),
     // The same for a character that represents two dots.
-    concat!(path!(), separator!(), maybe_blanks!(), two_dots_alike!(), maybe_blanks!(), "(?:", segment_end!(), "|", parameters!(), ")"),
+    concat!(path!(), separator!(), maybe_blanks!(), two_dots_lookalike!(), maybe_blanks!(), "(?:", segment_end!(), "|", parameters!(), ")"),
     // A doubly escaped character whose digits are escaped as well (`%25%32%65`). No encoder writes this: it could be
     // anything.
     concat!(path!(), "%(?:25)+[0-9a-f]?%(?:25)*(?:3[0-9]|[46][1-6])"),

@@ -100,18 +100,18 @@ const HTTP2_CHECKS: Checks = Checks {
 };
 
 /// The application is asked for the host that the client requested, and its certificate is checked against it.
-fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: &Verification, words: &Checks) {
-    location.directive(words.server_name, &["on".into()]);
-    location.directive(words.name, &["$host".into()]);
+fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: &Verification, directives: &Checks) {
+    location.directive(directives.server_name, &["on".into()]);
+    location.directive(directives.name, &["$host".into()]);
     let trusted = match verification {
         Verification::Off => return,
         Verification::System => Some(rendering.layout.system_roots.into()),
         Verification::Authority(authority) => rendering.authority_path(authority),
     };
     let Some(trusted) = trusted else { return };
-    location.directive(words.verify, &["on".into()]);
-    location.directive(words.depth, &["4".into()]);
-    location.directive(words.trusted, &[trusted]);
+    location.directive(directives.verify, &["on".into()]);
+    location.directive(directives.depth, &["4".into()]);
+    location.directive(directives.trusted, &[trusted]);
 }
 
 /// Writes the settings of all locations that use HTTP/1.1 to applications.

@@ -9,7 +9,7 @@ use super::{Rendering, client_address};
 use crate::route::{ClientAddressSource, EngineSettings};
 
 /// The names of the headers that the proxy adds for applications.
-pub const TOLD: &[&str] =
+pub const ADDED: &[&str] =
     &["Host", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Request-ID"];
 
 /// The path that was cut off a request, if any.
@@ -97,11 +97,11 @@ pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static s
 
 /// For HTTP/2 nginx has room for few headers, and applications that treat underscores as hyphens rarely use it.
 fn is_spelt_otherwise(directive: &str, name: &str) -> bool {
-    directive != "grpc_set_header" || TOLD.contains(&name)
+    directive != "grpc_set_header" || ADDED.contains(&name)
 }
 
 fn headers(settings: &EngineSettings) -> Vec<(&'static str, &'static str)> {
-    let told = [
+    let added = [
         ("Host", "$forwarded_host"),
         ("X-Real-IP", client_address::variable(settings)),
         ("X-Forwarded-For", forwarded_for(settings)),
@@ -113,7 +113,7 @@ fn headers(settings: &EngineSettings) -> Vec<(&'static str, &'static str)> {
     ];
     let from_front = FROM_FRONT.iter().map(|(name, _, value)| (*name, if passes_on(settings) { *value } else { "" }));
     let dropped = DROPPED.iter().map(|name| (*name, dropped(name, settings)));
-    told.into_iter().chain(from_front).chain(dropped).collect()
+    added.into_iter().chain(from_front).chain(dropped).collect()
 }
 
 fn forwarded_for(settings: &EngineSettings) -> &'static str {

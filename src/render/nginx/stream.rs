@@ -23,12 +23,12 @@ pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
     }
     writer.block("stream", &[], |stream| {
         stream.leave_out(administrator_options::replaced_by(lines));
-        let place = stream.place();
+        let position = stream.position();
         if let Some(port) = port {
             write_settings(stream, rendering);
             administrator_options::write_lines(stream, lines);
             write_passthrough(stream, rendering, port);
-            stream.insert_at(place, |stream| main_context::write_hash_sizes(stream, false));
+            stream.insert_at(position, |stream| main_context::write_hash_sizes(stream, false));
         } else {
             administrator_options::write_lines(stream, lines);
         }

@@ -139,19 +139,19 @@ struct UpstreamServer {
 /// divided by their number, so it is used unchanged.
 fn named_servers(backend: &Backend) -> Vec<UpstreamServer> {
     let wanted = backend.services.iter().filter(|service| service.weight != Some(0));
-    let all_alike = backend.services.iter().all(|service| service.weight.is_none());
-    let unstated = if all_alike { 1 } else { rest_of_the_pool(backend) };
+    let all_unweighted = backend.services.iter().all(|service| service.weight.is_none());
+    let unstated = if all_unweighted { 1 } else { rest_of_the_pool(backend) };
     let server = |service: &BackendService, address| UpstreamServer {
         address,
         weight: service.weight.map_or(unstated, u64::from),
         max_fails: service.max_fails,
         fail_timeout_ms: service.fail_timeout_ms,
     };
-    let servers = wanted.flat_map(|service| lasting_places(service).into_iter().map(move |address| server(service, address)));
+    let servers = wanted.flat_map(|service| lasting_addresses(service).into_iter().map(move |address| server(service, address)));
     servers.filter(|s| s.weight > 0).collect()
 }
 
-fn lasting_places(service: &BackendService) -> Vec<Word> {
+fn lasting_addresses(service: &BackendService) -> Vec<Word> {
     if has_name(service) {
         return vec![Word::join([tasks_of(service), ":".into(), service.port.into()])];
     }
@@ -168,7 +168,7 @@ fn tasks_of(service: &BackendService) -> Word {
 }
 
 /// The number of different names that the engine resolves.
-pub fn names_asked_for(table: &RouteTable) -> usize {
+pub fn names_to_resolve(table: &RouteTable) -> usize {
     let services = table.backends().flat_map(|backend| &backend.services).filter(|service| has_name(service));
     services.map(|service| (&service.name, &service.network)).collect::<BTreeSet<_>>().len()
 }

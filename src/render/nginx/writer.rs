@@ -220,13 +220,13 @@ impl Writer {
     }
 
     /// The current position. It is valid until the text is taken.
-    pub fn place(&self) -> ConfigPosition {
+    pub fn position(&self) -> ConfigPosition {
         ConfigPosition(self.text.len())
     }
 
     /// Writes at an earlier position of this block.
-    pub fn insert_at(&mut self, place: ConfigPosition, write: impl FnOnce(&mut Self)) {
-        let rest = self.text.split_off(place.0);
+    pub fn insert_at(&mut self, position: ConfigPosition, write: impl FnOnce(&mut Self)) {
+        let rest = self.text.split_off(position.0);
         write(self);
         self.text.push_str(&rest);
     }
@@ -382,13 +382,13 @@ mod tests {
     }
 
     #[test]
-    fn deferred_directives_are_inserted_at_their_place() {
+    fn deferred_directives_are_inserted_at_their_position() {
         let mut writer = Writer::default();
         writer.block("http", &[], |http| {
-            let place = http.place();
+            let position = http.position();
             http.directive("server_name", &["a".into()]);
             let sizes = http.hashed().sizes(false);
-            http.insert_at(place, |http| http.directive(sizes[0].0, &[sizes[0].1.into()]));
+            http.insert_at(position, |http| http.directive(sizes[0].0, &[sizes[0].1.into()]));
         });
         assert_eq!(writer.finish(), "http {\n    server_names_hash_bucket_size 128;\n    server_name a;\n}\n");
     }

@@ -1,9 +1,9 @@
-//! Messages of nginx and OpenSSL about certificates and keys, by kind and in this project's words: the originals may quote the
+//! Messages of nginx and OpenSSL about certificates and keys, by kind and in this project's wording: the originals may quote the
 //! input.
 
 use crate::runtime::{CertificateFault, CertificateFaultKind};
 
-/// Part of a message, the kind of fault that it indicates, and the fault in this project's words.
+/// Part of a message, the kind of fault that it indicates, and the fault in this project's wording.
 const KINDS: &[(&str, CertificateFaultKind, &str)] = &[
     ("key values mismatch", CertificateFaultKind::Mismatch, "the key belongs to another certificate"),
     ("key type mismatch", CertificateFaultKind::Mismatch, "the key belongs to another certificate with another key type"),
@@ -39,8 +39,8 @@ fn number(line: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn check(words: &str, kind: CertificateFaultKind, expected: &str) {
-        assert_eq!(parse_refusal(words), CertificateFault { kind, message: expected.to_owned() });
+    fn check(message: &str, kind: CertificateFaultKind, expected: &str) {
+        assert_eq!(parse_refusal(message), CertificateFault { kind, message: expected.to_owned() });
     }
 
     #[test]

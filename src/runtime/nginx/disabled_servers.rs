@@ -10,9 +10,9 @@ pub(super) fn disable(text: &str, endpoints: &BTreeSet<SocketAddr>) -> String {
 }
 
 fn disabled<'a>(line: &'a str, endpoints: &BTreeSet<SocketAddr>) -> Cow<'a, str> {
-    let mut words = line.split_whitespace();
-    let server = words.next().filter(|word| *word == "server").and_then(|_| line.strip_suffix(';'));
-    let address = words.next().and_then(|address| address.trim_end_matches(';').parse().ok());
+    let mut parts = line.split_whitespace();
+    let server = parts.next().filter(|word| *word == "server").and_then(|_| line.strip_suffix(';'));
+    let address = parts.next().and_then(|address| address.trim_end_matches(';').parse().ok());
     match (server, address) {
         (Some(server), Some(address)) if endpoints.contains(&address) => format!("{server} down;").into(),
         _ => line.into(),

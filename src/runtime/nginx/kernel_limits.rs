@@ -48,12 +48,12 @@ const OPEN_FILES: &str = "worker_rlimit_nofile ";
 
 /// Removes the lines that ask for more open files than are granted.
 fn within_open_files(content: &str, granted: u64) -> Cow<'_, str> {
-    let asks_for_more = |line: &str| {
+    let exceeds_limit = |line: &str| {
         let number = line.strip_prefix(OPEN_FILES).and_then(|rest| rest.trim_end().strip_suffix(';'));
         number.and_then(|number| number.trim().parse::<u64>().ok()).is_some_and(|number| number > granted)
     };
-    if content.lines().any(asks_for_more) {
-        content.split_inclusive('\n').filter(|line| !asks_for_more(line)).collect::<String>().into()
+    if content.lines().any(exceeds_limit) {
+        content.split_inclusive('\n').filter(|line| !exceeds_limit(line)).collect::<String>().into()
     } else {
         content.into()
     }

@@ -97,7 +97,7 @@ impl Master {
         }
     }
 
-    /// A line with level emerg that the master itself (not a worker) has written since: it goes on with the old configuration.
+    /// A line with level emerg that the master itself (not a worker) has written since: it continues with the old configuration.
     fn complaint_since(&self, count: usize) -> Option<String> {
         let log = self.log();
         let new = log.count.saturating_sub(count).min(log.lines.len());
@@ -132,7 +132,7 @@ impl EngineProcess for Master {
             }
             let status = *self.exit.borrow();
             if let Some(status) = status {
-                return Err(EngineError::Exited { status, words: self.clean_up() });
+                return Err(EngineError::Exited { status, message: self.clean_up() });
             }
             if Instant::now() > deadline {
                 return Err(EngineError::Timeout(limit));

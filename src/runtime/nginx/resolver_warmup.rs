@@ -1,5 +1,5 @@
 //! Configurations whose purpose is that nginx resolves names. nginx resolves a server's name only once it runs, and until it has an
-//! answer it has nowhere to send requests; what it has resolved goes on to the next load. So it is first loaded with a configuration
+//! answer it has nowhere to send requests; what it has resolved is kept for the next load. So it is first loaded with a configuration
 //! that has both addresses and names, or with one that accepts no requests. Works on configurations that this project rendered, line by
 //! line; one of another form (an administrator's template) has no such step, and nginx tests whatever comes out.
 

@@ -11,7 +11,7 @@ pub(super) fn list_workers(master: Pid) -> Vec<Worker> {
     living_children_of(master).map(|child| Worker { pid: child.pid, started: child.started, retiring: is_retiring(child.pid) }).collect()
 }
 
-/// A worker that was told to finish its requests is titled `nginx: worker process is shutting down`.
+/// A worker that was asked to finish its requests is titled `nginx: worker process is shutting down`.
 fn is_retiring(pid: Pid) -> bool {
     title_of(pid).contains("shutting down")
 }

@@ -119,10 +119,10 @@ fn template(given: &Value, release: u32) -> Value {
 
 /// Security options, if any were sent: all options that the engine knows, set or not.
 fn privileges(given: &Value, release: u32) -> Value {
-    let said = |key: &str| given.get(key).cloned().unwrap_or(Value::Null);
-    let mut kept = json!({"CredentialSpec": said("CredentialSpec"), "SELinuxContext": said("SELinuxContext")});
+    let sent = |key: &str| given.get(key).cloned().unwrap_or(Value::Null);
+    let mut kept = json!({"CredentialSpec": sent("CredentialSpec"), "SELinuxContext": sent("SELinuxContext")});
     if release >= KEEPS_NO_NEW_PRIVILEGES {
-        kept["NoNewPrivileges"] = json!(said("NoNewPrivileges") == true);
+        kept["NoNewPrivileges"] = json!(sent("NoNewPrivileges") == true);
     }
     kept
 }

@@ -122,8 +122,8 @@ fn stopping_tasks_are_omitted() {
 fn stopping_tasks_are_kept_separately_until_they_end() {
     let task = |id: &str, desired: &str, state: &str| json!({"ID": id, "DesiredState": desired, "Status": {"State": state}});
     let seen = Snapshot::from_raw(&raw(vec![task("a", "running", "running"), task("b", "running", "running")])).unwrap();
-    let told = [task("b", "shutdown", "running"), task("c", "remove", "starting"), task("d", "shutdown", "complete")];
-    let read = seen.with_stopping(&told).unwrap();
+    let stopping = [task("b", "shutdown", "running"), task("c", "remove", "starting"), task("d", "shutdown", "complete")];
+    let read = seen.with_stopping(&stopping).unwrap();
     let ids = |tasks: &BTreeMap<TaskId, Task>| tasks.keys().map(|id| id.0.clone()).collect::<Vec<_>>();
     assert_eq!((ids(&read.tasks), ids(&read.stopping)), (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()]));
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::intent::labels::{Affinity as AskedAffinity, BackendMode};
+use crate::intent::labels::{Affinity as RequestedAffinity, BackendMode};
 use crate::render::ConfigSizer;
 use crate::route::{
     Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, Footprint, MaterialKind, MaterialRef, PathRoute,
@@ -69,13 +69,13 @@ impl<'w> CostMeter<'w> {
         let published_by_tls = self.like.https_port.is_some();
         let brings_tls = published_by_tls && labels.tls.certificate.is_some() && !labels.tls.passthrough;
         let only = labels.tls.only && !before.is_open;
-        let mut plain = self.at_declared_size(service, |backend| self.places(service, host, backend, Ways { only, tls: false }));
+        let mut plain = self.at_declared_size(service, |backend| self.footprint(service, host, backend, Ways { only, tls: false }));
         plain.bytes = plain.bytes.saturating_add(AMONG_OTHERS_BYTES).saturating_add(2 * u64::try_from(host.as_str().len()).unwrap_or(0));
         let has_tls = before.has_tls || brings_tls;
         // Otherwise both copies are equal.
         let copy = if has_tls || (published_by_tls && differs_by_tls(service, host)) {
             let backend = self.backend(service, ENDPOINTS_LEAST);
-            let [without, with] = [false, true].map(|tls| self.places(service, host, backend.clone(), Ways { only, tls }));
+            let [without, with] = [false, true].map(|tls| self.footprint(service, host, backend.clone(), Ways { only, tls }));
             with.minus(without)
         } else {
             Footprint { routes: 0, ..plain }
@@ -114,7 +114,7 @@ impl<'w> CostMeter<'w> {
 
     /// All places of a host. Redirects are measured separately: one that hides the application may turn out to be circular
     /// and be left out.
-    fn places(&self, service: &PublishedService<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> Footprint {
+    fn footprint(&self, service: &PublishedService<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> Footprint {
         let application = self.measure.footprint(&self.site(service, host, backend, ways));
         let redirects = redirects(service, host);
         if redirects.is_empty() {
@@ -161,10 +161,10 @@ impl<'w> CostMeter<'w> {
             other => other,
         });
         let affinity = match &labels.affinity {
-            AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
-            AskedAffinity::ClientAddress => Affinity::ClientAddress,
-            AskedAffinity::None if self.context.cluster.settings.ip_hash => Affinity::ClientAddress,
-            AskedAffinity::None => Affinity::None,
+            RequestedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
+            RequestedAffinity::ClientAddress => Affinity::ClientAddress,
+            RequestedAffinity::None if self.context.cluster.settings.ip_hash => Affinity::ClientAddress,
+            RequestedAffinity::None => Affinity::None,
         };
         let addresses = (0..u8::try_from(endpoints).unwrap_or(u8::MAX)).map(|last| Endpoint {
             // The longest possible address.
@@ -193,13 +193,13 @@ struct Ways {
 
 /// Whether TLS answers at other places than plain HTTP.
 fn differs_by_tls(service: &PublishedService<'_>, host: &HostPattern) -> bool {
-    let mut redirects = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
-    service.labels.tls.only || redirects.any(|asked| asked.source.scheme == Scheme::Https)
+    let mut redirects = service.labels.redirects.iter().filter(|label| label.source.host == *host);
+    service.labels.tls.only || redirects.any(|label| label.source.scheme == Scheme::Https)
 }
 
 fn redirects(service: &PublishedService<'_>, host: &HostPattern) -> Vec<Redirect> {
-    let own = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
-    own.map(|asked| Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }).collect()
+    let own = service.labels.redirects.iter().filter(|label| label.source.host == *host);
+    own.map(|label| Redirect { scheme: label.source.scheme, path: label.source.path.clone(), target: label.target.clone() }).collect()
 }
 
 /// A missing object may appear at any moment, and what is published must not depend on that.

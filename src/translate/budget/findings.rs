@@ -31,7 +31,7 @@ pub(super) fn service(context: &TranslationContext<'_>, service: &PublishedServi
 /// Which limit the service exceeds, by how much, and the remedy.
 fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String) {
     let (limits, name) = (&cluster.limits, &cluster.name);
-    let asks = |dimension: Dimension| {
+    let requests = |dimension: Dimension| {
         // Text for hosts that are not published is not counted; their number is.
         let about = if loss.estimated && dimension != Dimension::Routes { "about " } else { "" };
         format!("the service requests {about}{} in the proxy configuration", amount(dimension.value_in(&loss.wanted), dimension))
@@ -41,7 +41,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
         ExceededLimit::Service(dimension) => {
             let limit = dimension.value_in(&limits.service);
             let more = dimension.value_in(&loss.wanted).saturating_sub(limit);
-            let why = format!("{}, {more} more than the cluster {name} allows per service ({limit})", asks(dimension));
+            let why = format!("{}, {more} more than the cluster {name} allows per service ({limit})", requests(dimension));
             (why, raise(dimension, ""))
         }
         ExceededLimit::Team { dimension, cluster } => {
@@ -50,7 +50,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
             let why = format!(
                 "{}; older services of its team ({team}) use {before} of the {limit} that one team may use (of {all} in the cluster \
                  {name}), so {}",
-                asks(dimension),
+                requests(dimension),
                 too_many(loss, dimension, limit)
             );
             let too = cluster.map_or_else(String::new, |full| format!(" and spec.limits.cluster.{full}"));
@@ -61,7 +61,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
             let before = before(loss, dimension);
             let why = format!(
                 "{}; older services use {before} of the {limit} that the cluster {name} allows, so {}",
-                asks(dimension),
+                requests(dimension),
                 too_many(loss, dimension, limit)
             );
             (why, raise(dimension, " or add another cluster"))

@@ -13,7 +13,7 @@ use crate::translate::host_owners::Guests;
 /// The rank of a service that no entry names.
 pub(super) const UNNAMED: u8 = 2;
 
-/// What the entries of `allow` that name services say about one host. Where nothing is shared, an entry that names a
+/// What the entries of `allow` that name services decide about one host. Where nothing is shared, an entry that names a
 /// service for a host makes it the owner, and a more exact entry wins. This does not apply to a service that was admitted
 /// as a guest.
 #[derive(Default)]
@@ -27,19 +27,19 @@ pub(super) struct Ranks<'c> {
 #[derive(Default)]
 struct GuestIndexes {
     /// Those that ask for the host, ordered.
-    asking: Vec<usize>,
+    claimants: Vec<usize>,
     /// The owners of the wildcard above, if entries name them for its names but others own these.
     above: Option<Arc<[usize]>>,
 }
 
 impl GuestIndexes {
     fn include(&self, at: usize) -> bool {
-        self.asking.binary_search(&at).is_ok() || self.above.as_ref().is_some_and(|above| above.binary_search(&at).is_ok())
+        self.claimants.binary_search(&at).is_ok() || self.above.as_ref().is_some_and(|above| above.binary_search(&at).is_ok())
     }
 }
 
 impl Ranks<'_> {
-    pub(super) fn are_alike(&self) -> bool {
+    pub(super) fn are_equal(&self) -> bool {
         self.fitting.is_empty()
     }
 
@@ -87,37 +87,37 @@ impl OwnershipContext<'_, '_> {
     fn guests_before(&self, case: &HostClaims<'_>) -> GuestIndexes {
         let Some(guests) = case.host.pattern().and_then(|host| self.host_owners.guests(host)) else { return GuestIndexes::default() };
         let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.host_owners.holders(&(*wildcard).into()));
-        let holders = self.places_of(self.host_owners.holders(&case.host).or(wildcard).unwrap_or_default());
+        let holders = self.indexes_of(self.host_owners.holders(&case.host).or(wildcard).unwrap_or_default());
         let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
-        let is_there = |at: &usize| case.asking.binary_search(at).is_ok() || above.binary_search(at).is_ok();
+        let is_there = |at: &usize| case.claimants.binary_search(at).is_ok() || above.binary_search(at).is_ok();
         if !holders.iter().any(is_there) {
             return GuestIndexes::default();
         }
         let above = case.above.as_ref().filter(|_| guests.above).map(|(_, team)| Arc::clone(team));
-        GuestIndexes { asking: self.guests_asking(case, guests), above }
+        GuestIndexes { claimants: self.claiming_guests(case, guests), above }
     }
 
-    fn guests_asking(&self, case: &HostClaims<'_>, guests: &Guests) -> Vec<usize> {
-        let mut asking = self.places_of(&guests.asking);
+    fn claiming_guests(&self, case: &HostClaims<'_>, guests: &Guests) -> Vec<usize> {
+        let mut claimants = self.indexes_of(&guests.claimants);
         if let Some(rank) = guests.better_than {
             let named = self.named(case);
-            asking.extend(case.asking.iter().copied().filter(|at| named.of(*at) < rank));
-            asking.sort_unstable();
+            claimants.extend(case.claimants.iter().copied().filter(|at| named.of(*at) < rank));
+            claimants.sort_unstable();
         }
-        asking
+        claimants
     }
 
     /// The services that entries name more exactly than the owners, and that were only admitted beside them. They stay
     /// guests, whatever is shared.
     pub(super) fn guests(&self, case: &HostClaims<'_>, verdict: &OwningTeam) -> Guests {
         let named = self.named(case);
-        if named.are_alike() {
+        if named.are_equal() {
             return Guests::default();
         }
         let first = named.of(verdict.first);
         let is_guest = |at: &usize| named.of(*at) < first;
         Guests {
-            asking: case.asking.iter().copied().filter(is_guest).map(|at| self.services[at].service.id.clone()).collect(),
+            claimants: case.claimants.iter().copied().filter(is_guest).map(|at| self.services[at].service.id.clone()).collect(),
             better_than: None,
             above: case.above.as_ref().is_some_and(|(_, team)| team.iter().any(is_guest)),
         }

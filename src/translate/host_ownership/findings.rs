@@ -102,7 +102,7 @@ pub(super) fn first<'m>(
     let mut findings = Vec::new();
     for ((first, admitted, is_named), (hosts, others)) in by_outcome {
         let hosts: Vec<_> = hosts.into_iter().collect();
-        let who = strangers(services, first, &others);
+        let who = others_of_other_teams(services, first, &others);
         let finding = if admitted { shared(context, &services[first], &who) } else { contested(&services[first], &who, is_named) };
         findings.push(finding.with_field(label_key("hosts"), &listed(&hosts)));
     }
@@ -110,7 +110,7 @@ pub(super) fn first<'m>(
 }
 
 /// The services that ask for hosts of another one, as text that begins a sentence.
-fn strangers(services: &[PublishedService<'_>], first: usize, others: &BTreeSet<usize>) -> String {
+fn others_of_other_teams(services: &[PublishedService<'_>], first: usize, others: &BTreeSet<usize>) -> String {
     let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
     let team = Team::new(services[first].service);
     // Of several differences, the widest one is shown.
@@ -150,9 +150,9 @@ pub(super) fn default_backend(
         let finding = Finding::new(FindingCode::SecondDefaultBackend, services[*at].subject(), message);
         finding.with_field(label_key("default_backend"), "true")
     };
-    let strangers = others.iter().filter(|at| !is_of_team(**at)).map(|at| services[*at].service.name.as_str());
-    let strangers: Vec<&str> = strangers.collect();
-    let contested = (!strangers.is_empty()).then(|| default_contested(holder, &strangers));
+    let others_of_other_teams = others.iter().filter(|at| !is_of_team(**at)).map(|at| services[*at].service.name.as_str());
+    let others_of_other_teams: Vec<&str> = others_of_other_teams.collect();
+    let contested = (!others_of_other_teams.is_empty()).then(|| default_contested(holder, &others_of_other_teams));
     others.iter().map(second).chain(contested).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::types::{HostKey, HostPattern};
 /// The services that ask for a host, as ascending indexes in the list of services.
 pub(super) struct HostClaims<'c> {
     pub(super) host: HostKey,
-    pub(super) asking: Vec<usize>,
+    pub(super) claimants: Vec<usize>,
     /// The wildcard that covers the host, and its owners.
     pub(super) above: Option<(&'c HostPattern, Arc<[usize]>)>,
 }

@@ -37,16 +37,16 @@ impl Precedence {
 impl OwnershipContext<'_, '_> {
     /// Decides who owns a host, based on earlier passes.
     pub(super) fn decide(&self, case: &HostClaims<'_>) -> OwningTeam {
-        if let (&[only], None) = (&case.asking[..], &case.above) {
-            return OwningTeam { first: only, by_wildcard: false, team: case.asking.clone() };
+        if let (&[only], None) = (&case.claimants[..], &case.above) {
+            return OwningTeam { first: only, by_wildcard: false, team: case.claimants.clone() };
         }
         self.settle(case, self.before(case), &self.ranks(case))
     }
 
     fn before(&self, case: &HostClaims<'_>) -> Precedence {
-        let named = self.host_owners.holders(&case.host).map(|holders| self.places_of(holders));
+        let named = self.host_owners.holders(&case.host).map(|holders| self.indexes_of(holders));
         // A service that had the host and no longer asks for it has no precedence, even if it has the wildcard now.
-        let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.asking.binary_search(at).is_ok()).collect();
+        let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.claimants.binary_search(at).is_ok()).collect();
         if !still.is_empty() {
             return Precedence::These(still);
         }
@@ -59,21 +59,21 @@ impl OwnershipContext<'_, '_> {
             return Precedence::These(vec![ahead]);
         }
         let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.host_owners.holders(&(*wildcard).into())?, team)));
-        let was_above = above.is_some_and(|(holders, team)| self.places_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
+        let was_above = above.is_some_and(|(holders, team)| self.indexes_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
         if was_above { Precedence::Above } else { Precedence::Nobody }
     }
 
     /// Who came first through the wildcard at the last pass, if it still owns the wildcard.
     fn ahead(&self, case: &HostClaims<'_>) -> Option<usize> {
         let (_, team) = case.above.as_ref()?;
-        let ahead = self.places.get(self.host_owners.first(case.host.pattern()?)?)?;
+        let ahead = self.indexes.get(self.host_owners.first(case.host.pattern()?)?)?;
         team.binary_search(ahead).is_ok().then_some(*ahead)
     }
 
-    pub(super) fn places_of(&self, holders: &[ServiceId]) -> Vec<usize> {
-        let mut places: Vec<usize> = holders.iter().filter_map(|id| self.places.get(id).copied()).collect();
-        places.sort_unstable();
-        places
+    pub(super) fn indexes_of(&self, holders: &[ServiceId]) -> Vec<usize> {
+        let mut indexes: Vec<usize> = holders.iter().filter_map(|id| self.indexes.get(id).copied()).collect();
+        indexes.sort_unstable();
+        indexes
     }
 
     /// Determines the owners of a host. All members of the first one's team own it from now on, and the oldest of them may
@@ -87,7 +87,7 @@ impl OwnershipContext<'_, '_> {
                 _ => first,
             };
             let is_of_team = |at: &usize| self.teams[*at].is_same(&self.teams[first]);
-            let team: Vec<usize> = case.asking.iter().copied().filter(is_of_team).collect();
+            let team: Vec<usize> = case.claimants.iter().copied().filter(is_of_team).collect();
             if team.is_empty() || matches!(&before, Precedence::These(these) if *these == team) {
                 return OwningTeam { first, by_wildcard, team };
             }
@@ -107,7 +107,7 @@ impl OwnershipContext<'_, '_> {
             counted.add(self.teams[*at], 1);
         }
         let holds_all = |at: &usize| {
-            case.asking.binary_search(at).is_ok() && ranks.of(*at) == ranks.of(first) && counted.total(&self.teams[*at]) == these.len()
+            case.claimants.binary_search(at).is_ok() && ranks.of(*at) == ranks.of(first) && counted.total(&self.teams[*at]) == these.len()
         };
         these.iter().copied().find(holds_all).unwrap_or(first)
     }
@@ -117,11 +117,11 @@ impl OwnershipContext<'_, '_> {
 fn first_of(case: &HostClaims<'_>, ranks: &Ranks<'_>, before: &Precedence) -> (usize, bool) {
     let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
     let rank = |at: usize| (ranks.of(at), before.puts_back(at, above), at);
-    let own = case.asking.iter().copied().min_by_key(|at| rank(*at));
+    let own = case.claimants.iter().copied().min_by_key(|at| rank(*at));
     let by_wildcard = match before {
         // A wildcard can have thousands of services, and thousands of names below it.
-        Precedence::Nobody | Precedence::Above if ranks.are_alike() => above.first().copied(),
-        Precedence::These(these) if ranks.are_alike() => {
+        Precedence::Nobody | Precedence::Above if ranks.are_equal() => above.first().copied(),
+        Precedence::These(these) if ranks.are_equal() => {
             these.iter().copied().find(|at| above.binary_search(at).is_ok()).or(above.first().copied())
         }
         _ => above.iter().copied().min_by_key(|at| rank(*at)),

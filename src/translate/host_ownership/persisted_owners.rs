@@ -47,9 +47,9 @@ pub(super) fn label(
 fn in_turn(ownership: &OwnershipContext<'_, '_>, open: &[&(HostClaims<'_>, OwningTeam)]) -> Vec<HostPattern> {
     let mut counts = BTreeMap::<Team<'_>, usize>::new();
     let turn = |(case, verdict): &&(HostClaims<'_>, OwningTeam)| {
-        let place = counts.entry(ownership.teams[verdict.first].owner()).or_default();
-        *place += 1;
-        Some((*place, verdict.first, case.host.pattern()?.clone()))
+        let count = counts.entry(ownership.teams[verdict.first].owner()).or_default();
+        *count += 1;
+        Some((*count, verdict.first, case.host.pattern()?.clone()))
     };
     let mut hosts: Vec<(usize, usize, HostPattern)> = open.iter().filter_map(turn).collect();
     hosts.sort();
@@ -79,10 +79,10 @@ fn host_owners<'c>(
 /// The guests of a host, in a short form.
 fn guests(ownership: &OwnershipContext<'_, '_>, case: &HostClaims<'_>, verdict: &OwningTeam) -> Guests {
     let guests = ownership.guests(case, verdict);
-    if guests.asking.len() <= GUESTS_MAX {
+    if guests.claimants.len() <= GUESTS_MAX {
         return guests;
     }
-    Guests { asking: Vec::new(), better_than: Some(ownership.named(case).of(verdict.first)), ..guests }
+    Guests { claimants: Vec::new(), better_than: Some(ownership.named(case).of(verdict.first)), ..guests }
 }
 
 impl OwnershipContext<'_, '_> {
@@ -90,15 +90,15 @@ impl OwnershipContext<'_, '_> {
     /// them, in case they are removed or hosts become shared at the moment of a restart. Guests are known only to the
     /// register.
     fn is_else(&self, case: &HostClaims<'_>, verdict: &OwningTeam, before: &dyn Fn() -> Precedence) -> bool {
-        let alike = Ranks::default();
-        let decided = [&self.named(case), &alike].map(|ranks| self.settle(case, before(), ranks));
+        let no_ranks = Ranks::default();
+        let decided = [&self.named(case), &no_ranks].map(|ranks| self.settle(case, before(), ranks));
         decided.iter().any(|decided| decided != verdict) || !self.guests(case, verdict).is_empty()
     }
 
     /// The services that would come first by age, but do not.
     fn put_back<'c>(&'c self, case: &'c HostClaims<'_>, verdict: &'c OwningTeam) -> impl Iterator<Item = usize> + 'c {
         let above = case.above.iter().flat_map(|(_, team)| team.iter());
-        let older = case.asking.iter().chain(above).copied().filter(|at| *at < verdict.first);
+        let older = case.claimants.iter().chain(above).copied().filter(|at| *at < verdict.first);
         older.filter(|at| !self.teams[*at].is_same(&self.teams[verdict.first]))
     }
 }

@@ -18,12 +18,12 @@ fn sized(subnet: &str, app: &str, proxies: &str) -> Translation {
 fn check_full(subnet: &str, app: &str, free: Option<&str>) {
     let translation = sized(subnet, app, "control");
     let full = translation.findings.iter().find(|finding| finding.code == FindingCode::NetworkFull);
-    let Some(words) = free else {
+    let Some(part) = free else {
         assert_eq!(full, None, "{subnet} {app}");
         return assert_eq!(network_ids(&translation), ["id-net"], "{subnet} {app}");
     };
     let message = &full.unwrap_or_else(|| panic!("{subnet} {app}")).message;
-    assert!(message.starts_with(&format!("the network net of the service is not used: {words}")), "{message}");
+    assert!(message.starts_with(&format!("the network net of the service is not used: {part}")), "{message}");
     assert_eq!((network_ids(&translation), endpoints(&translation)), (vec![], vec!["h/: ".to_owned()]));
 }
 
@@ -66,13 +66,13 @@ fn awaited_addresses_are_not_free() {
 fn short(subnet: &str, app: &str, proxies: &str) -> Option<(bool, String)> {
     let translation = sized(subnet, app, proxies);
     assert_eq!((network_ids(&translation), codes(&translation)), (vec!["id-net"], vec![]), "attached networks are kept");
-    translation.short.get(&NetworkId("id-net".to_owned())).map(|short| (short.contested, short.words.clone()))
+    translation.short.get(&NetworkId("id-net".to_owned())).map(|short| (short.contested, short.message.clone()))
 }
 
 #[test]
 fn an_attached_network_stays_when_it_becomes_full() {
-    let words = "has 0 of 5 addresses free, and a rollout of the proxies temporarily needs 1 more".to_owned();
-    assert_eq!(short("subnet: 10.2.0.0/29, gateway: 10.2.0.1", "tasks: 2", "net"), Some((false, words)));
+    let message = "has 0 of 5 addresses free, and a rollout of the proxies temporarily needs 1 more".to_owned();
+    assert_eq!(short("subnet: 10.2.0.0/29, gateway: 10.2.0.1", "tasks: 2", "net"), Some((false, message)));
     assert_eq!(short("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 2", "net"), None);
 }
 
@@ -86,8 +86,8 @@ fn addresses_that_tasks_wait_for_are_contested() {
         let found = short(slash28, &waiting(count), "net");
         assert_eq!(found.as_ref().is_some_and(|(contested, _)| *contested), contested, "{count}: {found:?}");
     }
-    let (_, words) = short(slash28, &waiting(7), "net").unwrap();
-    assert!(words.contains(" addresses free, and 7 tasks or virtual IPs wait for one ("), "{words}");
+    let (_, message) = short(slash28, &waiting(7), "net").unwrap();
+    assert!(message.contains(" addresses free, and 7 tasks or virtual IPs wait for one ("), "{message}");
     // Replicas without a task take no addresses.
     assert_eq!(short(slash28, "replicas: 4, tasks: 2", "net"), None);
 }

@@ -1,4 +1,4 @@
-//! Hosts that nginx cannot tell apart affect only their own team's services.
+//! Hosts that nginx cannot distinguish affect only their own team's services.
 
 use super::*;
 

@@ -29,14 +29,14 @@ fn config(world: &mut Snapshot, name: &str, labels: Labels) {
 
 /// A service `web` that names `cert` as its certificate and `ca` as its CA.
 fn service(world: &mut Snapshot, own: Labels) {
-    let asks = [("hosts", "a.test"), ("port", "80"), ("ssl_cert", "cert"), ("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")];
-    let asks = asks.map(|(key, value)| (format!("com.docker.lb.{key}"), value.to_owned()));
+    let labels = [("hosts", "a.test"), ("port", "80"), ("ssl_cert", "cert"), ("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")];
+    let labels = labels.map(|(key, value)| (format!("com.docker.lb.{key}"), value.to_owned()));
     let service = Service {
         id: ServiceId("s".to_owned()),
         name: "web".to_owned(),
         version: 1,
         created_at: world.taken_at,
-        labels: asks.into_iter().chain(own).collect(),
+        labels: labels.into_iter().chain(own).collect(),
         spec: serde_json::Value::Null,
         previous_spec: None,
         networks: vec![NetworkId("id-net".to_owned())],
@@ -252,25 +252,25 @@ fn remedies_contain_no_shell_syntax() {
 fn may_use(service: &Labels, object: &Labels) -> bool {
     let get = |labels: &Labels, key: &str| labels.get(key).cloned().unwrap_or_default();
     let [(access, stack), (its_access, its_stack)] = [service, object].map(|labels| (get(labels, LABEL_ACCESS), get(labels, STACK)));
-    let says: Vec<String> = get(object, LABEL_USE_BY).split(',').map(str::to_owned).collect();
-    let said = |entry: String| says.contains(&entry);
+    let entries: Vec<String> = get(object, LABEL_USE_BY).split(',').map(str::to_owned).collect();
+    let has = |entry: String| entries.contains(&entry);
     let kept_apart = access != its_access;
     let by_default = !kept_apart && (!access.is_empty() || stack == its_stack);
-    let by_name = !kept_apart && (said("service:web".to_owned()) || (!stack.is_empty() && said(format!("stack:{stack}"))));
-    let by_team = !access.is_empty() && said(format!("access:{access}"));
-    !object.contains_key("swarmgate.owner") && (by_default || by_name || by_team || said("anyone".to_owned()))
+    let by_name = !kept_apart && (has("service:web".to_owned()) || (!stack.is_empty() && has(format!("stack:{stack}"))));
+    let by_team = !access.is_empty() && has(format!("access:{access}"));
+    !object.contains_key("swarmgate.owner") && (by_default || by_name || by_team || has("anyone".to_owned()))
 }
 
 fn any_labels(of_an_object: bool) -> impl Strategy<Value = Labels> {
     let stack = prop::sample::select(vec!["", "shop", "bank"]);
     let access = prop::sample::select(vec!["", "", "/t/a", "/t/b"]);
     let entries = vec!["stack:shop", "stack:bank", "service:web", "service:api", "access:/t/a", "anyone", "shop", ""];
-    let says = prop::collection::vec(prop::sample::select(entries), 0..3).prop_map(move |entries| entries.join(","));
+    let entries = prop::collection::vec(prop::sample::select(entries), 0..3).prop_map(move |entries| entries.join(","));
     let ours = prop::bool::weighted(0.1);
-    (stack, access, says, ours).prop_map(move |(stack, access, says, ours)| {
+    (stack, access, entries, ours).prop_map(move |(stack, access, entries, ours)| {
         let mut all = labels(&[(STACK, stack), (LABEL_ACCESS, access)]);
         if of_an_object {
-            all.extend(labels(&[(LABEL_USE_BY, &says), ("swarmgate.owner", if ours { "me" } else { "" })]));
+            all.extend(labels(&[(LABEL_USE_BY, &entries), ("swarmgate.owner", if ours { "me" } else { "" })]));
         }
         all
     })
@@ -350,7 +350,7 @@ proptest! {
 
 #[test]
 fn a_typo_in_the_short_name_of_a_secret_is_recognised_only_in_its_own_stack() {
-    let meant = |name: &str, stack: &str| {
+    let suggested = |name: &str, stack: &str| {
         let translation = translated(&format!(
             "
             networks: [web]
@@ -363,7 +363,7 @@ fn a_typo_in_the_short_name_of_a_secret_is_recognised_only_in_its_own_stack() {
             "
         ));
         let finding = translation.findings.into_iter().find(|finding| finding.code == FindingCode::SecretNotFound).expect("no such secret");
-        finding.remedy.strip_prefix("Did you mean ").and_then(|rest| rest.split_once('?')).map(|(meant, _)| meant.to_owned())
+        finding.remedy.strip_prefix("Did you mean ").and_then(|rest| rest.split_once('?')).map(|(suggested, _)| suggested.to_owned())
     };
     for (name, expected) in [
         ("cret", Some("shop_cert")),
@@ -375,9 +375,9 @@ fn a_typo_in_the_short_name_of_a_secret_is_recognised_only_in_its_own_stack() {
         ("opne", None),
         ("hiden", None),
     ] {
-        assert_eq!(meant(name, "shop").as_deref(), expected, "{name}");
+        assert_eq!(suggested(name, "shop").as_deref(), expected, "{name}");
     }
     for name in ["cret", "CERT", "tls_2026", "shop_cret"] {
-        assert_eq!(meant(name, "other"), None, "{name}");
+        assert_eq!(suggested(name, "other"), None, "{name}");
     }
 }

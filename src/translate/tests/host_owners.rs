@@ -1,4 +1,4 @@
-//! A service that had a host at the last pass keeps it, even if an older one asks for it later, and also after a restart.
+//! A service that had a host at the last pass keeps it, even if an older one requests it later, and also after a restart.
 
 mod allow_entries;
 mod any_changes;
@@ -26,7 +26,7 @@ impl PassSequence {
         Self { cluster, snapshot: snapshot("{networks: [net]}"), host_owners: None, label: None }
     }
 
-    fn asks(&mut self, name: &str, stack: &str, labels: &[(&str, &str)]) -> &mut Self {
+    fn requests(&mut self, name: &str, stack: &str, labels: &[(&str, &str)]) -> &mut Self {
         let stack = (!stack.is_empty()).then(|| ("com.docker.stack.namespace".to_owned(), stack.to_owned()));
         let port = ("com.docker.lb.port".to_owned(), "80".to_owned());
         let own = labels.iter().map(|(key, value)| (label_key(key), (*value).to_owned()));
@@ -62,14 +62,14 @@ impl PassSequence {
 
     /// One pass of the operator, which records what must be remembered.
     fn pass(&mut self) -> Translation {
-        let mut translation = self.look();
+        let mut translation = self.translate();
         self.host_owners = Some(std::mem::take(&mut translation.host_owners));
         self.label.clone_from(&translation.remembered_hosts);
         self.write();
         translation
     }
 
-    fn look(&self) -> Translation {
+    fn translate(&self) -> Translation {
         match &self.host_owners {
             Some(host_owners) => translate_after(&self.cluster, &self.snapshot, host_owners),
             None => translate(&self.cluster, &self.snapshot),
@@ -82,7 +82,7 @@ impl PassSequence {
         let name = self.cluster.extension.service_name.to_string();
         self.service(&name, ours.into_iter().chain(note).collect());
         let extension = ServiceId(format!("id-{name}"));
-        // It is on our own network alone.
+        // It is only on our own network.
         self.snapshot.services.get_mut(&extension).unwrap().networks.clear();
     }
 
@@ -139,47 +139,47 @@ const BOTH: &[(&str, &str)] = &[("hosts", "other.test,h.test")];
 #[test]
 fn an_older_service_that_claims_a_host_later_does_not_get_it() {
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]);
+    story.requests("a", "old", OTHER).requests("b", "shop", H).check("h.test", &["b"]);
     assert_eq!(story.label, None, "ages give the same result");
-    story.asks("a", "old", BOTH).check("h.test", &["b"]).check("other.test", &["a"]);
-    let translation = story.look();
+    story.requests("a", "old", BOTH).check("h.test", &["b"]).check("other.test", &["a"]);
+    let translation = story.translate();
     let taken = translation.findings.iter().find(|finding| finding.code == FindingCode::HostTaken).unwrap();
     assert!(taken.subject.to_string() == "service a" && taken.message.contains("the service b of another stack published it first"));
     assert!(story.label.as_deref().is_some_and(|label| label.contains("h.test") && label.contains("id-b") && !label.contains("id-a")));
     // A service that no longer has it, because it gave it up or is gone, has no precedence.
-    story.asks("b", "shop", OTHER).check("h.test", &["a"]);
+    story.requests("b", "shop", OTHER).check("h.test", &["a"]);
     assert_eq!(story.label, None);
-    story.asks("b", "shop", BOTH).check("h.test", &["a"]);
-    story.leaves("a").check("h.test", &["b"]).asks("a", "old", BOTH).check("h.test", &["b"]).leaves("b").check("h.test", &["a"]);
+    story.requests("b", "shop", BOTH).check("h.test", &["a"]);
+    story.leaves("a").check("h.test", &["b"]).requests("a", "old", BOTH).check("h.test", &["b"]).leaves("b").check("h.test", &["a"]);
 }
 
 #[test]
 fn a_replaced_stack_keeps_its_host_if_it_never_disappears() {
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]).asks("a", "old", BOTH).check("h.test", &["b"]);
-    story.asks("c", "shop", H).check("h.test", &["b", "c"]).leaves("b").check("h.test", &["c"]);
-    story.leaves("c").asks("d", "shop", H).check("h.test", &["a"]);
+    story.requests("a", "old", OTHER).requests("b", "shop", H).check("h.test", &["b"]).requests("a", "old", BOTH).check("h.test", &["b"]);
+    story.requests("c", "shop", H).check("h.test", &["b", "c"]).leaves("b").check("h.test", &["c"]);
+    story.leaves("c").requests("d", "shop", H).check("h.test", &["a"]);
 }
 
 #[test]
 fn within_one_team_age_still_decides() {
     let mut story = story(Sharing::SameStack);
-    story.asks("b", "shop", H).check("h.test", &["b"]).asks("a", "shop", H).check("h.test", &["a", "b"]);
+    story.requests("b", "shop", H).check("h.test", &["b"]).requests("a", "shop", H).check("h.test", &["a", "b"]);
     assert_eq!(story.label, None);
 }
 
 #[test]
 fn settings_of_the_owners_take_precedence_over_those_of_guests() {
     let mut story = story(Sharing::Anyone);
-    story.asks("a", "old", OTHER).asks(
+    story.requests("a", "old", OTHER).requests(
         "b",
         "shop",
         &[("hosts", "h.test"), ("sticky_session_cookie", "b"), ("redirects", "http://h.test/x,http://b.test")],
     );
     story.check("h.test", &["b"]);
     let older = [("hosts", "h.test"), ("sticky_session_cookie", "a"), ("redirects", "http://h.test/x,http://a.test")];
-    story.asks("a", "old", &older).check("h.test", &["b", "a"]);
-    let translation = story.look();
+    story.requests("a", "old", &older).check("h.test", &["b", "a"]);
+    let translation = story.translate();
     let site = &translation.table.hosts[&host("h.test")];
     assert_eq!(site.redirects[0].target.to_string(), "http://b.test");
     assert_eq!(
@@ -202,29 +202,29 @@ fn a_wildcard_and_the_names_below_it() {
     let hosts = |story: &mut PassSequence| story.settled().table.hosts.keys().map(ToString::to_string).collect::<Vec<_>>();
     // An older service adds a name below a younger one's wildcard.
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "old", OTHER).asks("b", "shop", &wildcard).pass();
-    story.asks("a", "old", &below);
+    story.requests("a", "old", OTHER).requests("b", "shop", &wildcard).pass();
+    story.requests("a", "old", &below);
     assert_eq!(hosts(&mut story), ["*.w.test"]);
     assert!(story.label.as_deref().is_some_and(|label| label.contains("x.w.test")));
     // An older service adds a wildcard above a younger one's name: both keep what they had.
     let mut story = self::story(Sharing::SameStack);
-    story.asks("a", "old", OTHER).asks("b", "shop", &below).pass();
-    story.asks("a", "old", &wildcard).check("x.w.test", &["b"]);
+    story.requests("a", "old", OTHER).requests("b", "shop", &below).pass();
+    story.requests("a", "old", &wildcard).check("x.w.test", &["b"]);
     assert_eq!(hosts(&mut story), ["*.w.test", "x.w.test"]);
     // A third service that asks for the name when it is free gets it, whatever wildcard covers it.
-    story.asks("0", "third", &below).check("x.w.test", &["b"]).leaves("b").check("x.w.test", &[]);
+    story.requests("0", "third", &below).check("x.w.test", &["b"]).leaves("b").check("x.w.test", &[]);
     // And an older service does not take over the wildcard itself.
-    story.asks("0", "third", &wildcard).check("*.w.test", &["a"]);
+    story.requests("0", "third", &wildcard).check("*.w.test", &["a"]);
 }
 
 #[test]
 fn the_default_backend_is_kept_like_a_host() {
     let default = [("default_backend", "true")];
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "old", OTHER).asks("b", "shop", &default).pass();
-    story.asks("a", "old", &default);
+    story.requests("a", "old", OTHER).requests("b", "shop", &default).pass();
+    story.requests("a", "old", &default);
     assert_eq!(default_services(&story.settled()), ["b"]);
-    assert_eq!(codes(&story.look()).iter().filter(|code| **code == FindingCode::SecondDefaultBackend).count(), 1);
+    assert_eq!(codes(&story.translate()).iter().filter(|code| **code == FindingCode::SecondDefaultBackend).count(), 1);
     story.leaves("b");
     assert_eq!(default_services(&story.settled()), ["a"]);
 }
@@ -232,10 +232,10 @@ fn the_default_backend_is_kept_like_a_host() {
 #[test]
 fn a_service_named_by_an_entry_takes_precedence_over_earlier_owners() {
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "squat", H).asks("b", "shop", H).check("h.test", &["a"]);
+    story.requests("a", "squat", H).requests("b", "shop", H).check("h.test", &["a"]);
     story.cluster = rules(Sharing::SameStack, Some(vec![named("*", &[]), named("h.test", &["b"])]));
     story.check("h.test", &["b"]);
-    // The entry has done its work.
+    // The entry has taken effect.
     story.cluster = rules(Sharing::SameStack, None);
     story.check("h.test", &["b"]);
 }
@@ -243,8 +243,8 @@ fn a_service_named_by_an_entry_takes_precedence_over_earlier_owners() {
 #[test]
 fn an_invalid_label_is_ignored_and_that_of_another_service_is_not_read() {
     let honest = |story: &mut PassSequence| {
-        story.asks("a", "old", OTHER).asks("b", "shop", H).pass();
-        story.asks("a", "old", BOTH).check("h.test", &["b"]);
+        story.requests("a", "old", OTHER).requests("b", "shop", H).pass();
+        story.requests("a", "old", BOTH).check("h.test", &["b"]);
     };
     let long = format!(r#"{{"holders":[{{"services":["id-b"],"hosts":["h.test"{}]}}]}}"#, r#","x.test""#.repeat(LABEL_BYTES_MAX / 9));
     for label in
@@ -286,7 +286,7 @@ fn the_first_owner_through_a_wildcard_stays_first_when_sharing_changes() {
         let entry = || Some(vec![named("*", &[]), named("*.w.test", &["d"])]);
         let mut story = PassSequence::of(rules(Sharing::SameStack, entry()));
         story.service("a", with_access(Some("shop"), Some("/ops"), "*.w.test")).service("d", with_access(None, Some("/ops"), "*.w.test"));
-        story.asks("b", "shop", &[("hosts", "y.w.test")]).check("y.w.test", &[]);
+        story.requests("b", "shop", &[("hosts", "y.w.test")]).check("y.w.test", &[]);
         story.cluster = rules(shared, entry());
         if restarts {
             story.restart();

@@ -132,7 +132,7 @@ fn closed(label: &str) -> Translation {
 }
 
 #[test]
-fn a_label_that_sounds_like_access_control_closes_its_service() {
+fn a_label_that_looks_like_access_control_closes_its_service() {
     for label in [
         "basic_auth: 'x:y'",
         "basicauth: x",

@@ -43,8 +43,8 @@ fn a_service_above_its_own_limit_keeps_its_first_hosts() {
     let [finding] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&finding.subject, finding.severity), (&Subject::Service("a".to_owned()), Severity::Error));
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.hosts"));
-    for words in ["requests 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
-        assert!(finding.message.contains(words), "{words:?}: {finding}");
+    for text in ["requests 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
+        assert!(finding.message.contains(text), "{text:?}: {finding}");
     }
     assert!(finding.remedy.contains("spec.limits.service.routes"), "{finding}");
 }
@@ -77,8 +77,8 @@ fn singular_and_plural_are_correct() {
         let translation = translate(&cluster, &swarm(services));
         findings_of(&translation, FindingCode::LimitExceeded).last().unwrap().message.clone()
     };
-    let asks = |amount: &str| format!("the service requests {amount} in the proxy configuration");
-    let (one, three) = (asks("1 route"), asks("3 routes"));
+    let request_text = |amount: &str| format!("the service requests {amount} in the proxy configuration");
+    let (one, three) = (request_text("1 route"), request_text("3 routes"));
     for (found, expected) in [
         (
             message(1, 9, &[app("a", 3)]),

@@ -44,7 +44,7 @@ fn check_with(network: &str, rules: NetworkRules, expected: Option<&str>) {
     let message = on(network, rules);
     match expected {
         None => assert_eq!(message, None, "{network}"),
-        Some(words) => assert!(message.as_ref().is_some_and(|message| message.contains(words)), "{network}: {message:?}"),
+        Some(part) => assert!(message.as_ref().is_some_and(|message| message.contains(part)), "{network}: {message:?}"),
     }
 }
 

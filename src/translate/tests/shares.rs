@@ -39,11 +39,11 @@ fn hosts_of(translation: &Translation, name: &str) -> usize {
 }
 
 /// How many hosts each of the services `a`, `b`, … gets, given the team and number of hosts of each.
-fn published(cluster: &Cluster, asked: &[(&str, usize)]) -> Vec<usize> {
+fn published(cluster: &Cluster, requested: &[(&str, usize)]) -> Vec<usize> {
     let name = |at: usize| char::from(b'a' + u8::try_from(at).unwrap()).to_string();
-    let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&name(at), team, *hosts)).collect();
+    let services: Vec<_> = requested.iter().enumerate().map(|(at, (team, hosts))| app(&name(at), team, *hosts)).collect();
     let translation = translate(cluster, &swarm(&services));
-    (0..asked.len()).map(|at| hosts_of(&translation, &name(at))).collect()
+    (0..requested.len()).map(|at| hosts_of(&translation, &name(at))).collect()
 }
 
 fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
@@ -52,7 +52,7 @@ fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
 
 /// As observed: ten services without a task and with a thousand hosts each left no room for newcomers.
 #[test]
-fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
+fn a_team_that_requests_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
     let mut services: Vec<_> = (0..10).map(|number| app(&format!("greedy{number}"), "greedy", 1_000)).collect();
     services.extend(["x", "y"].map(|name| app(name, name, 1_000)));
     let translation = translate(&cluster(), &swarm(&services));
@@ -92,8 +92,8 @@ fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
 #[test]
 fn only_the_youngest_services_of_a_team_lose_hosts_and_services_of_other_teams_do_not() {
     let cluster = limited(routes(5), routes(100));
-    let asked = [("one", 3), ("two", 3), ("one", 3), ("two", 2), ("one", 1), ("three", 5)];
-    assert_eq!(published(&cluster, &asked), [3, 3, 2, 2, 0, 5]);
+    let requested = [("one", 3), ("two", 3), ("one", 3), ("two", 2), ("one", 1), ("three", 5)];
+    assert_eq!(published(&cluster, &requested), [3, 3, 2, 2, 0, 5]);
     // A smaller one behind one that does not fit gets what is left.
     assert_eq!(published(&cluster, &[("one", 3), ("one", 0), ("one", 2), ("one", 1)]), [3, 0, 2, 0]);
 }
@@ -114,7 +114,7 @@ fn the_order_of_services_in_a_list_does_not_matter() {
 #[test]
 fn a_team_is_an_access_label_or_else_a_stack_or_else_all_services_with_neither() {
     let cluster = limited(routes(4), routes(100));
-    for (asked, expected) in [
+    for (requested, expected) in [
         ([("", 3), ("", 3), ("shop", 3)], [3, 1, 3]),
         ([("shop@/prod", 3), ("blog@/prod", 3), ("blog", 3)], [3, 1, 3]),
         ([("@/prod", 3), ("shop@/prod", 3), ("@/dev", 3)], [3, 1, 3]),
@@ -122,14 +122,14 @@ fn a_team_is_an_access_label_or_else_a_stack_or_else_all_services_with_neither()
         ([("shop", 3), ("shop@/prod", 3), ("shop@/dev", 3)], [3, 1, 1]),
         ([("shop@/prod", 3), ("@shop", 3), ("/prod", 3)], [3, 3, 3]),
     ] {
-        assert_eq!(published(&cluster, &asked), expected, "{asked:?}");
+        assert_eq!(published(&cluster, &requested), expected, "{requested:?}");
     }
 }
 
 #[test]
 fn the_exceeded_limit_is_named_with_its_remedy() {
-    let loss = |team: u64, of_cluster: u64, asked: &[(&str, usize)]| {
-        let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
+    let loss = |team: u64, of_cluster: u64, requested: &[(&str, usize)]| {
+        let services: Vec<_> = requested.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(of_cluster)), &swarm(&services));
         let lost = findings_of(&translation, FindingCode::LimitExceeded);
         assert_eq!(lost.len(), 1, "{lost:#?}");
@@ -152,13 +152,13 @@ fn the_exceeded_limit_is_named_with_its_remedy() {
 
 #[test]
 fn every_dimension_applies_to_a_team() {
-    let asked = [("one", 4), ("one", 4), ("two", 4)];
-    assert_eq!(published(&limited(Footprint { locations: 6, ..UNLIMITED }, UNLIMITED), &asked), [4, 2, 4]);
+    let requested = [("one", 4), ("one", 4), ("two", 4)];
+    assert_eq!(published(&limited(Footprint { locations: 6, ..UNLIMITED }, UNLIMITED), &requested), [4, 2, 4]);
     let least = (1..1_000)
         .map(|step| step * 64)
-        .find(|bytes| published(&limited(Footprint { bytes: *bytes, ..UNLIMITED }, UNLIMITED), &asked) == [4, 4, 4]);
+        .find(|bytes| published(&limited(Footprint { bytes: *bytes, ..UNLIMITED }, UNLIMITED), &requested) == [4, 4, 4]);
     let short = limited(Footprint { bytes: least.unwrap() - 64, ..UNLIMITED }, UNLIMITED);
-    assert_eq!(published(&short, &asked), [4, 3, 4]);
+    assert_eq!(published(&short, &requested), [4, 3, 4]);
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn the_default_backend_is_charged_to_its_team() {
 /// One warning for each team, whatever the number of its services and however differently they are labelled.
 #[test]
 fn each_team_that_uses_most_of_its_share_is_reported_once() {
-    let near = |team: u64, asked: &[(&str, usize)]| {
-        let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
+    let near = |team: u64, requested: &[(&str, usize)]| {
+        let services: Vec<_> = requested.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(1_000)), &swarm(&services));
         let findings = findings_of(&translation, FindingCode::LimitNear);
         assert!(findings.iter().all(|one| one.severity == Severity::Warning && one.field.as_deref() == Some("spec.limits.team.routes")));
@@ -210,7 +210,7 @@ fn lost_hosts_of_a_team_do_not_displace_closed_hosts_of_others() {
     assert!(!third.message.contains("or the default backend may answer for"), "{third}");
 }
 
-fn asked() -> impl Strategy<Value = Vec<(&'static str, usize)>> {
+fn requested() -> impl Strategy<Value = Vec<(&'static str, usize)>> {
     let team = prop_oneof![Just(""), Just("one"), Just("two"), Just("@x"), Just("one@x"), Just("two@y"), Just("one@y")];
     prop::collection::vec((team, 1_usize..6), 1..8)
 }
@@ -230,25 +230,25 @@ proptest! {
 
     /// Counted by hand: each host is one route.
     #[test]
-    fn each_service_gets_what_its_team_and_the_cluster_have_left(asked in asked(), team in 1_u64..12, of_cluster in 1_u64..20) {
+    fn each_service_gets_what_its_team_and_the_cluster_have_left(requested in requested(), team in 1_u64..12, of_cluster in 1_u64..20) {
         let mut expected = Vec::<usize>::new();
-        for (at, (name, hosts)) in asked.iter().enumerate() {
-            let older = || asked[..at].iter().zip(&expected);
+        for (at, (name, hosts)) in requested.iter().enumerate() {
+            let older = || requested[..at].iter().zip(&expected);
             let of_team: usize = older().filter(|((other, _), _)| is_one_team(name, other)).map(|(_, has)| has).sum();
             let all: usize = expected.iter().sum();
             let left = |limit: u64, taken: usize| usize::try_from(limit).unwrap().saturating_sub(taken);
             expected.push((*hosts).min(left(team, of_team)).min(left(of_cluster, all)));
         }
-        prop_assert_eq!(published(&limited(routes(team), routes(of_cluster)), &asked), expected);
+        prop_assert_eq!(published(&limited(routes(team), routes(of_cluster)), &requested), expected);
     }
 
     /// What a team loses to its own share costs others nothing: the result is as if it had not asked for that.
     #[test]
-    fn excess_requests_of_a_team_change_nothing_for_others(asked in asked(), of_cluster in 1_u64..20) {
+    fn excess_requests_of_a_team_change_nothing_for_others(requested in requested(), of_cluster in 1_u64..20) {
         let of_cluster = routes(of_cluster);
         let cluster = limited(share_of_team(of_cluster), of_cluster);
-        let has = published(&cluster, &asked);
-        let modest: Vec<_> = asked.iter().zip(&has).map(|((team, _), has)| (*team, *has)).filter(|(_, has)| *has > 0).collect();
+        let has = published(&cluster, &requested);
+        let modest: Vec<_> = requested.iter().zip(&has).map(|((team, _), has)| (*team, *has)).filter(|(_, has)| *has > 0).collect();
         let kept: Vec<_> = has.into_iter().filter(|has| *has > 0).collect();
         prop_assert_eq!(published(&cluster, &modest), kept);
     }

@@ -200,12 +200,12 @@ fn refused(labels: &str) -> Option<String> {
 
 #[test]
 fn a_route_that_redirects_to_where_tls_is_refused_says_why() {
-    let says = |why: &str| Some(format!("plain HTTP is redirected to HTTPS, where the TLS handshake is refused: {why}"));
+    let reason = |why: &str| Some(format!("plain HTTP is redirected to HTTPS, where the TLS handshake is refused: {why}"));
     let app = |labels: &str| refused(&format!("hosts: a.test, port: 80, {labels}"));
-    assert_eq!(app("ssl_only: true"), says("the host has no certificate"));
-    let no_object = says("the host has no certificate, because the service has no access to a secret gone");
+    assert_eq!(app("ssl_only: true"), reason("the host has no certificate"));
+    let no_object = reason("the host has no certificate, because the service has no access to a secret gone");
     assert_eq!(app("ssl_only: true, ssl_cert: gone, ssl_key: key"), no_object);
-    assert_eq!(refused("default_backend: true, port: 80, ssl_only: true"), says("the host has no certificate"));
+    assert_eq!(refused("default_backend: true, port: 80, ssl_only: true"), reason("the host has no certificate"));
     for answered in ["ssl_cert: gone", "ssl_only: true, ssl_cert: crt", "ssl_only: true, redirects: \"http://a.test,https://b.test\""] {
         assert_eq!(app(answered), None, "{answered}");
     }

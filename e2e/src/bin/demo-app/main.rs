@@ -84,7 +84,7 @@ async fn fetch(url: &str) -> Result<()> {
 async fn serve() -> Result<()> {
     tokio::select! {
         () = time_to_start() => {}
-        () = told_to_stop() => return Ok(()),
+        () = shutdown_requested() => return Ok(()),
     }
     let port = env::var("PORT").ok().and_then(|text| text.parse().ok()).unwrap_or(8080);
     let listener = TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).await.with_context(|| format!("listen on port {port}"))?;
@@ -103,9 +103,9 @@ where
     Caller: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let routes = if env::var_os("HANG_UP").is_some() { routes().layer(from_fn(hang_up)) } else { routes() };
-    let routes = if env::var_os("TELL").is_some() { routes.layer(from_fn(tell)) } else { routes };
+    let routes = if env::var_os("TELL").is_some() { routes.layer(from_fn(describe_request)) } else { routes };
     let service = routes.into_make_service_with_connect_info::<Caller>();
-    axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await.context("serve")
+    axum::serve(listener, service).with_graceful_shutdown(shutdown_requested()).await.context("serve")
 }
 
 fn routes() -> Router {
@@ -121,7 +121,7 @@ fn routes() -> Router {
         .with_state(identity())
 }
 
-async fn tell(request: Request, next: Next) -> Response {
+async fn describe_request(request: Request, next: Next) -> Response {
     println!("demo-app: asked {} {} {}", request.method(), request.uri(), json!(readable(request.headers())));
     next.run(request).await
 }
@@ -158,7 +158,7 @@ async fn time_to_exit() {
     }
 }
 
-async fn told_to_stop() {
+async fn shutdown_requested() {
     // As process 1 of a container, a program gets no default action for signals: both must be handled.
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
     tokio::select! {

@@ -67,7 +67,7 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::
         tokio::spawn(async move {
             let stream = match acceptor.accept(stream).await {
                 Ok(stream) => stream,
-                Err(error) => return tell(address, &error),
+                Err(error) => return report_failure(address, &error),
             };
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
             // When the application ends, nothing receives connections any more.
@@ -76,7 +76,7 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::
     }
 }
 
-fn tell(address: SocketAddr, error: &io::Error) {
+fn report_failure(address: SocketAddr, error: &io::Error) {
     if std::env::var_os("TELL").is_some() {
         println!("demo-app: {address} ended a handshake: {error}");
     }

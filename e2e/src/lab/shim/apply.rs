@@ -62,9 +62,9 @@ impl AppliedRules {
         let mut outcome = Ok(());
         for (id, vips) in &plan.networks {
             let Some(short) = id.get(..9) else { continue };
-            let place = engines_own.join(format!("lb_{short}"));
-            if place.exists() {
-                outcome = self.write(&place, |addresses| of_network(vips, addresses)).and(outcome);
+            let namespace = engines_own.join(format!("lb_{short}"));
+            if namespace.exists() {
+                outcome = self.write(&namespace, |addresses| of_network(vips, addresses)).and(outcome);
             }
         }
         let mesh = engines_own.join("ingress_sbox");
@@ -80,30 +80,30 @@ impl AppliedRules {
         gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, &gateway))))
     }
 
-    fn write(&mut self, place: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {
-        let (place, addresses) = self.addresses(place)?;
+    fn write(&mut self, namespace: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {
+        let (namespace, addresses) = self.addresses(namespace)?;
         let Some(rules) = rules(&addresses) else { return Ok(()) };
-        if self.written.get(&place) == Some(&rules) {
+        if self.written.get(&namespace) == Some(&rules) {
             return Ok(());
         }
-        write_aliases(&place.0, &addresses, &rules.aliases)?;
-        write_rules(&place.0, &rules, !self.written.contains_key(&place))?;
-        self.addresses.remove(&place);
-        self.written.insert(place, rules);
+        write_aliases(&namespace.0, &addresses, &rules.aliases)?;
+        write_rules(&namespace.0, &rules, !self.written.contains_key(&namespace))?;
+        self.addresses.remove(&namespace);
+        self.written.insert(namespace, rules);
         Ok(())
     }
 
     /// Addresses of a namespace that the engine has not finished setting up are not cached.
     fn addresses(&mut self, path: &Path) -> Result<(Namespace, Value)> {
-        let place = (path.to_path_buf(), fs::metadata(path)?.ino());
-        if let Some(known) = self.addresses.get(&place) {
-            return Ok((place, known.clone()));
+        let namespace = (path.to_path_buf(), fs::metadata(path)?.ino());
+        if let Some(known) = self.addresses.get(&namespace) {
+            return Ok((namespace, known.clone()));
         }
         let found = addresses_in(path)?;
         if address_of(&found, "eth0").is_some() {
-            self.addresses.insert(place.clone(), found.clone());
+            self.addresses.insert(namespace.clone(), found.clone());
         }
-        Ok((place, found))
+        Ok((namespace, found))
     }
 }
 
@@ -153,8 +153,8 @@ fn spread(matching: &str, tasks: &[String], port: &str) -> Vec<String> {
     tasks.iter().enumerate().map(rule).collect()
 }
 
-fn addresses_in(place: &Path) -> Result<Value> {
-    Ok(serde_json::from_str(&finish(in_network(place, "ip").args(["-j", "-4", "addr"]))?)?)
+fn addresses_in(namespace: &Path) -> Result<Value> {
+    Ok(serde_json::from_str(&finish(in_network(namespace, "ip").args(["-j", "-4", "addr"]))?)?)
 }
 
 /// Every address with its interface and prefix length.
@@ -171,11 +171,12 @@ fn address_of(addresses: &Value, interface: &str) -> Option<String> {
     each_address(addresses).find(|(name, _, length)| *name == interface && *length != 32).map(|(_, address, _)| address.to_owned())
 }
 
-fn write_aliases(place: &Path, addresses: &Value, wanted: &[String]) -> Result<()> {
+fn write_aliases(namespace: &Path, addresses: &Value, wanted: &[String]) -> Result<()> {
     let present: Vec<_> =
         each_address(addresses).filter(|(name, _, length)| *name == "eth0" && *length == 32).map(|(_, address, _)| address).collect();
-    let change =
-        |verb: &str, address: &str| finish(in_network(place, "ip").args(["addr", verb, &format!("{address}/32"), "dev", "eth0"])).map(drop);
+    let change = |verb: &str, address: &str| {
+        finish(in_network(namespace, "ip").args(["addr", verb, &format!("{address}/32"), "dev", "eth0"])).map(drop)
+    };
     for address in wanted.iter().filter(|address| !present.contains(&address.as_str())) {
         change("add", address)?;
     }
@@ -185,22 +186,22 @@ fn write_aliases(place: &Path, addresses: &Value, wanted: &[String]) -> Result<(
     Ok(())
 }
 
-fn write_rules(place: &Path, rules: &Rules, is_new: bool) -> Result<()> {
+fn write_rules(namespace: &Path, rules: &Rules, is_new: bool) -> Result<()> {
     let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<Vec<_>>().concat();
     let (redirects, masks, passes) = (lines(TO_TASKS, &rules.redirects), lines(FROM_HERE, &rules.masks), lines(LET_PASS, &rules.passes));
     let tables = format!(
         "*nat\n:{TO_TASKS} - [0:0]\n:{FROM_HERE} - [0:0]\n{redirects}{masks}COMMIT\n\
          *filter\n:{LET_PASS} - [0:0]\n{passes}COMMIT\n"
     );
-    finish_with_input(in_network(place, "iptables-restore").args(["-w", "--noflush"]), &tables)?;
+    finish_with_input(in_network(namespace, "iptables-restore").args(["-w", "--noflush"]), &tables)?;
     if !is_new {
         return Ok(());
     }
-    finish(in_network(place, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
+    finish(in_network(namespace, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
     let jumps =
         [("nat", "PREROUTING", TO_TASKS), ("nat", "OUTPUT", TO_TASKS), ("nat", "POSTROUTING", FROM_HERE), ("filter", "FORWARD", LET_PASS)];
     for (table, hook, chain) in jumps {
-        let jump = |verb: &str| finish(in_network(place, "iptables").args(["-w", "-t", table, verb, hook, "-j", chain]));
+        let jump = |verb: &str| finish(in_network(namespace, "iptables").args(["-w", "-t", table, verb, hook, "-j", chain]));
         if jump("-C").is_err() {
             jump("-I")?;
         }

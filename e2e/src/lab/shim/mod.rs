@@ -86,7 +86,7 @@ fn observe(lab: &Lab, engines: &mut BTreeMap<usize, DockerClient>) -> Result<Bal
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(lab.engine(k)?),
         };
-        match engine.ping(Duration::from_secs(1)).and_then(|()| ask(engine)) {
+        match engine.ping(Duration::from_secs(1)).and_then(|()| read_plan(engine)) {
             Ok(plan) => return Ok(plan),
             Err(reason) => last = reason,
         }
@@ -94,7 +94,7 @@ fn observe(lab: &Lab, engines: &mut BTreeMap<usize, DockerClient>) -> Result<Bal
     Err(last)
 }
 
-fn ask(engine: &DockerClient) -> Result<BalancingPlan> {
+fn read_plan(engine: &DockerClient) -> Result<BalancingPlan> {
     let services = engine.get("/services")?;
     let tasks = engine.get("/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D")?;
     let networks = engine.get("/networks?filters=%7B%22driver%22%3A%5B%22overlay%22%5D%7D")?;

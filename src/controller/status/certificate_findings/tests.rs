@@ -41,7 +41,7 @@ fn report(certificate: &str, key: Option<&str>, state: MaterialState, not_after:
         key: key.map(str::to_owned),
         key_id: key.map(id),
         state,
-        words: if state == MaterialState::Good { String::new() } else { "its words".to_owned() },
+        message: if state == MaterialState::Good { String::new() } else { "its words".to_owned() },
         not_before: None,
         not_after: not_after.parse().ok(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -94,7 +94,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
 }
 
 /// `CODE service (label = value)` of each finding.
-fn told(services: Vec<Value>, material: Vec<MaterialReport>) -> Vec<String> {
+fn reported(services: Vec<Value>, material: Vec<MaterialReport>) -> Vec<String> {
     let extensions = |finding: &Finding| {
         let (field, value) = (finding.field.as_deref().unwrap_or_default(), finding.value.as_deref().unwrap_or_default());
         format!("{:?} {} ({} = {value})", finding.code, finding.subject, field.trim_start_matches("com.docker.lb."))
@@ -104,7 +104,7 @@ fn told(services: Vec<Value>, material: Vec<MaterialReport>) -> Vec<String> {
 
 fn check(report: MaterialReport, expected: &[&str]) {
     let services = vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
-    assert_eq!(told(services, vec![report]), expected);
+    assert_eq!(reported(services, vec![report]), expected);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn an_expiring_certificate_produces_a_finding_thirty_days_ahead() {
 
 #[test]
 fn certificates_that_clients_reject_produce_one_finding_per_kind() {
-    let doubt = |kind, words: &str| CertificateWarning { kind, words: words.to_owned() };
+    let doubt = |kind, message: &str| CertificateWarning { kind, message: message.to_owned() };
     let doubts = vec![
         doubt(CertificateWarningKind::Key, "a"),
         doubt(CertificateWarningKind::Signature, "b"),
@@ -142,8 +142,8 @@ fn certificates_that_clients_reject_produce_one_finding_per_kind() {
     let expected = ["CertificateUnsupported service app (ssl_cert = cert)", "CertificateChainInvalid service app (ssl_cert = cert)"];
     check(doubted.clone(), &expected);
     let services = vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
-    let told = with_seen(services, vec![doubted], findings);
-    assert!(told[0].message.contains("a, b; affected: app.example.org") && told[1].message.contains("c, d;"), "{told:?}");
+    let reported = with_seen(services, vec![doubted], findings);
+    assert!(reported[0].message.contains("a, b; affected: app.example.org") && reported[1].message.contains("c, d;"), "{reported:?}");
 }
 
 #[test]
@@ -188,13 +188,13 @@ fn each_service_gets_one_finding_with_all_its_hosts_of_a_certificate() {
 fn an_invalid_authority_produces_a_finding_for_its_service() {
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")])];
     let bad = vec![report("ca", None, MaterialState::NotACertificate, "", &[])];
-    assert_eq!(told(services, bad), ["NotACertificate service app (ssl_backend_tls_verify = ca)"]);
+    assert_eq!(reported(services, bad), ["NotACertificate service app (ssl_backend_tls_verify = ca)"]);
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")])];
     let with_key = vec![report("ca", None, MaterialState::HoldsKey, "", &[])];
-    assert_eq!(told(services, with_key), ["AuthorityHoldsKey service app (ssl_backend_tls_verify = ca)"]);
+    assert_eq!(reported(services, with_key), ["AuthorityHoldsKey service app (ssl_backend_tls_verify = ca)"]);
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "required")])];
     let missing = vec![report("/etc/roots.crt", None, MaterialState::Missing, "", &[])];
-    assert_eq!(told(services, missing).len(), 1);
+    assert_eq!(reported(services, missing).len(), 1);
 }
 
 /// A name is public; the content behind it is reported only to those who may use it.
@@ -217,7 +217,7 @@ fn a_service_that_may_not_use_an_object_learns_nothing_about_it() {
     ];
     let expected = ["CertificateExpires service owner (ssl_cert = cert)", "CertificateNameMismatch service owner (ssl_cert = cert)"];
     let of_authority = "CertificateExpires service owner (ssl_backend_tls_verify = ca)";
-    assert_eq!(told(services.clone(), material.clone()), [&expected[..], &[of_authority]].concat());
+    assert_eq!(reported(services.clone(), material.clone()), [&expected[..], &[of_authority]].concat());
     let states: Vec<_> = with_seen(services, material, |seen| {
         let mut routes = seen.translation.routes.clone();
         annotate(seen, &mut routes);
@@ -240,14 +240,14 @@ fn a_route_whose_application_cannot_be_verified_is_not_served() {
         with_seen(services, material, |seen| {
             let mut routes = seen.translation.routes.clone();
             annotate(seen, &mut routes);
-            let told = after_pass_conditions(seen, &routes);
-            (routes[0].state == RouteState::Unverifiable, routes[0].reason.clone().unwrap_or_default(), told)
+            let reported = after_pass_conditions(seen, &routes);
+            (routes[0].state == RouteState::Unverifiable, routes[0].reason.clone().unwrap_or_default(), reported)
         })
     };
     let of = |state| report("ca", None, state, "", &[]);
     for (state, ends) in [(MaterialState::HoldsKey, ": ca holds a private key"), (MaterialState::Expired, ": ca is expired")] {
-        let (unverifiable, reason, told) = outcome("ca", vec![of(state)]);
-        assert!(unverifiable && reason.ends_with(ends) && told == "NoValidCACertificate", "{reason}, {told}");
+        let (unverifiable, reason, reported) = outcome("ca", vec![of(state)]);
+        assert!(unverifiable && reason.ends_with(ends) && reported == "NoValidCACertificate", "{reason}, {reported}");
     }
     for fine in [MaterialState::Good, MaterialState::Awaited] {
         assert!(!outcome("ca", vec![of(fine)]).0);
@@ -273,8 +273,8 @@ fn routes_show_state_and_expiry_of_certificates() {
         })
     };
     assert_eq!(tls(vec![]).state.as_str(), "unknown");
-    let told = tls(vec![report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &[])]);
-    assert_eq!((told.state.as_str(), told.not_after.unwrap().to_string().as_str()), ("good", "2030-01-01T00:00:00Z"));
+    let reported = tls(vec![report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &[])]);
+    assert_eq!((reported.state.as_str(), reported.not_after.unwrap().to_string().as_str()), ("good", "2030-01-01T00:00:00Z"));
 }
 
 #[test]

@@ -5,13 +5,13 @@ use crate::protocol::messages::{Activity, ActivityKind};
 use crate::report::ProxyTaskReport;
 
 /// Runs passes every second; returns when the status first reports the proxy as stuck, and that status.
-fn stuck_after(seconds: i64, said: impl Fn(&mut ProxyReport)) -> Option<(i64, ClusterStatus)> {
+fn stuck_after(seconds: i64, change: impl Fn(&mut ProxyReport)) -> Option<(i64, ClusterStatus)> {
     let snapshot = world();
     let mut status: Option<ClusterStatus> = None;
     for second in 0..seconds {
         let next = after_a_pass(&snapshot, SignedDuration::from_secs(second), status.as_ref(), |desired, now| {
             let mut report = report(desired);
-            report.proxies.iter_mut().for_each(&said);
+            report.proxies.iter_mut().for_each(&change);
             Some((report, now))
         });
         if next.proxies[0].stuck {
@@ -22,9 +22,9 @@ fn stuck_after(seconds: i64, said: impl Fn(&mut ProxyReport)) -> Option<(i64, Cl
     None
 }
 
-fn doing(proxy: &mut ProxyReport, kind: ActivityKind, words: &str) {
+fn doing(proxy: &mut ProxyReport, kind: ActivityKind, message: &str) {
     let since = "2026-01-02T03:05:00Z".parse().unwrap();
-    proxy.activity = Some(Activity { kind, since, digest: None, words: words.to_owned() });
+    proxy.activity = Some(Activity { kind, since, digest: None, message: message.to_owned() });
 }
 
 fn is_behind(proxy: &mut ProxyReport) {
@@ -32,17 +32,17 @@ fn is_behind(proxy: &mut ProxyReport) {
 }
 
 /// The error appears after at most this many seconds, with this message.
-fn check(said: impl Fn(&mut ProxyReport), at_most: i64, words: &[&str]) {
-    let (seconds, status) = stuck_after(30, said).unwrap_or_else(|| panic!("never: {words:?}"));
-    assert!(seconds <= at_most, "{seconds} s: {words:?}");
+fn check(change: impl Fn(&mut ProxyReport), at_most: i64, texts: &[&str]) {
+    let (seconds, status) = stuck_after(30, change).unwrap_or_else(|| panic!("never: {texts:?}"));
+    assert!(seconds <= at_most, "{seconds} s: {texts:?}");
     let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
     assert_eq!((programmed.status, programmed.reason.clone()), (ConditionStatus::False, ConditionReason::ProxiesNotFollowing));
     assert_eq!(status.phase, Phase::Degraded);
-    let told: Vec<&Finding> = status.findings.iter().filter(|finding| finding.code == FindingCode::ProxiesNotFollowing).collect();
-    let [finding] = told[..] else { panic!("{:#?}", status.findings) };
+    let findings: Vec<&Finding> = status.findings.iter().filter(|finding| finding.code == FindingCode::ProxiesNotFollowing).collect();
+    let [finding] = findings[..] else { panic!("{:#?}", status.findings) };
     assert_eq!((finding.severity, &finding.subject), (Severity::Error, &Subject::Cluster("dev".to_owned())));
-    for word in ["1 of 1 proxies", "proxy-task on node", "since 2026-01-02T03:05"].iter().chain(words) {
-        assert!(finding.message.contains(word), "{word:?} is not in {}", finding.message);
+    for text in ["1 of 1 proxy does not", "proxy-task on node", "since 2026-01-02T03:05"].iter().chain(texts) {
+        assert!(finding.message.contains(text), "{text:?} is not in {}", finding.message);
     }
 }
 
@@ -177,9 +177,9 @@ fn a_proxy_that_applies_one_configuration_after_another_is_not_stuck() {
 #[test]
 fn a_silent_extension_is_an_error_within_ten_seconds() {
     let code = |status: &ClusterStatus| status.findings.iter().any(|finding| finding.code == FindingCode::ExtensionSilent);
-    let heard = |age| status(age, |desired| Some(report(desired)));
-    assert!(!code(&heard(6)) && code(&heard(7)));
-    assert_eq!((heard(6).phase == Phase::Degraded, heard(7).phase), (false, Phase::Degraded));
+    let status_after = |age| status(age, |desired| Some(report(desired)));
+    assert!(!code(&status_after(6)) && code(&status_after(7)));
+    assert_eq!((status_after(6).phase == Phase::Degraded, status_after(7).phase), (false, Phase::Degraded));
 }
 
 #[test]
@@ -189,6 +189,6 @@ fn routes_larger_than_a_message_produce_a_finding_with_their_largest_parts() {
     let status = after_a_pass_with(&snapshot, Some(fault));
     let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
     assert_eq!((programmed.reason.clone(), status.phase), (ConditionReason::MessageTooLarge, Phase::Degraded));
-    let told = status.findings.iter().find(|finding| finding.code == FindingCode::MessageTooLarge).unwrap();
-    assert!(told.message.contains("70000000 bytes") && told.message.contains("the route a.test/"), "{told}");
+    let findings = status.findings.iter().find(|finding| finding.code == FindingCode::MessageTooLarge).unwrap();
+    assert!(findings.message.contains("70000000 bytes") && findings.message.contains("the route a.test/"), "{findings}");
 }

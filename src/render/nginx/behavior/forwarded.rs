@@ -19,18 +19,18 @@ pub(super) struct ForwardedElements<'a> {
 
 /// Reads the header of a trusted load balancer.
 pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> ForwardedElements<'_> {
-    let (mut said, mut before) = (ForwardedElements::default(), None);
+    let (mut found, mut before) = (ForwardedElements::default(), None);
     for behind in 0..HOPS {
         let element = alone(header, behind);
-        said.element = element.or(before);
+        found.element = element.or(before);
         before = element;
         let Some(client) = address(header, behind) else { break };
-        (said.client, said.addressed) = (Some(client), said.element);
+        (found.client, found.addressed) = (Some(client), found.element);
         if !is_trusted(client) {
             break;
         }
     }
-    said
+    found
 }
 
 impl<'a> ForwardedElements<'a> {
@@ -50,8 +50,9 @@ impl<'a> ForwardedElements<'a> {
 }
 
 fn is_secure(element: &str) -> Option<bool> {
-    let said = |words: &[&str]| parameter(element, "proto=", |value| words.iter().find_map(|word| after(value, word))).is_some();
-    if said(&["https", "wss"]) { Some(true) } else { said(&["http", "ws"]).then_some(false) }
+    let is_one_of =
+        |schemes: &[&str]| parameter(element, "proto=", |value| schemes.iter().find_map(|scheme| after(value, scheme))).is_some();
+    if is_one_of(&["https", "wss"]) { Some(true) } else { is_one_of(&["http", "ws"]).then_some(false) }
 }
 
 /// The first parameter of this name with a valid value. `rest_of` returns the text after such a value.

@@ -47,8 +47,8 @@ impl Behavior for NginxRenderer {
     }
 
     fn request_headers(&self, settings: &EngineSettings, http2: bool) -> Vec<&'static str> {
-        let told = request_headers::TOLD.iter().copied().chain(request_headers::forwarded(settings));
-        told.chain(CONNECTION_HEADERS.into_iter().filter(|_| !http2)).collect()
+        let added = request_headers::ADDED.iter().copied().chain(request_headers::forwarded(settings));
+        added.chain(CONNECTION_HEADERS.into_iter().filter(|_| !http2)).collect()
     }
 
     fn prefix_header(&self) -> &'static str {

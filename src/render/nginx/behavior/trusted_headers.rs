@@ -49,8 +49,8 @@ fn by_x_forwarded_in_any_spelling(front: &ClientAddress, request: &dyn ReceivedR
 
 fn by_forwarded(front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
     let header = request.header("forwarded").unwrap_or_default();
-    let said = forwarded::read(&header, |address| front.trusts(address));
-    ClientClaims { client: said.client, secure: said.is_secure(), site: said.site().map(str::to_owned) }
+    let elements = forwarded::read(&header, |address| front.trusts(address));
+    ClientClaims { client: elements.client, secure: elements.is_secure(), site: elements.site().map(str::to_owned) }
 }
 
 /// Version 1 cannot state that the client used TLS; the HTTPS port implies it.

@@ -64,7 +64,7 @@ const ESCAPED: &AsciiSet = &CONTROLS
 /// always escapes.
 pub fn strip_prefix(request: &CutRequest<'_>) -> String {
     let rest = request.path.strip_prefix(request.root).unwrap_or(request.path);
-    let escaped = request.http2 || request.asked.contains('%');
+    let escaped = request.http2 || request.requested.contains('%');
     let rest = if escaped { percent_encode(rest.as_bytes(), ESCAPED).to_string() } else { rest.to_owned() };
     if rest.starts_with('/') { rest } else { format!("/{rest}") }
 }
@@ -102,15 +102,15 @@ mod tests {
 
     #[test]
     fn a_shortened_path_is_escaped_again() {
-        for (path, asked, http2, expected) in [
+        for (path, requested, http2, expected) in [
             ("/app/a b%", "/app/a%20b%25", false, "/a%20b%25"),
             ("/app/ä", "/app/%C3%A4", false, "/%C3%A4"),
             ("/app/a|b", "/app/a|b", false, "/a|b"),
             ("/app/a|b", "/app/a|b", true, "/a%7Cb"),
             ("/app", "/app", false, "/"),
         ] {
-            let request = CutRequest { path, asked, root: "/app", http2 };
-            assert_eq!(strip_prefix(&request), expected, "{asked} {http2}");
+            let request = CutRequest { path, requested, root: "/app", http2 };
+            assert_eq!(strip_prefix(&request), expected, "{requested} {http2}");
         }
     }
 }

@@ -149,7 +149,7 @@ pub fn write(http: &mut Writer, trusted: &[AddressRange]) {
     choose(http, "$client_hop", "$forwarded_for", "$remote_addr", |hop| (hop.number, hop.addresses));
     choose(http, TELLING, "$client_element", "", |hop| hop.alone);
     choose(http, ADDRESSED, "$addressed_element", "", |hop| hop.alone);
-    write_said(http);
+    write_claims(http);
     write_here(http);
     choose(http, TELLING, "$forwarded", "$forwarded_here", |hop| hop.chain);
 }
@@ -194,7 +194,7 @@ fn choose(
 
 /// Writes what the hop that met the client says about it. If it hides the client and says nothing else, the hop behind it is
 /// used.
-fn write_said(http: &mut Writer) {
+fn write_claims(http: &mut Writer) {
     for (element, scheme, otherwise) in
         [("$addressed_element", "$addressed_scheme", "$scheme"), ("$client_element", "$client_scheme", "$addressed_scheme")]
     {

@@ -4,7 +4,7 @@ use super::*;
 
 /// The message and remedy for a service that does not get a host.
 fn taken(story: &PassSequence, service: &str) -> (String, String) {
-    let translation = story.look();
+    let translation = story.translate();
     let is_it = |finding: &&Finding| finding.code == FindingCode::HostTaken && finding.subject.to_string() == format!("service {service}");
     let finding = translation.findings.iter().find(is_it).unwrap();
     (finding.message.clone(), finding.remedy.clone())
@@ -21,7 +21,7 @@ fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
                 story.restart();
             }
         };
-        story.asks("a", "shop", H).asks("b", "promo", H).check("h.test", &["a", "b"]);
+        story.requests("a", "shop", H).requests("b", "promo", H).check("h.test", &["a", "b"]);
         change(&mut story, Sharing::SameStack, entry());
         story.check("h.test", &["a"]);
         let (message, remedy) = taken(&story, "b");
@@ -45,17 +45,17 @@ fn a_guest_owns_the_host_once_the_owner_is_gone_unless_a_later_entry_names_anoth
     let guest = || {
         let mut story = PassSequence::of(rules(Sharing::Allowed, entries(&["b"])));
         story
-            .asks("0", "third", H)
+            .requests("0", "third", H)
             .leaves("0")
-            .asks("a", "shop", H)
-            .asks("b", "promo", H)
-            .asks("c", "third", H)
+            .requests("a", "shop", H)
+            .requests("b", "promo", H)
+            .requests("c", "third", H)
             .check("h.test", &["a", "b"]);
         story.cluster = rules(Sharing::SameStack, entries(&["b"]));
         story.check("h.test", &["a"]);
         story
     };
-    guest().leaves("a").check("h.test", &["b"]).asks("a", "shop", H).check("h.test", &["b"]);
+    guest().leaves("a").check("h.test", &["b"]).requests("a", "shop", H).check("h.test", &["b"]);
     let mut story = guest();
     story.cluster = rules(Sharing::SameStack, entries(&["b", "c"]));
     story.check("h.test", &["c"]);
@@ -65,7 +65,7 @@ fn a_guest_owns_the_host_once_the_owner_is_gone_unless_a_later_entry_names_anoth
     // The same for a name below the wildcard of the service that owns it.
     let allow = || Some(vec![named("*", &[]), named("x.w.test", &["b"])]);
     let mut story = PassSequence::of(rules(Sharing::Allowed, allow()));
-    story.asks("a", "shop", &[("hosts", "*.w.test")]).asks("b", "promo", &[("hosts", "x.w.test")]).check("x.w.test", &["b"]);
+    story.requests("a", "shop", &[("hosts", "*.w.test")]).requests("b", "promo", &[("hosts", "x.w.test")]).check("x.w.test", &["b"]);
     story.cluster = rules(Sharing::SameStack, allow());
     story.check("x.w.test", &[]).restart().check("x.w.test", &[]);
 }
@@ -93,9 +93,9 @@ fn messages_name_the_reason_for_the_decision() {
     for (entry, why, remedy) in cases {
         let allow = entry.map(|(host, services)| vec![named("*", &[]), named(host, services)]);
         let mut story = PassSequence::of(rules(Sharing::SameStack, allow));
-        story.asks("a", "shop", H).asks("b", "promo", H).check("h.test", &["a"]);
-        let words = taken(&story, "b");
-        assert!(words.0.contains(why) && words.1.contains(remedy), "{words:?}");
+        story.requests("a", "shop", H).requests("b", "promo", H).check("h.test", &["a"]);
+        let texts = taken(&story, "b");
+        assert!(texts.0.contains(why) && texts.1.contains(remedy), "{texts:?}");
     }
     // Services of one stack belong to two teams only because of their access labels.
     let mut story = story(Sharing::SameStack);
@@ -106,7 +106,7 @@ fn messages_name_the_reason_for_the_decision() {
     }
     story.check("h.test", &["a"]);
     assert!(taken(&story, "b").0.contains("the service a with another access label published it first"), "{:?}", taken(&story, "b"));
-    let translation = story.look();
+    let translation = story.translate();
     let contested = translation.findings.iter().find(|finding| finding.code == FindingCode::HostContested).unwrap();
     assert!(contested.message.starts_with("b with another access label claims hosts of this service"), "{contested}");
 }

@@ -92,7 +92,7 @@ proptest! {
     /// A service that has a host and still asks for it never loses it to another team, unless the administrator names other
     /// services.
     #[test]
-    fn no_service_loses_a_host_that_it_still_asks_for(turns in prop::collection::vec(turn(), 1..20)) {
+    fn no_service_loses_a_host_that_it_still_requests(turns in prop::collection::vec(turn(), 1..20)) {
         let mut story = PassSequence::of(rules(Sharing::SameStack, None));
         let mut holders = BTreeSet::<(String, String)>::new();
         for mut turn in turns {
@@ -102,9 +102,9 @@ proptest! {
             let translation = story.settled();
             let has = |name: &str, at: &str| translation.table.hosts.get(&host(at)).is_some_and(|site| site.paths[&ContextPath::root()].backend.services.iter().any(|service| service.name.as_str() == name));
             for (name, at) in &holders {
-                let asks = story.snapshot.services.get(&ServiceId(format!("id-{name}"))).and_then(|service| service.labels.get(&label_key("hosts")));
-                let asks = asks.is_some_and(|hosts| hosts.split(',').any(|asked| asked == at));
-                prop_assert!(!asks || has(name, at), "{name} lost {at}");
+                let requests = story.snapshot.services.get(&ServiceId(format!("id-{name}"))).and_then(|service| service.labels.get(&label_key("hosts")));
+                let requests = requests.is_some_and(|hosts| hosts.split(',').any(|host| host == at));
+                prop_assert!(!requests || has(name, at), "{name} lost {at}");
             }
             holders = translation.table.hosts.iter().flat_map(|(at, site)| site.paths[&ContextPath::root()].backend.services.iter().map(|service| (service.name.to_string(), at.to_string()))).collect();
         }

@@ -20,7 +20,7 @@ fn is_published(translation: &Translation, name: &str) -> bool {
 /// A stack with one service for each of these names, each with a thousand hosts.
 fn squat(story: &mut PassSequence, stack: &str, names: std::ops::Range<usize>, hosts: &str) {
     for number in names {
-        story.asks(&format!("b{number:02}"), stack, &[("hosts", hosts)]);
+        story.requests(&format!("b{number:02}"), stack, &[("hosts", hosts)]);
     }
 }
 
@@ -33,15 +33,15 @@ fn serves(translation: &Translation, name: &str) -> Vec<String> {
 fn a_team_with_very_many_refused_requests_hurts_only_itself() {
     let (all, less_one) = (many(1_000), many(999));
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "shop", &[("hosts", &all)]).asks("e", "other", OTHER);
+    story.requests("a", "shop", &[("hosts", &all)]).requests("e", "other", OTHER);
     squat(&mut story, "squat", 0..29, &all);
     squat(&mut story, "squat", 29..30, &less_one);
     story.pass();
     let translation = story.pass();
     assert_eq!(translation.not_admitted.values().map(Vec::len).sum::<usize>(), 29_999);
     assert!(limits(&translation).is_empty());
-    story.asks("c", "squat", &[("hosts", "first.test,second.test")]);
-    story.asks("d", "squat", &[("hosts", "third.test"), ("default_backend", "true")]);
+    story.requests("c", "squat", &[("hosts", "first.test,second.test")]);
+    story.requests("d", "squat", &[("hosts", "third.test"), ("default_backend", "true")]);
     // 30,000 hosts of one team: all that older services ask for and do not get, and one more.
     let translation = story.pass();
     let published = ["h0.test", "h999.test", "other.test", "first.test", "second.test", "third.test"];
@@ -49,10 +49,10 @@ fn a_team_with_very_many_refused_requests_hurts_only_itself() {
     assert_eq!(default_services(&translation), ["d"], "the default backend is not a host");
     let [c, d] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
     assert_eq!([c, d].map(|finding| finding.subject.to_string()), ["service c", "service d"]);
-    let words = "the service requests 2 hosts and 0 redirects; its team (the stack squat) already requests 30000 hosts and 0 redirects, published or not, \
+    let message = "the service requests 2 hosts and 0 redirects; its team (the stack squat) already requests 30000 hosts and 0 redirects, published or not, \
                  and the cluster default considers at most 30000 hosts and 150000 redirects per team (4 times spec.limits.team or its default, whichever is \
                  more); only one of its hosts is considered";
-    assert!(c.message.starts_with(words) && c.message.ends_with("may answer for: second.test"), "{c}");
+    assert!(c.message.starts_with(message) && c.message.ends_with("may answer for: second.test"), "{c}");
     assert!(d.message.contains("none of its hosts are published") && d.remedy.contains("raise spec.limits.team.routes."), "{d}");
     // As soon as older services ask for less.
     let translation = story.leaves("b00").pass();
@@ -63,14 +63,14 @@ fn a_team_with_very_many_refused_requests_hurts_only_itself() {
 fn beyond_the_bound_of_a_cluster_some_hosts_of_each_team_are_considered() {
     let all = many(1_000);
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "shop", &[("hosts", &all)]);
+    story.requests("a", "shop", &[("hosts", &all)]);
     for number in 0..39 {
         squat(&mut story, &format!("squat{number}"), number..number + 1, &all);
     }
     story.pass();
-    story.asks("c", "late", OTHER);
+    story.requests("c", "late", OTHER);
     let hosts = (0..200).map(|number| format!("x{number}.test")).collect::<Vec<_>>().join(",");
-    story.asks("d", "large", &[("hosts", &hosts)]);
+    story.requests("d", "large", &[("hosts", &hosts)]);
     let translation = story.pass();
     let [finding] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
     assert!(
@@ -87,10 +87,10 @@ fn beyond_the_bound_of_a_cluster_some_hosts_of_each_team_are_considered() {
 
 /// Forty older services of two stacks, one of which asks for the victim's host.
 #[test]
-fn no_service_loses_a_host_because_others_ask_for_very_many() {
+fn no_service_loses_a_host_because_others_request_very_many() {
     for allow in [None, Some(vec![named("*.test", &["v*"])])] {
         let mut story = PassSequence::of(rules(Sharing::SameStack, allow.clone()));
-        story.asks("v", "victim", H);
+        story.requests("v", "victim", H);
         story.pass();
         let all = many(1_000);
         squat(&mut story, "e1", 0..30, &all);
@@ -101,7 +101,7 @@ fn no_service_loses_a_host_because_others_ask_for_very_many() {
         }
         assert_eq!(serves(&story.restart().pass(), "h.test"), ["v"], "after a restart");
         // A service that an entry admits is considered beside those that it refuses, however many these are.
-        story.asks("w", "victim", OTHER).asks("vv", "victim", &[("hosts", "fresh.test")]);
+        story.requests("w", "victim", OTHER).requests("vv", "victim", &[("hosts", "fresh.test")]);
         let translation = story.pass();
         assert!(is_published(&translation, "fresh.test"));
         assert_eq!(is_published(&translation, "other.test"), allow.is_none());
@@ -113,7 +113,7 @@ fn no_service_loses_a_host_because_others_ask_for_very_many() {
 fn low_limits_do_not_reduce_what_teams_may_request() {
     let mut story = story(Sharing::SameStack);
     (story.cluster.limits.team.routes, story.cluster.limits.cluster.routes) = (2, 3);
-    story.asks("a", "shop", &[("hosts", &many(100))]);
+    story.requests("a", "shop", &[("hosts", &many(100))]);
     let translation = story.pass();
     let [finding] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
     assert!(finding.message.contains("the service requests 100 routes in the proxy configuration"), "{finding}");
@@ -123,15 +123,15 @@ fn low_limits_do_not_reduce_what_teams_may_request() {
 fn redirects_are_counted_with_their_source_host() {
     let redirects = (0..1_000).map(|number| format!("http://h.test/{number},http://other.test")).collect::<Vec<_>>().join(";");
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "shop", &[("hosts", "plain.test,h.test"), ("redirects", &redirects)]);
+    story.requests("a", "shop", &[("hosts", "plain.test,h.test"), ("redirects", &redirects)]);
     let service = &story.snapshot.services[&ServiceId("id-a".to_owned())];
     let LabelReading::Published(read) = read_labels(&service.name, &service.labels).reading else { panic!("it can be read") };
     let host_owners = HostOwners::complete();
     let world = TranslationContext::new(&story.cluster, &story.snapshot, &host_owners);
-    let mut asking = ClaimLimiter::new(&world);
+    let mut limiter = ClaimLimiter::new(&world);
     let mut left = || {
         let mut labels = (*read).clone();
-        let finding = asking.admit(service, &mut labels);
+        let finding = limiter.admit(service, &mut labels);
         (labels.hosts.len(), labels.redirects.len(), finding)
     };
     for number in 0..150 {

@@ -43,12 +43,12 @@ fn a_host_with_very_many_guests_displaces_no_other() {
     let entry = || Some(vec![named("*", &[]), named("h.test", &["e*"])]);
     for shared in [Sharing::Allowed, Sharing::Anyone] {
         let mut story = PassSequence::of(rules(shared, entry()));
-        story.asks("a", "old", &[("hosts", "own.test")]).asks("b", "shop", H).asks("c", "late", OTHER);
+        story.requests("a", "old", &[("hosts", "own.test")]).requests("b", "shop", H).requests("c", "late", OTHER);
         for number in 0..1_200 {
-            story.asks(&format!("e{number}"), &format!("guest{number}"), H);
+            story.requests(&format!("e{number}"), &format!("guest{number}"), H);
         }
         story.pass();
-        story.asks("a", "old", &[("hosts", "own.test,other.test")]);
+        story.requests("a", "old", &[("hosts", "own.test,other.test")]);
         let translation = story.settled();
         assert!(!codes(&translation).contains(&FindingCode::HostRegisterFull));
         assert!(story.label.as_ref().is_some_and(|label| label.len() < 400), "{:?}", story.label);
@@ -68,9 +68,9 @@ fn a_host_with_very_many_guests_displaces_no_other() {
 fn old_labels_that_name_every_guest_are_still_read() {
     let entry = || Some(vec![named("*", &[]), named("h.test", &["c*"])]);
     let mut story = PassSequence::of(rules(Sharing::SameStack, entry()));
-    story.asks("b", "shop", H);
+    story.requests("b", "shop", H);
     for number in 0..6 {
-        story.asks(&format!("c{number}"), &format!("promo{number}"), H);
+        story.requests(&format!("c{number}"), &format!("promo{number}"), H);
     }
     story.label = Some(
         r#"{"holders":[{"services":["id-b"],"guests":["id-c0","id-c1","id-c2","id-c3","id-c4","id-c5"],"hosts":["h.test"]}]}"#.to_owned(),
@@ -94,21 +94,21 @@ fn six_hundred_stacks_do_not_push_out_the_first_host_of_another() {
     let (wanted, another) = (format!("zzzzzzzzzzzz.{long}"), format!("zzzzzzzzzzzzz.{long}"));
     for (owner, access) in [("b", None), ("z", Some("/squat"))] {
         let mut story = story(Sharing::SameStack);
-        story.asks("a", "old", &[("hosts", &of_a)]).asks("a2", "old", OTHER).asks(
+        story.requests("a", "old", &[("hosts", &of_a)]).requests("a2", "old", OTHER).requests(
             owner,
             "shop",
             &[("hosts", &format!("{wanted},{another}"))],
         );
         for (number, host) in of_stacks.split(',').enumerate() {
             let name = format!("n{number}");
-            story.asks(&name, &format!("stack{number}"), &[("hosts", host)]);
+            story.requests(&name, &format!("stack{number}"), &[("hosts", host)]);
             let labels = &mut story.snapshot.services.get_mut(&ServiceId(format!("id-{name}"))).unwrap().labels;
             labels.extend(access.map(|access| ("com.docker.ucp.access.label".to_owned(), access.to_owned())));
         }
         story.pass();
         // `a` comes late somewhere, so if that is recorded, all that it has must be recorded: more than a label holds.
-        story.asks("a", "old", &[("hosts", &format!("{of_a},{another}"))]).asks("c", "squat", &[("hosts", &of_a)]);
-        story.asks("a2", "old", &[("hosts", &format!("{wanted},{of_stacks}"))]);
+        story.requests("a", "old", &[("hosts", &format!("{of_a},{another}"))]).requests("c", "squat", &[("hosts", &of_a)]);
+        story.requests("a2", "old", &[("hosts", &format!("{wanted},{of_stacks}"))]);
         assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
         let label = story.label.clone().unwrap();
         assert!(
@@ -120,15 +120,15 @@ fn six_hundred_stacks_do_not_push_out_the_first_host_of_another() {
     }
 }
 
-/// A team that asks for very many hosts of others must not make the operator forget their owners.
+/// A team that requests very many hosts of others must not make the operator forget their owners.
 #[test]
 fn owners_are_remembered_for_more_hosts_than_a_label_holds() {
     let hosts = (0..1_000).map(|number| format!("host-{number}.of-a-long-name.example.org")).collect::<Vec<_>>().join(",");
     let own = [("hosts", hosts.as_str())];
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "evil", OTHER).asks("b", "shop", &own).asks("c", "squat", OTHER).check("other.test", &["a"]);
+    story.requests("a", "evil", OTHER).requests("b", "shop", &own).requests("c", "squat", OTHER).check("other.test", &["a"]);
     let all = format!("other.test,{hosts}");
-    story.asks("a", "evil", &[("hosts", &all[..200_000.min(all.len())])]);
+    story.requests("a", "evil", &[("hosts", &all[..200_000.min(all.len())])]);
     let translation = story.settled();
     assert!(story.label.as_ref().is_some_and(|label| label.len() < 200), "{:?}", story.label);
     assert!(!codes(&translation).contains(&FindingCode::HostRegisterFull));
@@ -141,10 +141,14 @@ fn hosts_that_cannot_be_recorded_are_reported() {
         |from: usize| (from..from + 999).map(|number| format!("h-{number}.a-name-that-is-long.example.org")).collect::<Vec<_>>().join(",");
     let (of_a, of_b) = (list(0), list(1_000));
     let mut story = story(Sharing::SameStack);
-    story.asks("a", "old", &[("hosts", &of_a)]).asks("a2", "old", OTHER).asks("b", "shop", &[("hosts", &of_b)]).pass();
+    story.requests("a", "old", &[("hosts", &of_a)]).requests("a2", "old", OTHER).requests("b", "shop", &[("hosts", &of_b)]).pass();
     // So many hosts of `b` that `a2` is recorded as late, and `a` with one; and `c` asks for what `a` has.
-    story.asks("a2", "old", &[("hosts", &of_b)]).asks("a", "old", &[("hosts", &format!("{of_a},h-1000.a-name-that-is-long.example.org"))]);
-    story.asks("c", "squat", &[("hosts", &of_a)]);
+    story.requests("a2", "old", &[("hosts", &of_b)]).requests(
+        "a",
+        "old",
+        &[("hosts", &format!("{of_a},h-1000.a-name-that-is-long.example.org"))],
+    );
+    story.requests("c", "squat", &[("hosts", &of_a)]);
     let translation = story.pass();
     let full: Vec<_> = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostRegisterFull).collect();
     assert_eq!(full.len(), 1);
@@ -155,7 +159,7 @@ fn hosts_that_cannot_be_recorded_are_reported() {
     story.restart().check("h-1000.a-name-that-is-long.example.org", &["b"]);
 }
 
-/// Two stacks that ask for very many of each other's hosts must not make the operator forget the owner of a third stack's
+/// Two stacks that request very many of each other's hosts must not make the operator forget the owner of a third stack's
 /// host.
 #[test]
 fn teams_with_few_hosts_are_recorded_before_the_many_of_others() {
@@ -164,11 +168,15 @@ fn teams_with_few_hosts_are_recorded_before_the_many_of_others() {
     let (of_a, of_b) = (list("b"), list("a"));
     let mut story = story(Sharing::SameStack);
     story
-        .asks("a", "old", &[("hosts", &of_a)])
-        .asks("b", "young", &[("hosts", &of_b)])
-        .asks("c", "late", OTHER)
+        .requests("a", "old", &[("hosts", &of_a)])
+        .requests("b", "young", &[("hosts", &of_b)])
+        .requests("c", "late", OTHER)
         .check("other.test", &["c"]);
-    story.asks("a", "old", &[("hosts", &format!("{of_a},other.test,{of_b}"))]).asks("b", "young", &[("hosts", &format!("{of_b},{of_a}"))]);
+    story.requests("a", "old", &[("hosts", &format!("{of_a},other.test,{of_b}"))]).requests(
+        "b",
+        "young",
+        &[("hosts", &format!("{of_b},{of_a}"))],
+    );
     story.pass();
     assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
     // Unrecorded hosts are lost at a restart, as the finding says; the host of a team with few is not.

@@ -14,13 +14,13 @@ fn message_for(ended: impl Fn(&NetworkScenario) -> Vec<Task>) -> String {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
-    world.after(1).look();
+    world.after(1).run_pass();
     world.now += SignedDuration::from_secs(1);
     world.ended = Some(ended(&world));
     world.update = Some(("rollback_completed", world.now));
     world.declared = vec!["a"];
     world.proxies = vec![(vec!["a"], "running"), (vec!["a"], "running")];
-    let decision = world.look();
+    let decision = world.run_pass();
     assert_eq!(quarantined(&decision), ["net-b"]);
     decision.findings[0].message.clone()
 }
@@ -53,11 +53,11 @@ fn an_error_that_was_read_once_is_kept() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
-    world.after(1).look();
+    world.after(1).run_pass();
     world.ended = Some(vec![failed(&world, "t1", 0, "no suitable node")]);
-    world.after(1).look();
+    world.after(1).run_pass();
     world.ended = Some(vec![]);
-    world.after(1).look();
-    assert_eq!(quarantined(&world.after(TIMEOUT).look()), ["net-b"]);
+    world.after(1).run_pass();
+    assert_eq!(quarantined(&world.after(TIMEOUT).run_pass()), ["net-b"]);
     assert!(world.decide().findings[0].message.contains("no suitable node"));
 }
