@@ -16,7 +16,7 @@ mod commands;
 mod named_tests;
 
 use commands::commands;
-use named_tests::Sources;
+use named_tests::{NamedTests, Sources};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -82,14 +82,14 @@ fn every_promise_is_held_by_tests_that_exist() {
         let last_cell = line.strip_suffix('|').and_then(|row| row.rsplit('|').next()).map(str::trim);
         in_table = last_cell.is_some_and(|cell| in_table || cell == "held by");
         let Some(held_by) = last_cell.filter(|cell| in_table && *cell != "held by" && *cell != "---") else { continue };
-        assert!(held_by.contains('`'), "a promise is held by nothing: {line}");
-        let missing = sources.missing(held_by);
-        assert!(missing.is_empty(), "SECURITY.md names tests that do not exist: {missing:?}");
+        let named = sources.named(held_by);
+        assert!(named.missing.is_empty(), "SECURITY.md names tests that do not exist: {:?}", named.missing);
+        assert!(named.found > 0, "no test holds this promise by its full name: {line}");
         rows += 1;
     }
     assert!(rows > 30, "only {rows} promises were found");
     let cases = page.split("e2e `").skip(1).filter_map(|rest| rest.split('`').next());
-    let missing: Vec<_> = cases.filter(|name| !sources.missing(&format!("`{name}`")).is_empty()).collect();
+    let missing: Vec<_> = cases.filter(|name| !sources.named(&format!("`{name}`")).missing.is_empty()).collect();
     assert!(missing.is_empty(), "SECURITY.md names cases that do not exist: {missing:?}");
 }
 
@@ -98,14 +98,15 @@ fn a_test_that_does_not_exist_is_noticed() {
     let file = |path: &str, code: &str| (PathBuf::from(path), code.to_owned());
     let sources = Sources(vec![
         file("src/a.rs", "#[test]\nfn first_one() {}\n"),
-        file("src/a/b.rs", "#[test]\nfn second_one() {}\n"),
+        file("src/a/b.rs", "#[test]\n// Why.\nasync fn second_one() {}\n\nfn first() {}\n"),
         file("e2e/tests/cases/c.rs", "case(\"c::third\", third)"),
     ]);
-    let found = "`src/a.rs` (`first_one`, `second_…`), e2e `c::third`, `a::first_one`, `c::`, `second_one`";
-    assert_eq!(sources.missing(found), [""; 0]);
-    let wrong = ["src/b.rs", "first", "second_ones…", "b::first_one", "c::first_one", "c::thirds", "d::"];
-    assert_eq!(sources.missing(&wrong.map(|name| format!("`{name}`")).join(", ")), wrong);
-    assert_eq!(sources.missing("`src/a/b.rs` (`first_one`), `first_one`"), ["first_one"]);
+    let found = "`src/a.rs` (`first_one`, `second_one`), e2e `c::third`, `a::first_one`, `second_one`";
+    assert_eq!(sources.named(found), NamedTests { found: 5, missing: Vec::new() });
+    assert_eq!(sources.named("`src/a.rs`"), NamedTests { found: 0, missing: Vec::new() });
+    let wrong = ["src/b.rs", "first", "second_…", "b::first_one", "c::first_one", "third", "c::thir", "c::"];
+    assert_eq!(sources.named(&wrong.map(|name| format!("`{name}`")).join(", ")), NamedTests { found: 0, missing: wrong.to_vec() });
+    assert_eq!(sources.named("`src/a/b.rs` (`first_one`), `first_one`"), NamedTests { found: 1, missing: vec!["first_one"] });
 }
 
 /// The pages for users that contain commands.
