@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its subject has failed")]
 
+#[path = "architecture/function_length.rs"]
+mod function_length;
 #[path = "architecture/import_cycles.rs"]
 mod import_cycles;
 #[path = "architecture/rules.rs"]
@@ -12,6 +14,7 @@ mod rules;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use function_length::{Function, MEDIAN_MAX, P95_MAX, functions, too_long};
 use import_cycles::circles;
 use rules::{LINES_MAX, ROOMS, RustSource, engine_names, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
@@ -144,6 +147,29 @@ fn files_stay_within_the_size_limit() {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
     assert!(size("tests/a.rs", &"fn f() {}\n".repeat(LINES_MAX + 1)).is_some());
     assert_eq!(size("tests/a.rs", &"fn f() {}\n".repeat(LINES_MAX)), None);
+}
+
+#[test]
+fn functions_are_short() {
+    let all: Vec<Function> = sources().iter().flat_map(functions).collect();
+    assert!(all.len() > 1_000, "only {} functions were found", all.len());
+    let complaints = too_long(all);
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    let of = |lines: usize| Function { lines, place: String::new() };
+    let hundred = |long: usize, short: usize, length: usize| [vec![of(length); long], vec![of(short); 100 - long]].concat();
+    assert_eq!(too_long(hundred(5, MEDIAN_MAX, P95_MAX + 1)), [""; 0]);
+    assert!(too_long(hundred(6, MEDIAN_MAX, P95_MAX + 1))[0].contains("95th percentile"));
+    assert!(too_long(hundred(0, MEDIAN_MAX + 1, 0))[0].contains("median"));
+}
+
+#[test]
+fn the_length_of_a_function_is_its_lines_with_code() {
+    let text = "pub fn one() {}\n\n/// Doc.\npub(super) async fn several(\n    a: u8,\n) -> u8 {\n    // Why.\n\n    if a > 0 {\n        \
+                1\n    } else {\n        a\n    }\n}\n\ntrait T {\n    fn declared(&self);\n    fn declared_on_lines(\n        &self,\n    );\n    \
+                fn given(&self) -> u8 {\n        1\n    }\n}\n\n#[cfg(test)]\nmod tests {\n    fn test() {}\n}\n";
+    let found = functions(&RustSource::new("plan/a.rs", text));
+    let lengths: Vec<(&str, usize)> = found.iter().map(|function| (function.place.as_str(), function.lines)).collect();
+    assert_eq!(lengths, [("src/plan/a.rs:1 one", 1), ("src/plan/a.rs:4 several", 9), ("src/plan/a.rs:21 given", 3)]);
 }
 
 #[test]

@@ -189,34 +189,41 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn operate(args: Args) -> ExitCode {
-    let declaration = read_documents(&spec_files::read(&args.spec));
-    if args.require_valid_spec && !declaration.is_valid() {
-        eprint!("{}", visible_lines(&super::validate::describe(&declaration)));
+    if args.require_valid_spec && !has_valid_spec(&args.spec) {
         eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has errors");
         return ExitCode::FAILURE;
     }
-    let docker = args.swarm.connect();
     let authority = args.authority.clone();
-    let settings = match args.settings() {
-        Ok(settings) => settings,
-        Err(error) => {
-            client_command::fail(&error);
-            return ExitCode::from(client_command::WRONG_USAGE);
-        }
-    };
-    let swarm = match docker {
-        Ok(swarm) => Arc::new(swarm),
-        Err(error) => return client_command::fail(&error),
-    };
-    let recorder = match metrics::install() {
-        Ok(recorder) => recorder,
-        Err(error) => return client_command::fail(&error),
+    let (swarm, settings, recorder) = match prepared(args) {
+        Ok(prepared) => prepared,
+        Err(failed) => return failed,
     };
     let stop = CancellationToken::new();
     let signals = tokio::spawn(crate::controller::stop_on_signals(stop.clone()));
     let ended = run_with_authority(swarm, authority, settings, recorder, stop).await;
     signals.abort();
     ended
+}
+
+/// Whether all documents are valid; otherwise prints their errors.
+fn has_valid_spec(paths: &[PathBuf]) -> bool {
+    let declaration = read_documents(&spec_files::read(paths));
+    if !declaration.is_valid() {
+        eprint!("{}", visible_lines(&super::validate::describe(&declaration)));
+    }
+    declaration.is_valid()
+}
+
+/// What the operator needs before it looks for its authority; an error is printed.
+fn prepared(args: Args) -> Result<(Arc<DockerSwarm>, OperatorOptions, PrometheusHandle), ExitCode> {
+    let docker = args.swarm.connect();
+    let settings = args.settings().map_err(|error| {
+        client_command::fail(&error);
+        ExitCode::from(client_command::WRONG_USAGE)
+    })?;
+    let swarm = docker.map_err(|error| client_command::fail(&error))?;
+    let recorder = metrics::install().map_err(|error| client_command::fail(&error))?;
+    Ok((Arc::new(swarm), settings, recorder))
 }
 
 /// Finds the authority, then runs; ends successfully when Swarm replaces this task by one that has the authority.

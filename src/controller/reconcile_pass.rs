@@ -197,7 +197,13 @@ async fn execute_checked(
         None if request.may_write || plan.steps.is_empty() => execute_plan(context, plan).await,
         None => PlanOutcome::Held,
     };
-    match &mut outcome {
+    record_outcome(request, plan, &mut outcome, memory);
+    outcome
+}
+
+/// Remembers what was applied, and why the plan failed. A service that is updated in vain is a failure, too.
+fn record_outcome(request: &PassRequest, plan: &Plan, outcome: &mut PlanOutcome, memory: &mut ClusterState) {
+    match outcome {
         PlanOutcome::Held => {}
         PlanOutcome::Refused(why) => {
             tracing::error!(cluster = %request.name, why, "the plan is invalid and is not executed; this is a bug in Swarmgate");
@@ -211,7 +217,6 @@ async fn execute_checked(
             memory.failure.clone_from(error);
         }
     }
-    outcome
 }
 
 fn in_vain(service: &str) -> String {

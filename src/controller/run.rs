@@ -236,11 +236,7 @@ impl ControlLoop {
         let now = Instant::now();
         self.queue.finished(&finished.key, now, finished.ended);
         if let Some(leftover) = finished.leftover {
-            let news = leftover.difference(&self.leftover).cloned().map(QueueKey::Cluster).collect::<Vec<_>>();
-            self.leftover = leftover;
-            for key in &news {
-                self.queue.enqueue(key, now, now);
-            }
+            self.enqueue_leftover(leftover, now);
         }
         match (&finished.key, finished.memory) {
             (QueueKey::Instance, _) => {}
@@ -254,6 +250,15 @@ impl ControlLoop {
         let keys = self.keys();
         self.queue.retain(&keys);
         self.status_store.retain(&keys.iter().filter_map(QueueKey::cluster).collect());
+    }
+
+    /// Enqueues the clusters that are no longer declared and were not known as such.
+    fn enqueue_leftover(&mut self, leftover: BTreeSet<ClusterName>, now: Instant) {
+        let news = leftover.difference(&self.leftover).cloned().map(QueueKey::Cluster).collect::<Vec<_>>();
+        self.leftover = leftover;
+        for key in &news {
+            self.queue.enqueue(key, now, now);
+        }
     }
 
     /// Lets running passes finish their writes, and starts no more.

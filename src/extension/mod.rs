@@ -160,6 +160,17 @@ struct Freshness {
 }
 
 impl Freshness {
+    fn record(&self, desired: &Desired, confirmed: Moment) {
+        self.confirmations.record(&desired.digest, confirmed);
+        self.addresses.record_table(&desired.table, confirmed);
+    }
+
+    /// The table with this digest is still the newest.
+    fn confirm(&self, table: &Digest, confirmed: Moment) {
+        self.confirmations.record(table, confirmed);
+        self.addresses.confirm(confirmed);
+    }
+
     /// When this offer was last known to be right: its table is still the newest, or the newest still has all its addresses.
     fn of(&self, offer: &Offer) -> Moment {
         let table = self.confirmations.confirmed_at(&offer.table);
@@ -181,19 +192,17 @@ async fn follow(
         let PollResponse { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
         let PollResult::New(message) = answer else {
             if let Some(same) = &after {
-                freshness.confirmations.record(same, confirmed);
-                freshness.addresses.confirm(confirmed);
+                freshness.confirm(same, confirmed);
             }
             continue;
         };
         after = Some(message.digest.clone());
-        if message.version != WIRE_VERSION || &message.table.cluster != cluster {
+        if message.version == WIRE_VERSION && &message.table.cluster == cluster {
+            tracing::debug!(digest = message.digest.short(), "received a new route table");
+            freshness.record(&message, confirmed);
+            desired.send_replace(Some(Arc::new(message)));
+        } else {
             tracing::error!(version = message.version, cluster = %message.table.cluster, "ignoring a foreign route table");
-            continue;
         }
-        tracing::debug!(digest = message.digest.short(), "received a new route table");
-        freshness.confirmations.record(&message.digest, confirmed);
-        freshness.addresses.record_table(&message.table, confirmed);
-        desired.send_replace(Some(Arc::new(message)));
     }
 }

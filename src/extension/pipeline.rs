@@ -125,19 +125,24 @@ impl Pipeline {
                 Some(desired) => self.work_on(desired).await,
                 None => Ok(None),
             };
-            let pause = match result {
-                Ok(pause) => {
-                    retry.reset();
-                    pause
-                }
-                Err(error) => {
-                    tracing::error!(%error, "cannot test a configuration; retrying");
-                    self.done = None;
-                    Some(retry.next())
-                }
-            };
+            let pause = self.pause_after(result, &mut retry);
             if self.wait_for_work(pause).await == Work::Overtaken {
                 self.offer_again();
+            }
+        }
+    }
+
+    /// How long to wait; after an error, the same table is tested again.
+    fn pause_after(&mut self, result: Result<Pause, EngineError>, retry: &mut Retry) -> Pause {
+        match result {
+            Ok(pause) => {
+                retry.reset();
+                pause
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot test a configuration; retrying");
+                self.done = None;
+                Some(retry.next())
             }
         }
     }

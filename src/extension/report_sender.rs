@@ -39,22 +39,7 @@ impl Reporter<'_> {
         loop {
             news.mark_unchanged();
             let outcome = self.outcome.borrow_and_update().clone();
-            let pause = match self.send(&outcome, delivered.as_ref()).await {
-                Ok(()) => {
-                    delivered.clone_from(&outcome.accepted);
-                    retry.reset();
-                    EXTENSION_HEARTBEAT
-                }
-                Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
-                    // The operator was restarted and no longer has the bundles.
-                    delivered = None;
-                    Duration::ZERO
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "cannot deliver the report to the operator");
-                    retry.next()
-                }
-            };
+            let pause = self.deliver(&outcome, &mut delivered, &mut retry).await;
             let next_silence = self.proxies.next_silence(jiff::Timestamp::now()).unwrap_or(pause);
             let until = Instant::now() + pause.min(next_silence);
             tokio::select! {
@@ -63,6 +48,26 @@ impl Reporter<'_> {
                 () = tokio::time::sleep_until(until) => continue,
             }
             tokio::time::sleep(REPORT_GATHER).await;
+        }
+    }
+
+    /// Tries to deliver a report, and returns the time until the next attempt or heartbeat.
+    async fn deliver(&self, outcome: &PipelineResult, delivered: &mut Option<Accepted>, retry: &mut Retry) -> Duration {
+        match self.send(outcome, delivered.as_ref()).await {
+            Ok(()) => {
+                delivered.clone_from(&outcome.accepted);
+                retry.reset();
+                EXTENSION_HEARTBEAT
+            }
+            Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
+                // The operator was restarted and no longer has the bundles.
+                *delivered = None;
+                Duration::ZERO
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot deliver the report to the operator");
+                retry.next()
+            }
         }
     }
 

@@ -74,15 +74,7 @@ impl Quarantine {
         desired: &Desired,
         resolved: &ResolvedTable,
     ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
-        let all = resolved.table.quarantine_units();
-        let changed = self.changed(&resolved.table, &all);
-        let refusal = |left_out: BTreeSet<QuarantineUnit>| async move {
-            validator.refusal(desired, resolved, &resolved.table.without(&left_out)).await
-        };
-        let mut found = bisect::find(changed.clone(), refusal).await?;
-        if found.is_none() && changed != all {
-            found = bisect::find(all, refusal).await?;
-        }
+        let found = self.refused_parts(validator, desired, resolved).await?;
         let Some(found) = found.filter(|found| !found.is_empty()) else { return Ok(None) };
         let parts: BTreeSet<QuarantineUnit> = found.iter().map(|(part, _)| part.clone()).collect();
         for removal in [Removal::Content, Removal::Whole] {
@@ -94,6 +86,22 @@ impl Quarantine {
             }
         }
         Ok(None)
+    }
+
+    /// The parts that the engine refuses, each with its message: among those that changed, or else among all.
+    async fn refused_parts(
+        &self,
+        validator: &Validator,
+        desired: &Desired,
+        resolved: &ResolvedTable,
+    ) -> Result<Option<Vec<(QuarantineUnit, String)>>, EngineError> {
+        let all = resolved.table.quarantine_units();
+        let changed = self.changed(&resolved.table, &all);
+        let refusal = |left_out: BTreeSet<QuarantineUnit>| async move {
+            validator.refusal(desired, resolved, &resolved.table.without(&left_out)).await
+        };
+        let found = bisect::find(changed.clone(), refusal).await?;
+        if found.is_some() || changed == all { Ok(found) } else { bisect::find(all, refusal).await }
     }
 
     /// For a table that is larger than proxies can read: leaves out as few of its largest parts as possible. `None` if that does

@@ -31,6 +31,25 @@ pub(super) fn report(
     choice: &NetworkChoice,
 ) -> NetworkReport {
     let mut report = NetworkReport { missing: BTreeMap::new(), waiting: Vec::new(), findings: Vec::new() };
+    add_waiting(input, seen, memory, choice, &mut report);
+    add_quarantined(input, seen, memory, &mut report);
+    let short = memory.short_since.keys().filter(|id| choice.networks.contains(*id));
+    report.findings.extend(short.flat_map(|id| is_short(input, seen, memory, id)));
+    report.findings.extend(fails(input, seen, memory));
+    let kept = memory.unwanted_since.iter().filter(|(id, _)| choice.networks.contains(*id) && choice.held == AttachBlocker::No);
+    let others = attach_timing::networks_of_other_services(seen, memory);
+    report.findings.extend(kept.map(|(id, since)| lingers(input, memory, id, *since, others.contains(id))));
+    report
+}
+
+/// Adds the networks that are not attached yet, grouped by reason.
+fn add_waiting(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &AttachmentState,
+    choice: &NetworkChoice,
+    report: &mut NetworkReport,
+) {
     let mut groups = BTreeMap::<WaitReason, Vec<String>>::new();
     let starting = memory.trial.iter().flat_map(|trial| &trial.networks).filter(|id| choice.networks.contains(*id));
     let absent = input.wanted.iter().filter(|id| !choice.networks.contains(*id) && !memory.quarantine.contains_key(*id));
@@ -40,19 +59,16 @@ pub(super) fn report(
         groups.entry(why).or_default().push(name(input, id).to_owned());
     }
     report.waiting.extend(groups.into_iter().map(|(why, networks)| why.of(networks)));
+}
+
+/// Adds the wanted networks that are in quarantine.
+fn add_quarantined(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState, report: &mut NetworkReport) {
     for id in input.wanted.iter().filter(|id| memory.quarantine.contains_key(*id)) {
         let full = memory.quarantine.get(id).is_some_and(|held| held.full);
         let why = if full { "the proxies left the network" } else { "a proxy did not come up with the network" };
         report.missing.insert(id.clone(), format!("{why} {}", name(input, id)));
         report.findings.extend(if full { left_for_want(input, seen, memory, id) } else { failed(input, seen, memory, id) });
     }
-    let short = memory.short_since.keys().filter(|id| choice.networks.contains(*id));
-    report.findings.extend(short.flat_map(|id| is_short(input, seen, memory, id)));
-    report.findings.extend(fails(input, seen, memory));
-    let kept = memory.unwanted_since.iter().filter(|(id, _)| choice.networks.contains(*id) && choice.held == AttachBlocker::No);
-    let others = attach_timing::networks_of_other_services(seen, memory);
-    report.findings.extend(kept.map(|(id, since)| lingers(input, memory, id, *since, others.contains(id))));
-    report
 }
 
 /// Why networks are not attached yet, in singular and plural, and until when.

@@ -102,20 +102,10 @@ pub struct NetworkDecision {
 /// bounded by the networks that exist or recently existed.
 pub fn decide(input: &NetworkInput<'_>, memory: &AttachmentState) -> NetworkDecision {
     let seen = ObservedProxies::new(input);
-    let mut next = memory.clone();
-    attach_timing::record_wanted_networks(input, &seen, &mut next);
-    address_shortage::record_shortages(input, &seen, &mut next);
-    rollout_health::record_trial_result(input, &seen, &mut next);
-    address_shortage::withdraw_short(input, &seen, &mut next);
-    crashing_proxies::withdraw_failing(input, &seen, &mut next);
-    quarantine::prune(input, &seen, &mut next);
+    let mut next = with_observed(input, &seen, memory);
     let choice = choose(input, &seen, &next);
-    let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
     let goes_back = choice.held == AttachBlocker::ByWithdrawal && seen.before.as_ref() == Some(&choice.networks);
-    if goes_back {
-        next.settled.extend(choice.networks.iter().cloned());
-    }
-    next.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
+    record_settled(input, &seen, &mut next, &choice, goes_back);
     let attaching = choice.networks.iter().filter(|id| !next.settled.contains(*id)).cloned().collect();
     let report = findings::report(input, &seen, &next, &choice);
     NetworkDecision {
@@ -130,6 +120,33 @@ pub fn decide(input: &NetworkInput<'_>, memory: &AttachmentState) -> NetworkDeci
         networks: choice.networks.into_iter().collect(),
         memory: next,
     }
+}
+
+/// The memory with what this snapshot shows.
+fn with_observed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> AttachmentState {
+    let mut next = memory.clone();
+    attach_timing::record_wanted_networks(input, seen, &mut next);
+    address_shortage::record_shortages(input, seen, &mut next);
+    rollout_health::record_trial_result(input, seen, &mut next);
+    address_shortage::withdraw_short(input, seen, &mut next);
+    crashing_proxies::withdraw_failing(input, seen, &mut next);
+    quarantine::prune(input, seen, &mut next);
+    next
+}
+
+/// Records the networks with which no proxy has to show that it runs.
+fn record_settled(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &mut AttachmentState,
+    choice: &NetworkChoice,
+    goes_back: bool,
+) {
+    let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
+    if goes_back {
+        memory.settled.extend(choice.networks.iter().cloned());
+    }
+    memory.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
 }
 
 /// The networks to declare, and what holds back the other wanted networks.

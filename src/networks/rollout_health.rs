@@ -24,30 +24,40 @@ pub(super) fn record_trial_result(input: &NetworkInput<'_>, seen: &ObservedProxi
     if !memory.known {
         begin(input, seen, memory);
     }
-    for failures in memory.failures.values_mut() {
-        failures.retain(|at| input.now.duration_since(*at) < FAILURES_KEPT);
-    }
-    memory.failures.retain(|_, failures| !failures.is_empty());
+    forget_old_failures(input, memory);
     let withdraws = !memory.withdrawn.is_empty();
     if !seen.is_under_way() && seen.has_left(&memory.withdrawn) {
         memory.withdrawn.clear();
     }
-    let is_of_interest =
-        |id: &NetworkId| input.wanted.contains(id) || memory.trial.as_ref().is_some_and(|trial| trial.networks.contains(id));
-    let fresh = seen.declared.iter().filter(|id| is_fresh(id, memory) && is_of_interest(id));
-    let fresh: BTreeSet<NetworkId> = fresh.cloned().collect();
+    let fresh = fresh_networks(input, seen, memory);
     match memory.trial.take() {
         Some(trial) if trial.networks.is_disjoint(&seen.declared) => taken_back(input, seen, memory, trial),
         None if fresh.is_empty() && !withdraws => note_detached(input, seen, memory),
         _ if fresh.is_empty() => {}
         Some(trial) => judge(input, seen, memory, NetworkTrial { networks: fresh, ..trial }),
-        None => {
-            let trial = new_trial(input, seen, memory, fresh);
-            judge(input, seen, memory, trial);
-        }
+        None => begin_trial(input, seen, memory, fresh),
     }
     wanted_networks::note_teams(input, seen, memory);
     memory.declared.clone_from(&seen.declared);
+}
+
+fn begin_trial(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut AttachmentState, fresh: BTreeSet<NetworkId>) {
+    let trial = new_trial(input, seen, memory, fresh);
+    judge(input, seen, memory, trial);
+}
+
+fn forget_old_failures(input: &NetworkInput<'_>, memory: &mut AttachmentState) {
+    for failures in memory.failures.values_mut() {
+        failures.retain(|at| input.now.duration_since(*at) < FAILURES_KEPT);
+    }
+    memory.failures.retain(|_, failures| !failures.is_empty());
+}
+
+/// The declared networks with which no proxy is known to run, as far as they are wanted or on trial.
+fn fresh_networks(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &AttachmentState) -> BTreeSet<NetworkId> {
+    let is_of_interest =
+        |id: &NetworkId| input.wanted.contains(id) || memory.trial.as_ref().is_some_and(|trial| trial.networks.contains(id));
+    seen.declared.iter().filter(|id| is_fresh(id, memory) && is_of_interest(id)).cloned().collect()
 }
 
 /// The memory is empty: running networks are assumed to work, except those that are just being attached.

@@ -54,18 +54,10 @@ fn foreign(step: &PlanStep, instance: &str, snapshot: &Snapshot) -> Option<&'sta
         PlanStep::RemoveConfig { id, .. } => snapshot.configs.get(id).map(|found| &found.labels),
         PlanStep::RemoveSecret { id, .. } => snapshot.secrets.get(id).map(|found| &found.labels),
         PlanStep::RemoveNetwork { id, .. } => snapshot.networks.get(id).map(|found| &found.labels),
-        PlanStep::CreateNetwork { name, .. } => {
-            return snapshot.networks.values().any(|found| &found.name == name).then_some("a network of that name exists");
-        }
-        PlanStep::CreateSecret { name, .. } => {
-            return snapshot.secrets.values().any(|found| &found.name == name).then_some("a secret of that name exists");
-        }
-        PlanStep::CreateConfig { name, .. } => {
-            return snapshot.configs.values().any(|found| &found.name == name).then_some("a config of that name exists");
-        }
-        PlanStep::CreateService { name, .. } => {
-            return snapshot.services.values().any(|found| &found.name == name).then_some("a service of that name exists");
-        }
+        PlanStep::CreateNetwork { name, .. }
+        | PlanStep::CreateSecret { name, .. }
+        | PlanStep::CreateConfig { name, .. }
+        | PlanStep::CreateService { name, .. } => return name_taken(step, name, snapshot),
     };
     let owner = labels.map(|labels| labels.get(LABEL_OWNER).map(String::as_str));
     match owner {
@@ -73,6 +65,18 @@ fn foreign(step: &PlanStep, instance: &str, snapshot: &Snapshot) -> Option<&'sta
         Some(owner) if owner != Some(instance) => Some("the object does not belong to this operator"),
         Some(_) => None,
     }
+}
+
+/// Checks that the name of a new object is free.
+fn name_taken(step: &PlanStep, name: &str, snapshot: &Snapshot) -> Option<&'static str> {
+    let (is_taken, why) = match step {
+        PlanStep::CreateNetwork { .. } => (snapshot.networks.values().any(|found| found.name == name), "a network of that name exists"),
+        PlanStep::CreateSecret { .. } => (snapshot.secrets.values().any(|found| found.name == name), "a secret of that name exists"),
+        PlanStep::CreateConfig { .. } => (snapshot.configs.values().any(|found| found.name == name), "a config of that name exists"),
+        PlanStep::CreateService { .. } => (snapshot.services.values().any(|found| found.name == name), "a service of that name exists"),
+        _ => return None,
+    };
+    is_taken.then_some(why)
 }
 
 /// Checks that no object is removed that a service, its rollback or a task uses, or that this plan mounts.

@@ -79,11 +79,7 @@ pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot)
     if !has_plausible_replicas(spec, snapshot) {
         set(&mut patch.spec, &["Mode", "Replicated"], json!({}));
     }
-    set(&mut patch.spec, PLACEMENT, json!({}));
-    let constraints = get(spec, CONSTRAINTS).filter(|_| fitting_nodes(spec, snapshot).is_some_and(|nodes| !nodes.is_empty()));
-    if let Some(constraints) = constraints {
-        set(&mut patch.spec, CONSTRAINTS, constraints.clone());
-    }
+    reset_placement(&mut patch.spec, spec, snapshot);
     for field in &shape.fields {
         if get(&patch.spec, field.path).is_none() {
             patch.preset(field);
@@ -97,6 +93,15 @@ pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot)
         None => {}
     }
     new
+}
+
+/// Resets the placement, except for constraints that some node meets.
+fn reset_placement(new: &mut Value, spec: &Value, snapshot: &Snapshot) {
+    set(new, PLACEMENT, json!({}));
+    let constraints = get(spec, CONSTRAINTS).filter(|_| fitting_nodes(spec, snapshot).is_some_and(|nodes| !nodes.is_empty()));
+    if let Some(constraints) = constraints {
+        set(new, CONSTRAINTS, constraints.clone());
+    }
 }
 
 /// Whether an administrator may have set this number of replicas; always true for a service that has no such number.

@@ -10,7 +10,7 @@ use super::step::{Plan, PlanStep, RolloutNote, SecretContent};
 use crate::fleet::{ConfigObject, Fleet, ObjectKind, Role, SealedObject, ServiceShape, TokenSecret};
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::report::{Finding, FindingCode, Subject, WaitingOn};
-use crate::swarm::{Service, Snapshot};
+use crate::swarm::{Secret, Service, Snapshot};
 
 /// The label with which an access control system in front of the Docker API marks the owner of an object.
 const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
@@ -84,14 +84,6 @@ impl<'a> PlanBuilder<'a> {
 
     fn token(&mut self, token: &TokenSecret) {
         let name = &token.name;
-        let described = |role| SealedObject {
-            kind: ObjectKind::Secret,
-            instance: &self.fleet.instance,
-            cluster: self.fleet.cluster.as_str(),
-            role,
-            name,
-        };
-        let role = token.labels.get(LABEL_ROLE).map_or("", String::as_str);
         let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
         match found {
             None if self.is_taken("secret", name) => {}
@@ -100,7 +92,7 @@ impl<'a> PlanBuilder<'a> {
                 labels: token.labels.clone(),
                 content: SecretContent::Token { role: token.role, cluster: self.fleet.cluster.clone() },
             }),
-            Some(secret) if !described(role).is_sealed(&self.fleet.seals, &secret.labels) => {
+            Some(secret) if !self.is_sealed(token, secret) => {
                 self.block("secret", name, "this operator did not create it: its label swarmgate.seal is missing or wrong");
             }
             Some(secret) if !secret.labels.contains_key(LABEL_TOKEN_DIGEST) => {
@@ -108,6 +100,18 @@ impl<'a> PlanBuilder<'a> {
             }
             Some(_) => {}
         }
+    }
+
+    /// Whether this operator created the secret as this token.
+    fn is_sealed(&self, token: &TokenSecret, secret: &Secret) -> bool {
+        let described = SealedObject {
+            kind: ObjectKind::Secret,
+            instance: &self.fleet.instance,
+            cluster: self.fleet.cluster.as_str(),
+            role: token.labels.get(LABEL_ROLE).map_or("", String::as_str),
+            name: &token.name,
+        };
+        described.is_sealed(&self.fleet.seals, &secret.labels)
     }
 
     /// Creates a config object that a spec names, unless its name is taken. Returns `false` if the object is unavailable.

@@ -96,13 +96,7 @@ impl<'a> PlanBuilder<'a> {
         if let Some(patched) = self.gone_back(service, shape) {
             return self.missing_first(service, patched);
         }
-        let base = update_order::with_declared_order(&service.spec);
-        let patched = patch::update(&base, shape, &[], self.snapshot);
-        let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
-        let patched = match &shape.when_replaced[..] {
-            newer if replaces && !newer.is_empty() => patch::update(&base, shape, newer, self.snapshot),
-            _ => patched,
-        };
+        let patched = self.as_declared(service, shape);
         if shape.goes_back {
             return self.missing_first(service, patched);
         }
@@ -114,6 +108,17 @@ impl<'a> PlanBuilder<'a> {
             return PatchedSpec { spec: update_order::one_first(patched.spec, pauses), ..patched };
         }
         self.continued(service, patched)
+    }
+
+    /// The declared spec, with the fields that change only when tasks are replaced anyway.
+    fn as_declared(&self, service: &Service, shape: &ServiceShape) -> PatchedSpec {
+        let base = update_order::with_declared_order(&service.spec);
+        let patched = patch::update(&base, shape, &[], self.snapshot);
+        let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
+        match &shape.when_replaced[..] {
+            newer if replaces && !newer.is_empty() => patch::update(&base, shape, newer, self.snapshot),
+            _ => patched,
+        }
     }
 
     /// An update with a temporary update policy keeps it. Running tasks are replaced once no task is missing.
@@ -193,35 +198,9 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: PatchedSpec, note: &RolloutNote) {
-        let differs = patched.spec != service.spec;
         let status = service.update_status.as_ref();
-        let is_paused = status.is_some_and(rollout_gate::is_paused);
-        if differs || is_paused {
-            let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
-            self.report_failure(service, note);
-            if has_successors_waiting(service, &patched) {
-                return self.waiting.extend(status.map(|status| rollout_gate::under_way(service, status, self.snapshot)));
-            }
-            match rollout_gate::gate(service, note, reason, self.memory, self.snapshot) {
-                // Its tasks do not come up, which is the reason for this write.
-                RolloutGate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Updating) => {}
-                RolloutGate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Paused) => {}
-                // The tasks of that rollout wait for ports that it cannot free.
-                RolloutGate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
-                // A foreign rollout may be set up so that it never ends.
-                RolloutGate::UnderWay(_) if self.is_anothers_rollout(service, shape) => {}
-                // No task is touched, so nothing is retried.
-                RolloutGate::Failed(_) if !is_paused && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps => {}
-                RolloutGate::UnderWay(waiting) | RolloutGate::Failed(waiting) => return self.waiting.push(waiting),
-                RolloutGate::Open | RolloutGate::Retry => {}
-            }
-            let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
-            let hold = shape.hold_replacement.as_ref().filter(|_| replaces && !shape.goes_back);
-            if let Some(hold) = hold.or_else(|| self.hold_for_a_port(service, shape, &patched.spec)) {
-                return self.waiting.push(hold.clone());
-            }
-            self.report_drift(service, shape, &patched);
-            self.write(service, shape, patched.spec, reason);
+        if patched.spec != service.spec || status.is_some_and(rollout_gate::is_paused) {
+            self.write_if_free(service, shape, patched, note);
         } else if status.is_some_and(|status| rollout_gate::is_over(service, status, self.snapshot)) {
             if let Some(hold) = self.hold_for_a_port(service, shape, &patched.spec) {
                 return self.waiting.push(hold.clone());
@@ -231,6 +210,46 @@ impl<'a> PlanBuilder<'a> {
             self.waiting.push(rollout_gate::under_way(service, status, self.snapshot));
         } else {
             self.waiting.extend(rollout_gate::tasks(service, self.snapshot));
+        }
+    }
+
+    /// Writes a spec that differs, or resumes a paused rollout, unless something must come first.
+    fn write_if_free(&mut self, service: &Service, shape: &ServiceShape, patched: PatchedSpec, note: &RolloutNote) {
+        let reason = if patched.spec == service.spec { UpdateReason::Resume } else { UpdateReason::Differs };
+        self.report_failure(service, note);
+        if has_successors_waiting(service, &patched) {
+            let status = service.update_status.as_ref();
+            return self.waiting.extend(status.map(|status| rollout_gate::under_way(service, status, self.snapshot)));
+        }
+        let gate = rollout_gate::gate(service, note, reason, self.memory, self.snapshot);
+        if let Some(waiting) = self.held_by_rollout(service, shape, &patched.spec, gate) {
+            return self.waiting.push(waiting);
+        }
+        let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
+        let hold = shape.hold_replacement.as_ref().filter(|_| replaces && !shape.goes_back);
+        if let Some(hold) = hold.or_else(|| self.hold_for_a_port(service, shape, &patched.spec)) {
+            return self.waiting.push(hold.clone());
+        }
+        self.report_drift(service, shape, &patched);
+        self.write(service, shape, patched.spec, reason);
+    }
+
+    /// What to wait for because of a rollout, unless this write may interrupt it.
+    fn held_by_rollout(&self, service: &Service, shape: &ServiceShape, spec: &Value, gate: RolloutGate) -> Option<WaitingOn> {
+        let is_in = |state: UpdateState| service.update_status.as_ref().is_some_and(|status| status.state == state);
+        let is_paused = service.update_status.as_ref().is_some_and(rollout_gate::is_paused);
+        match gate {
+            // Its tasks do not come up, which is the reason for this write.
+            RolloutGate::UnderWay(_) if shape.goes_back && is_in(UpdateState::Updating) => None,
+            RolloutGate::Failed(_) if shape.goes_back && is_in(UpdateState::Paused) => None,
+            // The tasks of that rollout wait for ports that it cannot free.
+            RolloutGate::UnderWay(_) if stops_first_now(&service.spec, spec) => None,
+            // A foreign rollout may be set up so that it never ends.
+            RolloutGate::UnderWay(_) if self.is_anothers_rollout(service, shape) => None,
+            // No task is touched, so nothing is retried.
+            RolloutGate::Failed(_) if !is_paused && task_effect(&service.spec, spec) == TaskEffect::Keeps => None,
+            RolloutGate::UnderWay(waiting) | RolloutGate::Failed(waiting) => Some(waiting),
+            RolloutGate::Open | RolloutGate::Retry => None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,12 +226,7 @@ impl<'a> Applier<'a> {
                 self.resolve_names(config).await;
             }
         }
-        let TestedConfig { generation, whole } = match form {
-            OfferForm::Live => {
-                self.tested(&departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &disabled), &config.contents).await?
-            }
-            OfferForm::Names => self.agent.fallback.take(self.agent, config).await?,
-        };
+        let TestedConfig { generation, whole } = self.tested_form(config, form, &disabled).await?;
         let began = Instant::now();
         let applied = self.load(scope, &generation).await?;
         self.agent.configs.keep_only(&generation);
@@ -252,6 +248,21 @@ impl<'a> Applier<'a> {
             previous.map_or(Ok(()), |previous| self.agent.configs.promote(&previous))?;
         }
         outcome
+    }
+
+    /// Tests one form of an offer; `disabled`: its addresses that must not be used.
+    async fn tested_form(
+        &mut self,
+        config: &ProxyConfig,
+        form: OfferForm,
+        disabled: &BTreeSet<SocketAddr>,
+    ) -> Result<TestedConfig, EngineError> {
+        match form {
+            OfferForm::Live => {
+                self.tested(&departed_endpoints::without(self.agent.engine.as_ref(), &config.live, disabled), &config.contents).await
+            }
+            OfferForm::Names => self.agent.fallback.take(self.agent, config).await,
+        }
     }
 
     /// Tests a configuration. Departed addresses are removed meanwhile, because a test may take longer than they may stay in use.

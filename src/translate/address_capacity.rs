@@ -35,15 +35,33 @@ pub struct NetworkUsage<'a> {
 /// The usage of each network. Addresses of tasks on the routing mesh are left out.
 pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, NetworkUsage<'_>> {
     let mut all = BTreeMap::<&NetworkId, NetworkUsage<'_>>::new();
-    let mut addressed = BTreeMap::<_, u64>::new();
-    let mut tasks = BTreeMap::<_, u64>::new();
     for task in snapshot.tasks.values().chain(snapshot.stopping.values()) {
         hold(&mut all, task);
     }
+    let tasks = count_tasks(snapshot, &mut all);
+    for service in snapshot.services.values() {
+        add_waiting(&mut all, &tasks, service);
+        for vip in &service.virtual_ips {
+            all.entry(&vip.network).or_default().held.insert(vip.address);
+        }
+    }
+    all
+}
+
+/// The tasks of each service, and those of them with an address on each network.
+#[derive(Default)]
+struct TaskCounts<'a> {
+    tasks: BTreeMap<&'a ServiceId, u64>,
+    addressed: BTreeMap<(&'a ServiceId, &'a NetworkId), u64>,
+}
+
+/// Counts the tasks, and adds those to which Swarm gives no address.
+fn count_tasks<'a>(snapshot: &'a Snapshot, all: &mut BTreeMap<&'a NetworkId, NetworkUsage<'a>>) -> TaskCounts<'a> {
+    let mut counts = TaskCounts::default();
     for task in snapshot.tasks.values() {
-        *tasks.entry(&task.service).or_default() += 1;
+        *counts.tasks.entry(&task.service).or_default() += 1;
         for network in task.addresses.iter().map(|(network, _)| network).collect::<BTreeSet<_>>() {
-            *addressed.entry((&task.service, network)).or_default() += 1;
+            *counts.addressed.entry((&task.service, network)).or_default() += 1;
         }
         for network in unallocated(task, snapshot) {
             let usage = all.entry(network).or_default();
@@ -51,18 +69,17 @@ pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, NetworkUsage<'_>> {
             *usage.stuck.entry(&task.service).or_default() += 1;
         }
     }
-    for service in snapshot.services.values() {
-        let wanted = tasks.get(&service.id).copied().unwrap_or(0).max(service.replicas.unwrap_or(0));
-        for network in service.networks.iter().collect::<BTreeSet<_>>() {
-            let usage = all.entry(network).or_default();
-            usage.waiting_tasks += wanted.saturating_sub(addressed.get(&(&service.id, network)).copied().unwrap_or(0));
-            usage.waiting_services += u64::from(waits_for_virtual_ip(service, network));
-        }
-        for vip in &service.virtual_ips {
-            all.entry(&vip.network).or_default().held.insert(vip.address);
-        }
+    counts
+}
+
+/// Adds the tasks and the virtual IP of a service that wait for an address.
+fn add_waiting<'a>(all: &mut BTreeMap<&'a NetworkId, NetworkUsage<'a>>, counts: &TaskCounts<'a>, service: &'a Service) {
+    let wanted = counts.tasks.get(&service.id).copied().unwrap_or(0).max(service.replicas.unwrap_or(0));
+    for network in service.networks.iter().collect::<BTreeSet<_>>() {
+        let usage = all.entry(network).or_default();
+        usage.waiting_tasks += wanted.saturating_sub(counts.addressed.get(&(&service.id, network)).copied().unwrap_or(0));
+        usage.waiting_services += u64::from(waits_for_virtual_ip(service, network));
     }
-    all
 }
 
 fn hold<'a>(all: &mut BTreeMap<&'a NetworkId, NetworkUsage<'a>>, task: &'a Task) {

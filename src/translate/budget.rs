@@ -156,20 +156,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
             service.labels.default_backend = account.charge(&price);
         }
         let no_default = account.beyond.is_some();
-        let mut left_out = Vec::new();
-        let mut hosts = std::mem::take(&mut service.labels.hosts).into_iter();
-        while let Some(host) = hosts.next() {
-            let price = self.price(&service, &host);
-            if account.charge(&price.total) {
-                self.settle_in(&service, &host, &price);
-                service.labels.hosts.push(host);
-                continue;
-            }
-            // Rendering what is not published, host by host, would cost more than everything that is admitted.
-            account.estimate(&price.total, hosts.len());
-            left_out.push(host);
-            left_out.extend(hosts.by_ref());
-        }
+        let left_out = self.charge_hosts(&mut service, &mut account);
         self.settle(team, &account);
         if let Some(beyond) = account.beyond {
             let open = self.close(team, &service, beyond, no_default, &left_out);
@@ -179,6 +166,25 @@ impl<'w, 'a> Ledger<'w, 'a> {
             findings.push(findings::service(self.context, &service, &loss));
         }
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
+    }
+
+    /// Charges the hosts of a service up to the first one that does not fit, and takes the others from it.
+    fn charge_hosts(&mut self, service: &mut PublishedService<'_>, account: &mut RemainingBudget<'_>) -> Vec<HostPattern> {
+        let mut left_out = Vec::new();
+        let mut hosts = std::mem::take(&mut service.labels.hosts).into_iter();
+        while let Some(host) = hosts.next() {
+            let price = self.price(service, &host);
+            if account.charge(&price.total) {
+                self.settle_in(service, &host, &price);
+                service.labels.hosts.push(host);
+                continue;
+            }
+            // Rendering what is not published, host by host, would cost more than everything that is admitted.
+            account.estimate(&price.total, hosts.len());
+            left_out.push(host);
+            left_out.extend(hosts.by_ref());
+        }
+        left_out
     }
 
     /// Charges a service for what it has; what it loses is charged to no team.

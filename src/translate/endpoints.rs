@@ -80,32 +80,10 @@ pub fn service_endpoints<'a>(
     findings: &mut Vec<Finding>,
 ) -> ServiceEndpoints<'a> {
     let way = choose(context, published, findings);
-    let on_nodes = way == Reachability::Nodes;
     let awaited = awaited(context, published, &way);
-    let mut reach = ServiceEndpoints {
-        published,
-        vip: false,
-        on_nodes,
-        network: None,
-        candidates: Vec::new(),
-        excluded: Vec::new(),
-        awaited: BTreeSet::new(),
-        waits: None,
-        networks: BTreeSet::new(),
-        hindrance: hindrance(context, published, &way, awaited),
-    };
-    if wants_virtual_ip(context, published) && way != Reachability::Nowhere && awaited.is_none() {
-        if let Some(found) = virtual_ip(context, published, &way) {
-            reach.vip = true;
-            add_virtual_ip(context, &mut reach, found);
-            findings.extend(affinity_without_effect(published));
-        } else {
-            findings.push(no_virtual_ip(published, &way));
-        }
-    }
-    if !reach.vip {
-        add_tasks(context, &mut reach, &way, findings);
-    }
+    let hindrance = hindrance(context, published, &way, awaited);
+    let mut reach = ServiceEndpoints::without_candidates(published, way == Reachability::Nodes, hindrance);
+    add_candidates(context, &mut reach, &way, awaited.is_some(), findings);
     reach.networks.extend(way.network().filter(|_| awaited.is_none()).cloned());
     reach.networks.extend(reach.candidates.iter().filter_map(|candidate| candidate.network.clone()));
     reach.network = network_of_names(context, &reach, &way);
@@ -115,6 +93,43 @@ pub fn service_endpoints<'a>(
     reach.candidates.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     reach.excluded.sort_by(|a, b| a.task.cmp(&b.task));
     reach
+}
+
+impl<'a> ServiceEndpoints<'a> {
+    fn without_candidates(published: &'a PublishedService<'a>, on_nodes: bool, hindrance: Option<(String, &'static str)>) -> Self {
+        Self {
+            published,
+            vip: false,
+            on_nodes,
+            network: None,
+            candidates: Vec::new(),
+            excluded: Vec::new(),
+            awaited: BTreeSet::new(),
+            waits: None,
+            networks: BTreeSet::new(),
+            hindrance,
+        }
+    }
+}
+
+/// Adds the virtual IP if the service asks for it and has one, otherwise the tasks.
+fn add_candidates(
+    context: &TranslationContext<'_>,
+    reach: &mut ServiceEndpoints<'_>,
+    way: &Reachability,
+    waits_for_network: bool,
+    findings: &mut Vec<Finding>,
+) {
+    let published = reach.published;
+    if wants_virtual_ip(context, published) && *way != Reachability::Nowhere && !waits_for_network {
+        if let Some(found) = virtual_ip(context, published, way) {
+            reach.vip = true;
+            add_virtual_ip(context, reach, found);
+            return findings.extend(affinity_without_effect(published));
+        }
+        findings.push(no_virtual_ip(published, way));
+    }
+    add_tasks(context, reach, way, findings);
 }
 
 /// Whether the service asks for its virtual IP and a task stands behind it. Swarm restarts a missing task of a service, but

@@ -85,17 +85,25 @@ pub fn keep_admitted(
     not_admitted: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
 ) -> bool {
-    let (cluster, snapshot) = (context.cluster, context.snapshot);
-    let mut refused: Vec<(HostDenied, Vec<HostPattern>)> = Vec::new();
-    labels.hosts.retain(|host| {
-        let Err(refusal) = admitted(cluster, snapshot, host, service) else { return true };
-        match refused.iter_mut().find(|(known, _)| *known == refusal) {
-            Some((_, hosts)) => hosts.push(host.clone()),
-            None => refused.push((refusal, vec![host.clone()])),
-        }
-        false
-    });
-    findings.extend(refused.iter().map(|(refusal, hosts)| hosts_refused(cluster, service, hosts, refusal)));
+    keep_admitted_hosts(context, service, labels, not_admitted, findings);
+    if labels.default_backend
+        && let Err(refusal) = admitted_as_default(context.cluster, context.snapshot, service)
+    {
+        labels.default_backend = false;
+        findings.push(default_refused(context.cluster, service, &refusal));
+    }
+    labels.default_backend || !labels.hosts.is_empty()
+}
+
+fn keep_admitted_hosts(
+    context: &TranslationContext<'_>,
+    service: &Service,
+    labels: &mut ServiceLabels,
+    not_admitted: &mut NotAdmitted,
+    findings: &mut Vec<Finding>,
+) {
+    let refused = take_refused_hosts(context, service, labels);
+    findings.extend(refused.iter().map(|(refusal, hosts)| hosts_refused(context.cluster, service, hosts, refusal)));
     let each = refused.into_iter().flat_map(|(refusal, hosts)| hosts.into_iter().map(move |host| (host, refusal.clone())));
     let each: Vec<_> = each.collect();
     if !each.is_empty() {
@@ -106,13 +114,24 @@ pub fn keep_admitted(
         let refused: BTreeSet<&HostPattern> = refused.iter().map(|(host, _)| host).collect();
         labels.redirects.retain(|redirect| !refused.contains(&redirect.source.host));
     }
-    if labels.default_backend
-        && let Err(refusal) = admitted_as_default(cluster, snapshot, service)
-    {
-        labels.default_backend = false;
-        findings.push(default_refused(cluster, service, &refusal));
-    }
-    labels.default_backend || !labels.hosts.is_empty()
+}
+
+/// Removes the hosts that the service may not publish, and returns them by reason.
+fn take_refused_hosts(
+    context: &TranslationContext<'_>,
+    service: &Service,
+    labels: &mut ServiceLabels,
+) -> Vec<(HostDenied, Vec<HostPattern>)> {
+    let mut refused: Vec<(HostDenied, Vec<HostPattern>)> = Vec::new();
+    labels.hosts.retain(|host| {
+        let Err(refusal) = admitted(context.cluster, context.snapshot, host, service) else { return true };
+        match refused.iter_mut().find(|(known, _)| *known == refusal) {
+            Some((_, hosts)) => hosts.push(host.clone()),
+            None => refused.push((refusal, vec![host.clone()])),
+        }
+        false
+    });
+    refused
 }
 
 /// One finding for all hosts with the same reason: a service can have a thousand hosts.

@@ -144,7 +144,21 @@ impl HostOwners {
         if bytes(&self) > LABEL_BYTES_MAX {
             self.late.clear();
         }
-        let mut left = LABEL_BYTES_MAX.saturating_sub(bytes(&self));
+        let kept = self.fitting(&all, first, LABEL_BYTES_MAX.saturating_sub(bytes(&self)));
+        let left_out = all.len() - kept.len();
+        self.guests.retain(|host, _| kept.contains_key(&HostKey::from(host)));
+        self.holders.extend(kept);
+        (self, left_out)
+    }
+
+    /// Those of `all` that fit into so many bytes, most important first.
+    fn fitting(
+        &self,
+        all: &BTreeMap<HostKey, Arc<[ServiceId]>>,
+        first: &[HostPattern],
+        bytes: usize,
+    ) -> BTreeMap<HostKey, Arc<[ServiceId]>> {
+        let mut left = bytes;
         let mut entries = BTreeSet::new();
         let mut kept = BTreeMap::new();
         for host in first {
@@ -158,10 +172,7 @@ impl HostOwners {
                 kept.insert(key.clone(), Arc::clone(holders));
             }
         }
-        let left_out = all.len() - kept.len();
-        self.guests.retain(|host, _| kept.contains_key(&HostKey::from(host)));
-        self.holders.extend(kept);
-        (self, left_out)
+        kept
     }
 
     fn parse(label: &str) -> Option<Self> {

@@ -51,15 +51,25 @@ pub fn keep_owned<'a>(
     let judged = OwnershipContext::new(context, &services).judge(context, findings);
     findings.extend(findings::later(context, &services, &judged.conflicts));
     findings.extend(findings::first(context, &services, &judged.conflicts));
+    take_lost_hosts(&mut services, &judged.conflicts, refused);
+    for (at, service) in services.iter_mut().enumerate() {
+        service.labels.default_backend &= judged.default_backend == Some(at);
+    }
+    services.retain(|service| service.labels.default_backend || !service.labels.hosts.is_empty());
+    (services, judged.ownership)
+}
+
+/// Takes hosts from the services that were not admitted to them, and marks the others as guests.
+fn take_lost_hosts(services: &mut [PublishedService<'_>], conflicts: &[HostConflict], refused: &mut NotAdmitted) {
     let mut lost = BTreeMap::<usize, BTreeSet<&HostPattern>>::new();
-    for conflict in &judged.conflicts {
+    for conflict in conflicts {
         let HostConflict { host, later, admitted, .. } = conflict;
         if *admitted {
             services[*later].guest_at.insert(host.clone());
             continue;
         }
         let of_service = refused.entry(services[*later].service.id.clone()).or_default();
-        of_service.push((host.clone(), HostDenied::Taken(HostOwner::new(conflict, &services))));
+        of_service.push((host.clone(), HostDenied::Taken(HostOwner::new(conflict, services))));
         lost.entry(*later).or_default().insert(host);
     }
     for (later, hosts) in lost {
@@ -67,11 +77,6 @@ pub fn keep_owned<'a>(
         labels.hosts.retain(|host| !hosts.contains(host));
         labels.redirects.retain(|redirect| !hosts.contains(&redirect.source.host));
     }
-    for (at, service) in services.iter_mut().enumerate() {
-        service.labels.default_backend &= judged.default_backend == Some(at);
-    }
-    services.retain(|service| service.labels.default_backend || !service.labels.hosts.is_empty());
-    (services, judged.ownership)
 }
 
 /// The result of judging all hosts.

@@ -12,6 +12,7 @@ use super::published_service::label_key;
 use super::redirects;
 use super::route_reports;
 use super::tls_references;
+use crate::intent::cluster::Cluster;
 use crate::intent::labels::Affinity as RequestedAffinity;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
@@ -32,12 +33,7 @@ pub fn assemble(
     lost: &[DroppedRoute],
     findings: &mut Vec<Finding>,
 ) -> (RouteTable, Vec<RouteReport>) {
-    let mut assembly = Assembly::default();
-    for (host, members) in by_host(reaches) {
-        assembly.add_host(context, host, &members, findings);
-    }
-    assembly.add_redirects(context, reaches, findings);
-    assembly.report_lost(lost);
+    let assembly = Assembly::of(context, reaches, lost, findings);
     let mut reports = Vec::new();
     let default = reaches.iter().find(|reach| reach.published.labels.default_backend);
     let default_backend = default.map(|member| default_backend(context, member, &mut reports, findings));
@@ -45,21 +41,26 @@ pub fn assemble(
     let closed = assembly.closed(lost, default_backend.is_some());
     let Assembly { hosts, passthrough, reports: of_hosts } = assembly;
     reports.extend(of_hosts.into_values().flatten());
-    let publish = &context.cluster.proxy.publish;
-    let table = RouteTable {
-        cluster: context.cluster.name.clone(),
-        engine: context.cluster.engine,
+    let awaited = reaches.iter().flat_map(|reach| reach.awaited.iter().copied()).collect();
+    (RouteTable { hosts, passthrough, closed, default_backend, awaited, ..without_routes(context.cluster) }, reports)
+}
+
+/// The table of a cluster in which no service publishes a route.
+fn without_routes(cluster: &Cluster) -> RouteTable {
+    let publish = &cluster.proxy.publish;
+    RouteTable {
+        cluster: cluster.name.clone(),
+        engine: cluster.engine,
         http_port: publish.http.target,
         https_port: publish.https.map(|https| https.target),
         https_published: publish.https.map(|https| https.published),
-        settings: context.cluster.settings.clone(),
-        hosts,
-        passthrough,
-        closed,
-        default_backend,
-        awaited: reaches.iter().flat_map(|reach| reach.awaited.iter().copied()).collect(),
-    };
-    (table, reports)
+        settings: cluster.settings.clone(),
+        hosts: BTreeMap::new(),
+        passthrough: BTreeMap::new(),
+        closed: BTreeSet::new(),
+        default_backend: None,
+        awaited: BTreeSet::new(),
+    }
 }
 
 /// The services of each host: first its owners, then those admitted to it, each ordered by age.
@@ -79,6 +80,17 @@ fn by_host<'a>(reaches: &'a [ServiceEndpoints<'a>]) -> BTreeMap<&'a HostPattern,
 }
 
 impl Assembly {
+    /// The routes of all hosts.
+    fn of(context: &TranslationContext<'_>, reaches: &[ServiceEndpoints<'_>], lost: &[DroppedRoute], findings: &mut Vec<Finding>) -> Self {
+        let mut assembly = Self::default();
+        for (host, members) in by_host(reaches) {
+            assembly.add_host(context, host, &members, findings);
+        }
+        assembly.add_redirects(context, reaches, findings);
+        assembly.report_lost(lost);
+        assembly
+    }
+
     fn add_host(&mut self, context: &TranslationContext<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
         let wide = host_settings::host_settings(context, host, members, findings);
         let mut reports = Vec::new();

@@ -20,29 +20,12 @@ impl EngineLine {
         if line.contains('\0') {
             return Err(InvalidValue("a line must not contain a NUL character".to_owned()));
         }
-        let (mut depth, mut open, mut directives) = (0_usize, false, 0_usize);
+        let mut structure = LineStructure::default();
         for part in parts(line)? {
-            match part {
-                ConfigToken::Word { .. } => open = true,
-                ConfigToken::End | ConfigToken::Open if !open => {
-                    return Err(InvalidValue("a directive must begin with its name".to_owned()));
-                }
-                ConfigToken::Close if open => return Err(InvalidValue("the directive before } must end with a semicolon".to_owned())),
-                ConfigToken::Close if depth == 0 => return Err(InvalidValue("a } closes a block that the line does not open".to_owned())),
-                ConfigToken::Close => depth -= 1,
-                ConfigToken::End => (open, directives) = (false, directives + 1),
-                ConfigToken::Open => (open, directives, depth) = (false, directives + 1, depth + 1),
-            }
+            structure.add(&part)?;
         }
-        if open {
-            Err(InvalidValue("a line must be a complete directive and end with a semicolon".to_owned()))
-        } else if depth > 0 {
-            Err(InvalidValue("a block that the line opens must be closed with }".to_owned()))
-        } else if directives == 0 {
-            Err(InvalidValue("the line contains no directive".to_owned()))
-        } else {
-            Ok(Self(line.to_owned()))
-        }
+        structure.check_end()?;
+        Ok(Self(line.to_owned()))
     }
 
     /// The names of its directives, without those inside blocks.
@@ -69,6 +52,45 @@ impl EngineLine {
             }
         }
         directives
+    }
+}
+
+/// What a line consists of so far.
+#[derive(Default)]
+struct LineStructure {
+    /// How many blocks are open.
+    depth: usize,
+    /// Whether a directive has begun.
+    open: bool,
+    directives: usize,
+}
+
+impl LineStructure {
+    fn add(&mut self, part: &ConfigToken) -> Result<(), InvalidValue> {
+        match part {
+            ConfigToken::Word { .. } => self.open = true,
+            ConfigToken::End | ConfigToken::Open if !self.open => {
+                return Err(InvalidValue("a directive must begin with its name".to_owned()));
+            }
+            ConfigToken::Close if self.open => return Err(InvalidValue("the directive before } must end with a semicolon".to_owned())),
+            ConfigToken::Close if self.depth == 0 => return Err(InvalidValue("a } closes a block that the line does not open".to_owned())),
+            ConfigToken::Close => self.depth -= 1,
+            ConfigToken::End => (self.open, self.directives) = (false, self.directives + 1),
+            ConfigToken::Open => (self.open, self.directives, self.depth) = (false, self.directives + 1, self.depth + 1),
+        }
+        Ok(())
+    }
+
+    fn check_end(&self) -> Result<(), InvalidValue> {
+        if self.open {
+            Err(InvalidValue("a line must be a complete directive and end with a semicolon".to_owned()))
+        } else if self.depth > 0 {
+            Err(InvalidValue("a block that the line opens must be closed with }".to_owned()))
+        } else if self.directives == 0 {
+            Err(InvalidValue("the line contains no directive".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 }
 

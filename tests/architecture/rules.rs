@@ -142,6 +142,11 @@ impl RustSource {
         self.code.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    /// The lines of its code, each with its number.
+    pub fn code_lines(&self) -> &[(usize, String)] {
+        &self.code
+    }
+
     /// Whether the whole file is tests.
     pub fn is_test(&self) -> bool {
         is_test_file(&self.name)
@@ -154,7 +159,7 @@ impl RustSource {
 }
 
 fn is_test_file(name: &str) -> bool {
-    name.ends_with("/tests.rs") || name.contains("/tests/")
+    name.ends_with("/tests.rs") || name.ends_with("_tests.rs") || name.contains("/tests/")
 }
 
 /// Code up to the test module, without comments. By house style, test modules are at the end of a file.

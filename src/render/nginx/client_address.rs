@@ -160,8 +160,13 @@ fn write_x_forwarded(http: &mut Writer, underscores: bool) {
     if underscores {
         http.block("map", &["$from_front".into(), "$believed_site".into()], |map| map.entry("default", ""));
         http.block("map", &["$from_front".into(), "$forwarded_port".into()], |map| map.entry("default", "$site_port"));
-        return;
+    } else {
+        write_forwarded_site(http);
     }
+}
+
+/// Host and port that the load balancer in front forwards: the last items of its lists.
+fn write_forwarded_site(http: &mut Writer) {
     http.block("map", &["$from_front $http_x_forwarded_host".into(), "$believed_site".into()], |map| {
         map.entry("default", "");
         map.entry(concat!(r"~*^1 (?:.*,)?[ \t]*(?<believed_host>", site_pattern!(), r")[ \t]*$"), "$believed_host");

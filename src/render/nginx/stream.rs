@@ -5,7 +5,7 @@ use super::server_names::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
 use super::{Rendering, administrator_options, client_address, client_limits, listeners, main_context, tls};
-use crate::route::{AccessLogFormat, Affinity};
+use crate::route::{AccessLogFormat, Affinity, Backend};
 use crate::types::{HostPattern, Port};
 
 const LOG_FORMAT: &str = "$remote_addr [$time_local] tls \"$ssl_preread_server_name\" $status $bytes_sent $bytes_received \
@@ -43,6 +43,20 @@ pub fn write_routes(writer: &mut Writer, rendering: &Rendering<'_>) {
 }
 
 fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port) {
+    write_passthrough_pools(stream, rendering);
+    stream.block("server", &[], |server| {
+        listeners::write(server, rendering, port, &["default_server".into()]);
+        let names: Vec<Word> = std::iter::once("".into()).chain(published_below_wildcards(rendering).map(server_name)).collect();
+        server.directive("server_name", &names);
+        server.directive("ssl_preread", &["on".into()]);
+        server.directive("pass", &[tls::terminator(rendering)]);
+    });
+    for (host, backend) in &rendering.table.passthrough {
+        write_passthrough_host(stream, rendering, port, host, backend);
+    }
+}
+
+fn write_passthrough_pools(stream: &mut Writer, rendering: &Rendering<'_>) {
     for (host, backend) in &rendering.table.passthrough {
         if is_served(backend, rendering) {
             let by_address = backend.affinity == Affinity::ClientAddress;
@@ -54,26 +68,20 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
             });
         }
     }
+}
+
+fn write_passthrough_host(stream: &mut Writer, rendering: &Rendering<'_>, port: Port, host: &HostPattern, backend: &Backend) {
     stream.block("server", &[], |server| {
-        listeners::write(server, rendering, port, &["default_server".into()]);
-        let names: Vec<Word> = std::iter::once("".into()).chain(published_below_wildcards(rendering).map(server_name)).collect();
-        server.directive("server_name", &names);
+        listeners::write(server, rendering, port, &[]);
+        server.directive("server_name", &[server_name(host)]);
         server.directive("ssl_preread", &["on".into()]);
-        server.directive("pass", &[tls::terminator(rendering)]);
+        if is_served(backend, rendering) {
+            server.directive("proxy_pass", &[passthrough_pool(host)]);
+        } else {
+            // There is no application: the connection is closed, and never gets another host's certificate.
+            server.directive("return", &["".into()]);
+        }
     });
-    for (host, backend) in &rendering.table.passthrough {
-        stream.block("server", &[], |server| {
-            listeners::write(server, rendering, port, &[]);
-            server.directive("server_name", &[server_name(host)]);
-            server.directive("ssl_preread", &["on".into()]);
-            if is_served(backend, rendering) {
-                server.directive("proxy_pass", &[passthrough_pool(host)]);
-            } else {
-                // There is no application: the connection is closed, and never gets another host's certificate.
-                server.directive("return", &["".into()]);
-            }
-        });
-    }
 }
 
 /// An exact host takes precedence over a wildcard, even if only the wildcard is passed through or the host is closed.
