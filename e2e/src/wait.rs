@@ -9,18 +9,23 @@ use anyhow::{Context as _, Result};
 /// The pause between two checks: short compared with anything a Swarm does, long compared with the cost of a check.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause of a wait that has lasted for [`LONG`]: a check costs the Swarm processor time, which other labs lack, and a later
+/// success matters less.
+const LONG_PAUSE: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(2);
+
 /// Tries `attempt` until it succeeds. After `deadline`, returns the last failure below a line that says what the wait was for
 /// and how long it took. If the last failure came before the deadline, there is always at least one more try.
 pub fn eventually<T>(deadline: Duration, what: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     loop {
-        let late = started.elapsed() >= deadline;
+        let waited = started.elapsed();
         match attempt() {
             Ok(value) => return Ok(value),
-            Err(reason) if late => {
+            Err(reason) if waited >= deadline => {
                 return Err(reason).with_context(|| format!("after {:.1} s still not: {what}", started.elapsed().as_secs_f64()));
             }
-            Err(_) => thread::sleep(PAUSE),
+            Err(_) => thread::sleep(if waited < LONG { PAUSE } else { LONG_PAUSE }),
         }
     }
 }

@@ -32,7 +32,12 @@ impl DockerClient {
 
     /// The JSON response to a GET of `path`, which begins with a slash and may contain a query.
     pub fn get(&self, path: &str) -> Result<Value> {
-        parsed(&self.answer(self.client.get(url(path)))?)
+        parsed(&self.get_text(path)?)
+    }
+
+    /// The same as text, to compare it with an earlier response without parsing it.
+    pub fn get_text(&self, path: &str) -> Result<String> {
+        self.answer(self.client.get(url(path)))
     }
 
     /// The JSON response (or null) to a POST of a JSON `body`.
@@ -66,7 +71,8 @@ fn url(path: &str) -> String {
     format!("http://docker{path}")
 }
 
-fn parsed(text: &str) -> Result<Value> {
+/// Parses a response; an empty one is null.
+pub(super) fn parsed(text: &str) -> Result<Value> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }

@@ -340,10 +340,7 @@ impl Lab {
 
     /// Runs `work` on a thread inside the lab's parent namespace, where node addresses can be reached.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| enter_lab_namespace(&self.name).and_then(|()| work()));
-            inside.join().unwrap_or_else(|_| bail!("the work inside lab {} panicked", self.name))
-        })
+        enter::inside(&network::parent(&self.name), work)
     }
 
     /// One line for each node: address, engine, role in the Swarm, memory.

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Context as _, Result};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 
 use crate::command::{finish, finish_with_input, in_network};
 
-use super::super::network;
+use super::super::{enter, network};
 use super::plan::{BalancingPlan, MeshPort, Vip};
 
 const TO_TASKS: &str = "SWARMGATE-VIP";
@@ -22,23 +23,32 @@ const LET_PASS: &str = "SWARMGATE-PASS";
 type Namespace = (PathBuf, u64);
 
 /// The addresses of a namespace are cached for this many rounds: only the engine changes them, and only when it creates the
-/// namespace. Reading them takes a process, and there are dozens of namespaces.
+/// namespace, and there are dozens of namespaces.
 const ROUNDS: u32 = 12;
 
 /// Which rules were written where, so that a round without changes costs nothing.
 #[derive(Default)]
 pub(super) struct AppliedRules {
     written: BTreeMap<Namespace, Rules>,
-    addresses: BTreeMap<Namespace, Value>,
+    addresses: BTreeMap<Namespace, Vec<Address>>,
     plan: BalancingPlan,
     rounds: u32,
+}
+
+/// An IPv4 address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Address {
+    interface: String,
+    address: Ipv4Addr,
+    /// How many bits belong to the network.
+    prefix: u32,
 }
 
 /// The rules of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Rules {
     /// Addresses that the namespace must have in addition to its own.
-    aliases: Vec<String>,
+    aliases: Vec<Ipv4Addr>,
     redirects: Vec<String>,
     masks: Vec<String>,
     /// Traffic that a node must forward although the engine's rules drop it: the engine accepts only its own redirects.
@@ -77,10 +87,10 @@ impl AppliedRules {
     fn bring_mesh(&mut self, mesh: &Path, node: &Path, plan: &BalancingPlan) -> Result<()> {
         let gateway = address_of(&self.addresses(mesh)?.1, "eth1");
         self.write(mesh, |addresses| of_mesh(&plan.ports, addresses))?;
-        gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, &gateway))))
+        gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, gateway))))
     }
 
-    fn write(&mut self, namespace: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {
+    fn write(&mut self, namespace: &Path, rules: impl FnOnce(&[Address]) -> Option<Rules>) -> Result<()> {
         let (namespace, addresses) = self.addresses(namespace)?;
         let Some(rules) = rules(&addresses) else { return Ok(()) };
         if self.written.get(&namespace) == Some(&rules) {
@@ -94,7 +104,7 @@ impl AppliedRules {
     }
 
     /// Addresses of a namespace that the engine has not finished setting up are not cached.
-    fn addresses(&mut self, path: &Path) -> Result<(Namespace, Value)> {
+    fn addresses(&mut self, path: &Path) -> Result<(Namespace, Vec<Address>)> {
         let namespace = (path.to_path_buf(), fs::metadata(path)?.ino());
         if let Some(known) = self.addresses.get(&namespace) {
             return Ok((namespace, known.clone()));
@@ -107,17 +117,17 @@ impl AppliedRules {
     }
 }
 
-fn of_network(vips: &[Vip], addresses: &Value) -> Option<Rules> {
+fn of_network(vips: &[Vip], addresses: &[Address]) -> Option<Rules> {
     let own = address_of(addresses, "eth0")?;
     Some(Rules {
-        aliases: vips.iter().map(|vip| vip.address.clone()).collect(),
+        aliases: vips.iter().filter_map(|vip| vip.address.parse().ok()).collect(),
         redirects: vips.iter().flat_map(|vip| spread(&format!("-d {}/32", vip.address), &vip.tasks, "")).collect(),
         masks: vec![format!("-o eth0 -m conntrack --ctstate DNAT -j SNAT --to-source {own}")],
         passes: Vec::new(),
     })
 }
 
-fn of_mesh(ports: &[MeshPort], addresses: &Value) -> Option<Rules> {
+fn of_mesh(ports: &[MeshPort], addresses: &[Address]) -> Option<Rules> {
     let own = address_of(addresses, "eth0")?;
     let redirects = ports
         .iter()
@@ -130,7 +140,7 @@ fn of_mesh(ports: &[MeshPort], addresses: &Value) -> Option<Rules> {
     })
 }
 
-fn of_node(ports: &[MeshPort], gateway: &str) -> Rules {
+fn of_node(ports: &[MeshPort], gateway: Ipv4Addr) -> Rules {
     let redirect = |port: &MeshPort| {
         let MeshPort { protocol, published, .. } = port;
         format!("-m addrtype --dst-type LOCAL -p {protocol} --dport {published} -j DNAT --to-destination {gateway}:{published}")
@@ -153,60 +163,62 @@ fn spread(matching: &str, tasks: &[String], port: &str) -> Vec<String> {
     tasks.iter().enumerate().map(rule).collect()
 }
 
-fn addresses_in(namespace: &Path) -> Result<Value> {
-    Ok(serde_json::from_str(&finish(in_network(namespace, "ip").args(["-j", "-4", "addr"]))?)?)
+fn addresses_in(namespace: &Path) -> Result<Vec<Address>> {
+    enter::inside(namespace, || Ok(getifaddrs().context("list the addresses")?.filter_map(of_interface).collect()))
+        .with_context(|| format!("in {}", namespace.display()))
 }
 
-/// Every address with its interface and prefix length.
-fn each_address(addresses: &Value) -> impl Iterator<Item = (&str, &str, u64)> {
-    addresses.as_array().into_iter().flatten().flat_map(|interface| {
-        let name = interface["ifname"].as_str().unwrap_or_default();
-        let all = interface["addr_info"].as_array().into_iter().flatten();
-        all.map(move |one| (name, one["local"].as_str().unwrap_or_default(), one["prefixlen"].as_u64().unwrap_or_default()))
-    })
+/// Other entries are links and IPv6 addresses.
+fn of_interface(entry: InterfaceAddress) -> Option<Address> {
+    let address = entry.address?.as_sockaddr_in()?.ip();
+    let prefix = entry.netmask?.as_sockaddr_in()?.ip().to_bits().count_ones();
+    Some(Address { interface: entry.interface_name, address, prefix })
 }
 
 /// The address that the engine gave to `interface`; addresses that we added have a prefix length of 32.
-fn address_of(addresses: &Value, interface: &str) -> Option<String> {
-    each_address(addresses).find(|(name, _, length)| *name == interface && *length != 32).map(|(_, address, _)| address.to_owned())
+fn address_of(addresses: &[Address], interface: &str) -> Option<Ipv4Addr> {
+    addresses.iter().find(|one| one.interface == interface && one.prefix != 32).map(|one| one.address)
 }
 
-fn write_aliases(namespace: &Path, addresses: &Value, wanted: &[String]) -> Result<()> {
-    let present: Vec<_> =
-        each_address(addresses).filter(|(name, _, length)| *name == "eth0" && *length == 32).map(|(_, address, _)| address).collect();
-    let change = |verb: &str, address: &str| {
-        finish(in_network(namespace, "ip").args(["addr", verb, &format!("{address}/32"), "dev", "eth0"])).map(drop)
+fn write_aliases(namespace: &Path, addresses: &[Address], wanted: &[Ipv4Addr]) -> Result<()> {
+    let present: Vec<_> = addresses.iter().filter(|one| one.interface == "eth0" && one.prefix == 32).map(|one| one.address).collect();
+    let lines = |verb: &str, these: &[Ipv4Addr], but: &[Ipv4Addr]| -> String {
+        these.iter().filter(|address| !but.contains(address)).map(|address| format!("addr {verb} {address}/32 dev eth0\n")).collect()
     };
-    for address in wanted.iter().filter(|address| !present.contains(&address.as_str())) {
-        change("add", address)?;
-    }
-    for address in present.iter().filter(|address| !wanted.iter().any(|one| one == *address)) {
-        change("del", address)?;
-    }
-    Ok(())
-}
-
-fn write_rules(namespace: &Path, rules: &Rules, is_new: bool) -> Result<()> {
-    let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<Vec<_>>().concat();
-    let (redirects, masks, passes) = (lines(TO_TASKS, &rules.redirects), lines(FROM_HERE, &rules.masks), lines(LET_PASS, &rules.passes));
-    let tables = format!(
-        "*nat\n:{TO_TASKS} - [0:0]\n:{FROM_HERE} - [0:0]\n{redirects}{masks}COMMIT\n\
-         *filter\n:{LET_PASS} - [0:0]\n{passes}COMMIT\n"
-    );
-    finish_with_input(in_network(namespace, "iptables-restore").args(["-w", "--noflush"]), &tables)?;
-    if !is_new {
+    let changes = lines("add", wanted, &present) + &lines("del", &present, wanted);
+    if changes.is_empty() {
         return Ok(());
     }
-    finish(in_network(namespace, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
-    let jumps =
-        [("nat", "PREROUTING", TO_TASKS), ("nat", "OUTPUT", TO_TASKS), ("nat", "POSTROUTING", FROM_HERE), ("filter", "FORWARD", LET_PASS)];
-    for (table, hook, chain) in jumps {
-        let jump = |verb: &str| finish(in_network(namespace, "iptables").args(["-w", "-t", table, verb, hook, "-j", chain]));
-        if jump("-C").is_err() {
-            jump("-I")?;
-        }
+    finish_with_input(in_network(namespace, "ip").args(["-batch", "-"]), &changes).map(drop)
+}
+
+/// Where packets are sent through our chains: table, chain of the kernel, chain of ours.
+const JUMPS: [(&str, &str, &str); 4] =
+    [("nat", "PREROUTING", TO_TASKS), ("nat", "OUTPUT", TO_TASKS), ("nat", "POSTROUTING", FROM_HERE), ("filter", "FORWARD", LET_PASS)];
+
+fn write_rules(namespace: &Path, rules: &Rules, is_new: bool) -> Result<()> {
+    let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<String>();
+    let (redirects, masks, passes) = (lines(TO_TASKS, &rules.redirects), lines(FROM_HERE, &rules.masks), lines(LET_PASS, &rules.passes));
+    let [to_nat, to_filter] = if is_new { missing_jumps(namespace)? } else { Default::default() };
+    let tables = format!(
+        "*nat\n:{TO_TASKS} - [0:0]\n:{FROM_HERE} - [0:0]\n{to_nat}{redirects}{masks}COMMIT\n\
+         *filter\n:{LET_PASS} - [0:0]\n{to_filter}{passes}COMMIT\n"
+    );
+    finish_with_input(in_network(namespace, "iptables-restore").args(["-w", "--noflush"]), &tables)?;
+    if is_new {
+        enter::inside(namespace, || fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("let packets through"))?;
     }
     Ok(())
+}
+
+/// The lines that add the jumps which a namespace does not have yet: to the nat table, to the filter table. A shim that ran before
+/// may have added them.
+fn missing_jumps(namespace: &Path) -> Result<[String; 2]> {
+    let present = finish(&mut in_network(namespace, "iptables-save"))?;
+    Ok(["nat", "filter"].map(|table| {
+        let jumps = JUMPS.iter().filter(|(of, ..)| *of == table).map(|(_, hook, chain)| format!("{hook} -j {chain}\n"));
+        jumps.filter(|jump| !present.contains(&format!("-A {jump}"))).map(|jump| format!("-I {jump}")).collect()
+    }))
 }
 
 #[cfg(test)]

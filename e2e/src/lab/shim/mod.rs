@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::Lab;
-use super::docker_client::DockerClient;
+use super::docker_client::{DockerClient, parsed};
 use apply::AppliedRules;
 use plan::BalancingPlan;
 
@@ -55,9 +55,9 @@ impl Drop for VipShim {
 
 fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
     let mut applied = AppliedRules::default();
-    let mut engines = BTreeMap::new();
+    let mut observer = PlanObserver::default();
     while !stop.load(Ordering::Relaxed) {
-        let outcome = round(lab, &mut engines, &mut applied);
+        let outcome = round(lab, &mut observer, &mut applied);
         if let Ok(mut reported) = trouble.lock() {
             *reported = outcome.err().map(|reason| format!("{reason:#}"));
         }
@@ -65,38 +65,63 @@ fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
     }
 }
 
-fn round(lab: &Lab, engines: &mut BTreeMap<usize, DockerClient>, applied: &mut AppliedRules) -> Result<()> {
-    let plan = observe(lab, engines)?;
-    applied.begin(&plan);
+fn round(lab: &Lab, observer: &mut PlanObserver, applied: &mut AppliedRules) -> Result<()> {
+    let plan = observer.observe(lab)?;
+    applied.begin(plan);
     let mut outcome = Ok(());
     for k in 1..=lab.nodes() {
         if let Some(first) = lab.node(k).first_process() {
-            let written = applied.bring(lab.name(), k, first, &plan);
+            let written = applied.bring(lab.name(), k, first, plan);
             outcome = written.with_context(|| format!("write the rules of node{k}")).and(outcome);
         }
     }
     outcome
 }
 
-/// Queries the first node that knows: only managers do, and a stopped node must not hold up the others for long.
-fn observe(lab: &Lab, engines: &mut BTreeMap<usize, DockerClient>) -> Result<BalancingPlan> {
-    let mut last = anyhow::anyhow!("the lab has no manager");
-    for k in 1..=lab.nodes() {
-        let engine = match engines.entry(k) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(lab.engine(k)?),
-        };
-        match engine.ping(Duration::from_secs(1)).and_then(|()| read_plan(engine)) {
-            Ok(plan) => return Ok(plan),
-            Err(reason) => last = reason,
-        }
-    }
-    Err(last)
+/// The lists from which a plan is computed: services, tasks whose desired state is running, overlay networks.
+const LISTS: [&str; 3] = [
+    "/services",
+    "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D",
+    "/networks?filters=%7B%22driver%22%3A%5B%22overlay%22%5D%7D",
+];
+
+/// Reads the Swarm's lists. They rarely change, so they are parsed only when they did.
+#[derive(Default)]
+struct PlanObserver {
+    engines: BTreeMap<usize, DockerClient>,
+    lists: [String; 3],
+    plan: BalancingPlan,
 }
 
-fn read_plan(engine: &DockerClient) -> Result<BalancingPlan> {
-    let services = engine.get("/services")?;
-    let tasks = engine.get("/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D")?;
-    let networks = engine.get("/networks?filters=%7B%22driver%22%3A%5B%22overlay%22%5D%7D")?;
-    Ok(BalancingPlan::of(&services, &tasks, &networks))
+impl PlanObserver {
+    /// Queries the first node that knows: only managers do, and a stopped node must not hold up the others for long.
+    fn observe(&mut self, lab: &Lab) -> Result<&BalancingPlan> {
+        let lists = self.read(lab)?;
+        if lists != self.lists {
+            let [services, tasks, networks] = [parsed(&lists[0])?, parsed(&lists[1])?, parsed(&lists[2])?];
+            self.plan = BalancingPlan::of(&services, &tasks, &networks);
+            self.lists = lists;
+        }
+        Ok(&self.plan)
+    }
+
+    fn read(&mut self, lab: &Lab) -> Result<[String; 3]> {
+        let mut last = anyhow::anyhow!("the lab has no manager");
+        for k in 1..=lab.nodes() {
+            let engine = match self.engines.entry(k) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(lab.engine(k)?),
+            };
+            match engine.ping(Duration::from_secs(1)).and_then(|()| lists(engine)) {
+                Ok(lists) => return Ok(lists),
+                Err(reason) => last = reason,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn lists(engine: &DockerClient) -> Result<[String; 3]> {
+    let [services, tasks, networks] = LISTS.map(|path| engine.get_text(path));
+    Ok([services?, tasks?, networks?])
 }
