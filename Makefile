@@ -24,7 +24,7 @@ help:
 	@echo 'make setup      install what the tests need (Debian packages, a recent nginx); quick if already installed'
 	@echo 'make images     build swarmgate and bake all images into $(IMAGES), with a CycloneDX document about each of our own'
 	@echo 'make demo       a real three-node Swarm with Swarmgate and demo applications; make demo-down removes it'
-	@echo 'make test       unit tests, then end-to-end tests on real Swarms'
+	@echo 'make test       unit tests, then end-to-end tests on real Swarms; with LONG=yes, longer fuzzing and more seeds'
 	@echo 'make lint       formatting, lints, documentation, scripts; licences, advisories and use of dependencies'
 	@echo 'make bench      measurements'
 
