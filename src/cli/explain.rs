@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, group = "subject")]
     service: Option<String>,
     #[command(flatten)]
-    pub(super) query_args: QueryArgs,
+    pub(super) target: QueryArgs,
     /// The output format
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -85,13 +85,13 @@ async fn make(args: &Args) -> Result<(String, bool), QueryError> {
         ("headers", &query.headers),
         ("proxy", &query.proxy),
     ];
-    let json = args.query_args.query("/explain", &fields, |sources| queries::explain_response(sources, &query)).await?;
+    let json = args.target.query("/explain", &fields, |sources| queries::explain_response(sources, &query)).await?;
     // Parsed and serialized again, so that text and exit code are those of this version, whichever version answered.
     if args.service.is_some() {
-        let answer: ServiceExplanation = operator_client::understood(&args.query_args.server.server, &json)?;
+        let answer: ServiceExplanation = operator_client::understood(&args.target.server.server, &json)?;
         return Ok((args.output.written(&answer, &json), answer.served));
     }
-    let answer: Explanation = operator_client::understood(&args.query_args.server.server, &json)?;
+    let answer: Explanation = operator_client::understood(&args.target.server.server, &json)?;
     Ok((args.output.written(&answer, &json), answer.reached))
 }
 

@@ -105,8 +105,8 @@ fn docker_url(command: &Command) -> Option<String> {
     let swarm = match command {
         Command::Operator(args) => &args.swarm,
         Command::Plan(args) => &args.swarm,
-        Command::Explain(args) => &args.query_args.swarm,
-        Command::Render(args) => &args.query_args.swarm,
+        Command::Explain(args) => &args.target.swarm,
+        Command::Render(args) => &args.target.swarm,
         _ => return None,
     };
     Some(swarm.url().to_owned())

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     purpose: Option<PurposeArg>,
     #[command(flatten)]
-    pub(super) query_args: QueryArgs,
+    pub(super) target: QueryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +51,7 @@ async fn make(args: &Args) -> Result<String, QueryError> {
     let purpose = args.purpose.map(|purpose| format!("{purpose:?}").to_lowercase());
     let query = RenderQuery::new(args.cluster.clone(), purpose);
     let fields = [("cluster", &query.cluster), ("purpose", &query.purpose)];
-    let json = args.query_args.query("/render", &fields, |sources| queries::render_response(sources, &query)).await?;
-    let configuration: RenderedConfig = operator_client::understood(&args.query_args.server.server, &json)?;
+    let json = args.target.query("/render", &fields, |sources| queries::render_response(sources, &query)).await?;
+    let configuration: RenderedConfig = operator_client::understood(&args.target.server.server, &json)?;
     Ok(configuration.to_string())
 }

@@ -98,19 +98,14 @@ fn describe_service(service: &BackendService, by_name: ProxyResolution) -> Strin
         let they_find = by_name.number("it finds", "they find");
         return format!("{name}: no requests from {proxies}, because {they_find} endpoints by name and {NOT_BY_NAME}");
     }
-    let ports = service.on_nodes.then(|| service.endpoints.iter().filter(|endpoint| endpoint.lasting));
-    match ports {
-        Some(lasting) => {
-            let ports: Vec<String> =
-                lasting.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
-            let know = by_name.number("finds endpoints by name and knows", "find endpoints by name and know");
-            format!("{name}: {proxies} {know} only the node ports that the service fixes: {}", ports.join(", "))
-        }
-        None => {
-            let find = by_name.number("finds", "find");
-            format!("{name}: {proxies} {find} its tasks by name instead of using the endpoints above")
-        }
+    if !service.on_nodes {
+        let find = by_name.number("finds", "find");
+        return format!("{name}: {proxies} {find} its tasks by name instead of using the endpoints above");
     }
+    let lasting = service.endpoints.iter().filter(|endpoint| endpoint.lasting);
+    let ports: Vec<String> = lasting.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
+    let know = by_name.number("finds endpoints by name and knows", "find endpoints by name and know");
+    format!("{name}: {proxies} {know} only the node ports that the service fixes: {}", ports.join(", "))
 }
 
 /// Why the owner of an address is unknown.
