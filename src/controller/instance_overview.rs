@@ -9,7 +9,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
 use crate::plan::leftover_clusters;
 use crate::protocol::container_contract::LABEL_OWNER;
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, FindingCode, cases};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{InactiveCluster, node_addresses, unclaimed};
 use crate::types::{ClusterName, TaskState, excerpt};
@@ -58,20 +58,18 @@ pub fn overview(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Ins
 fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) -> Vec<Finding> {
     let owners = snapshot.services.values().filter_map(|service| service.labels.get(LABEL_OWNER));
     let Some(other) = owners.filter(|owner| *owner != instance).min() else { return findings };
+    let operator = excerpt(other, NAME_CHARS_MAX);
     let adapted = |finding: Finding| match finding.code {
-        FindingCode::UnknownServiceCluster => Finding {
-            severity: Severity::Info,
-            message: "No cluster of this operator publishes the service, but another operator in this Swarm may publish it.".to_owned(),
-            remedy: format!(
-                "No action is needed if operator {} publishes it. Otherwise: {}",
-                excerpt(other, NAME_CHARS_MAX),
-                finding.remedy
-            ),
-            ..finding
-        },
+        FindingCode::UnknownServiceCluster => of_another(finding, &operator),
         _ => finding,
     };
     findings.into_iter().map(adapted).collect()
+}
+
+fn of_another(finding: Finding, operator: &str) -> Finding {
+    let message = "No cluster of this operator publishes the service, but another operator in this Swarm may publish it.";
+    let case = cases::UnknownServiceCluster::OtherOperator { operator, remedy: &finding.remedy };
+    Finding { field: finding.field, value: finding.value, ..Finding::new(case, finding.subject, message) }
 }
 
 fn is_routed(service: &Service) -> bool {
@@ -91,6 +89,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::Severity;
     use crate::swarm::RawSnapshot;
 
     fn adapted(owner: &str) -> (Severity, String) {

@@ -19,7 +19,7 @@ use crate::explain::HeldBackLabels;
 use crate::intent::cluster::Cluster;
 use crate::intent::config_quotas::{ConfigQuotas, LabelUpdates};
 use crate::intent::labels::{LabelReading, PREFIX, access_control_labels, read_labels};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, Severity, Subject, cases};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{is_application, is_claimed_by, label_key};
 use crate::types::ServiceId;
@@ -299,7 +299,7 @@ fn finding_for(service: &Service, hold: &LabelHold) -> Finding {
         hold.since,
         hold.calm.as_secs()
     );
-    Finding::new(FindingCode::LabelsFlapping, Subject::Service(service.name.clone()), message).with_severity(severity)
+    Finding::new(cases::LabelsFlapping, Subject::Service(service.name.clone()), message).with_severity(severity)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::fleet::host_port_conflicts;
 use crate::pki::Seals;
 use crate::protocol::ChannelMode;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceId;
 
@@ -35,7 +35,7 @@ fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &
          and new proxies do not start."
     );
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(FindingCode::ControlNetworkNotAttached, subject, message).with_field("networks", network))
+    Some(Finding::new(cases::ControlNetworkNotAttached, subject, message).with_field("networks", network))
 }
 
 #[cfg(test)]

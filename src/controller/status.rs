@@ -25,7 +25,7 @@ use crate::protocol::size_limits::TooLarge;
 use crate::protocol::timings::SILENT_AFTER;
 use crate::report::{
     ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, Finding, FindingCode, Phase, ProxyTaskReport, Severity,
-    Subject, WaitingOn,
+    Subject, WaitingOn, cases,
 };
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{Translation, note_refused_tls};
@@ -207,7 +207,7 @@ fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
     }
     if refusal.undecided {
         return Some(Finding::new(
-            FindingCode::EngineUnavailable,
+            cases::EngineUnavailable,
             subject,
             format!(
                 "The newest configuration could not be tested ({}); the test is retried, and the last good configuration stays in use.",
@@ -216,7 +216,7 @@ fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
         ));
     }
     Some(Finding::new(
-        FindingCode::EngineRefused,
+        cases::EngineRefused,
         subject,
         format!("The engine refused the newest configuration, so the last good one stays in use: {}", refusal.message.trim()),
     ))

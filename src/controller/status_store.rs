@@ -25,7 +25,7 @@ use crate::declaration::Declared;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::API_VERSION;
-use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, StatusReport, Subject};
+use crate::report::{ClusterStatus, Finding, OperatorStatus, StatusReport, Subject, cases};
 use crate::telemetry::finding_log;
 use crate::types::ClusterName;
 
@@ -133,7 +133,7 @@ impl StatusStore {
         let subject = Subject::Object("event stream of the Docker API".to_owned());
         let message = "The stream is broken or silent; the operator detects changes by polling.";
         let lost = !self.notifications.events_alive() && self.snapshot_cache.observation_status().last_snapshot_at.is_some();
-        lost.then(|| Finding::new(FindingCode::EventsLost, subject, message))
+        lost.then(|| Finding::new(cases::EventsLost, subject, message))
     }
 
     /// Computes an answer outside the loop: a table of thousands of routes takes a while. At most [`WORKERS`] run at once,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::spec_field::{DesiredValue, Field, MAX_REPLICAS, REPLICAS, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::Mode;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::swarm::{Service, Snapshot, one_on_each};
 
 /// If new proxies start before old ones have stopped, a node briefly has two.
@@ -74,26 +74,21 @@ pub(super) fn constraints<'a>(proxy: &'a Proxy, existing: Option<&'a Service>) -
     declared.or_else(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION])
 }
 
-fn replaced_together(name: &str, can_be_counted: bool) -> Finding {
-    let first = if can_be_counted {
-        ""
+fn replaced_together(service: &str, can_be_counted: bool) -> Finding {
+    let case = if can_be_counted {
+        cases::ProxiesReplacedTogether::CountedNodes { service }
     } else {
-        "First use constraints that compare only node.id, node.hostname, node.role, node.platform or node.labels; nodes cannot be counted \
-         by the current ones. "
+        cases::ProxiesReplacedTogether::UncountedNodes { service }
     };
     let message = "The service uses Swarm's own global mode. While its proxies are being replaced, any change to a node, such as a \
                    network that another service's task brings there, makes Swarm replace that node's proxy immediately, so all proxies can \
                    be down at once.";
-    let remedy = format!(
-        "{first}Remove the service at a quiet time (docker service rm {name}): the operator immediately creates it again without this \
-         problem, but nothing is served until the new proxies run."
-    );
-    Finding::new(FindingCode::ProxiesReplacedTogether, Subject::Service(name.to_owned()), message).with_remedy(remedy)
+    Finding::new(case, Subject::Service(service.to_owned()), message)
 }
 
 fn undecided(name: &str, kept: u64) -> Finding {
     Finding::new(
-        FindingCode::ProxyNodesUnknown,
+        cases::ProxyNodesUnknown,
         Subject::Service(name.to_owned()),
         format!(
             "The operator cannot tell which nodes meet the proxies' constraints, so their number stays {kept}: new nodes get no proxy."

@@ -10,7 +10,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::PublishMode;
 use crate::pki::Seals;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
-use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::report::{Finding, Severity, Subject, WaitingOn, cases};
 use crate::swarm::{Node, PublishedPort, Service, Snapshot, Task, fitting_nodes, nodes_that_meet};
 use crate::types::{NodeId, ServiceId, TaskState};
 
@@ -173,9 +173,8 @@ fn finding(held: &OwnPorts<'_>, service: &Service, ports: &[String], has: &str, 
     let held_back = if acute { holds_back } else { "" };
     let message = format!("{what}: {now}. The service with the port {loses}.{held_back}");
     let severity = if acute { Severity::Error } else { Severity::Warning };
-    Finding::new(FindingCode::HostPortContested, Subject::Service(service.name.clone()), message)
+    Finding::new(cases::HostPortContested { service: ours }, Subject::Service(service.name.clone()), message)
         .with_severity(severity)
-        .with_data(&[("service", ours)])
         .with_field("ports", &all)
 }
 

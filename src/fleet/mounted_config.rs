@@ -17,7 +17,7 @@ use crate::pki::ChannelRole;
 use crate::protocol::boot_snapshot;
 use crate::protocol::container_contract::{BOOT_FILE, LABEL_CONTENT, LABEL_MATERIAL};
 use crate::protocol::messages::Bundle;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::swarm::{Config, Service};
 use crate::types::{ClusterName, Digest};
 
@@ -129,18 +129,14 @@ impl ConfigObject {
 }
 
 fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize, objects: usize) -> Finding {
-    let (what, where_to, remedy) = match role {
-        Role::Live => ("configuration", "a Swarm config object", "Use `rollout: live`, or spread the services over several clusters."),
-        _ => (
-            "packed boot snapshot",
-            "its four config objects",
-            "Spread the services over several clusters. Running proxies are not affected: they get their configuration from the extension.",
-        ),
+    let (what, where_to, case) = match role {
+        Role::Live => ("configuration", "a Swarm config object", cases::ConfigTooLarge::Configuration),
+        _ => ("packed boot snapshot", "its four config objects", cases::ConfigTooLarge::BootSnapshot),
     };
     let most = objects * OBJECT_BYTES_MAX;
     let message = format!("The {what} has {bytes} bytes, but {where_to} can hold at most {most}; the mounted one, if any, stays in use.");
     let subject = Subject::Cluster(input.cluster.name.to_string());
-    Finding::new(FindingCode::ConfigTooLarge, subject, message).with_remedy(remedy)
+    Finding::new(case, subject, message)
 }
 
 /// Whether a config has the same content as a bundle, regardless of when that was accepted.

@@ -14,7 +14,7 @@ use crate::intent::cluster::{Cluster, Workload};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
 use crate::protocol::messages::PeerAddresses;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::swarm::{Service, Snapshot, Task};
 use crate::types::{NodeState, Port, TaskState};
 
@@ -122,5 +122,5 @@ pub(super) fn unknown_extension_address(input: &ShapeInput<'_>) -> Option<Findin
 }
 
 fn unknown_address(input: &ShapeInput<'_>, message: String) -> Finding {
-    Finding::new(FindingCode::NodeAddress, Subject::Cluster(input.cluster.name.to_string()), message)
+    Finding::new(cases::NodeAddress::Unknown, Subject::Cluster(input.cluster.name.to_string()), message)
 }

@@ -11,56 +11,54 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::placement_constraint::{Constraint, parse_preference};
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
+use crate::report::cases::InvalidValue as Case;
 use crate::route::{BackendHttpVersion, SizeBytes};
 use crate::types::{self, InvalidValue};
 
-/// A format: its name in the schema, its check, and how to write it.
+/// A format: its name in the schema, its check, and the case of the finding about a value that does not follow it.
 pub(super) struct StringFormat {
     pub name: &'static str,
     pub check: fn(&str) -> Result<(), InvalidValue>,
-    pub remedy: &'static str,
+    pub case: Case<'static>,
 }
 
-const fn format(name: &'static str, check: fn(&str) -> Result<(), InvalidValue>, remedy: &'static str) -> StringFormat {
-    StringFormat { name, check, remedy }
+/// A format that an example explains.
+const fn format(name: &'static str, check: fn(&str) -> Result<(), InvalidValue>, example: &'static str) -> StringFormat {
+    StringFormat { name, check, case: Case::Format { example } }
 }
 
 /// All formats.
 pub(super) const FORMATS: &[StringFormat] = &[
-    format(
-        "address-range",
-        |text| types::AddressRange::parse(text).map(drop),
-        "Use, for example, 192.0.2.0/24, 2001:db8::/32 or a single address.",
-    ),
-    format("go-duration", |text| parse_duration(text).map(drop), "Use, for example, 10s, 1m30s or 500ms."),
-    format("timeout", |text| timeout(text).map(drop), "Use, for example, 5s or 10m."),
-    format("engine-duration", |text| engine_duration(text).map(drop), "Use, for example, 75s, or 0s."),
-    format("control-plane-timeout", |text| control_plane_timeout(text).map(drop), "Use, for example, 30s, or 0s for never."),
-    format("size", |text| parse_size(text).map(drop), "Use, for example, 32m or 1g, or a number of bytes."),
-    format("buffer-size", |text| buffer_size(text).map(drop), "Use, for example, 8k."),
-    format("zone-size", |text| zone_size(text).map(drop), "Use, for example, 64k."),
-    format("header-buffers", |text| header_buffers(text).map(drop), "Use a number and a size, for example 4 8k."),
-    format("host-glob", |text| types::HostGlob::parse(text).map(drop), "Use, for example, app.example.org or *.dev.example.org."),
-    format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "Use, for example, shop_web or shop_*."),
-    format("object-glob", |text| types::ObjectGlob::parse(text).map(drop), "Use, for example, wildcard-2026 or wildcard-*."),
-    format("stack-glob", stack_pattern, "Use, for example, shop or shop-*."),
-    format("material-openness", openness, "See `Who may use which certificates` in docs/settings.md."),
-    format("log-target", |text| types::LogTarget::parse(text).map(drop), "Use, for example, /dev/stdout."),
-    format("log-format", |text| types::LogFormat::parse(text).map(drop), "Use, for example, $remote_addr \"$request\" $status."),
-    format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "Use, for example, HIGH:!aNULL:!MD5."),
-    format("engine-line", |text| types::EngineLine::parse(text).map(drop), "Use a complete directive, such as `gzip on;`."),
-    format("template", |text| types::ConfigTemplate::parse(text).map(drop), "Correct the line; docs/template.md has an example."),
-    format("http-version", |text| http_version(text).map(drop), "Use 1.1."),
-    format("memory", |text| parse_memory(text).map(drop), "Use, for example, 64M or 1G."),
-    format("cpus", |text| parse_cpus(text).map(drop), "Use, for example, 0.5 or 2."),
-    format("constraint", |text| Constraint::parse(text).map(drop), "Use, for example, node.role==worker or node.labels.zone!=a."),
-    format("placement-preference", |text| parse_preference(text).map(drop), "Use, for example, node.labels.rack."),
-    format("image", image, "Use, for example, nginx:1.29 or registry.example.org/team/proxy:2."),
-    format("stop-signal", |text| stop_signal(text).map(drop), "Use, for example, SIGTERM or SIGQUIT."),
-    format("absolute-path", absolute_path, "Use, for example, /etc/nginx/nginx.conf."),
-    format("log-driver", log_driver, "Use, for example, json-file, local or journald; default means the driver configured on each node."),
-    format("env-name", env_name, "Use a name such as LOG_LEVEL."),
-    format("label-key", label_key, "Use another key, for example org.example.team."),
+    format("address-range", |text| types::AddressRange::parse(text).map(drop), "192.0.2.0/24, 2001:db8::/32 or a single address"),
+    format("go-duration", |text| parse_duration(text).map(drop), "10s, 1m30s or 500ms"),
+    format("timeout", |text| timeout(text).map(drop), "5s or 10m"),
+    format("engine-duration", |text| engine_duration(text).map(drop), "75s, or 0s"),
+    format("control-plane-timeout", |text| control_plane_timeout(text).map(drop), "30s, or 0s for never"),
+    format("size", |text| parse_size(text).map(drop), "32m or 1g, or a number of bytes"),
+    format("buffer-size", |text| buffer_size(text).map(drop), "8k"),
+    format("zone-size", |text| zone_size(text).map(drop), "64k"),
+    format("header-buffers", |text| header_buffers(text).map(drop), "4 8k"),
+    format("host-glob", |text| types::HostGlob::parse(text).map(drop), "app.example.org or *.dev.example.org"),
+    format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "shop_web or shop_*"),
+    format("object-glob", |text| types::ObjectGlob::parse(text).map(drop), "wildcard-2026 or wildcard-*"),
+    format("stack-glob", stack_pattern, "shop or shop-*"),
+    StringFormat { name: "material-openness", check: openness, case: Case::MaterialRules },
+    format("log-target", |text| types::LogTarget::parse(text).map(drop), "/dev/stdout"),
+    format("log-format", |text| types::LogFormat::parse(text).map(drop), "$remote_addr \"$request\" $status"),
+    format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "HIGH:!aNULL:!MD5"),
+    format("engine-line", |text| types::EngineLine::parse(text).map(drop), "`gzip on;`"),
+    StringFormat { name: "template", check: |text| types::ConfigTemplate::parse(text).map(drop), case: Case::Template },
+    format("http-version", |text| http_version(text).map(drop), "1.1"),
+    format("memory", |text| parse_memory(text).map(drop), "64M or 1G"),
+    format("cpus", |text| parse_cpus(text).map(drop), "0.5 or 2"),
+    format("constraint", |text| Constraint::parse(text).map(drop), "node.role==worker or node.labels.zone!=a"),
+    format("placement-preference", |text| parse_preference(text).map(drop), "node.labels.rack"),
+    format("image", image, "nginx:1.29 or registry.example.org/team/proxy:2"),
+    format("stop-signal", |text| stop_signal(text).map(drop), "SIGTERM or SIGQUIT"),
+    format("absolute-path", absolute_path, "/etc/nginx/nginx.conf"),
+    format("log-driver", log_driver, "json-file, local or journald, or default for the driver configured on each node"),
+    format("env-name", env_name, "LOG_LEVEL"),
+    format("label-key", label_key, "org.example.team"),
 ];
 
 /// A timeout of the engine: at least a millisecond, because an engine interprets 0 as "fail immediately" or rejects it.

@@ -11,7 +11,7 @@ use super::{
     AttachBlocker, AttachmentState, NetworkChoice, NetworkInput, NetworkShortage, address_shortage, attach_timing, crashing_proxies,
     quarantine, rollout_health, timings,
 };
-use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::report::{Finding, Severity, Subject, WaitingOn, cases};
 use crate::types::NetworkId;
 
 /// The maximum number of services that get a finding about one failed network.
@@ -176,8 +176,8 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachm
         "A proxy did not come up with the network {name} ({message}), so the proxies are not attached to it: routes over it answer 503, and \
          all others are served{again}."
     );
-    let data = [("service", input.service), ("network", name)];
-    let found = |subject| Finding::new(FindingCode::NetworkQuarantined, subject, message.clone()).with_data(&data);
+    let case = cases::NetworkQuarantined { service: input.service, network: name };
+    let found = |subject| Finding::new(case, subject, message.clone());
     each(&services, name, found)
 }
 
@@ -193,8 +193,8 @@ fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attachme
             "A node cannot set up the network {name}{message}, so it has no proxy. The proxies do not leave the network, because spec.networks names \
              it or most services are reached over it."
         );
-        let finding = Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message);
-        finding.with_data(&[("service", input.service)]).with_field("network", name)
+        let case = cases::NetworkFailing { service: input.service };
+        Finding::new(case, Subject::Object(format!("network {name}")), message).with_field("network", name)
     })
     .collect()
 }
@@ -246,9 +246,8 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Attac
     let message = format!(
         "The proxies are attached to the network {name}, which {message}: meanwhile {then}, and no other network is attached. {next}"
     );
-    let remedy = format!("Run fewer tasks on {name}, or move services to a network with a larger subnet.");
-    let found =
-        |subject| Finding::new(FindingCode::NetworkFull, subject, message.clone()).with_severity(severity).with_remedy(remedy.clone());
+    let case = cases::NetworkFull::Attached { network: name };
+    let found = |subject| Finding::new(case, subject, message.clone()).with_severity(severity);
     each(&services(input, id), name, found)
 }
 
@@ -272,8 +271,8 @@ fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
         held.failed_at,
         held.message.replacen("has ", "had ", 1).replace(" wait for one", " waited for one")
     );
-    let remedy = format!("No action is needed if {name} keeps addresses free; otherwise move services to a network with a larger subnet.");
-    let found = |subject| Finding::new(FindingCode::NetworkFull, subject, message.clone()).with_remedy(remedy.clone());
+    let case = cases::NetworkFull::Left { network: name };
+    let found = |subject| Finding::new(case, subject, message.clone());
     each(&services(input, id), name, found)
 }
 
@@ -296,7 +295,7 @@ fn lingers(input: &NetworkInput<'_>, memory: &AttachmentState, id: &NetworkId, s
         "or earlier if they are replaced anyway; the network can be removed then"
     };
     Finding::new(
-        FindingCode::NetworkLingers,
+        cases::NetworkLingers,
         Subject::Object(name.to_owned()),
         format!("No route needs the network {name} any more. The proxies leave it at {until:.0}, {sooner}."),
     )

@@ -9,7 +9,7 @@ use super::planner_state::PlannerState;
 use super::step::{Plan, PlanStep, RolloutNote, SecretContent};
 use crate::fleet::{ConfigObject, Fleet, ObjectKind, Role, SealedObject, ServiceShape, TokenSecret};
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::report::{Finding, FindingCode, Subject, WaitingOn};
+use crate::report::{Finding, Subject, WaitingOn, cases};
 use crate::swarm::{Secret, Service, Snapshot};
 
 /// The label with which an access control system in front of the Docker API marks the owner of an object.
@@ -67,7 +67,7 @@ impl<'a> PlanBuilder<'a> {
             self.block("network", name, "it is not an overlay network");
         } else if fleet.control_network_encrypted && found.iter().any(|network| !network.encrypted) {
             self.findings.push(Finding::new(
-                FindingCode::NetworkNotEncrypted,
+                cases::NetworkNotEncrypted,
                 Subject::Object(name.clone()),
                 "The control network should be encrypted, but the existing network is not; it is used unencrypted.",
             ));
@@ -144,14 +144,11 @@ impl<'a> PlanBuilder<'a> {
     pub(super) fn block(&mut self, kind: &str, name: &str, why: &str) {
         self.blocked.insert(name.to_owned());
         self.waiting.push(WaitingOn::ForeignObject { object: format!("{kind} {name}") });
-        self.findings.push(
-            Finding::new(
-                FindingCode::NameTaken,
-                if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
-                format!("The {kind} {name} exists and cannot be used: {why}; steps that need it are held back."),
-            )
-            .with_data(&[("kind", kind)]),
-        );
+        self.findings.push(Finding::new(
+            cases::NameTaken { kind },
+            if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
+            format!("The {kind} {name} exists and cannot be used: {why}; steps that need it are held back."),
+        ));
     }
 
     /// Whether this operator created the service. Only then are settings that the document leaves out trusted.

@@ -8,7 +8,7 @@ use super::references::{self, ReferencedIds};
 use super::rollout_gate;
 use super::step::PlanStep;
 use crate::fleet::{ObjectKind, Role, SealedObject, ServiceShape, whole_of};
-use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::report::{Finding, Subject, WaitingOn, cases};
 use crate::swarm::{Config, Secret, Service};
 
 /// Unused configs that are kept per role in addition to those in use: for a manual rollback, and for a reader in between.
@@ -16,8 +16,7 @@ const SPARE_CONFIGS: usize = 2;
 
 fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
     let message = format!("{} has the ports that {} needs, so it is removed first; requests fail in the meantime.", old.name, shape.name);
-    let remedy = "Change the name while traffic goes elsewhere, or temporarily publish other ports as well.";
-    Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message).with_severity(Severity::Warning).with_remedy(remedy)
+    Finding::new(cases::UpdateGap::Renamed, Subject::Service(shape.name.clone()), message)
 }
 
 impl<'a> PlanBuilder<'a> {

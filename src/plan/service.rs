@@ -13,7 +13,7 @@ use super::step::{ChangeKind, FieldChange, PlanStep, RolloutNote, RolloutOutcome
 use super::task_impact::{TaskEffect, task_effect};
 use super::update_order;
 use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
-use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::report::{Finding, Subject, WaitingOn, cases};
 use crate::swarm::{Service, unplaceable_tasks};
 use crate::types::{TaskState, UpdateOrder, UpdateState, excerpt};
 
@@ -63,9 +63,7 @@ impl<'a> PlanBuilder<'a> {
         }
         let message = "Swarm cannot change the mode of a service (replicated, global, job), so the service is removed and created again; \
                        requests fail in the meantime.";
-        let remedy = "Change the mode while traffic goes elsewhere, or declare a second cluster and move traffic to it.";
-        let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(service.name.clone()), message);
-        self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
+        self.findings.push(Finding::new(cases::UpdateGap::ModeChanges, Subject::Service(service.name.clone()), message));
         let reason = "its mode changes".to_owned();
         self.steps.push(PlanStep::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
     }
@@ -186,7 +184,7 @@ impl<'a> PlanBuilder<'a> {
         let lost = lost(&service.spec, &spec);
         let lost = if lost.is_empty() { String::new() } else { format!(" Current values of these fields are lost: {lost}.") };
         self.findings.push(Finding::new(
-            FindingCode::ServiceTakenOver,
+            cases::ServiceTakenOver,
             Subject::Service(service.name.clone()),
             format!(
                 "The service has Swarmgate's labels, but this operator did not create it. The operator takes it over and resets fields \
@@ -298,17 +296,12 @@ impl<'a> PlanBuilder<'a> {
 
     fn report_failure(&mut self, service: &Service, note: &RolloutNote) {
         let (RolloutOutcome::Failed(_), Some(status)) = (note.outcome, &service.update_status) else { return };
-        self.findings.push(
-            Finding::new(
-                FindingCode::RolloutFailed,
-                Subject::Service(service.name.clone()),
-                format!(
-                    "Swarm gave up on a rollout of this service ({}); the declared state is not in effect.",
-                    rollout_gate::update_message(status)
-                ),
-            )
-            .with_data(&[("service", &service.name)]),
+        let message = format!(
+            "Swarm gave up on a rollout of this service ({}); the declared state is not in effect.",
+            rollout_gate::update_message(status)
         );
+        let case = cases::RolloutFailed { service: &service.name };
+        self.findings.push(Finding::new(case, Subject::Service(service.name.clone()), message));
     }
 
     fn report_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &PatchedSpec) {
@@ -319,9 +312,9 @@ impl<'a> PlanBuilder<'a> {
         }
         for (field, found) in &patched.drift {
             let message = "This field was changed by hand although the document sets it; the operator restores the declared value.";
-            let finding = Finding::new(FindingCode::Drift, Subject::Service(service.name.clone()), message);
             let counts_nodes = shape.follows_nodes.is_some() && (field == REPLICAS || field == MAX_REPLICAS);
-            let finding = finding.with_own_remedy(counts_nodes.then_some(ONE_ON_EACH_NODE));
+            let case = if counts_nodes { cases::Drift::OneOnEachNode } else { cases::Drift::Field };
+            let finding = Finding::new(case, Subject::Service(service.name.clone()), message);
             // The environment may hold passwords, and everyone who may read the status sees findings.
             let value = if field.starts_with("env.") { "(not shown)".to_owned() } else { shown(found) };
             self.findings.push(finding.with_field(field.clone(), &value));
@@ -334,17 +327,11 @@ impl<'a> PlanBuilder<'a> {
         let replicas = get(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1);
         if shape.role == Role::Proxy && shape.mode == Mode::Replicated && replicas == 1 && order == UpdateOrder::StopFirst.as_str() {
             let message = "The only proxy is stopped before its successor starts, so requests fail whenever it is replaced.";
-            let remedy = "Run at least two replicas (with mode: global, on at least two nodes), or publish through the routing mesh with \
-                          order start-first.";
-            let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message);
-            self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
+            self.findings.push(Finding::new(cases::UpdateGap::OnlyProxy, Subject::Service(shape.name.clone()), message));
         }
     }
 }
 
-/// The remedy for a manual change of the number of proxies while it follows the nodes.
-const ONE_ON_EACH_NODE: &str =
-    "With mode: global, one proxy runs on each suitable node; set mode: replicated to choose the number of proxies.";
 /// The maximum number of lost fields that a message names.
 const LOST_MAX: usize = 12;
 /// Paths contain label keys, which can be long.

@@ -1,6 +1,6 @@
 //! Findings: declarations that do not have the effect that their author may expect, where they are, and what to do about them.
 
-use super::finding_catalog::{FindingCode, Severity};
+use super::finding_catalog::{FindingCase, FindingCode, Severity};
 use crate::types::{visible, without_private_key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,41 +54,16 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding without field and value, with the default severity and remedy of the catalogue.
-    pub fn new(code: FindingCode, subject: Subject, message: impl Into<String>) -> Self {
-        let (severity, remedy) = (code.severity(), code.entry().remedy.text());
-        let remedy = remedy.map_or_else(|| format!("See {code:?} in docs/findings.md."), str::to_owned);
+    /// A finding without field and value. Its code, severity, and remedy are those of a case of the catalogue.
+    pub fn new(case: impl Into<FindingCase>, subject: Subject, message: impl Into<String>) -> Self {
+        let FindingCase { severity, code, remedy } = case.into();
         Self { severity, code, subject, field: None, value: None, message: message.into(), remedy }
     }
 
-    /// Sets the remedy for this case, if the catalogue has none for all cases.
-    #[must_use]
-    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        debug_assert!(self.code.entry().remedy.permits_own(), "{:?} has another remedy", self.code);
-        self.remedy = remedy.into();
-        self
-    }
-
-    /// Sets the remedy of the catalogue with this data in it.
-    #[must_use]
-    pub fn with_data(mut self, data: &[(&str, &str)]) -> Self {
-        self.remedy = self.code.remedy_with(data);
-        self
-    }
-
-    /// Sets the remedy for this case, if it has one of its own.
-    #[must_use]
-    pub fn with_own_remedy(self, remedy: Option<impl Into<String>>) -> Self {
-        match remedy {
-            Some(remedy) => self.with_remedy(remedy),
-            None => self,
-        }
-    }
-
-    /// Sets the severity of this case, if the catalogue allows several.
+    /// Sets the severity, where it depends on more than the case and the catalogue allows several.
     #[must_use]
     pub fn with_severity(mut self, severity: Severity) -> Self {
-        debug_assert!(self.code.entry().severities.contains(&severity), "{:?} is never {severity:?}", self.code);
+        debug_assert!(self.code.severities().contains(&severity), "{:?} is never {severity:?}", self.code);
         self.severity = severity;
         self
     }

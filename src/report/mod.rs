@@ -12,7 +12,7 @@ mod waiting_reason;
 
 pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType};
 pub use finding::{Finding, Subject};
-pub use finding_catalog::{CatalogEntry, FindingCode, Remedy, Severity};
+pub use finding_catalog::{CatalogEntry, CatalogRemedy, FindingCase, FindingCode, Severity, cases};
 pub use share::{Noun, PROXIES, ROUTES, number, share};
 pub use status::{
     ClusterStatus, EndpointReport, EndpointState, OperatorStatus, Phase, ProxyTaskReport, ProxyTaskState, RolloutReport, RouteKind,

@@ -27,12 +27,12 @@ fn new<'a>(before: &[Finding], after: &'a [Finding]) -> Vec<&'a Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{FindingCode, Subject};
+    use crate::report::{FindingCase, Subject, cases};
 
     #[test]
     fn only_new_findings_are_logged() {
-        let finding = |code| Finding::new(code, Subject::Cluster("dev".to_owned()), "message");
-        let (drift, gap) = (finding(FindingCode::Drift), finding(FindingCode::UpdateGap));
+        let finding = |case: FindingCase| Finding::new(case, Subject::Cluster("dev".to_owned()), "message");
+        let (drift, gap) = (finding(cases::Drift::Field.into()), finding(cases::UpdateGap::InStack.into()));
         assert_eq!(new(&[], &[drift.clone(), gap.clone()]), [&drift, &gap]);
         assert_eq!(new(std::slice::from_ref(&gap), &[drift.clone(), gap.clone()]), [&drift]);
         assert!(new(&[drift.clone(), gap.clone()], &[gap]).is_empty());

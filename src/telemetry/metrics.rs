@@ -214,11 +214,11 @@ fn first_expiry(name: &str, cluster: &ClusterStatus) -> Option<(Series, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Finding, FindingCode, OperatorStatus, Subject};
+    use crate::report::{Finding, FindingCase, FindingCode, OperatorStatus, Subject, cases};
 
     #[test]
     fn findings_are_counted_by_their_code() {
-        let finding = |code, name: &str| Finding::new(code, Subject::Service(name.to_owned()), "a message");
+        let finding = |case: FindingCase, name: &str| Finding::new(case, Subject::Service(name.to_owned()), "a message");
         let operator = OperatorStatus {
             version: "1".to_owned(),
             instance: "i".to_owned(),
@@ -228,9 +228,9 @@ mod tests {
             writes_total: 0,
         };
         let findings = vec![
-            finding(FindingCode::AmbiguousNetwork, "a"),
-            finding(FindingCode::AmbiguousNetwork, "b"),
-            finding(FindingCode::UnknownLabel, "a"),
+            finding(cases::AmbiguousNetwork.into(), "a"),
+            finding(cases::AmbiguousNetwork.into(), "b"),
+            finding(cases::UnknownLabel::Other.into(), "a"),
         ];
         let (api_version, generated_at) = ("swarmgate/v1".to_owned(), jiff::Timestamp::UNIX_EPOCH);
         let status = StatusReport { api_version, generated_at, operator, clusters: std::collections::BTreeMap::new(), findings };

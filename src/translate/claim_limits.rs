@@ -17,7 +17,7 @@ use super::published_service::label_key;
 use super::service_team::{Team, TeamTotals};
 use crate::intent::config_quotas::ConfigQuotas;
 use crate::intent::labels::ServiceLabels;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::route::{Dimension, Footprint};
 use crate::swarm::Service;
 use crate::types::{HostPattern, excerpt};
@@ -154,13 +154,13 @@ impl<'w, 'a> ClaimLimiter<'w, 'a> {
             published(kept),
             some(lost)
         );
-        let remedy = format!(
-            "Remove hosts that services do not get (HostTaken, HostNotAllowed, LimitExceeded) from the labels of {}, or have an \
-             administrator raise {limit}.{}.",
-            if *whose == LimitScope::Team { "this team's services" } else { "those services" },
-            if wanted.hosts + before.hosts > most.hosts { Dimension::Routes } else { Dimension::Locations }
-        );
-        let finding = Finding::new(FindingCode::LimitExceeded, Subject::Service(service.name.clone()), message).with_remedy(remedy);
+        let dimension = if wanted.hosts + before.hosts > most.hosts { Dimension::Routes } else { Dimension::Locations };
+        let limit = &format!("{limit}.{dimension}");
+        let case = match whose {
+            LimitScope::Team => cases::LimitExceeded::ClaimsOfTeam { limit },
+            LimitScope::Cluster => cases::LimitExceeded::ClaimsOfAll { limit },
+        };
+        let finding = Finding::new(case, Subject::Service(service.name.clone()), message);
         Finding { field: Some(label_key("hosts")), ..finding }
     }
 }

@@ -14,7 +14,8 @@ use super::network_selection::{self, Reachability, choose, is_usable};
 use super::node_ports;
 use super::published_service::{PublishedService, label_key};
 use crate::intent::labels::{Affinity, BackendMode};
-use crate::report::{EndpointReport, EndpointState, Finding, FindingCode};
+use crate::report::cases::{self, NoEndpoints};
+use crate::report::{EndpointReport, EndpointState, Finding};
 use crate::route::Endpoint;
 use crate::swarm::Task;
 use crate::types::{NetworkId, NetworkName, NodeAvailability, TaskState};
@@ -40,8 +41,8 @@ pub struct ServiceEndpoints<'a> {
     pub waits: Option<String>,
     /// The networks that the service needs.
     pub networks: BTreeSet<NetworkId>,
-    /// Why no request reaches the service and how to fix it, if its networks are the reason.
-    pub hindrance: Option<(String, &'static str)>,
+    /// Why no request reaches the service, and the case of the finding about it, if its networks are the reason.
+    pub hindrance: Option<(String, NoEndpoints)>,
 }
 
 /// An address that can get requests.
@@ -96,7 +97,7 @@ pub fn service_endpoints<'a>(
 }
 
 impl<'a> ServiceEndpoints<'a> {
-    fn without_candidates(published: &'a PublishedService<'a>, on_nodes: bool, hindrance: Option<(String, &'static str)>) -> Self {
+    fn without_candidates(published: &'a PublishedService<'a>, on_nodes: bool, hindrance: Option<(String, NoEndpoints)>) -> Self {
         Self {
             published,
             vip: false,
@@ -159,15 +160,14 @@ fn hindrance(
     published: &PublishedService<'_>,
     way: &Reachability,
     awaited: Option<&NetworkId>,
-) -> Option<(String, &'static str)> {
+) -> Option<(String, NoEndpoints)> {
     if *way == Reachability::Nowhere {
-        return network_selection::unreachable_reason(context, published.service)
-            .map(|why| (why, "See the other findings about the service."));
+        return network_selection::unreachable_reason(context, published.service).map(|why| (why, NoEndpoints::UnusedNetwork));
     }
     let name = context.network_name(awaited?);
     let why =
         format!("no task of the service is running with an address on the network {name}; the proxies are attached to it once one is");
-    Some((why, "Run `docker service ps` to see why its tasks do not run."))
+    Some((why, NoEndpoints::NoTask))
 }
 
 /// Sends no request to a service that asks for access control which does not exist here.
@@ -322,20 +322,18 @@ fn affinity_without_effect(published: &PublishedService<'_>) -> Option<Finding> 
         Affinity::ClientAddress => ("ip_hash", "true"),
     };
     let message = "requests go to the virtual IP of the service, where Swarm chooses the task, so the label has no effect";
-    let remedy = "Set backend_mode=task, or remove the label.";
-    let finding = Finding::new(FindingCode::LabelWithoutEffect, published.subject(), message).with_remedy(remedy);
+    let finding = Finding::new(cases::LabelWithoutEffect::AffinityOfVirtualIp, published.subject(), message);
     Some(finding.with_field(label_key(label), value))
 }
 
 fn no_virtual_ip(published: &PublishedService<'_>, way: &Reachability) -> Finding {
     let message = "the service has no virtual IP on the network that is used; the addresses of its tasks are used instead";
-    let remedy = if *way == Reachability::Nodes {
-        "Set backend_mode=task: a service that is reached at ports of its nodes has no virtual IP there."
+    let case = if *way == Reachability::Nodes {
+        cases::NoVirtualIp::OnNodes
     } else if published.service.vip_mode {
-        "No action is needed if the service was just created; otherwise check that its network has free addresses, or set \
-         backend_mode=task."
+        cases::NoVirtualIp::NotAssigned
     } else {
-        "Set endpoint_mode: vip on the service (docker service update --endpoint-mode vip), or backend_mode=task."
+        cases::NoVirtualIp::Dnsrr
     };
-    Finding::new(FindingCode::NoVirtualIp, published.subject(), message).with_remedy(remedy).with_field(label_key("backend_mode"), "vip")
+    Finding::new(case, published.subject(), message).with_field(label_key("backend_mode"), "vip")
 }

@@ -11,7 +11,7 @@ use super::published_service::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
 use crate::intent::labels::ServiceLabels;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{HostPattern, ServiceId};
 
@@ -137,16 +137,14 @@ fn take_refused_hosts(
 /// One finding for all hosts with the same reason: a service can have a thousand hosts.
 fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &HostDenied) -> Finding {
     let message = format!("the cluster {} does not publish this for the service: {refusal}", cluster.name);
-    let remedy = "Publish another host, or have an administrator add this one to spec.hosts.allow of the cluster.";
-    finding(service, message, remedy).with_field(label_key("hosts"), &listed(hosts))
+    finding(service, cases::HostNotAllowed::Host, message).with_field(label_key("hosts"), &listed(hosts))
 }
 
 fn default_refused(cluster: &Cluster, service: &Service, refusal: &HostDenied) -> Finding {
     let message = format!("the service may not be the default backend of the cluster {}: {refusal}", cluster.name);
-    let remedy = "Remove the label, or have an administrator name the service in spec.hosts.defaultBackend of the cluster.";
-    finding(service, message, remedy).with_field(label_key("default_backend"), "true")
+    finding(service, cases::HostNotAllowed::DefaultBackend, message).with_field(label_key("default_backend"), "true")
 }
 
-fn finding(service: &Service, message: String, remedy: &str) -> Finding {
-    Finding::new(FindingCode::HostNotAllowed, Subject::Service(service.name.clone()), message).with_remedy(remedy)
+fn finding(service: &Service, case: cases::HostNotAllowed, message: String) -> Finding {
+    Finding::new(case, Subject::Service(service.name.clone()), message)
 }

@@ -10,7 +10,7 @@ use super::published_service::{PublishedService, label_key};
 use super::service_team::Team;
 use crate::intent::hosts::listed;
 use crate::render;
-use crate::report::{Finding, FindingCode};
+use crate::report::{Finding, cases};
 use crate::types::{EngineKind, HostPattern};
 
 /// The most hosts of one team in a bucket. The limit is per team, so that no team can take the place of another team's
@@ -67,6 +67,5 @@ fn finding_of(context: &TranslationContext<'_>, service: &PublishedService<'_>, 
          {OF_TEAM_MAX} other hosts of the same team or {most} in total; with too many hosts of one hash, no host would be served",
         context.cluster.name
     );
-    let remedy = "Rename the hosts, for example by changing their first label, or publish a wildcard instead of them.";
-    Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy).with_field(label_key("hosts"), &listed(&lost))
+    Finding::new(cases::LimitExceeded::SameHash, service.subject(), message).with_field(label_key("hosts"), &listed(&lost))
 }

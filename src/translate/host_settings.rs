@@ -5,7 +5,7 @@ use super::TranslationContext;
 use super::endpoints::ServiceEndpoints;
 use super::published_service::label_key;
 use super::tls_references;
-use crate::report::{Finding, FindingCode};
+use crate::report::{Finding, cases};
 use crate::route::TlsBinding;
 use crate::types::HostPattern;
 
@@ -77,7 +77,7 @@ fn not_published(context: &TranslationContext<'_>, member: &ServiceEndpoints<'_>
     let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
     let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
     let message = format!("the cluster {} publishes no TLS port, so its hosts are not published over TLS", context.cluster.name);
-    let finding = Finding::new(FindingCode::TlsNotPublished, member.published.subject(), message);
+    let finding = Finding::new(cases::TlsNotPublished, member.published.subject(), message);
     finding.with_field(label_key(label), value)
 }
 
@@ -89,8 +89,7 @@ fn tls_conflict(host: &HostPattern, oldest: &ServiceEndpoints<'_>, later: &Servi
     };
     let oldest = &oldest.published.service.name;
     let message = format!("service {oldest} published {host} first with a different TLS setting, so its setting is used");
-    let remedy = "Set the same certificate, or ssl_passthrough, on all services of one host.";
-    let finding = Finding::new(FindingCode::ConflictingSetting, later.published.subject(), message).with_remedy(remedy);
+    let finding = Finding::new(cases::ConflictingSetting::Tls, later.published.subject(), message);
     finding.with_field(label_key(label), value)
 }
 
@@ -124,7 +123,6 @@ fn redirects_without_tls(
         "the cluster publishes no TLS port, so plain HTTP is served"
     };
     let message = format!("{host} is not published over TLS: {follows}");
-    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove ssl_only.";
-    let finding = Finding::new(FindingCode::RedirectWithoutTls, member.published.subject(), message).with_remedy(remedy);
+    let finding = Finding::new(cases::RedirectWithoutTls::Only, member.published.subject(), message);
     Some(finding.with_field(label_key("ssl_only"), "true"))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::published_service::label_key;
 use crate::intent::labels::{PREFIX, access_key};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, Severity, Subject, cases};
 use crate::swarm::Service;
 use crate::types::{HostPattern, Port, excerpt};
 
@@ -25,7 +25,7 @@ pub fn closed_on_container(service: &Service) -> Option<Finding> {
     let key = keys.next()?;
     let message = "this label is set on the containers, where labels have no effect, and it looks like access control, which no label \
                    provides: to keep unauthorized clients out, the service's routes are closed and answer 503";
-    let finding = Finding::new(FindingCode::UnknownAccessLabel, subject(service), message);
+    let finding = Finding::new(cases::UnknownAccessLabel, subject(service), message);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }
 
@@ -41,7 +41,7 @@ fn on_container(service: &Service) -> Option<Finding> {
     let requests = only_there.iter().any(|key| [label_key("hosts"), label_key("default_backend")].iter().any(|name| name == key));
     let severity = if requests { Severity::Error } else { Severity::Warning };
     let message = format!("these labels are set on the containers instead of the service, so they have no effect: {named}");
-    let finding = Finding::new(FindingCode::LabelOnContainer, subject(service), message).with_severity(severity);
+    let finding = Finding::new(cases::LabelOnContainer, subject(service), message).with_severity(severity);
     Some(Finding { field: Some(excerpt(first, 120)), ..finding })
 }
 
@@ -144,26 +144,16 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
     let hosts: BTreeSet<HostPattern> =
         labels().flat_map(|(key, value)| (proxy.hosts)(key, value)).filter_map(|host| HostPattern::parse(host.trim()).ok()).collect();
     let hosts = hosts.iter().take(HOSTS_MAX).map(HostPattern::as_str).collect::<Vec<_>>().join(",");
+    let hosts = if hosts.is_empty() { "HOST" } else { &hosts };
     let port = labels().filter_map(|(key, value)| (proxy.port)(key, value)).find_map(|port| Port::parse(port.trim()).ok());
-    let ours = format!(
-        "{}={} and {}={}",
-        label_key("hosts"),
-        if hosts.is_empty() { "HOST" } else { &hosts },
-        label_key("port"),
-        port.map_or_else(|| "PORT".to_owned(), |port| port.to_string())
-    );
+    let port = port.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
     let message = format!("the service has labels for {}, which Swarmgate does not read: it is not published here", proxy.name);
-    let more = if labels().any(|(key, value)| (proxy.sets_more)(key, value)) {
-        ", plus labels for the other settings (a path: context_root; a certificate: ssl_cert), because these two alone publish the whole \
-         service to everyone"
+    let case = if labels().any(|(key, value)| (proxy.sets_more)(key, value)) {
+        cases::OtherProxyLabels::MoreSettings { hosts, port: &port }
     } else {
-        ""
+        cases::OtherProxyLabels::Publication { hosts, port: &port }
     };
-    let remedy = format!(
-        "No action is needed if that proxy publishes it. To publish it with Swarmgate, set {ours} under deploy.labels{more}; \
-         docs/labels.md lists all labels."
-    );
-    let finding = Finding::new(FindingCode::OtherProxyLabels, subject(service), message).with_remedy(remedy);
+    let finding = Finding::new(case, subject(service), message);
     let key = service.labels.keys().find(|written| written.eq_ignore_ascii_case(key)).map_or(key, String::as_str);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }

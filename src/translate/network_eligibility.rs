@@ -8,7 +8,7 @@ use super::address_capacity::{self, AddressNeeds};
 use super::network_safety::{self, ReservedRanges, UnsafeNetwork};
 use super::published_service::{self, PublishedService, label_key};
 use crate::intent::labels::PREFIX;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCase, Severity, Subject, cases};
 use crate::swarm::{Network, Service};
 use crate::types::{NetworkId, TaskState};
 
@@ -22,11 +22,19 @@ pub enum NetworkFault {
 }
 
 impl NetworkFault {
-    /// The code of its finding.
-    pub fn code(&self) -> FindingCode {
+    /// The case of its finding for a service.
+    fn case_of_service(&self) -> FindingCase {
         match self {
-            Self::Unsuitable(_) => FindingCode::UnsuitableNetwork,
-            Self::Full(_) => FindingCode::NetworkFull,
+            Self::Unsuitable(unsuitable) => unsuitable.case.into(),
+            Self::Full(_) => cases::NetworkFull::NotAttached.into(),
+        }
+    }
+
+    /// The case of its finding for a cluster that lists the network.
+    fn case_of_cluster(&self) -> FindingCase {
+        match self {
+            Self::Unsuitable(_) => cases::UnsuitableNetwork::Listed.into(),
+            Self::Full(_) => cases::NetworkFull::Listed.into(),
         }
     }
 
@@ -35,14 +43,6 @@ impl NetworkFault {
         match self {
             Self::Unsuitable(unsuitable) => &unsuitable.message,
             Self::Full(message) => message,
-        }
-    }
-
-    /// How to fix it.
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::Unsuitable(unsuitable) => unsuitable.remedy,
-            Self::Full(_) => "Attach the service to a network with a larger subnet, or move services off this one.",
         }
     }
 }
@@ -150,12 +150,8 @@ pub fn findings_of_cluster(context: &TranslationContext<'_>) -> Vec<Finding> {
 
 fn not_attached(context: &TranslationContext<'_>, network: &Network, fault: &NetworkFault) -> Finding {
     let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.message());
-    let remedy = match fault {
-        NetworkFault::Unsuitable(_) => "Recreate it with its own subnet in private address space, or remove it from the list.",
-        NetworkFault::Full(_) => "Recreate it with a larger subnet, or remove it from the list.",
-    };
     let subject = Subject::Cluster(context.cluster.name.to_string());
-    Finding::new(fault.code(), subject, message).with_remedy(remedy).with_field("spec.networks", &network.name)
+    Finding::new(fault.case_of_cluster(), subject, message).with_field("spec.networks", &network.name)
 }
 
 /// A finding for the author of labels about a network that is left out. It quotes the label if that names the network.
@@ -167,7 +163,7 @@ pub fn finding_of_service(
     instead: &str,
 ) -> Finding {
     let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.message());
-    let finding = Finding::new(fault.code(), published.subject(), message).with_severity(severity).with_remedy(fault.remedy());
+    let finding = Finding::new(fault.case_of_service(), published.subject(), message).with_severity(severity);
     match published.labels.network.as_deref() {
         Some(label) => finding.with_field(label_key("network"), label),
         None => finding,

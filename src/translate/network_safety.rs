@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use super::TranslationContext;
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::networks::NetworkRules;
+use crate::report::cases::UnsuitableNetwork;
 use crate::swarm::{GATEWAY_BRIDGE, Network, Snapshot};
 use crate::types::NetworkId;
 
@@ -112,30 +113,20 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 pub struct UnsafeNetwork {
     /// What is wrong, as text that follows the network's name.
     pub message: String,
-    /// The remedy.
-    pub remedy: &'static str,
+    /// The case of its finding.
+    pub case: UnsuitableNetwork,
 }
-
-const ANOTHER_KIND: &str = "Attach the service to an overlay network of the Swarm (docker network create --driver overlay NAME).";
-const OTHER_ADDRESSES: &str = "Attach the service to an overlay network with its own subnet (docker network create --driver overlay \
-                               --subnet RANGE NAME); see docs/labels.md (network) for the rules.";
-const OTHER_OR_LISTED: &str = "Attach the service to an overlay network with another subnet; or, if everything at those addresses is \
-                               reached over this network itself, have an administrator add it to the closed list spec.networks.only.";
-const PRIVATE: &str = "Attach the service to an overlay network with its own subnet in private address space; or, if no client has such an \
-                       address, have an administrator add this one to the closed list spec.networks.only.";
-const NOT_INTERNAL: &str = "Also attach the service to an overlay network that is not internal, or have an administrator publish the \
-                            proxies through the routing mesh (spec.proxy.publish.mode: ingress).";
 
 impl UnsafeNetwork {
     /// Addresses that are in use elsewhere.
     pub fn in_the_way(message: String) -> Self {
-        Self { message, remedy: OTHER_ADDRESSES }
+        Self { message, case: UnsuitableNetwork::Overlap }
     }
 }
 
-/// Adds the remedy to a problem.
-fn with(remedy: &'static str) -> impl Fn(String) -> UnsafeNetwork {
-    move |message| UnsafeNetwork { message, remedy }
+/// Adds the case to a problem.
+fn with(case: UnsuitableNetwork) -> impl Fn(String) -> UnsafeNetwork {
+    move |message| UnsafeNetwork { message, case }
 }
 
 /// Why the proxies must not be attached to the network, regardless of other networks; `None` if they may be.
@@ -145,10 +136,10 @@ pub fn fault(context: &TranslationContext<'_>, reserved_ranges: &ReservedRanges,
         return without_addresses(context.snapshot, network).map(UnsafeNetwork::in_the_way);
     }
     if network.driver != "overlay" {
-        return Some(with(ANOTHER_KIND)(no_overlay(network)));
+        return Some(with(UnsuitableNetwork::NoOverlay)(no_overlay(network)));
     }
     if network.scope != "swarm" {
-        return Some(with(ANOTHER_KIND)(format!("it is not a Swarm network (scope {})", network.scope)));
+        return Some(with(UnsuitableNetwork::NoOverlay)(format!("it is not a Swarm network (scope {})", network.scope)));
     }
     let subnets = subnets(context, network);
     if subnets.is_empty() {
@@ -157,8 +148,9 @@ pub fn fault(context: &TranslationContext<'_>, reserved_ranges: &ReservedRanges,
     let unnamed = || (!context.cluster.networks.list(&network.name)).then(|| reserved_ranges.enclosed_by(&subnets)).flatten();
     let public = || public(&context.cluster.networks, network, &subnets);
     let overlaps = reserved_ranges.overlapped_by(&subnets).map(UnsafeNetwork::in_the_way);
-    let open = overlaps.or_else(|| unnamed().map(with(OTHER_OR_LISTED))).or_else(|| public().map(with(PRIVATE)));
-    open.or_else(|| without_way_out(context, network).map(with(NOT_INTERNAL)))
+    let open =
+        overlaps.or_else(|| unnamed().map(with(UnsuitableNetwork::ContainsPeer))).or_else(|| public().map(with(UnsuitableNetwork::Public)));
+    open.or_else(|| without_way_out(context, network).map(with(UnsuitableNetwork::Internal)))
 }
 
 /// Ports on a node are bound only where the container has a way out, which any network that is not internal provides. Our

@@ -11,7 +11,7 @@ use super::published_service::{PublishedService, label_key, stack_of};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::protocol::container_contract::{CONTROL_NETWORK, LABEL_OWNER};
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, Severity, cases};
 use crate::swarm::{Network, Service, Snapshot};
 use crate::types::NetworkId;
 
@@ -208,46 +208,36 @@ fn unreachable(context: &TranslationContext<'_>, published: &PublishedService<'_
             "the service is attached only to the networks {}, none of which is in the cluster's closed list; its hosts answer 503",
             names(attached)
         );
-        let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list \
-                      (spec.networks.only).";
-        return Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy);
+        return Finding::new(cases::UnreachableNetwork::NotListed, published.subject(), message);
     }
     if selects_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
     }
     let message = "the service has no overlay network for applications and publishes no port on its nodes; its hosts answer 503";
-    let target = published.labels.port;
-    let remedy = format!(
-        "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port \
-         in host mode (docker service update --publish-add mode=host,target={target})."
-    );
-    Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy)
+    let port = published.labels.port.to_string();
+    Finding::new(cases::UnreachableNetwork::NoNetwork { port: &port }, published.subject(), message)
 }
 
 fn not_found(published: &PublishedService<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
     let has = if attached.is_empty() { "none".to_owned() } else { names(attached) };
     if labelled(published.service, label, attached).is_some() {
         let message = format!("the network is not in the cluster's closed list (spec.networks.only); {instead}");
-        let remedy = "Remove the label or name a network of the list, or have an administrator add this one to it.";
-        return Finding::new(FindingCode::NetworkNotFound, published.subject(), message)
-            .with_remedy(remedy)
-            .with_field(label_key("network"), label);
+        let finding = Finding::new(cases::NetworkNotFound::NotListed, published.subject(), message);
+        return finding.with_field(label_key("network"), label);
     }
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
-    let remedy = match suggestion(label, attached) {
-        Some(name) => format!("Did you mean {name}? Otherwise attach the service to the intended network."),
-        None => "Use the full name of one of its networks as shown by `docker network ls`, or attach the service to the intended network."
-            .to_owned(),
+    let case = match suggestion(label, attached) {
+        Some(network) => cases::NetworkNotFound::Similar { network },
+        None => cases::NetworkNotFound::NoSuchName,
     };
-    Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy).with_field(label_key("network"), label)
+    Finding::new(case, published.subject(), message).with_field(label_key("network"), label)
 }
 
 /// A service on the host network names another one in its label. No other network can be attached to it, so the usual
 /// advice would not help.
 fn on_host(published: &PublishedService<'_>, label: &str) -> Option<Finding> {
     let message = "the service is on the host network and has no other; the addresses of its nodes and the port of its label are used";
-    let remedy = "Remove the label, or set it to host.";
-    let finding = Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy);
+    let finding = Finding::new(cases::NetworkNotFound::HostNetwork, published.subject(), message);
     (!selects_host_network(Some(label))).then(|| finding.with_field(label_key("network"), label))
 }
 
@@ -260,5 +250,5 @@ fn suggestion<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
 
 fn ambiguous(published: &PublishedService<'_>, usable: &[&Network], used: &Network) -> Finding {
     let message = format!("the service has several networks ({}) and no setting chooses one; {} is used", names(usable), used.name);
-    Finding::new(FindingCode::AmbiguousNetwork, published.subject(), message)
+    Finding::new(cases::AmbiguousNetwork, published.subject(), message)
 }

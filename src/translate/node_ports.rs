@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::TranslationContext;
 use super::published_service::{PublishedService, label_key};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCase, Severity, Subject, cases};
 use crate::route::Endpoint;
 use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};
 use crate::types::{NodeId, Port, ServiceId};
@@ -154,7 +154,7 @@ impl<'a> NodePorts<'a> {
         let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
         (!names.is_empty()).then(|| {
             let message = format!("tasks on these nodes get no requests, because Swarm does not know an address of the nodes: {names}");
-            Finding::new(FindingCode::NodeAddress, self.published.subject(), message)
+            Finding::new(cases::NodeAddress::Unknown, self.published.subject(), message)
         })
     }
 }
@@ -169,9 +169,8 @@ pub fn none_published(published: &PublishedService<'_>, severity: Severity, inst
     let has = if others.is_empty() { others } else { format!(" (only {others})") };
     let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
     let selected = published.labels.network.as_deref().filter(|label| selects_bridge(Some(label)));
-    let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message)
-        .with_severity(severity)
-        .with_data(&[("port", &target.to_string())]);
+    let case = FindingCase::from(cases::NoHostPort { port: &target.to_string() });
+    let finding = Finding::new(case, published.subject(), message).with_severity(severity);
     if let Some(label) = selected { finding.with_field(label_key("network"), label) } else { finding }
 }
 
@@ -185,10 +184,6 @@ pub fn node_addresses(snapshot: &Snapshot) -> Vec<Finding> {
 fn unusable(node: &crate::swarm::Node, value: &str) -> Finding {
     let instead = node.address.map_or_else(|| "the node cannot be reached".to_owned(), |address| format!("{address} is used"));
     let message = format!("this is not an IP address at which other nodes can reach the node; {instead}");
-    let remedy = "Set one IP address without a port, or remove the label.";
     let subject = Subject::Object(format!("node {}", node.hostname));
-    Finding::new(FindingCode::NodeAddress, subject, message)
-        .with_severity(Severity::Warning)
-        .with_remedy(remedy)
-        .with_field(NODE_ADDRESS_LABEL, value)
+    Finding::new(cases::NodeAddress::Label, subject, message).with_field(NODE_ADDRESS_LABEL, value)
 }

@@ -8,7 +8,7 @@ use super::TranslationContext;
 use super::endpoints::ServiceEndpoints;
 use super::published_service::label_key;
 use crate::intent::labels::RedirectLabel;
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, FindingCase, cases};
 use crate::route::{Backend, PathAction, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
 
@@ -167,8 +167,8 @@ fn redirect(label: &RedirectLabel) -> Redirect {
     Redirect { scheme: label.source.scheme, path: label.source.path.clone(), target: label.target.clone() }
 }
 
-fn finding_at(code: FindingCode, member: &ServiceEndpoints<'_>, label: &RedirectLabel, message: &str) -> Finding {
-    let finding = Finding::new(code, member.published.subject(), message);
+fn finding_at(case: impl Into<FindingCase>, member: &ServiceEndpoints<'_>, label: &RedirectLabel, message: &str) -> Finding {
+    let finding = Finding::new(case, member.published.subject(), message);
     finding.with_field(label_key("redirects"), &format!("{},{}", label.source, label.target))
 }
 
@@ -177,13 +177,13 @@ fn circle(member: &ServiceEndpoints<'_>, label: &RedirectLabel, way: &[String]) 
     let more = if way.len() > SHOWN { ", …" } else { "" };
     let shown: Vec<&str> = way.iter().take(SHOWN).map(String::as_str).collect();
     let message = format!("this redirect leads back to itself through {}{more}; it is ignored", shown.join(", then "));
-    finding_at(FindingCode::RedirectLoop, member, label, &message)
+    finding_at(cases::RedirectLoop, member, label, &message)
 }
 
 fn conflict(oldest: &ServiceEndpoints<'_>, member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Finding {
     let message =
         format!("service {} already redirects {} to another target, so its redirect is used", oldest.published.service.name, label.source);
-    finding_at(FindingCode::ConflictingSetting, member, label, &message).with_remedy("Redirect each source to one target only.")
+    finding_at(cases::ConflictingSetting::Redirect, member, label, &message)
 }
 
 fn never_requested(member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Finding {
@@ -191,13 +191,10 @@ fn never_requested(member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Find
         "TLS of {} is not terminated here, so requests for {} never arrive; the redirect is ignored",
         label.source.host, label.source
     );
-    let remedy = "Add com.docker.lb.ssl_cert, or write http:// in front of the source.";
-    finding_at(FindingCode::LabelWithoutEffect, member, label, &message).with_remedy(remedy)
+    finding_at(cases::LabelWithoutEffect::RedirectOfPassthrough, member, label, &message)
 }
 
 fn target_without_tls(member: &ServiceEndpoints<'_>, label: &RedirectLabel) -> Finding {
     let message = format!("{} is not published over TLS: clients are redirected to where nothing answers", label.target.host);
-    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) for that host, unless a load balancer in front of the proxies terminates \
-                  its TLS.";
-    finding_at(FindingCode::RedirectWithoutTls, member, label, &message).with_severity(Severity::Warning).with_remedy(remedy)
+    finding_at(cases::RedirectWithoutTls::Target, member, label, &message)
 }

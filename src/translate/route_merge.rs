@@ -14,7 +14,7 @@ use super::route_reports;
 use super::tls_references;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::Affinity as RequestedAffinity;
-use crate::report::{Finding, FindingCode, RouteKind, RouteReport};
+use crate::report::{Finding, RouteKind, RouteReport, cases};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostKey, HostPattern, RouteKey};
 
@@ -207,7 +207,7 @@ fn agreed<T: PartialEq + Default>(
         };
         let message = format!("service {} published {key} first {oldest_value}, so its setting is used", oldest.published.service.name);
         let subject = member.published.subject();
-        let finding = Finding::new(FindingCode::ConflictingSetting, subject, message);
+        let finding = Finding::new(cases::ConflictingSetting::Setting, subject, message);
         findings.push(finding.with_field(label_key(label), value));
     }
     counting

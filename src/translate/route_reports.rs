@@ -9,9 +9,8 @@ use super::budget::DroppedRoute;
 use super::endpoints::{CandidateEndpoint, ServiceEndpoints};
 use super::host_settings::Members;
 use super::pool::Pool;
-use crate::report::{
-    EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, TlsReport, TlsState,
-};
+use crate::report::cases::NoEndpoints;
+use crate::report::{EndpointReport, EndpointState, Finding, RouteKind, RouteReport, RouteState, ServiceReport, TlsReport, TlsState};
 use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 
@@ -148,37 +147,29 @@ fn endpoint_report(candidate: &CandidateEndpoint, why_not: Option<String>) -> En
     }
 }
 
-/// Why no endpoint of a service answers, and how to fix it.
-fn why_not(member: &ServiceEndpoints<'_>) -> (String, &'static str) {
-    let (why, remedy) = reason(member);
-    (why.to_owned(), remedy)
+/// Why no endpoint of a service answers, and the case of the finding about it.
+fn why_not(member: &ServiceEndpoints<'_>) -> (String, NoEndpoints) {
+    let (why, case) = reason(member);
+    (why.to_owned(), case)
 }
 
-fn reason<'a>(member: &'a ServiceEndpoints<'_>) -> (&'a str, &'static str) {
+fn reason<'a>(member: &'a ServiceEndpoints<'_>) -> (&'a str, NoEndpoints) {
     if member.published.labels.closed {
-        (CLOSED, "Remove that label if everyone may have access; the finding UnknownAccessLabel names it.")
+        (CLOSED, NoEndpoints::Closed)
     } else if !member.published.wants_tasks() {
-        ("the service is scaled to zero", "Scale the service up.")
+        ("the service is scaled to zero", NoEndpoints::ScaledToZero)
     } else if !member.candidates.is_empty() {
-        ("the weights of its services leave no requests for any of them", "Give one of the route's services a weight above 0.")
+        ("the weights of its services leave no requests for any of them", NoEndpoints::NoWeight)
     } else if member.published.service.is_job() && member.excluded.is_empty() {
-        (
-            "no task of the job is running: it has finished or not started",
-            "See `docker service ps`; `docker service update --force` runs a job again. Do not use a job for a service that must always \
-             answer.",
-        )
+        ("no task of the job is running: it has finished or not started", NoEndpoints::Job)
     } else if member.on_nodes {
-        (
-            "no running task of the service can be reached at a port of its node",
-            "See its endpoints in the status for the reason, `docker service ps` for tasks that do not run, and docs/labels.md for \
-             addresses and ports of nodes.",
-        )
-    } else if let Some((why, remedy)) = &member.hindrance {
-        (why, remedy)
+        ("no running task of the service can be reached at a port of its node", NoEndpoints::OnNodes)
+    } else if let Some((why, case)) = &member.hindrance {
+        (why, *case)
     } else if member.networks.is_empty() {
-        ("the service shares no network with the proxies", "Attach the service to an overlay network that the proxies may use.")
+        ("the service shares no network with the proxies", NoEndpoints::NoNetwork)
     } else {
-        ("no task of the service is running", "Run `docker service ps` to see why its tasks do not run.")
+        ("no task of the service is running", NoEndpoints::NoTask)
     }
 }
 
@@ -195,12 +186,12 @@ pub fn no_endpoints(routes: &[RouteReport], reaches: &[ServiceEndpoints<'_>]) ->
 }
 
 fn no_endpoints_at(addresses: &[String], oldest: &ServiceEndpoints<'_>) -> Finding {
-    let (why, remedy) = why_not(oldest);
+    let (why, case) = why_not(oldest);
     let message = match addresses {
         [only] => format!("{only} answers 503: {why}"),
         several => format!("{} routes answer 503 ({}): {why}", several.len(), some(several)),
     };
-    Finding::new(FindingCode::NoEndpoints, oldest.published.subject(), message).with_remedy(remedy)
+    Finding::new(case, oldest.published.subject(), message)
 }
 
 /// The most routes named in a finding, of which there may be a thousand.

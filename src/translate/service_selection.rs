@@ -10,7 +10,7 @@ use super::{TranslationContext, host_admission, host_ownership, misplaced_labels
 
 use crate::intent::labels::{LabelReading, read_labels};
 
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::swarm::Service;
 use crate::types::{ServiceName, UpdateOrder};
 
@@ -64,9 +64,7 @@ fn read<'a>(
 fn unusable_name(service: &Service, rule: &str) -> Finding {
     let message = format!("{rule}; the service is not published");
     let subject = Subject::Service(service.name.clone());
-    Finding::new(FindingCode::InvalidValue, subject, message)
-        .with_remedy("Create the service under another name.")
-        .with_field("name", &service.name)
+    Finding::new(cases::InvalidValue::ServiceName, subject, message).with_field("name", &service.name)
 }
 
 fn update_gap(context: &TranslationContext<'_>, service: &Service) -> Option<Finding> {
@@ -76,19 +74,17 @@ fn update_gap(context: &TranslationContext<'_>, service: &Service) -> Option<Fin
     }
     let message = "the only task is stopped before its successor starts, so requests fail during every update";
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(FindingCode::UpdateGap, subject, message).with_remedy(gap_remedy(context, service)))
+    Some(Finding::new(gap_case(context, service), subject, message))
 }
 
-/// A remedy that actually works: a port of a node cannot be bound twice, and without a stack file the update order is set
+/// The case whose remedy actually works: a port of a node cannot be bound twice, and without a stack file the update order is set
 /// elsewhere.
-fn gap_remedy(context: &TranslationContext<'_>, service: &Service) -> String {
+fn gap_case<'a>(context: &TranslationContext<'_>, service: &'a Service) -> cases::UpdateGap<'a> {
     let on_host_network = context.tasks_of(&service.id).iter().any(|task| task.on_host_network);
     let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);
     match stack_of(service) {
-        _ if fixed => {
-            "Run two replicas on two nodes: only one task can use a port of a node, so the successor cannot start first.".to_owned()
-        }
-        Some(_) => "Set deploy.update_config.order to start-first, or run two replicas.".to_owned(),
-        None => format!("Run `docker service update --update-order start-first {}`, or two replicas.", service.name),
+        _ if fixed => cases::UpdateGap::PortOfNode,
+        Some(_) => cases::UpdateGap::InStack,
+        None => cases::UpdateGap::WithoutStack { service: &service.name },
     }
 }

@@ -6,7 +6,7 @@ use super::TranslationContext;
 use super::published_service::{PublishedService, label_key};
 use super::reference_grants::{DeniedReference, GrantDenied, LABEL_USE_BY, ReferencingService, SwarmObject, is_plain, kind_word};
 use crate::intent::labels::{BackendProtocol as RequestedProtocol, Verification as RequestedVerification};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCase, Subject, cases};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
 use crate::swarm::{NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX};
 use crate::types::{ObjectName, excerpt};
@@ -123,8 +123,8 @@ fn reference<'a>(
 }
 
 impl Naming<'_> {
-    fn finding(&self, code: FindingCode, message: String, remedy: String) -> Finding {
-        let finding = Finding::new(code, self.published.subject(), message).with_remedy(remedy);
+    fn finding(&self, case: impl Into<FindingCase>, message: String) -> Finding {
+        let finding = Finding::new(case, self.published.subject(), message);
         finding.with_field(label_key(self.label), self.name.as_str())
     }
 }
@@ -140,30 +140,23 @@ fn beyond(naming: &Naming<'_>) -> Finding {
          names per access label or stack and {NAMED_CONFIGS_MAX} in total, which labels of older services use up; {}",
         naming.follows
     );
-    let remedy = "Store the CA as a secret with `docker secret create` (secrets have no such limit), or use one config for several \
-                  services.";
-    naming.finding(FindingCode::LimitExceeded, message, remedy.to_owned())
+    naming.finding(cases::LimitExceeded::Configs, message)
 }
 
 /// The message is the same whether there is no such object or access control hides it from the author of the label, so that
 /// findings do not reveal what other teams have.
 fn not_found<'a>(context: &TranslationContext<'a>, naming: &Naming<'_>, user: &ReferencingService<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
-    let create = "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`";
-    let remedy = match user.access() {
-        Some(access) if is_plain_path(access) => {
-            format!("{create}; a secret with another access label needs the label {LABEL_USE_BY}=access:{access}.")
-        }
-        None if !context.objects.are_kept_apart => format!("{create}."),
-        _ => {
-            format!("{create}; a secret with another access label needs the label {LABEL_USE_BY}, which lists its users (docs/labels.md).")
-        }
+    let case = match user.access() {
+        Some(access) if is_plain_path(access) => cases::SecretNotFound::OtherAccess { access },
+        None if !context.objects.are_kept_apart => cases::SecretNotFound::Absent,
+        _ => cases::SecretNotFound::AnyAccess,
     };
-    let remedy = match context.objects.suggestion(&context.cluster.material, user, naming.name.as_str(), kinds) {
-        Some(suggestion) => format!("Did you mean {suggestion}? Otherwise {}", remedy.replacen("Create", "create", 1)),
-        None => remedy,
+    let Some(name) = context.objects.suggestion(&context.cluster.material, user, naming.name.as_str(), kinds) else {
+        return naming.finding(case, message);
     };
-    naming.finding(FindingCode::SecretNotFound, message, remedy)
+    let remedy = FindingCase::from(case).remedy().replacen("Create", "create", 1);
+    naming.finding(cases::SecretNotFound::Similar { name: &name, remedy: &remedy }, message)
 }
 
 fn not_permitted(
@@ -175,18 +168,13 @@ fn not_permitted(
     let (object, kind) = (refused.object, kind_word(refused.object.kind));
     let others = if object.lists_users() { format!(", and its label {LABEL_USE_BY} lists only other users") } else { String::new() };
     let message = format!("the service may not use the {kind} {}: {refused}{others}; {}", object.name, naming.follows);
-    let remedy = if refused.why == GrantDenied::Ours {
-        format!("Use a {kind} of your own.")
-    } else {
-        let (entry, rule) = grants_for(naming.published, user);
-        // Docker's command line cannot change the labels of existing objects.
-        format!(
-            "Recreate it with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and use the new name, or have an \
-             administrator add `- {{name: {}, {rule}}}` to spec.material.allow of the cluster {}.",
-            object.name, context.cluster.name
-        )
-    };
-    naming.finding(FindingCode::RefNotPermitted, message, remedy)
+    if refused.why == GrantDenied::Ours {
+        return naming.finding(cases::RefNotPermitted::OfSwarmgate { kind }, message);
+    }
+    let (entry, rule) = grants_for(naming.published, user);
+    let (name, cluster) = (object.name, context.cluster.name.as_str());
+    // Docker's command line cannot change the labels of existing objects.
+    naming.finding(cases::RefNotPermitted::NotGranted { kind, user: &entry, name, rule: &rule, cluster }, message)
 }
 
 /// The `use-by` entry and the document rule that let this service use an object, as text that is safe to paste: anyone can
@@ -205,12 +193,11 @@ fn is_plain_path(label: &str) -> bool {
 /// A label that was probably meant to list who may use an object.
 fn misspelt(object: &SwarmObject<'_>) -> Option<Finding> {
     let label = object.misspelt?;
-    let remedy = format!("Recreate the {} with the label {LABEL_USE_BY}.", kind_word(object.kind));
     let message = format!("there is no such label, so it grants nothing; did you mean {LABEL_USE_BY}?");
     let subject = Subject::Object(object.name.to_owned());
     Some(Finding {
         field: Some(excerpt(label, LABEL_CHARS_MAX)),
-        ..Finding::new(FindingCode::UnknownLabel, subject, message).with_remedy(remedy)
+        ..Finding::new(cases::UnknownLabel::OfObject { kind: kind_word(object.kind) }, subject, message)
     })
 }
 
@@ -221,12 +208,7 @@ fn unreadable(object: &SwarmObject<'_>) -> Option<Finding> {
     }
     let quoted = object.unreadable.iter().take(QUOTED_MAX).copied().collect::<Vec<_>>().join(", ");
     let message = "an entry must be stack:NAME, service:NAME, access:LABEL or anyone; this grants nothing";
-    let remedy = format!("Recreate the {} with a valid label.", kind_word(object.kind));
     let subject = Subject::Object(object.name.to_owned());
-    Some(
-        Finding::new(FindingCode::InvalidLabelValue, subject, message)
-            .with_severity(Severity::Warning)
-            .with_remedy(remedy)
-            .with_field(LABEL_USE_BY, &quoted),
-    )
+    let case = cases::InvalidLabelValue::UseBy { kind: kind_word(object.kind) };
+    Some(Finding::new(case, subject, message).with_field(LABEL_USE_BY, &quoted))
 }

@@ -5,7 +5,7 @@ use super::published_service::{is_application, is_claimed_by, label_key};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::intent::suggest::nearest;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, FindingCase, Subject, cases};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ClusterName, first_invisible};
 
@@ -49,34 +49,31 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
         Some(_) => "no declared cluster publishes services with this label value; the service is not published",
         None => "no declared cluster publishes services without this label; the service is not published",
     };
-    let remedy = remedy(clusters, value);
     let hidden = value.and_then(first_invisible).map_or_else(String::new, |unseen| format!("; it contains {unseen}"));
     let message = format!("{message}{hidden}");
     let subject = Subject::Service(service.name.clone());
-    Finding::new(FindingCode::UnknownServiceCluster, subject, message)
-        .with_remedy(remedy)
-        .with_field(label_key("service_cluster"), value.unwrap_or_default())
+    Finding::new(case_of(clusters, value), subject, message).with_field(label_key("service_cluster"), value.unwrap_or_default())
 }
 
 /// How the service gets to an existing cluster. The cluster for services without the label is often addressed by its name,
 /// which is not a label value.
-fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
+fn case_of(clusters: &[Cluster], value: Option<&str>) -> FindingCase {
+    use cases::UnknownServiceCluster as Case;
     let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
-    if let Some(suggestion) = value.and_then(|value| nearest(value, known.iter().copied())) {
-        return format!("Did you mean {suggestion}? Otherwise declare a ServiceCluster for it.");
+    if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {
+        return Case::Similar { value: meant }.into();
     }
     let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
-    let without = unlabelled.map(|name| format!("the cluster {name} publishes services without it"));
+    let values = known.join(", ");
     let is_its_name = value.zip(unlabelled).is_some_and(|(value, name)| nearest(value, std::iter::once(name)).is_some());
-    match (without, known.as_slice()) {
-        (Some(without), _) if is_its_name => format!("Remove the label: {without}."),
-        (Some(without), []) => format!("Remove the label ({without}), or declare a ServiceCluster for it."),
-        (Some(without), known) => {
-            format!("Use one of {}, remove the label ({without}), or declare a ServiceCluster for it.", known.join(", "))
-        }
-        (None, []) => "Declare a ServiceCluster for it.".to_owned(),
-        (None, known) => format!("Use one of {}, or declare a ServiceCluster for it.", known.join(", ")),
-    }
+    let case = match unlabelled {
+        Some(cluster) if is_its_name => Case::NameOfCluster { cluster },
+        Some(cluster) if known.is_empty() => Case::WithoutLabel { cluster },
+        Some(cluster) => Case::OtherValuesOrWithout { values: &values, cluster },
+        None if known.is_empty() => Case::NoCluster,
+        None => Case::OtherValues { values: &values },
+    };
+    case.into()
 }
 
 fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {
@@ -84,18 +81,16 @@ fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {
         "This service belongs to cluster {cluster}, whose document is invalid, and this operator has not seen a valid version of it: \
          nothing is published or changed for the cluster, and running proxies keep their configuration."
     );
-    not_in_force(service, message, format!("Correct the document of cluster {cluster}; its findings show what is wrong."))
+    not_in_force(service, message, cases::ClusterNotInForce::Invalid { cluster: cluster.as_str() })
 }
 
 fn may_wait(service: &Service) -> Finding {
     let message = "No readable document publishes services with this label value, and some documents could not be read: the service is not \
                    published.";
-    not_in_force(service, message.to_owned(), "Correct the documents; their findings show what is wrong.".to_owned())
+    not_in_force(service, message.to_owned(), cases::ClusterNotInForce::Unreadable)
 }
 
-fn not_in_force(service: &Service, message: String, remedy: String) -> Finding {
+fn not_in_force(service: &Service, message: String, case: cases::ClusterNotInForce<'_>) -> Finding {
     let value = service_cluster_of(&service.labels).unwrap_or_default();
-    Finding::new(FindingCode::ClusterNotInForce, Subject::Service(service.name.clone()), message)
-        .with_remedy(remedy)
-        .with_field(label_key("service_cluster"), value)
+    Finding::new(case, Subject::Service(service.name.clone()), message).with_field(label_key("service_cluster"), value)
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::controller::desired_state;
 use crate::fleet::fixtures::cluster_named;
 use crate::intent::config_quotas::ConfigQuotas;
+use crate::report::FindingCode;
 use crate::swarm::Task;
 use crate::translate::HostOwners;
 use crate::types::{HostPattern, NetworkId, TaskId};

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::StatusInput;
 use crate::protocol::messages::{CertificateWarning, CertificateWarningKind, MaterialReport, MaterialState};
-use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject, TlsState};
+use crate::report::{Finding, FindingCase, RouteReport, RouteState, Subject, TlsState, cases};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
 use crate::translate::{TlsReferences, backend_of, label_key};
@@ -200,17 +200,18 @@ fn about_authority<'a>(seen: &StatusInput<'_>, authorities: &Authorities<'a>, ba
 
 /// A finding that lacks only its subjects.
 struct CertificateFinding {
-    code: FindingCode,
+    case: FindingCase,
     message: String,
-    /// The remedy, where it differs from the catalog's.
-    remedy: Option<&'static str>,
 }
 
 impl CertificateFinding {
+    fn new(case: impl Into<FindingCase>, message: String) -> Self {
+        Self { case: case.into(), message }
+    }
+
     /// For every service that named the object; for the cluster if none of them is found any more.
     fn for_services(&self, seen: &StatusInput<'_>, authors: &[String], label: ReferenceLabel, object: &str) -> Vec<Finding> {
-        let about =
-            |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).with_field(label.key(), object);
+        let about = |subject| Finding::new(self.case.clone(), subject, self.message.clone()).with_field(label.key(), object);
         if authors.is_empty() {
             return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
         }
@@ -219,29 +220,28 @@ impl CertificateFinding {
 }
 
 fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<CertificateFinding> {
-    let (code, what) = match report.state {
+    let (case, what): (FindingCase, _) = match report.state {
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
-        MaterialState::NotACertificate => (FindingCode::NotACertificate, "cannot be used as a certificate"),
-        MaterialState::NotAKey => (FindingCode::NotAPrivateKey, "cannot be used as a private key"),
-        MaterialState::Mismatch => (FindingCode::KeyMismatch, "does not match the certificate"),
-        MaterialState::Expired => (FindingCode::CertificateExpired, "contains an expired certificate"),
-        MaterialState::NotYetValid => (FindingCode::CertificateNotYetValid, "contains a certificate that is not valid yet"),
-        MaterialState::HoldsKey => (FindingCode::AuthorityHoldsKey, "should contain only CA certificates, so nothing in it is used"),
+        MaterialState::NotACertificate => (cases::NotACertificate::Content.into(), "cannot be used as a certificate"),
+        MaterialState::NotAKey => (cases::NotAPrivateKey.into(), "cannot be used as a private key"),
+        MaterialState::Mismatch => (cases::KeyMismatch.into(), "does not match the certificate"),
+        MaterialState::Expired => (cases::CertificateExpired.into(), "contains an expired certificate"),
+        MaterialState::NotYetValid => (cases::CertificateNotYetValid.into(), "contains a certificate that is not valid yet"),
+        MaterialState::HoldsKey => (cases::AuthorityHoldsKey.into(), "should contain only CA certificates, so nothing in it is used"),
     };
     let message = format!("{object} {what}: {}; {follows}", report.message);
-    Some(CertificateFinding { code, message, remedy: None })
+    Some(CertificateFinding { case, message })
 }
 
 fn no_roots(follows: &str) -> CertificateFinding {
     let message = format!("the image of the extension and the proxies contains no root certificates: {follows}");
-    let remedy = "Add the ca-certificates package to the image, or name a secret that contains the CA's certificates.";
-    CertificateFinding { code: FindingCode::NotACertificate, message, remedy: Some(remedy) }
+    CertificateFinding::new(cases::NotACertificate::NoRoots, message)
 }
 
 fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned: &str) -> Option<CertificateFinding> {
     let not_after = report.not_after.filter(|not_after| not_after.duration_since(now) <= WARNS_AHEAD)?;
     let message = format!("the certificate in {object} expires on {}; after that, {concerned} will fail", not_after.strftime("%Y-%m-%d"));
-    Some(CertificateFinding { code: FindingCode::CertificateExpires, message, remedy: None })
+    Some(CertificateFinding::new(cases::CertificateExpires, message))
 }
 
 /// A certificate that is used although clients reject it.
@@ -250,13 +250,13 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Certif
         let doubts: Vec<&CertificateWarning> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
         (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.message.clone())))
     };
-    let warning = |code, message: String| {
+    let warning = |case: FindingCase, message: String| {
         let message = format!("the certificate in {object} is used, but browsers reject it: {message}; affected: {concerned}");
-        CertificateFinding { code, message, remedy: None }
+        CertificateFinding { case, message }
     };
-    let kind = of(&[CertificateWarningKind::Key, CertificateWarningKind::Signature])
-        .map(|message| warning(FindingCode::CertificateUnsupported, message));
-    let chain = of(&[CertificateWarningKind::Chain]).map(|message| warning(FindingCode::CertificateChainInvalid, message));
+    let kind = of(&[CertificateWarningKind::Key, CertificateWarningKind::Signature]);
+    let kind = kind.map(|message| warning(cases::CertificateUnsupported.into(), message));
+    let chain = of(&[CertificateWarningKind::Chain]).map(|message| warning(cases::CertificateChainInvalid.into(), message));
     kind.into_iter().chain(chain).collect()
 }
 
@@ -269,7 +269,7 @@ fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Opti
     }
     let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };
     let message = format!("the certificate in {object} is for {names}; browsers reject it for {}", shown(&uncovered));
-    Some(CertificateFinding { code: FindingCode::CertificateNameMismatch, message, remedy: None })
+    Some(CertificateFinding::new(cases::CertificateNameMismatch, message))
 }
 
 /// Whether browsers accept a certificate with these names for every host that the pattern matches.

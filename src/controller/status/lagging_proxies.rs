@@ -8,7 +8,7 @@ use super::StatusInput;
 use super::proxies::{is_on_names, is_running, is_silent};
 use crate::protocol::messages::{Activity, ActivityKind, Delivery, ProxyReport};
 use crate::protocol::timings::{LAG_CUT_OFF_MAX, LAG_IDLE_MAX, LAG_UNEXPLAINED_MAX, RETURN_AFTER, SILENT_AFTER};
-use crate::report::{ClusterStatus, ConditionType, Finding, FindingCode, PROXIES, ProxyTaskReport, Subject, number, share};
+use crate::report::{ClusterStatus, ConditionType, Finding, PROXIES, ProxyTaskReport, Subject, cases, number, share};
 use crate::swarm::Task;
 use crate::types::{TaskId, TaskState};
 
@@ -107,7 +107,7 @@ pub fn finding(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<Fi
         "do not apply new configurations and keep their current ones",
     );
     let message = format!("{} {keep}: {shown}{more}", share(stuck.len(), running, &PROXIES));
-    Some(Finding::new(FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message))
+    Some(Finding::new(cases::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
 fn described(seen: &StatusInput<'_>, proxy: &ProxyTaskReport) -> String {
@@ -135,7 +135,7 @@ pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>
         _ => return None,
     };
     let message = format!("the extension has not reported {last}: proxies receive nothing new and keep their configuration");
-    Some(Finding::new(FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message))
+    Some(Finding::new(cases::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
 /// Whether this operator has waited long enough for an extension whose task is running.

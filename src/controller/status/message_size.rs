@@ -1,7 +1,7 @@
 //! Findings for routes that exceed the size of a message: which parts are the largest, and what to do. Pure.
 
 use super::StatusInput;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::route::QuarantineUnit;
 
 /// How many of the largest parts are named.
@@ -20,7 +20,7 @@ pub fn refused(seen: &StatusInput<'_>, message: &str) -> Finding {
 
 fn about(seen: &StatusInput<'_>, what: &str) -> Finding {
     let message = format!("{what}; the largest parts are {}", largest(seen).join(", "));
-    Finding::new(FindingCode::MessageTooLarge, Subject::Cluster(seen.cluster.name.to_string()), message)
+    Finding::new(cases::MessageTooLarge, Subject::Cluster(seen.cluster.name.to_string()), message)
 }
 
 fn largest(seen: &StatusInput<'_>) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::StatusInput;
 use crate::protocol::messages::Quarantined;
-use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
+use crate::report::{Finding, RouteKind, RouteReport, RouteState, Subject, cases};
 use crate::route::QuarantineUnit;
 use crate::types::HostKey;
 
@@ -35,17 +35,17 @@ fn held<'a>(seen: &StatusInput<'a>) -> impl Iterator<Item = &'a Quarantined> {
 fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let (what, setting) = (describe_unit(&quarantined.part), setting_of(&quarantined.part));
     let message = quarantined.message.trim();
-    let (message, own_remedy) = if quarantined.too_large {
+    let (message, case) = if quarantined.too_large {
         let message = format!(
             "{what} is one of the largest parts and is left out, because proxies could not read the configuration with it; \
              everything else is served: {message}"
         );
-        (message, Some("Publish fewer hosts, paths or replicas, or ask an administrator to lower spec.limits or to add another cluster."))
+        (message, cases::RouteQuarantined::TooLarge)
     } else {
         let message = format!("the engine refuses {what}, which is left out; everything else is served: {message}");
-        (message, None)
+        (message, cases::RouteQuarantined::Refused)
     };
-    let finding = |subject| Finding::new(FindingCode::RouteQuarantined, subject, message.clone()).with_own_remedy(own_remedy);
+    let finding = |subject| Finding::new(case, subject, message.clone());
     let services = services_of(seen, &quarantined.part);
     if services.is_empty() {
         let about_cluster = finding(Subject::Cluster(seen.cluster.name.to_string()));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflicts::{ExclusiveClaim, KindClaims};
 use super::{Declaration, Document, ObjectKey};
-use crate::report::FindingCode;
+use crate::report::cases::DuplicateDeclaration;
 
 /// What each version in force claims.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,8 +68,7 @@ fn refuse(document: &mut Document, kept: &BTreeMap<ExclusiveClaim, ObjectKey>) -
     }
     for ((pointer, claim, (kind, name)), ports) in &conflicts {
         let message = format!("the version of {kind} {name} that is in force also {}, so this document is not used", claim.also(ports));
-        let remedy = format!("Correct the documents with errors first. {}", claim.remedy());
-        document.mistakes.add(FindingCode::DuplicateDeclaration, pointer, message, remedy);
+        document.mistakes.add(DuplicateDeclaration::InForce { remedy: claim.case().remedy() }, pointer, message);
     }
     (!conflicts.is_empty()).then_some(())
 }

@@ -4,8 +4,9 @@ use super::client_limits::publish_mode;
 use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::settings_spec::ClientAddress as Spec;
+use crate::report::cases::{ImpossibleCombination, InvalidValue};
 use crate::route::ClientAddress;
-use crate::types::{AddressRange, EngineLine, InvalidValue};
+use crate::types::{self, AddressRange, EngineLine};
 
 const POINTER: &str = "/spec/settings/clientAddress";
 
@@ -16,7 +17,7 @@ const NARROW_ENOUGH: (u8, u8) = (8, 16);
 const SAME: [&str; 3] = ["set_real_ip_from", "real_ip_header", "real_ip_recursive"];
 
 /// The load balancers in the engine's form.
-pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, InvalidValue> {
+pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, types::InvalidValue> {
     let mut trusted = spec.trusted.iter().map(|range| AddressRange::parse(range)).collect::<Result<Vec<_>, _>>()?;
     trusted.sort_unstable();
     trusted.dedup();
@@ -28,13 +29,12 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = format!("{POINTER}/trusted");
     if fields.any(&pointer).is_some_and(serde_json::Value::is_array) && fields.list(&pointer).is_empty() {
         let message = "the list is empty, so no load balancer is trusted";
-        mistakes.add_impossible(&pointer, message, "Add the addresses of the load balancers, or remove clientAddress.");
+        mistakes.add(ImpossibleCombination::NoLoadBalancer, &pointer, message);
     }
     for (at, range) in fields.list(&pointer).iter().enumerate() {
         let range = range.as_str().and_then(|text| AddressRange::parse(text).ok());
         if let Some(message) = range.and_then(too_wide) {
-            let remedy = "Use only the addresses of the load balancers.";
-            mistakes.add_implausible(&format!("{pointer}/{at}"), message, remedy);
+            mistakes.add(InvalidValue::TrustsClients, &format!("{pointer}/{at}"), message);
         }
     }
     if fields.any(POINTER).is_some() {
@@ -59,7 +59,7 @@ fn behind_the_mesh(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if publish_mode(fields) == Some("ingress") {
         let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers, so the list matches \
                        either no connection or all of them";
-        mistakes.add_implausible(POINTER, message, "Set publish.mode: host, or remove clientAddress.");
+        mistakes.add(InvalidValue::ClientAddressInMesh, POINTER, message);
     }
 }
 
@@ -71,7 +71,7 @@ fn report_duplicates(fields: &Fields<'_>, mistakes: &mut Mistakes) {
             let message = format!(
                 "{name} and clientAddress both define which addresses are trusted, and this line replaces the one that Swarmgate generates"
             );
-            mistakes.add_implausible(&format!("{pointer}/{at}"), &message, "Remove the line.");
+            mistakes.add(InvalidValue::ClientAddressLine, &format!("{pointer}/{at}"), message);
         }
     }
 }

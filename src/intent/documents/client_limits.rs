@@ -8,6 +8,7 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{engine_duration, timeout};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
+use crate::report::cases;
 use crate::route::{BODY_SPOOL_MAX, ClientLimits, EngineSettings, SizeBytes};
 use crate::types::InvalidValue;
 
@@ -68,11 +69,8 @@ fn one_client(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let at = "/spec/settings/maxConnectionsPerClient";
     let mode = publish_mode(fields);
     if mode == Some("ingress") && fields.number(at).is_some_and(|most| most > 0) {
-        mistakes.add_implausible(
-            at,
-            "behind the routing mesh all clients of a node share one address, so this limits all of them together",
-            "Remove the field, or publish the proxies in host mode.",
-        );
+        let message = "behind the routing mesh all clients of a node share one address, so this limits all of them together";
+        mistakes.add(cases::InvalidValue::PerClientInMesh, at, message);
     }
     let files = fields.number("/spec/settings/openFiles").unwrap_or(u64::MAX);
     let of_worker =
@@ -80,7 +78,7 @@ fn one_client(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if mode == Some("host") && fields.number(at).is_some_and(|most| most >= of_worker) {
         let message =
             format!("one client may use all {of_worker} connections of a worker (maxConnections), so that other clients have to wait");
-        mistakes.add_implausible(at, &message, "Set it to a fraction of maxConnections, or remove the field: the default is a quarter.");
+        mistakes.add(cases::InvalidValue::PerClientTooHigh, at, message);
     }
 }
 
@@ -95,20 +93,16 @@ fn one_body(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let largest = bytes(body).unwrap_or(EngineSettings::default().client_max_body_size.0);
     if largest == 0 && is_stated {
         let message = "a single request body may fill this space, because clientMaxBodySize is 0 (no limit); all uploads are aborted then";
-        mistakes.add_implausible(spool, message, "Set clientMaxBodySize to a small fraction of it.");
+        mistakes.add(cases::InvalidValue::UnlimitedBody, spool, message);
     } else if largest > most && is_stated {
-        mistakes.add_implausible(
-            spool,
-            "a single request body may be larger than this (clientMaxBodySize)",
-            "Set it to several times clientMaxBodySize.",
-        );
+        mistakes.add(cases::InvalidValue::SmallSpool, spool, "a single request body may be larger than this (clientMaxBodySize)");
     } else if largest > most {
         let message = format!(
             "all request bodies together may use {}g on a proxy's volume (the default of requestBodySpoolMax), so a body of this size \
              never arrives, and aborts other uploads",
             most >> 30
         );
-        mistakes.add_implausible(body, &message, "Set requestBodySpoolMax to several times this size, if the volume has enough space.");
+        mistakes.add(cases::InvalidValue::LargeBody, body, message);
     }
 }
 

@@ -1,10 +1,11 @@
 //! `spec.limits`: converts it to numbers, with the defaults of [`ConfigQuotas`], and reports limits that make no sense.
 
-use super::document_error::Mistakes;
+use super::document_error::{Mistakes, path_of};
 use super::fields::Fields;
 use crate::intent::config_quotas::{ConfigQuotas, LabelUpdates, share_of_team, three_quarters};
 use crate::intent::config_quotas_spec::{ConfigQuotasSpec, LabelUpdatesSpec};
 use crate::intent::quantity::parse_size;
+use crate::report::cases::{self, InvalidValue::AboveLimit};
 use crate::route::{Dimension, Footprint};
 use crate::types::InvalidValue;
 
@@ -46,15 +47,15 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for scope in ["service", "team", "cluster"] {
         let pointer = format!("/spec/limits/{scope}/bytes");
         if stated(fields, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
-            mistakes.add_implausible(&pointer, "hardly any route fits; a number without a unit is in bytes", "Set it to 4m, for example.");
+            let message = "hardly any route fits; a number without a unit is in bytes";
+            mistakes.add(cases::InvalidValue::TooSmall { example: "4m" }, &pointer, message);
         }
     }
     let of_cluster = "/spec/limits/cluster/bytes";
     if stated(fields, of_cluster).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX) {
         let message = "a message with a configuration for the proxies may have at most 64 MiB, so a larger configuration would not be sent \
                        (MessageTooLarge) before this limit takes effect";
-        let remedy = "Set it to at most 24m, because a message contains two configurations, or remove the field: the default is 16m.";
-        mistakes.add_implausible(of_cluster, message, remedy);
+        mistakes.add(cases::InvalidValue::AboveMessage, of_cluster, message);
     }
     let default = ConfigQuotas::default().cluster;
     for dimension in Dimension::ALL {
@@ -68,17 +69,19 @@ fn narrower(fields: &Fields<'_>, dimension: Dimension, default: u64, mistakes: &
     let of_cluster = stated(fields, &cluster).unwrap_or(default);
     let of_team = stated(fields, &team).unwrap_or(three_quarters(of_cluster));
     let is_more = |pointer: &str, all: u64| stated(fields, pointer).is_some_and(|one| one > all);
+    let (limit_of_team, limit_of_cluster) = (path_of(&team), path_of(&cluster));
+    let (above_team, above_cluster) = (AboveLimit { limit: &limit_of_team }, AboveLimit { limit: &limit_of_cluster });
     if is_more(&service, of_cluster) {
         let message = "this limit for one service is higher than the limit for the whole cluster, so it has no effect";
-        mistakes.add_implausible(&service, message, "Set it to at most the limit of the cluster.");
+        mistakes.add(above_cluster, &service, message);
     } else if is_more(&service, of_team) {
         let message = "this limit for one service is higher than the limit for a team (three quarters of the cluster's, unless \
                        spec.limits.team is set), so it has no effect";
-        mistakes.add_implausible(&service, message, "Set it to at most the limit of the team, or set the limit of the team.");
+        mistakes.add(above_team, &service, message);
     }
     if is_more(&team, of_cluster) {
         let message = "this limit for one team is higher than the limit for the whole cluster, so it has no effect";
-        mistakes.add_implausible(&team, message, "Set it to at most the limit of the cluster, or raise that limit as well.");
+        mistakes.add(above_cluster, &team, message);
     }
 }
 

@@ -5,41 +5,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Document, ObjectKey, SourceFile};
-use crate::report::{FindingCode, Severity};
+use crate::report::cases::DuplicateDeclaration;
+use crate::report::{FindingCase, Severity};
 
 /// What only one document may have, as findings describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ClaimType {
-    pub severity: Severity,
     /// What the other documents do, for one and for several of them.
     pub verbs: (&'static str, &'static str),
     /// To what they do it; `{}` is the value claimed, or the ports.
     pub object: &'static str,
-    pub remedy: &'static str,
+    pub case: DuplicateDeclaration<'static>,
 }
 
 /// The name of a Swarm service.
-pub(super) const SWARM_SERVICE: ClaimType = ClaimType {
-    severity: Severity::Error,
-    verbs: ("has", "have"),
-    object: "Swarm service {}",
-    remedy: "Change the serviceName of one of them.",
-};
+pub(super) const SWARM_SERVICE: ClaimType =
+    ClaimType { verbs: ("has", "have"), object: "Swarm service {}", case: DuplicateDeclaration::ServiceName };
 
 /// A port of the routing mesh.
-pub(super) const MESH_PORT: ClaimType = ClaimType {
-    severity: Severity::Error,
-    verbs: PUBLISH,
-    object: "port{} of the routing mesh",
-    remedy: "Change the published port of one of them, or set publish.mode: host.",
-};
+pub(super) const MESH_PORT: ClaimType =
+    ClaimType { verbs: PUBLISH, object: "port{} of the routing mesh", case: DuplicateDeclaration::MeshPort };
 
 /// A port of the nodes that fit the constraints, which are the value.
 pub(super) const HOST_PORT: ClaimType = ClaimType {
-    severity: Severity::Warning,
     verbs: PUBLISH,
     object: "host port{} on nodes with the same constraints; only one of them can run on a node",
-    remedy: "Constrain them to different nodes, or change the port of one of them.",
+    case: DuplicateDeclaration::HostPort,
 };
 
 /// The verb of documents that publish something.
@@ -66,12 +57,12 @@ impl ExclusiveClaim {
 
     /// Whether a document with this claim is refused beside another one.
     pub fn is_enforced(&self) -> bool {
-        self.what.severity == Severity::Error
+        self.case().severity() == Severity::Error
     }
 
-    /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
-        self.what.remedy
+    /// The case of the finding about a document that makes the same claim.
+    pub fn case(&self) -> FindingCase {
+        self.what.case.into()
     }
 
     /// The claim without its port, and the port.
@@ -115,9 +106,8 @@ type ClaimTable = BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>;
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     let claims = collected(documents);
     for (note, ports) in notes(&claims, files, documents) {
-        let ClaimType { severity, remedy, .. } = note.claim.what;
         let message = message(&note.claim, &ports, &note.others);
-        documents[note.document].mistakes.add_as(severity, FindingCode::DuplicateDeclaration, &note.pointer, message, remedy);
+        documents[note.document].mistakes.add(note.claim.what.case, &note.pointer, message);
     }
     note_mesh_against_host(&claims, files, documents);
 }
@@ -225,9 +215,8 @@ fn note_mesh_against_host(claims: &ClaimTable, files: &[SourceFile], documents: 
         let message =
             format!("{} publishes port {port} of the routing mesh, which uses it on every node", position(mesh, files, documents));
         for claimant in claimants {
-            let (severity, code) = (Severity::Warning, FindingCode::DuplicateDeclaration);
             let mistakes = &mut documents[claimant.document].mistakes;
-            mistakes.add_as(severity, code, &claimant.pointer, message.clone(), "Change the published port of one of them.");
+            mistakes.add(DuplicateDeclaration::HostPortInMesh, &claimant.pointer, message.clone());
         }
     }
 }

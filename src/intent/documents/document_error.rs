@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::super::yaml::{YamlMistake, YamlNode, unescaped};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCase, FindingCode, Severity, Subject, cases};
 
 /// More mistakes than a person reads; a generated document can have as many as it has bytes.
 const MISTAKES_MAX: usize = 100;
@@ -21,25 +21,14 @@ pub(super) struct Mistakes {
     list: Vec<Mistake>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Mistake {
     /// 0 = the file as a whole.
     line: usize,
     pointer: String,
-    severity: Severity,
-    code: FindingCode,
+    case: FindingCase,
     value: Option<String>,
     message: String,
-    remedy: MistakeRemedy,
-}
-
-/// The remedy of a mistake.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum MistakeRemedy {
-    /// This sentence.
-    Own(String),
-    /// The catalogue's, with this value for this name.
-    Data(&'static str, String),
 }
 
 impl Mistakes {
@@ -54,57 +43,30 @@ impl Mistakes {
     }
 
     /// Adds a mistake in the field at the JSON pointer; looks up its line and value.
-    pub fn add(&mut self, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
-        self.add_as(code.severity(), code, pointer, message, remedy);
-    }
-
-    /// The same, with this severity.
-    pub fn add_as(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
-        self.push(severity, code, pointer, message.into(), MistakeRemedy::Own(remedy.into()));
-    }
-
-    /// Adds a mistake whose remedy in the catalogue needs this value for this name.
-    pub fn add_with_data(&mut self, code: FindingCode, pointer: &str, message: &str, (name, value): (&'static str, String)) {
-        self.push(code.severity(), code, pointer, message.to_owned(), MistakeRemedy::Data(name, value));
-    }
-
-    fn push(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: String, remedy: MistakeRemedy) {
+    pub fn add(&mut self, case: impl Into<FindingCase>, pointer: &str, message: impl Into<String>) {
         let value = self.value.pointer(pointer).filter(|value| !value.is_null()).map(shown);
         let (line, pointer) = (self.line_of(pointer), pointer.to_owned());
-        self.list.push(Mistake { line, pointer, severity, code, value, message, remedy });
+        self.list.push(Mistake { line, pointer, case: case.into(), value, message: message.into() });
     }
 
-    /// Adds fields that exclude or require each other.
-    pub fn add_impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
-        self.add(FindingCode::ImpossibleCombination, pointer, message, remedy);
-    }
-
-    /// Adds a warning about a value that Swarm accepts but that makes no sense.
-    pub fn add_implausible(&mut self, pointer: &str, message: &str, remedy: &str) {
-        self.add_as(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
-    }
-
-    /// Adds a mistake that concerns no field.
-    pub fn add_bare(&mut self, severity: Severity, code: FindingCode, line: usize, message: &str, remedy: &str) {
-        let (message, remedy) = (message.to_owned(), MistakeRemedy::Own(remedy.to_owned()));
-        self.list.push(Mistake { line, pointer: String::new(), severity, code, value: None, message, remedy });
+    /// Adds a mistake of the whole file.
+    pub fn add_to_file(&mut self, case: impl Into<FindingCase>, message: impl Into<String>) {
+        self.list.push(Mistake { line: 0, pointer: String::new(), case: case.into(), value: None, message: message.into() });
     }
 
     /// Adds a YAML error.
     pub fn add_yaml(&mut self, slip: YamlMistake) {
-        let (code, remedy) = if slip.pointer.is_empty() {
-            (FindingCode::UnreadableDocument, "Correct this line or the one before it; check the indentation.")
-        } else {
-            (FindingCode::InvalidValue, "Remove one of the two.")
+        let case: FindingCase = match slip.pointer.as_str() {
+            "" => cases::UnreadableDocument::Syntax.into(),
+            _ => cases::InvalidValue::DuplicateField.into(),
         };
         let YamlMistake { line, pointer, message } = slip;
-        let (severity, remedy) = (code.severity(), MistakeRemedy::Own(remedy.to_owned()));
-        self.list.push(Mistake { line, pointer, severity, code, value: None, message, remedy });
+        self.list.push(Mistake { line, pointer, case, value: None, message });
     }
 
-    /// The remedy for a mistake that only the schema explains.
-    pub fn schema_remedy(&self) -> String {
-        format!("Compare the document with `swarmgate schema {}`.", self.kind)
+    /// The case of a mistake that only the schema explains.
+    pub fn only_in_schema(&self) -> cases::InvalidValue<'static> {
+        cases::InvalidValue::Schema { kind: self.kind }
     }
 
     /// The line of the field at the JSON pointer.
@@ -114,33 +76,34 @@ impl Mistakes {
 
     /// Whether any of them keeps the document from being used.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|mistake| mistake.severity == Severity::Error)
+        self.list.iter().any(|mistake| mistake.case.severity() == Severity::Error)
     }
 
     /// As findings, in the order of the lines, without duplicates.
     pub fn into_findings(self, file: &str) -> Vec<Finding> {
         let mut list = self.list;
-        list.sort();
+        list.sort_by(|a, b| a.place_in_list().cmp(&b.place_in_list()));
         list.dedup();
         let more = list.len().saturating_sub(MISTAKES_MAX);
         let mut findings: Vec<_> = list.into_iter().take(MISTAKES_MAX).map(|mistake| mistake.into_finding(file)).collect();
         if more > 0 {
             let subject = Subject::Document(file.to_owned());
             let message = format!("the document has {more} more mistakes");
-            findings.push(Finding::new(FindingCode::InvalidValue, subject, message).with_remedy("Correct the mistakes above first."));
+            findings.push(Finding::new(cases::InvalidValue::More, subject, message));
         }
         findings
     }
 }
 
 impl Mistake {
+    /// By line and field; of one field, the errors first.
+    fn place_in_list(&self) -> (usize, &str, Severity, FindingCode, &str, &str) {
+        (self.line, &self.pointer, self.case.severity(), self.case.code(), &self.message, self.case.remedy())
+    }
+
     fn into_finding(self, file: &str) -> Finding {
         let position = if self.line == 0 { file.to_owned() } else { format!("{file}:{}", self.line) };
-        let finding = Finding::new(self.code, Subject::Document(position), self.message).with_severity(self.severity);
-        let finding = match self.remedy {
-            MistakeRemedy::Own(remedy) => finding.with_remedy(remedy),
-            MistakeRemedy::Data(name, value) => finding.with_data(&[(name, &value)]),
-        };
+        let finding = Finding::new(self.case, Subject::Document(position), self.message);
         let field = (!self.pointer.is_empty()).then(|| path_of(&self.pointer));
         match (field, self.value) {
             (Some(field), Some(value)) => finding.with_field(field, &value),

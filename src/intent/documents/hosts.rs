@@ -4,6 +4,7 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
+use crate::report::cases::InvalidValue::EmptyList;
 use crate::types::{HostGlob, InvalidValue, ServiceGlob};
 
 /// The checked rules.
@@ -30,17 +31,14 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let allow = "/spec/hosts/allow";
     let is_empty = |pointer: &str| fields.any(pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
     if is_empty(allow) {
-        mistakes.add_implausible(
-            allow,
-            "the list is empty, so no service of this cluster may publish any host",
-            "Add hosts, or remove the field.",
-        );
+        let message = "the list is empty, so no service of this cluster may publish any host";
+        mistakes.add(EmptyList { items: "hosts" }, allow, message);
     }
     note_sharing_without_names(fields, mistakes);
     for at in 0..fields.list(allow).len() {
         for pointer in ["services", "networks"].map(|name| format!("{allow}/{at}/{name}")) {
             if is_empty(&pointer) {
-                mistakes.add_implausible(&pointer, "the list is empty, so this entry allows no service", "Add names, or remove the field.");
+                mistakes.add(EmptyList { items: "names" }, &pointer, "the list is empty, so this entry allows no service");
             }
         }
     }
@@ -54,6 +52,6 @@ fn note_sharing_without_names(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let entries = fields.any("/spec/hosts/allow").and_then(serde_json::Value::as_array);
     if is_allowed && !entries.is_some_and(|entries| entries.iter().any(names)) {
         let message = "no entry of spec.hosts.allow names services or networks, so no host is shared";
-        mistakes.add_implausible(sharing, message, "Add an entry with host and services, or remove the field.");
+        mistakes.add(EmptyList { items: "an entry with host and services" }, sharing, message);
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use self::kinds::tests::{BOTH as KINDS_WITH_ONE_MORE, Site, site};
 pub use self::kinds::{ClusterDocument, DocumentKind};
 use self::kinds::{FALLBACK, KINDS, ParsedDocument};
 use super::yaml::{self, YamlData, YamlDocument, YamlNode};
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, Severity, cases};
 use crate::types::ClusterName;
 
 /// Larger files are not specs; Swarm does not store larger config objects either.
@@ -131,23 +131,21 @@ pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile], 
 
 /// The YAML documents of a file; at least one.
 fn read_file(file: &SourceFile, kinds: &[&DocumentKind]) -> Result<Vec<YamlDocument>, Box<Mistakes>> {
-    let unreadable = |severity, message: &str, remedy: &str| {
+    let unreadable = |case: cases::UnreadableDocument<'_>, message: &str| {
         let mut mistakes = Mistakes::default();
-        mistakes.add_bare(severity, FindingCode::UnreadableDocument, 0, message, remedy);
+        mistakes.add_to_file(case, message);
         Box::new(mistakes)
     };
     let text = match &file.content {
         Ok(text) if text.len() <= FILE_BYTES_MAX => text,
-        Ok(_) => return Err(unreadable(Severity::Error, "the file is larger than 1 MiB", "Split the file, or name the intended one.")),
-        Err(why) => {
-            return Err(unreadable(Severity::Error, &format!("the file cannot be read: {why}"), "Make the file readable, as UTF-8 text."));
-        }
+        Ok(_) => return Err(unreadable(cases::UnreadableDocument::TooLarge, "the file is larger than 1 MiB")),
+        Err(why) => return Err(unreadable(cases::UnreadableDocument::NotText, &format!("the file cannot be read: {why}"))),
     };
     let documents = yaml::read(text);
     if documents.is_empty() {
         // An empty file is more often one that is being written than a wish to remove everything.
-        let remedy = format!("Add a {} document to the file, or remove the file.", names(kinds).join(" or "));
-        return Err(unreadable(Severity::Warning, "the file contains no document; clusters are not removed because of this", &remedy));
+        let case = cases::UnreadableDocument::Empty { kind: &names(kinds).join(" or ") };
+        return Err(unreadable(case, "the file contains no document; clusters are not removed because of this"));
     }
     Ok(documents)
 }
@@ -261,7 +259,7 @@ impl Document {
         }
         match (self.kind.convert)(&self.value) {
             Ok(object) => self.object = Some(object),
-            Err(why) => self.mistakes.add(FindingCode::InvalidValue, "", why, self.mistakes.schema_remedy()),
+            Err(why) => self.mistakes.add(self.mistakes.only_in_schema(), "", why),
         }
     }
 

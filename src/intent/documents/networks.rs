@@ -9,6 +9,7 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
+use crate::report::cases;
 use crate::types::{AddressRange, InvalidValue, NetworkName};
 
 /// Docker's default pool for overlay networks (`docker swarm init --default-addr-pool`).
@@ -41,7 +42,7 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let (preferred, reserved) = (format!("{field}/preferred"), format!("{field}/reserved"));
     if fields.any(&only).is_some_and(|names| names.as_array().is_some_and(Vec::is_empty)) {
         let message = "the list is empty, so the proxies reach no service on an overlay network";
-        mistakes.add_implausible(&only, message, "Add networks, or remove the field.");
+        mistakes.add(cases::InvalidValue::EmptyList { items: "networks" }, &only, message);
     }
     named_twice(fields, &only, "the network is listed twice", mistakes);
     named_twice(fields, &preferred, "the network is listed twice", mistakes);
@@ -56,7 +57,7 @@ fn named_twice(fields: &Fields<'_>, pointer: &str, message: &str, mistakes: &mut
     let mut seen = std::collections::BTreeSet::new();
     for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| !seen.insert(name)) {
-            mistakes.add_implausible(&format!("{pointer}/{at}"), message, "Remove one of the two.");
+            mistakes.add(cases::InvalidValue::DuplicateEntry, &format!("{pointer}/{at}"), message);
         }
     }
 }
@@ -69,7 +70,7 @@ fn outside_the_list(fields: &Fields<'_>, only: &str, preferred: &str, mistakes: 
         let is_name = name.as_str().is_some_and(|name| NetworkName::parse(name).is_ok());
         if is_name && !fields.list(only).contains(name) {
             let message = "the network is not in the list of allowed networks, so no service is ever reached on it";
-            mistakes.add_impossible(&format!("{preferred}/{at}"), message, "Add the network to only, or remove it here.");
+            mistakes.add(cases::ImpossibleCombination::PreferredButNotListed, &format!("{preferred}/{at}"), message);
         }
     }
 }
@@ -79,11 +80,7 @@ fn not_for_applications(fields: &Fields<'_>, pointer: &str, mistakes: &mut Mista
     for (at, name) in fields.list(pointer).iter().enumerate() {
         if name.as_str().is_some_and(|name| DOCKERS_OWN.contains(&name)) {
             let message = "this is one of Docker's own networks, to which the proxies are never attached";
-            mistakes.add_implausible(
-                &format!("{pointer}/{at}"),
-                message,
-                "Use an overlay network (docker network create --driver overlay NAME).",
-            );
+            mistakes.add(cases::InvalidValue::DockerNetwork, &format!("{pointer}/{at}"), message);
         }
     }
 }
@@ -95,15 +92,11 @@ fn everything_reserved(fields: &Fields<'_>, reserved: &str, mistakes: &mut Mista
         let field = format!("{reserved}/{at}");
         if range.is_any() {
             let message = "every address is reserved, so the proxies are not attached to any network of this address family";
-            mistakes.add_implausible(&field, message, "Use only the ranges of clients, offices and VPNs.");
+            mistakes.add(cases::InvalidValue::EverythingReserved, &field, message);
         } else if range.net().contains(&IpNet::V4(DEFAULT_POOL)) {
             let message = "all of 10.0.0.0/8 is reserved, from which Docker takes the addresses of overlay networks by default: the proxies \
                            are not attached to any of these networks";
-            mistakes.add_implausible(
-                &field,
-                message,
-                "Use only the ranges of clients, or create the networks with a --subnet outside of this range.",
-            );
+            mistakes.add(cases::InvalidValue::DefaultPoolReserved, &field, message);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::document_error::Mistakes;
 use super::fields::Fields;
 use crate::intent::reference_grants::{MaterialRule, MaterialRules};
 use crate::intent::reference_grants_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
+use crate::report::cases;
 use crate::types::{InvalidValue, ObjectGlob, ServiceGlob};
 
 /// The checked rules.
@@ -41,14 +42,15 @@ pub(super) fn check(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for at in 0..fields.list(allow).len() {
         for pointer in ["services", "stacks", "accessLabels"].map(|name| format!("{allow}/{at}/{name}")) {
             if fields.any(&pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty) {
-                mistakes.add_implausible(&pointer, "the list is empty, so this entry grants nothing", "Add names, or remove the field.");
+                let message = "the list is empty, so this entry grants nothing";
+                mistakes.add(cases::InvalidValue::EmptyList { items: "names" }, &pointer, message);
             }
         }
         let labels = format!("{allow}/{at}/accessLabels");
         for (item, label) in fields.list(&labels).iter().enumerate() {
             if label.as_str().is_some_and(|label| label.trim().is_empty()) {
-                let remedy = "Use the value of com.docker.ucp.access.label, for example /Shared/shop.";
-                mistakes.add_implausible(&format!("{labels}/{item}"), "no service has an empty access label", remedy);
+                let message = "no service has an empty access label";
+                mistakes.add(cases::InvalidValue::EmptyAccessLabel, &format!("{labels}/{item}"), message);
             }
         }
     }

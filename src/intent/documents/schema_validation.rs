@@ -9,13 +9,12 @@ use super::super::formats::{FORMATS, StringFormat};
 use super::super::suggest::nearest;
 use super::super::yaml::{YamlData, YamlNode, escaped};
 use super::document_error::{Mistakes, path_of};
-use crate::report::FindingCode;
+use crate::report::FindingCase;
+use crate::report::cases::{InvalidValue, UnknownField, UnreadableDocument};
 use crate::types::{ClusterName, EngineKind, NetworkName, ServiceName, UnknownEngine};
 
 /// The field with the engine.
 const ENGINE: &str = "/spec/engine";
-
-const MERGE_KEYS: &str = "Merge keys are not supported; write out the fields.";
 
 /// The schema of one kind of document.
 pub(super) struct Schema {
@@ -55,7 +54,7 @@ impl Schema {
         match &self.validator {
             Ok(validator) => validator.iter_errors(value).for_each(|error| note(&error, &self.root, mistakes)),
             Err(why) => {
-                mistakes.add(FindingCode::UnreadableDocument, "", format!("the built-in schema is broken: {why}"), "Report this as a bug.");
+                mistakes.add(UnreadableDocument::BrokenSchema, "", format!("the built-in schema is broken: {why}"));
             }
         }
     }
@@ -88,7 +87,7 @@ pub(super) fn note_unknown_kind(found: &str, kinds: &[String], mistakes: &mut Mi
 pub(super) fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     match value {
         Value::String(text) if text.contains('\0') => {
-            mistakes.add(FindingCode::InvalidValue, pointer, "a string must not contain a NUL character", "Remove the character.");
+            mistakes.add(InvalidValue::Nul, pointer, "a string must not contain a NUL character");
         }
         Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| note_nul(item, &format!("{pointer}/{at}"), mistakes)),
         Value::Object(fields) => fields.iter().for_each(|(key, field)| note_nul(field, &format!("{pointer}/{}", escaped(key)), mistakes)),
@@ -101,8 +100,8 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
     let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
     let keyword = error.schema_path().as_str();
     let schema = keyword.rsplit_once('/').and_then(|(schema, _)| root.pointer(schema)).unwrap_or(&Value::Null);
-    let compare = mistakes.schema_remedy();
-    let mut invalid = |message: String, remedy: String| mistakes.add(FindingCode::InvalidValue, pointer, message, remedy);
+    let compare = mistakes.only_in_schema();
+    let mut invalid = |case: InvalidValue<'_>, message: String| mistakes.add(case, pointer, message);
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             for key in unexpected {
@@ -111,37 +110,39 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
         }
         Kind::Required { property } => note_missing(pointer, property.as_str().unwrap_or_default(), schema, mistakes),
         Kind::PropertyNames { error } => note_name(pointer, error, mistakes),
-        _ if found.is_null() => invalid("the field has no value".to_owned(), "Set a value, or remove the field.".to_owned()),
+        _ if found.is_null() => invalid(InvalidValue::NoValue, "the field has no value".to_owned()),
         Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
             match found.as_str().filter(|_| pointer == ENGINE).map(str::parse::<EngineKind>) {
                 Some(Err(unknown)) => note_unknown_engine(pointer, &unknown, mistakes),
                 _ => note_options(pointer, found.as_str(), &options_of(schema), mistakes),
             }
         }
-        Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found).unwrap_or(compare)),
+        Kind::Type { .. } => invalid(type_case(pointer, schema, found).unwrap_or(compare), type_rule(schema, found)),
         Kind::Format { format } => {
-            let (rule, remedy) = format_rule(format, found.as_str().unwrap_or_default())
-                .unwrap_or_else(|| (format!("the value is not a valid {format}"), compare));
-            invalid(rule, remedy);
+            let (case, rule) = format_rule(format, found.as_str().unwrap_or_default())
+                .unwrap_or_else(|| (compare, format!("the value is not a valid {format}")));
+            invalid(case, rule);
         }
-        Kind::Pattern { pattern } => invalid(pattern_rule(pattern, found.as_str().unwrap_or_default()), "Choose another name.".to_owned()),
-        Kind::MaxItems { limit } => invalid(format!("the list must have at most {limit} entries"), "Shorten the list.".to_owned()),
-        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Correct the value.".to_owned()),
-        _ => invalid(error.to_string(), compare),
+        Kind::Pattern { pattern } => invalid(InvalidValue::Name, pattern_rule(pattern, found.as_str().unwrap_or_default())),
+        Kind::MaxItems { limit } => invalid(InvalidValue::LongList, format!("the list must have at most {limit} entries")),
+        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(InvalidValue::OutOfRange, range_rule(schema)),
+        _ => invalid(compare, error.to_string()),
     }
 }
 
 fn note_options(pointer: &str, found: Option<&str>, options: &[String], mistakes: &mut Mistakes) {
     let suggestion = found.and_then(|text| nearest(text, options.iter().map(String::as_str)));
-    let remedy = suggestion.map_or_else(|| format!("Use {}.", one_of(options)), |suggestion| format!("Did you mean {suggestion}?"));
-    mistakes.add(FindingCode::InvalidValue, pointer, "unknown value", remedy);
+    let values = one_of(options);
+    let case = suggestion.map_or(InvalidValue::NotAnOption { values: &values }, |value| InvalidValue::Similar { value });
+    mistakes.add(case, pointer, "unknown value");
 }
 
-/// An engine that this version does not support; the error's second half names those that it supports.
+/// An engine that this version does not support. The error's second half names those that it supports; here the remedy does.
 fn note_unknown_engine(pointer: &str, unknown: &UnknownEngine, mistakes: &mut Mistakes) {
     let text = unknown.to_string();
-    let (message, known) = text.rsplit_once("; this version").unwrap_or((&text, " does not support it"));
-    mistakes.add(FindingCode::InvalidValue, pointer, message, format!("This version{known}."));
+    let message = text.rsplit_once("; ").map_or(text.as_str(), |(message, _)| message);
+    let engines = EngineKind::ALL.map(EngineKind::as_str).join(", ");
+    mistakes.add(InvalidValue::Engine { engines: &engines }, pointer, message);
 }
 
 /// "a", "a or b", "a, b, or c".
@@ -155,19 +156,19 @@ fn one_of(options: &[String]) -> String {
 fn note_unknown(pointer: &str, key: &str, (schema, root): (&Value, &Value), mistakes: &mut Mistakes) {
     let known: Vec<&str> = schema["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
     let elsewhere = paths_of(root, key);
-    let remedy = if key == "<<" {
-        MERGE_KEYS.to_owned()
-    } else if let Some(suggestion) = nearest(key, known.iter().copied()) {
-        format!("Did you mean {suggestion}?")
-    } else if let [path] = elsewhere.as_slice() {
-        format!("Did you mean {path}?")
+    let case: FindingCase = if key == "<<" {
+        UnknownField::MergeKey.into()
+    } else if let Some(field) = nearest(key, known.iter().copied()) {
+        UnknownField::Similar { field }.into()
+    } else if let [field] = elsewhere.as_slice() {
+        UnknownField::Similar { field }.into()
     } else if let [first, .., last] = elsewhere.as_slice() {
-        format!("Did you mean {first} or {last}?")
+        UnknownField::Similar { field: &format!("{first} or {last}") }.into()
     } else {
-        format!("Remove the field; the fields here are {}.", known.join(", "))
+        UnknownField::Other { fields: &known.join(", ") }.into()
     };
     let pointer = format!("{pointer}/{}", escaped(key));
-    mistakes.add(FindingCode::UnknownField, &pointer, "there is no such field here", remedy);
+    mistakes.add(case, &pointer, "there is no such field here");
 }
 
 /// Where in the document a field of exactly this name belongs.
@@ -190,13 +191,13 @@ fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mista
     let description = schema["properties"][field]["description"].as_str().unwrap_or_default();
     let description: String = description.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
     // A description that opens with the values says what to write.
-    let (meaning, remedy) = if description.starts_with('`') {
-        (String::new(), format!("Add the field. {description}"))
+    let (meaning, case) = if description.starts_with('`') {
+        (String::new(), InvalidValue::MissingOption { description: &description })
     } else {
-        (in_brackets(&description), "Add the field.".to_owned())
+        (in_brackets(&description), InvalidValue::MissingField)
     };
     let message = format!("the required field {field} is missing{meaning}");
-    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), message, remedy);
+    mistakes.add(case, &format!("{pointer}/{field}"), message);
 }
 
 /// What a description says first, as part of another sentence: ` (the proxy engine)`.
@@ -215,8 +216,8 @@ fn in_brackets(description: &str) -> String {
 fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes) {
     let name = error.instance().as_str().unwrap_or_default();
     let known = if let Kind::Format { format } = error.kind() { format_rule(format, name) } else { None };
-    let (rule, remedy) = known.unwrap_or_else(|| (error.to_string(), "Choose another name.".to_owned()));
-    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{}", escaped(name)), rule, remedy);
+    let (case, rule) = known.unwrap_or_else(|| (InvalidValue::Name, error.to_string()));
+    mistakes.add(case, &format!("{pointer}/{}", escaped(name)), rule);
 }
 
 /// The allowed values of the field.
@@ -252,32 +253,31 @@ fn type_rule(schema: &Value, found: &Value) -> String {
     }
 }
 
-/// What to do about a wrong type, if that can be said without the schema.
-fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> Option<String> {
+/// The case of a wrong type, if its remedy can be said without the schema.
+fn type_case(pointer: &str, schema: &Value, found: &Value) -> Option<InvalidValue<'static>> {
     let format = schema["format"].as_str().and_then(format_of);
     let number_in_quotes = found.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
-    let remedy = match (schema["type"].as_str(), format) {
-        _ if pointer.ends_with("/<<") => MERGE_KEYS,
-        (Some("integer" | "number"), _) if number_in_quotes => "Remove the quotes.",
-        (Some("array"), _) if found.is_string() => "Use a list: [\"…\"].",
-        (Some("object"), _) => "Put its fields below it, indented.",
-        (Some("boolean" | "integer"), _) => "Correct the value.",
-        (Some("string"), Some(format)) => format.remedy,
-        (Some("string"), None) if !found.is_array() && !found.is_object() => "Put the value in quotes.",
-        _ => return None,
-    };
-    Some(remedy.to_owned())
+    match (schema["type"].as_str(), format) {
+        _ if pointer.ends_with("/<<") => Some(InvalidValue::MergeKey),
+        (Some("integer" | "number"), _) if number_in_quotes => Some(InvalidValue::QuotedNumber),
+        (Some("array"), _) if found.is_string() => Some(InvalidValue::NotAList),
+        (Some("object"), _) => Some(InvalidValue::NotAMapping),
+        (Some("boolean" | "integer"), _) => Some(InvalidValue::OutOfRange),
+        (Some("string"), Some(format)) => Some(format.case),
+        (Some("string"), None) if !found.is_array() && !found.is_object() => Some(InvalidValue::UnquotedText),
+        _ => None,
+    }
 }
 
 fn format_of(name: &str) -> Option<&'static StringFormat> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
-/// The rule of a format that text does not follow, and the remedy, if the format has a row.
-fn format_rule(name: &str, text: &str) -> Option<(String, String)> {
+/// The case of a format that text does not follow, and its rule, if the format has a row.
+fn format_rule(name: &str, text: &str) -> Option<(InvalidValue<'static>, String)> {
     let format = format_of(name)?;
     let rule = (format.check)(text).err().map_or_else(|| format!("the value is not a valid {name}"), |refused| refused.0);
-    Some((rule, format.remedy.to_owned()))
+    Some((format.case, rule))
 }
 
 /// The rule behind a pattern of one of the checked names, as text.

@@ -12,6 +12,7 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
+use crate::report::cases;
 use crate::route::{EngineSettings, NginxSettings, SizeBytes};
 use crate::types::{ConfigTemplate, EngineLine, InvalidValue, LogFormat, LogTarget, TlsCiphers};
 
@@ -99,28 +100,19 @@ fn timing(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let millis = |name: &str| fields.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
     let minimum = "/spec/settings/keepaliveMinTimeout";
     if millis("keepaliveMinTimeout") == Some(0) {
-        mistakes.add_implausible(
-            minimum,
-            "with 0 a reload closes idle client connections that are about to send a request",
-            "Remove the field, or set it to 5s.",
-        );
+        let message = "with 0 a reload closes idle client connections that are about to send a request";
+        mistakes.add(cases::InvalidValue::NoKeepaliveMinimum, minimum, message);
     }
     let longer = millis("keepaliveMinTimeout").zip(millis("keepaliveTimeout")).is_some_and(|(least, idle)| least > idle);
     if longer {
-        mistakes.add_implausible(
-            minimum,
-            "the value is longer than keepaliveTimeout, which closes idle connections first",
-            "Set it to at most keepaliveTimeout.",
-        );
+        let message = "the value is longer than keepaliveTimeout, which closes idle connections first";
+        mistakes.add(cases::InvalidValue::AboveField { field: "keepaliveTimeout" }, minimum, message);
     }
     files(fields, mistakes);
     let body = "/spec/settings/clientMaxBodySize";
     if fields.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
-        mistakes.add_implausible(
-            body,
-            "request bodies of a kilobyte are rejected; a number without a unit is in bytes",
-            "Set it to 32m, for example.",
-        );
+        let message = "request bodies of a kilobyte are rejected; a number without a unit is in bytes";
+        mistakes.add(cases::InvalidValue::TooSmall { example: "32m" }, body, message);
     }
 }
 
@@ -130,7 +122,7 @@ fn files(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if fields.number(at).is_some_and(|connections| connections > files) {
         let whose = if stated.is_some() { "" } else { ", the default" };
         let message = format!("every connection needs an open file, and the value is larger than openFiles ({files}{whose})");
-        mistakes.add_implausible(at, &message, "Set openFiles to at least this value.");
+        mistakes.add(cases::InvalidValue::FewOpenFiles, at, message);
     }
 }
 
@@ -139,7 +131,7 @@ fn unused_logs(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     for name in ["accessLogPath", "accessLogFormat"] {
         let pointer = format!("/spec/settings/{name}");
         if off && fields.any(&pointer).is_some() {
-            mistakes.add_implausible(&pointer, "the field has no effect, because accessLog is false", "Remove one of the two fields.");
+            mistakes.add(cases::InvalidValue::WithoutEffect, &pointer, "the field has no effect, because accessLog is false");
         }
     }
 }
@@ -149,7 +141,7 @@ fn unshown_address(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let is_on = |name: &str| fields.any(&format!("/spec/settings/{name}")).and_then(Value::as_bool) == Some(true);
     if is_on("upstreamAddressHeader") && is_on("hideInfoHeaders") {
         let message = "the field has no effect: hideInfoHeaders removes all of these headers from responses, including x-upstream-addr";
-        mistakes.add_implausible("/spec/settings/upstreamAddressHeader", message, "Remove one of the two fields.");
+        mistakes.add(cases::InvalidValue::WithoutEffect, "/spec/settings/upstreamAddressHeader", message);
     }
 }
 
@@ -157,10 +149,10 @@ fn protocols(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     let pointer = "/spec/settings/tlsProtocols";
     let stated = fields.list(pointer);
     if fields.any(pointer).is_some_and(Value::is_array) && stated.is_empty() {
-        mistakes.add_impossible(pointer, "the list is empty, so no client could connect by TLS", "Add protocols, or remove the field.");
+        mistakes.add(cases::ImpossibleCombination::NoProtocol, pointer, "the list is empty, so no client could connect by TLS");
     }
     for (at, _) in stated.iter().enumerate().filter(|(_, name)| *name == "TLSv1" || *name == "TLSv1.1") {
         let message = "no browser supports this version any more, and its handshakes fail unless tlsCiphers contains @SECLEVEL=0";
-        mistakes.add_implausible(&format!("{pointer}/{at}"), message, "Remove it, unless you know of clients that need it.");
+        mistakes.add(cases::InvalidValue::OldTls, &format!("{pointer}/{at}"), message);
     }
 }

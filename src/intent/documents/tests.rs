@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::intent::cluster_spec::{Mode, PublishMode, RolloutStrategy};
-use crate::report::Subject;
+use crate::report::{FindingCode, Subject};
 
 const PROXY_AT: &str = "  proxy:\n    image: p:1\n";
 

@@ -7,8 +7,8 @@ mod parser;
 mod size_limits;
 mod unknown_labels;
 mod value_grammar;
+mod value_mistakes;
 mod value_reader;
-mod value_remedies;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::unknown_labels::access_control_labels;
 use super::value_grammar::{self, RedirectLabel};
 use super::value_reader::ValueReader;
 use super::{Affinity, BackendMode, BackendProtocol, ServiceLabels, TlsLabels, Verification};
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, cases};
 use crate::types::{ContextPath, CookieName, HostPattern, InvalidValue, NetworkName, ObjectName, Port};
 
 /// The result of reading a service's labels.
@@ -72,13 +72,13 @@ impl ValueReader<'_> {
     fn hosts(&mut self, default_backend: bool) -> Vec<HostPattern> {
         let Some(text) = self.value("hosts").map(str::to_owned) else {
             if !default_backend {
-                self.missing("hosts", "Set it to the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+                self.missing("hosts", cases::MissingLabel::Hosts);
             }
             return Vec::new();
         };
         let (hosts, bad) = self.list("hosts", &text, &size_limits::HOSTS, HostPattern::parse);
         if hosts.is_empty() && bad.is_empty() && !default_backend {
-            self.missing("hosts", "Set it to the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+            self.missing("hosts", cases::MissingLabel::Hosts);
         }
         self.note_list("hosts", &bad, "the host is not published");
         hosts
@@ -86,7 +86,7 @@ impl ValueReader<'_> {
 
     fn port(&mut self) -> Option<Port> {
         let Some(text) = self.value("port") else {
-            self.missing("port", "Set it to the port on which the container listens.");
+            self.missing("port", cases::MissingLabel::Port);
             return None;
         };
         let parsed = size_limits::check_length(text).and_then(|()| Port::parse(text));
@@ -122,8 +122,7 @@ impl ValueReader<'_> {
     fn note_several_roots(&mut self, text: &str) {
         if text.contains(",/") {
             let message = "the value is read as one path that contains a comma: a service has only one context root";
-            let remedy = "Set a single path, and publish any other path with another service.";
-            self.add_as(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
+            self.add(cases::InvalidLabelValue::SeveralPaths, "context_root", Some(text), message);
         }
     }
 
@@ -169,7 +168,7 @@ impl ValueReader<'_> {
         let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
         if cookie.is_some() && by_address {
             let message = "the service also has sticky_session_cookie, which is used instead of the client's address";
-            self.add(FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Remove one of the two labels.");
+            self.add(cases::ConflictingSetting::Affinity, "ip_hash", Some("true"), message);
         }
         match (cookie, by_address) {
             (Some(cookie), _) => Affinity::Cookie(cookie),
@@ -196,7 +195,7 @@ impl ValueReader<'_> {
         let verification = self.parsed(LABEL, value_grammar::verification).unwrap_or_default();
         if verification != Verification::Off {
             let message = "the proxies connect to the application without TLS, so there is no certificate to verify";
-            self.without_effect(LABEL, message, "Set com.docker.lb.ssl_backend=true, or remove the label.");
+            self.without_effect(LABEL, message, cases::LabelWithoutEffect::NothingToVerify);
         }
         verification
     }
@@ -219,7 +218,7 @@ impl ValueReader<'_> {
         };
         if tls.certificate.is_none() && tls.key.is_some() && !tls.passthrough {
             let message = "the private key has no certificate, so the service's hosts are not published by TLS";
-            self.without_effect("ssl_key", message, "Add com.docker.lb.ssl_cert, which may name the same secret.");
+            self.without_effect("ssl_key", message, cases::LabelWithoutEffect::KeyWithoutCertificate);
         }
         if tls.passthrough {
             self.note_passthrough(&tls);
@@ -229,19 +228,16 @@ impl ValueReader<'_> {
 
     /// Reports labels that have no effect because TLS hides the requests from the proxy.
     fn note_passthrough(&mut self, tls: &TlsLabels) {
-        let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
+        let case = cases::LabelWithoutEffect::Passthrough;
         for (name, _) in [("ssl_cert", &tls.certificate), ("ssl_key", &tls.key)].iter().filter(|(_, object)| object.is_some()) {
-            self.without_effect(name, "the application itself terminates TLS (ssl_passthrough)", remedy);
+            self.without_effect(name, "the application itself terminates TLS (ssl_passthrough)", case);
         }
         let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
         for name in unseen {
             let is_requested = self.value(name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) && value != "/");
             if is_requested {
-                self.without_effect(
-                    name,
-                    "requests are encrypted all the way to the application (ssl_passthrough), so the proxies cannot read them",
-                    remedy,
-                );
+                let message = "requests are encrypted all the way to the application (ssl_passthrough), so the proxies cannot read them";
+                self.without_effect(name, message, case);
             }
         }
     }

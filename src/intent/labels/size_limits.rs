@@ -2,6 +2,7 @@
 //! components: one label with tens of thousands of items would delay the changes of all other services. A limit never discards
 //! what precedes it. Only numbers and their descriptions; knows no grammar.
 
+use crate::report::cases::InvalidLabelValue as Case;
 use crate::types::InvalidValue;
 
 /// The maximum size of a label that holds a list, in bytes: enough for a thousand hosts with the longest names.
@@ -19,31 +20,20 @@ pub(super) struct ListLimit {
     pub(super) separator: char,
     /// What happens to those that are used.
     pub(super) kept: &'static str,
-    /// What to do about the others.
-    pub(super) remedy: &'static str,
+    /// The case of the finding about the others.
+    pub(super) case: Case<'static>,
 }
 
 /// Every host adds a pool that the engine tests and stores.
-pub(super) const HOSTS: ListLimit =
-    ListLimit { what: "hosts", items: 1_000, separator: ',', kept: "published", remedy: "Use a wildcard, or several services." };
+pub(super) const HOSTS: ListLimit = ListLimit { what: "hosts", items: 1_000, separator: ',', kept: "published", case: Case::TooManyHosts };
 
 /// Every redirect adds a location or two.
-pub(super) const REDIRECTS: ListLimit = ListLimit {
-    what: "redirects",
-    items: 1_000,
-    separator: ';',
-    kept: "used",
-    remedy: "Redirect whole hosts or a parent path (everything below it is redirected, too), or redirect in the application.",
-};
+pub(super) const REDIRECTS: ListLimit =
+    ListLimit { what: "redirects", items: 1_000, separator: ';', kept: "used", case: Case::TooManyRedirects };
 
 /// Every endpoint adds two locations on each host of the service, on each port.
-pub(super) const WEBSOCKET_ENDPOINTS: ListLimit = ListLimit {
-    what: "websocket endpoints",
-    items: 100,
-    separator: ',',
-    kept: "used",
-    remedy: "Name a parent path: everything below it is included. Upgrades work on every path of the service anyway.",
-};
+pub(super) const WEBSOCKET_ENDPOINTS: ListLimit =
+    ListLimit { what: "websocket endpoints", items: 100, separator: ',', kept: "used", case: Case::TooManyEndpoints };
 
 /// The message for a list with more good items than are used.
 pub(super) fn too_many(found: usize, cap: &ListLimit) -> String {

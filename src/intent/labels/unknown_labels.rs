@@ -7,7 +7,7 @@ use super::super::suggest::nearest;
 use super::access_control_names::sounds_like_access_control;
 use super::catalog::LABELS;
 use super::{PREFIX, value_grammar};
-use crate::report::{FindingCode, Severity};
+use crate::report::{FindingCase, cases};
 use crate::types::{excerpt, first_invisible, without_invisible};
 
 /// The prefix of our labels on other objects; on a service its author may confuse it with the prefix for services.
@@ -19,14 +19,10 @@ pub struct UnknownLabel<'a> {
     pub key: String,
     /// Its value; not shown where it may be a password.
     pub value: Option<&'a str>,
-    /// The severity.
-    pub severity: Severity,
-    /// The code.
-    pub code: FindingCode,
+    /// The case of its finding.
+    pub case: FindingCase,
     /// What is wrong.
     pub message: String,
-    /// What to do, where the remedy differs from the code's usual one.
-    pub remedy: Option<String>,
 }
 
 /// Everything to report about the keys of a service's labels. `is_published`: whether its other labels ask for publication.
@@ -42,31 +38,22 @@ pub fn access_control_labels(labels: &BTreeMap<String, String>) -> impl Iterator
 fn unknown_label_of<'a>(key: &str, value: &'a str, is_published: bool) -> Option<UnknownLabel<'a>> {
     let requested = access_key(key, value);
     let secret = requested.is_some();
-    let unknown_label = |code: FindingCode, message: &str, remedy: Option<String>| {
+    let unknown_label = |case: FindingCase, message: &str| {
         let value = (!secret).then_some(value);
-        Some(UnknownLabel {
-            key: excerpt(requested.unwrap_or(key), 120),
-            value,
-            severity: code.severity(),
-            code,
-            message: message.to_owned(),
-            remedy,
-        })
+        Some(UnknownLabel { key: excerpt(requested.unwrap_or(key), 120), value, case, message: message.to_owned() })
     };
     if is_published && secret {
         let message = "there is no such label, but it looks like access control; to prevent unintended access, the service's routes \
                        are closed and answer 503";
-        return unknown_label(FindingCode::UnknownAccessLabel, message, None);
+        return unknown_label(cases::UnknownAccessLabel.into(), message);
     }
     if key == "com.docker.network" {
         let message = "Swarmgate does not read this label: com.docker.lb.network chooses the network of the proxies";
-        let remedy = "Use com.docker.lb.network if the label is intended for Swarmgate.";
-        let label = unknown_label(FindingCode::UnknownLabel, message, Some(remedy.to_owned()));
-        return label.map(|label| UnknownLabel { severity: Severity::Info, ..label });
+        return unknown_label(cases::UnknownLabel::DockerNetwork.into(), message);
     }
     let name = unknown_name(key)?;
     let hidden = first_invisible(key).map_or_else(String::new, |unseen| format!(": its name contains {unseen}"));
-    unknown_label(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
+    unknown_label(case_of_name(&name), &format!("there is no such label; it has no effect{hidden}"))
 }
 
 /// The key of a label that asks for an access control, without parts that must not be shown: its value may be a password, even where it
@@ -105,16 +92,15 @@ fn begins(key: &str, prefix: &str) -> Option<String> {
     before.eq_ignore_ascii_case(prefix).then(|| name.to_owned())
 }
 
-/// The remedy for an unknown name.
-fn remedy_for_name(name: &str) -> String {
+/// The case of an unknown name.
+fn case_of_name(name: &str) -> FindingCase {
     let names = || LABELS.iter().map(|info| info.name);
     let before = name.split([':', '=', ' ']).next().filter(|before| before.len() < name.len());
     if let Some(known) = before.and_then(|before| names().find(|known| before.eq_ignore_ascii_case(known))) {
-        let joined = "name and value were read as one name: use NAME=VALUE in a list of labels, and NAME: VALUE in a mapping";
-        return format!("Did you mean {PREFIX}{known}? Its {joined}.");
+        return cases::UnknownLabel::Joined { label: &format!("{PREFIX}{known}") }.into();
     }
     match nearest(name, names()) {
-        Some(known) => format!("Did you mean {PREFIX}{known}?"),
-        None => "Remove the label, or look up its correct name.".to_owned(),
+        Some(known) => cases::UnknownLabel::Similar { label: &format!("{PREFIX}{known}") }.into(),
+        None => cases::UnknownLabel::Other.into(),
     }
 }

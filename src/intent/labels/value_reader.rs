@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::size_limits::{self, ListLimit};
 use super::unknown_labels::unknown_labels;
-use super::value_remedies::{remedy, remedy_for_unseen};
+use super::value_mistakes::{case_of_unseen, case_of_value};
 use super::{PREFIX, value_grammar};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCase, Severity, Subject, cases};
 use crate::types::{InvalidValue, first_invisible};
 
 /// How many invalid items of one list, or unknown labels, are reported individually: a label can hold megabytes.
@@ -67,7 +67,7 @@ impl<'a> ValueReader<'a> {
     }
 
     fn beyond(&mut self, name: &str, message: &str, cap: &ListLimit) {
-        self.add(FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
+        self.add(cap.case, name, None, message);
     }
 
     pub(super) fn note_list(&mut self, name: &str, bad: &[(String, InvalidValue)], follows: &str) {
@@ -76,36 +76,31 @@ impl<'a> ValueReader<'a> {
         }
         if bad.len() > LIST_FINDINGS_MAX {
             let more = format!("{} more items of the list are invalid and left out", bad.len() - LIST_FINDINGS_MAX);
-            self.add(FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
+            self.add(cases::InvalidLabelValue::More, name, None, &more);
         }
     }
 
     pub(super) fn bad(&mut self, name: &str, value: &str, rule: &InvalidValue, follows: &str) {
-        let (message, remedy) = match first_invisible(value) {
-            Some(unseen) => (format!("{rule}, but the value contains {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
-            None => (format!("{rule}; {follows}"), remedy(name, value)),
+        let (message, case) = match first_invisible(value) {
+            Some(unseen) => (format!("{rule}, but the value contains {unseen}; {follows}"), case_of_unseen(name, value).into()),
+            None => (format!("{rule}; {follows}"), case_of_value(name, value)),
         };
-        self.add(FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
+        self.add(case, name, Some(value), &message);
     }
 
-    pub(super) fn missing(&mut self, name: &str, remedy: &str) {
-        self.add(FindingCode::MissingLabel, name, None, "the label is missing, so the service is not published", remedy);
+    pub(super) fn missing(&mut self, name: &str, case: cases::MissingLabel) {
+        self.add(case, name, None, "the label is missing, so the service is not published");
     }
 
-    pub(super) fn without_effect(&mut self, name: &str, message: &str, remedy: &str) {
+    pub(super) fn without_effect(&mut self, name: &str, message: &str, case: cases::LabelWithoutEffect) {
         let value = self.value(name).unwrap_or_default().to_owned();
-        self.add(FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
+        self.add(case, name, Some(&value), message);
     }
 
     /// `name` gets the prefix unless it is a whole label key.
-    pub(super) fn add(&mut self, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
-        self.add_as(code.severity(), code, name, value, message, remedy);
-    }
-
-    /// The same, with this severity.
-    pub(super) fn add_as(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
+    pub(super) fn add(&mut self, case: impl Into<FindingCase>, name: &str, value: Option<&str>, message: &str) {
         let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
-        let finding = Finding::new(code, Subject::Service(self.service.to_owned()), message).with_severity(severity).with_remedy(remedy);
+        let finding = Finding::new(case, Subject::Service(self.service.to_owned()), message);
         self.findings.push(match value {
             Some(value) => finding.with_field(field, value),
             None => Finding { field: Some(field), ..finding },
@@ -116,13 +111,14 @@ impl<'a> ValueReader<'a> {
     pub(super) fn report_unknown_labels(&mut self, is_published: bool) {
         let mut unknown = 0;
         for label in unknown_labels(self.labels, is_published) {
-            unknown += usize::from(label.severity == Severity::Warning);
+            let is_warning = label.case.severity() == Severity::Warning;
+            unknown += usize::from(is_warning);
             // Labels that close a service are always reported.
-            if label.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
+            if is_warning && unknown > LIST_FINDINGS_MAX {
                 continue;
             }
             let subject = Subject::Service(self.service.to_owned());
-            let finding = Finding::new(label.code, subject, label.message).with_severity(label.severity).with_own_remedy(label.remedy);
+            let finding = Finding::new(label.case, subject, label.message);
             self.findings.push(match label.value {
                 Some(value) => finding.with_field(label.key, value),
                 None => Finding { field: Some(label.key), ..finding },
@@ -130,7 +126,7 @@ impl<'a> ValueReader<'a> {
         }
         if unknown > LIST_FINDINGS_MAX {
             let message = format!("{} more labels of the service do not exist, so they have no effect", unknown - LIST_FINDINGS_MAX);
-            self.add(FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
+            self.add(cases::UnknownLabel::More, PREFIX, None, &message);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::remaining_budget::binds;
 use super::{BudgetLoss, ExceededLimit, TeamUsage};
 use crate::intent::cluster::Cluster;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::route::{Dimension, Footprint};
 use crate::translate::TranslationContext;
 use crate::translate::published_service::{PublishedService, label_key};
@@ -20,29 +20,36 @@ const NAMED_MAX: usize = 5;
 
 /// What a service loses, and why.
 pub(super) fn service(context: &TranslationContext<'_>, service: &PublishedService<'_>, loss: &BudgetLoss) -> Finding {
-    let (why, remedy) = why(context.cluster, &Team::new(service.service), loss);
+    let (why, dimension, limit) = why(context.cluster, &Team::new(service.service), loss);
     let these = if count(loss) == 1 { "this answers" } else { "these answer" };
     let message =
         format!("{why}; {}, and {these} 503: {}{}", published(service.labels.hosts.len(), loss), missing(service, loss), open(loss));
-    let finding = Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy);
+    let finding = Finding::new(case_of(dimension, &limit), service.subject(), message);
     Finding { field: Some(label_key(if loss.hosts.is_empty() { "default_backend" } else { "hosts" })), ..finding }
 }
 
-/// Which limit the service exceeds, by how much, and the remedy.
-fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String) {
+fn case_of(dimension: Dimension, limit: &str) -> cases::LimitExceeded<'_> {
+    match dimension {
+        Dimension::Routes => cases::LimitExceeded::Routes { limit },
+        Dimension::Locations => cases::LimitExceeded::Locations { limit },
+        Dimension::Bytes => cases::LimitExceeded::Bytes { limit },
+    }
+}
+
+/// Which limit the service exceeds and by how much, in which dimension, and the fields with the limits that would have to be higher.
+fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, Dimension, String) {
     let (limits, name) = (&cluster.limits, &cluster.name);
     let requests = |dimension: Dimension| {
         // Text for hosts that are not published is not counted; their number is.
         let about = if loss.estimated && dimension != Dimension::Routes { "about " } else { "" };
         format!("the service requests {about}{} in the proxy configuration", amount(dimension.value_in(&loss.wanted), dimension))
     };
-    let raise = |dimension: Dimension, more: &str| format!("{}, or have an administrator raise {}{more}.", fewer(dimension), loss.beyond);
     match loss.beyond {
         ExceededLimit::Service(dimension) => {
             let limit = dimension.value_in(&limits.service);
             let more = dimension.value_in(&loss.wanted).saturating_sub(limit);
             let why = format!("{}, {more} more than the cluster {name} allows per service ({limit})", requests(dimension));
-            (why, raise(dimension, ""))
+            (why, dimension, loss.beyond.to_string())
         }
         ExceededLimit::Team { dimension, cluster } => {
             let (limit, all) = (dimension.value_in(&limits.team), dimension.value_in(&limits.cluster));
@@ -54,7 +61,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
                 too_many(loss, dimension, limit)
             );
             let too = cluster.map_or_else(String::new, |full| format!(" and spec.limits.cluster.{full}"));
-            (why, raise(dimension, &too))
+            (why, dimension, format!("{}{too}", loss.beyond))
         }
         ExceededLimit::Cluster(dimension) => {
             let limit = dimension.value_in(&limits.cluster);
@@ -64,7 +71,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, String
                 requests(dimension),
                 too_many(loss, dimension, limit)
             );
-            (why, raise(dimension, " or add another cluster"))
+            (why, dimension, loss.beyond.to_string())
         }
     }
 }
@@ -133,24 +140,13 @@ fn missing(service: &PublishedService<'_>, loss: &BudgetLoss) -> String {
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
-fn fewer(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Routes => "Publish fewer hosts, or a wildcard instead of many",
-        Dimension::Locations => "Publish fewer hosts, redirects or websocket endpoints",
-        Dimension::Bytes => "Publish fewer hosts, or use the virtual IP of services with many replicas (com.docker.lb.backend_mode=vip)",
-    }
-}
-
 /// A cluster is nearly full, or beyond that. Whole percents, so that not every small change changes the finding.
 pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Option<Finding> {
     let (at, fullest) = fullest(spent, &cluster.limits.cluster, |_| true)?;
     let limit = amount(fullest.value_in(&cluster.limits.cluster), fullest);
     let message = format!("services use {at}% of the {limit} that spec.limits.cluster allows; {}", beyond(losers, "the"));
-    let remedy = format!(
-        "Raise spec.limits.cluster.{fullest} if the extension and the proxies have enough memory (docs/limits.md), lower spec.limits.team \
-         or spec.limits.service, or split the services across several clusters."
-    );
-    Some(near(cluster, &format!("spec.limits.cluster.{fullest}"), message, remedy))
+    let limit = format!("spec.limits.cluster.{fullest}");
+    Some(near(cluster, cases::LimitNear::Cluster { limit: &limit }, &limit, message))
 }
 
 /// The same for each team's share, the fullest first. A team that overlaps with a reported one is covered by its finding.
@@ -174,11 +170,8 @@ fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest):
         "the services of one team ({team}) use {at}% of the {limit} that spec.limits.team allows a team; {}",
         beyond(losers, "its")
     );
-    let remedy = format!(
-        "Raise spec.limits.team.{fullest} if this team may use more of the cluster, lower spec.limits.service, or split its services \
-         across several clusters."
-    );
-    near(cluster, &format!("spec.limits.team.{fullest}"), message, remedy)
+    let limit = format!("spec.limits.team.{fullest}");
+    near(cluster, cases::LimitNear::Team { limit: &limit }, &limit, message)
 }
 
 /// The dimension with the highest usage among those that apply, with the percentage; `None` if that is low.
@@ -196,8 +189,7 @@ fn beyond(losers: usize, whose: &str) -> String {
     }
 }
 
-fn near(cluster: &Cluster, field: &str, message: String, remedy: String) -> Finding {
+fn near(cluster: &Cluster, case: cases::LimitNear<'_>, limit: &str, message: String) -> Finding {
     let subject = Subject::Cluster(cluster.name.to_string());
-    let finding = Finding::new(FindingCode::LimitNear, subject, message).with_remedy(remedy);
-    Finding { field: Some(field.to_owned()), ..finding }
+    Finding { field: Some(limit.to_owned()), ..Finding::new(case, subject, message) }
 }

@@ -7,7 +7,7 @@ use super::HostConflict;
 use super::host_owner::{HostOwner, OwnershipClaim};
 use crate::intent::hosts::listed;
 use crate::intent::hosts_spec::Sharing;
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, Severity, cases};
 use crate::translate::TranslationContext;
 use crate::translate::published_service::{PublishedService, label_key};
 use crate::translate::service_team::{Team, TeamDifference};
@@ -40,45 +40,31 @@ fn refused_later(context: &TranslationContext<'_>, later: &PublishedService<'_>,
     let message =
         format!("the cluster {cluster} does not publish this for the service: {holder} (spec.hosts.sharing: {})", sharing.as_str());
     let host = hosts.first().map(ToString::to_string).unwrap_or_default();
-    let entry = format!("`- {{host: {host}, services: [{}]}}`", later.name);
-    let list = if context.cluster.hosts.allow.is_none() {
-        "spec.hosts.allow of the cluster (a closed list: also add `- \"*\"`, so that nothing else changes)"
-    } else {
-        "spec.hosts.allow of the cluster"
+    let case = match sharing {
+        Sharing::Allowed => cases::HostTaken::NotNamed { host: &host, service: later.name.as_str() },
+        Sharing::SameStack | Sharing::Anyone => by_right(holder, &host, later.name.as_str()),
     };
-    let remedy = match sharing {
-        Sharing::Allowed => format!("Publish another host, or have an administrator add {entry} to {list}."),
-        Sharing::SameStack | Sharing::Anyone => {
-            format!("Publish another host. If this service should own the host, {}. {FOR_BOTH}", by_right(holder, &entry, list))
-        }
-    };
-    Finding::new(FindingCode::HostTaken, later.subject(), message).with_remedy(remedy)
+    Finding::new(case, later.subject(), message)
 }
 
-const FOR_BOTH: &str = "If both should have it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
-
 /// How the refused service can get the host, which depends on why the other one has it.
-fn by_right(holder: &HostOwner, entry: &str, list: &str) -> String {
-    let name = &holder.name;
+fn by_right<'a>(holder: &'a HostOwner, host: &'a str, service: &'a str) -> cases::HostTaken<'a> {
+    let other = holder.name.as_str();
     match holder.claim {
-        OwnershipClaim::First => format!("have an administrator add {entry} to {list}: a service that is named there takes precedence"),
+        OwnershipClaim::First => cases::HostTaken::First { host, service },
         OwnershipClaim::Named { exactly: false } | OwnershipClaim::FirstOfNamed { exactly: false } => {
-            format!("have an administrator add {entry} to {list}: an entry for exactly this host takes precedence over one with a `*`")
+            cases::HostTaken::Pattern { host, service }
         }
-        OwnershipClaim::Named { exactly: true } => format!("have an administrator name this service instead of {name} in spec.hosts.allow"),
-        OwnershipClaim::FirstOfNamed { exactly: true } => format!("have an administrator remove {name} from the entry that names both"),
-        OwnershipClaim::BesideGuest => format!(
-            "remove it from the labels of {name}, or have an administrator remove the entry that names this service and add it again once \
-             this finding no longer mentions an entry"
-        ),
+        OwnershipClaim::Named { exactly: true } => cases::HostTaken::Named { other },
+        OwnershipClaim::FirstOfNamed { exactly: true } => cases::HostTaken::BothNamed { other },
+        OwnershipClaim::BesideGuest => cases::HostTaken::Guest { other },
     }
 }
 
 fn admitted_later(context: &TranslationContext<'_>, later: &PublishedService<'_>, holder: &HostOwner) -> Finding {
     let sharing = context.cluster.hosts.sharing;
     let message = format!("{holder}; this service is admitted as well (spec.hosts.sharing: {})", sharing.as_str());
-    let remedy = "No action is needed if both should have the host; otherwise remove it from the label of one of them.";
-    Finding::new(FindingCode::HostTaken, later.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
+    Finding::new(cases::HostTaken::Shared, later.subject(), message).with_severity(severity_of_admission(sharing))
 }
 
 /// If an administrator named the service, sharing is intended.
@@ -121,20 +107,13 @@ fn others_of_other_teams(services: &[PublishedService<'_>], first: usize, others
 fn shared(context: &TranslationContext<'_>, first: &PublishedService<'_>, who: &str) -> Finding {
     let sharing = context.cluster.hosts.sharing;
     let message = format!("{who} hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
-    let remedy = "No action is needed if this is intended; otherwise have an administrator set spec.hosts.sharing: sameStack, or remove \
-                  the host from the labels of the other services.";
-    Finding::new(FindingCode::HostContested, first.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
+    Finding::new(cases::HostContested::Shared, first.subject(), message).with_severity(severity_of_admission(sharing))
 }
 
 fn contested(first: &PublishedService<'_>, who: &str, is_named: bool) -> Finding {
     let message = format!("{who} hosts of this service, which keeps them while it publishes them");
-    let remedy = if is_named {
-        "No action is needed: spec.hosts.allow names this service, so it gets them back even if it is removed for a while."
-    } else {
-        "No action is needed now. If this service is removed, another stack gets them: to keep them permanently, have an administrator \
-         name this service, and none of the others, in spec.hosts.allow."
-    };
-    Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy)
+    let case = if is_named { cases::HostContested::Named } else { cases::HostContested::Refused };
+    Finding::new(case, first.subject(), message)
 }
 
 /// Findings to the default backend and to the other services that want to be it.
@@ -147,7 +126,7 @@ pub(super) fn default_backend(
     let holder = &services[first];
     let second = |at: &usize| {
         let message = format!("{} is already the default backend, and a cluster has only one", holder.service.name);
-        let finding = Finding::new(FindingCode::SecondDefaultBackend, services[*at].subject(), message);
+        let finding = Finding::new(cases::SecondDefaultBackend, services[*at].subject(), message);
         finding.with_field(label_key("default_backend"), "true")
     };
     let others_of_other_teams = others.iter().filter(|at| !is_of_team(**at)).map(|at| services[*at].service.name.as_str());
@@ -159,8 +138,7 @@ pub(super) fn default_backend(
 /// Services of another stack also want to be the default backend.
 fn default_contested(first: &PublishedService<'_>, others: &[&str]) -> Finding {
     let message = format!("{} of another stack would be the default backend without this service", shown(others));
-    let remedy = "No action is needed now; to keep it this way, have an administrator name only this service in spec.hosts.defaultBackend.";
-    let finding = Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy);
+    let finding = Finding::new(cases::HostContested::DefaultBackend, first.subject(), message);
     finding.with_field(label_key("default_backend"), "true")
 }
 

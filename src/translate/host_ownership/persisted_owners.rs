@@ -8,7 +8,7 @@ use super::OwnershipContext;
 use super::allow_ranks::Ranks;
 use super::host_claims::{HostClaims, OwningTeam};
 use super::owner_decision::Precedence;
-use crate::report::{Finding, FindingCode, Subject};
+use crate::report::{Finding, Subject, cases};
 use crate::translate::TranslationContext;
 use crate::translate::host_owners::{Guests, HostOwners, LABEL_BYTES_MAX};
 use crate::translate::service_team::Team;
@@ -110,5 +110,5 @@ fn too_many(context: &TranslationContext<'_>, found: usize, left_out: usize) -> 
          {found} bytes, more than the limit of {LABEL_BYTES_MAX}: if the operator restarts, {left_out} hosts go to the oldest service that \
          claims them"
     );
-    Finding::new(FindingCode::HostRegisterFull, Subject::Cluster(cluster.to_string()), message)
+    Finding::new(cases::HostRegisterFull, Subject::Cluster(cluster.to_string()), message)
 }

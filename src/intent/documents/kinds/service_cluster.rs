@@ -14,7 +14,7 @@ use crate::intent::documents::schema_validation::Schema;
 use crate::intent::documents::{Declaration, DeclaredObject, conversion, field_dependencies};
 use crate::intent::json_schema::cluster_schema;
 use crate::intent::placement_constraint::Constraint;
-use crate::report::Severity;
+use crate::report::cases::DuplicateDeclaration;
 use crate::types::ClusterName;
 
 /// Its row in the table.
@@ -79,20 +79,14 @@ impl Declaration {
 }
 
 /// A cluster's name.
-const CLUSTER_NAME: ClaimType =
-    ClaimType { severity: Severity::Error, verbs: ("declares", "declare"), object: "cluster {}", remedy: "Rename one of them." };
+const CLUSTER_NAME: ClaimType = ClaimType { verbs: ("declares", "declare"), object: "cluster {}", case: DuplicateDeclaration::Name };
 
 /// The services with a label value.
-const LABEL: ClaimType = ClaimType {
-    severity: Severity::Error,
-    verbs: PUBLISH,
-    object: "services with the label value {}",
-    remedy: "Change the serviceCluster of one of them.",
-};
+const LABEL: ClaimType = ClaimType { verbs: PUBLISH, object: "services with the label value {}", case: DuplicateDeclaration::LabelValue };
 
 /// The services without the label, or with an empty one.
 const UNLABELLED: ClaimType =
-    ClaimType { object: "services without a service_cluster label", remedy: "Set a serviceCluster in one of them.", ..LABEL };
+    ClaimType { object: "services without a service_cluster label", case: DuplicateDeclaration::NoLabelValue, ..LABEL };
 
 fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(cluster_schema()));

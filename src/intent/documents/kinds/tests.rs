@@ -8,7 +8,8 @@ use crate::intent::documents::conflicts::MESH_PORT;
 use crate::intent::documents::document_error::Mistakes;
 use crate::intent::documents::fields::Fields;
 use crate::intent::documents::{ClaimsInForce, ClusterDocument, Declaration, SourceFile, read_kinds};
-use crate::report::{FindingCode, Severity};
+use crate::report::FindingCode;
+use crate::report::cases::{DuplicateDeclaration, ImpossibleCombination};
 
 static SITE: DocumentKind = DocumentKind {
     name: "Site",
@@ -48,8 +49,7 @@ impl DeclaredObject for Site {
     }
 }
 
-const SITE_NAME: ClaimType =
-    ClaimType { severity: Severity::Error, verbs: ("opens", "open"), object: "the site {}", remedy: "Rename one of them." };
+const SITE_NAME: ClaimType = ClaimType { verbs: ("opens", "open"), object: "the site {}", case: DuplicateDeclaration::Name };
 
 fn schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
@@ -62,7 +62,7 @@ fn schema() -> &'static Schema {
 
 fn closed_sites(fields: &Fields<'_>, mistakes: &mut Mistakes) {
     if fields.any("/spec/open") == Some(&Value::Bool(false)) {
-        mistakes.add_impossible("/spec/open", "a closed site has no port", "Open it.");
+        mistakes.add(ImpossibleCombination::SamePort, "/spec/open", "a closed site has no port");
     }
 }
 
