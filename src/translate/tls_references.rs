@@ -156,7 +156,7 @@ fn not_found<'a>(context: &TranslationContext<'a>, naming: &Naming<'_>, user: &R
         return naming.finding(case, message);
     };
     let remedy = FindingCase::from(case).remedy().replacen("Create", "create", 1);
-    naming.finding(cases::SecretNotFound::Similar { name: &name, remedy: &remedy }, message)
+    naming.finding(cases::SecretNotFound::Similar { name, remedy: &remedy }, message)
 }
 
 fn not_permitted(
