@@ -52,19 +52,14 @@ pub fn run(args: Args) -> ExitCode {
 
 /// The files at a path, read as the operator reads its spec. A path without files is a mistake here.
 fn source_files(path: PathBuf) -> Vec<SourceFile> {
-    let name = path.display().to_string();
-    if name == "-" {
-        return vec![standard_input()];
-    }
-    let found = spec_files::read(&[path]);
-    if found.is_empty() { vec![SourceFile::unreadable(name, "the folder contains no *.yaml or *.yml file")] } else { found }
+    if path.display().to_string() == "-" { vec![standard_input()] } else { spec_files::read(&[path]) }
 }
 
 fn standard_input() -> SourceFile {
     let (name, mut text) = ("(standard input)", String::new());
     match std::io::stdin().read_to_string(&mut text) {
         Ok(_) => SourceFile::new(name, text),
-        Err(error) => SourceFile::unreadable(name, error.to_string()),
+        Err(error) => SourceFile::unreadable(name, spec_files::unreadable(&error)),
     }
 }
 

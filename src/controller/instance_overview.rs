@@ -67,7 +67,7 @@ fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) ->
 }
 
 fn of_another(finding: Finding, operator: &str) -> Finding {
-    let message = "No cluster of this operator publishes the service, but another operator in this Swarm may publish it.";
+    let message = "no cluster of this operator publishes the service, but another operator in this Swarm may publish it";
     let case = cases::UnknownServiceCluster::OtherOperator { operator, remedy: &finding.remedy };
     Finding { field: finding.field, value: finding.value, ..Finding::new(case, finding.subject, message) }
 }

@@ -141,7 +141,7 @@ impl DeclaredCluster {
 #[cfg(test)]
 mod tests {
     use super::{Declared, DeclaredCluster};
-    use crate::intent::documents::{KINDS_WITH_ONE_MORE, Site, SourceFile, site};
+    use crate::intent::documents::{KINDS_WITH_ONE_MORE, Site, SourceFile, UnreadableFile, site};
     use crate::report::FindingCode;
     use crate::types::ClusterName;
 
@@ -184,7 +184,7 @@ mod tests {
         let broken = after(&good, &files("{port: many}"));
         assert_eq!((broken.clusters.len(), ports(&broken)), (1, vec![Some(81)]));
         assert_eq!(ports(&after(&broken, &files("{port: 82}"))), [Some(82)]);
-        assert_eq!(ports(&after(&good, &[SourceFile::unreadable("1.yaml", "gone")])), [Some(81)]);
+        assert_eq!(ports(&after(&good, &[SourceFile::unreadable("1.yaml", UnreadableFile::Missing("gone".to_owned()))])), [Some(81)]);
         assert_eq!(ports(&after(&good, &files("{port: 81}")[..1])), []);
         // A wrong kind, or none.
         let text = site("a", "{port: 82}");
@@ -223,7 +223,10 @@ mod tests {
     #[test]
     fn an_unreadable_file_removes_no_cluster() {
         let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
-        let files = [SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::unreadable("1.yaml", "gone")];
+        let files = [
+            SourceFile::new("0.yaml", document("a", "nginx", 1)),
+            SourceFile::unreadable("1.yaml", UnreadableFile::Missing("gone".to_owned())),
+        ];
         let kept = good.after(&files);
         assert_eq!(cluster(&kept, "b").in_force, cluster(&good, "b").in_force);
         assert!(kept.incomplete && !cluster(&kept, "b").accepted);

@@ -9,7 +9,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use super::document_source::{DocumentSource, WatchGuard};
-use crate::intent::documents::SourceFile;
+use crate::intent::documents::{SourceFile, UnreadableFile};
 
 const NOTHING_THERE: &str = "the folder contains no *.yaml or *.yml file; clusters are not removed because of this (to remove \
                              everything, first remove the operator)";
@@ -23,14 +23,26 @@ pub fn read(paths: &[PathBuf]) -> Vec<SourceFile> {
 fn read_path(path: &Path) -> Vec<SourceFile> {
     match documents_of(path) {
         // A folder that became empty is far more often a failed mount than a wish to remove all proxies.
-        Ok(files) if files.is_empty() => vec![SourceFile::unreadable(path.display().to_string(), NOTHING_THERE)],
+        Ok(files) if files.is_empty() => {
+            vec![SourceFile::unreadable(path.display().to_string(), UnreadableFile::EmptyFolder(NOTHING_THERE.to_owned()))]
+        }
         Ok(files) => files.iter().map(|file| read_file(file)).collect(),
-        Err(error) => vec![SourceFile::unreadable(path.display().to_string(), error.to_string())],
+        Err(error) => vec![SourceFile::unreadable(path.display().to_string(), unreadable(&error))],
     }
 }
 
 fn read_file(path: &Path) -> SourceFile {
-    SourceFile { name: path.display().to_string(), content: std::fs::read_to_string(path).map_err(|error| error.to_string()) }
+    SourceFile { name: path.display().to_string(), content: std::fs::read_to_string(path).map_err(|error| unreadable(&error)) }
+}
+
+/// Why a file or folder could not be read.
+pub fn unreadable(error: &io::Error) -> UnreadableFile {
+    let why = error.to_string();
+    match error.kind() {
+        io::ErrorKind::NotFound => UnreadableFile::Missing(why),
+        io::ErrorKind::InvalidData => UnreadableFile::NotText(why),
+        _ => UnreadableFile::Other(why),
+    }
 }
 
 fn documents_of(path: &Path) -> io::Result<Vec<PathBuf>> {
@@ -69,7 +81,7 @@ impl DocumentSource for SpecFiles {
     /// Reads on a separate thread: a file on a network may hang.
     async fn read(&self) -> Vec<SourceFile> {
         let paths = self.paths.clone();
-        let unread = |error: tokio::task::JoinError| vec![SourceFile::unreadable("spec files", error.to_string())];
+        let unread = |error: tokio::task::JoinError| vec![SourceFile::unreadable("spec files", UnreadableFile::Other(error.to_string()))];
         tokio::task::spawn_blocking(move || read(&paths)).await.unwrap_or_else(unread)
     }
 
@@ -113,7 +125,7 @@ fn folder_of(path: &Path) -> &Path {
 mod tests {
     use std::fs;
 
-    use super::read;
+    use super::{UnreadableFile, read};
 
     #[test]
     fn the_yaml_files_of_a_folder_are_read_by_name_without_hidden_files() {
@@ -126,9 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_another_encoding_is_not_text() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), [0xff, 0xfe, b'k', 0]).unwrap();
+        assert!(matches!(read(&[folder.path().to_owned()])[0].content, Err(UnreadableFile::NotText(_))));
+    }
+
+    #[test]
     fn an_empty_folder_is_unreadable_so_that_no_cluster_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(read(&[folder.path().to_owned()])[0].content.is_err());
+        assert!(matches!(read(&[folder.path().to_owned()])[0].content, Err(UnreadableFile::EmptyFolder(_))));
     }
 
     #[test]
@@ -137,6 +156,6 @@ mod tests {
         let good = folder.path().join("good.yaml");
         fs::write(&good, "x").unwrap();
         let found = read(&[folder.path().join("missing.yaml"), good]);
-        assert!(found[0].content.is_err() && found[1].content.is_ok());
+        assert!(matches!(found[0].content, Err(UnreadableFile::Missing(_))) && found[1].content.is_ok());
     }
 }

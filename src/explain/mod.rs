@@ -79,11 +79,11 @@ pub struct NotFound(String);
 impl NotFound {
     fn new<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
         let nearest = crate::intent::suggest::nearest(name, known.clone());
-        let all: Vec<&str> = known.take(NAMES_MAX).collect();
+        let all: Vec<&str> = known.collect();
         let hint = match nearest {
             Some(nearest) => format!("; did you mean {nearest}?"),
             None if all.is_empty() => format!("; no {kind} exists"),
-            None => format!("; existing names: {}", all.join(", ")),
+            None => format!("; existing names: {}", some_of(&all)),
         };
         Self(format!("there is no {kind} {}{hint}", printable(name)))
     }
@@ -91,6 +91,12 @@ impl NotFound {
     fn any_cluster() -> Self {
         Self("no cluster is declared".to_owned())
     }
+}
+
+/// The first names, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    let shown = names.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMES_MAX { format!("{shown} and {} more", names.len() - NAMES_MAX) } else { shown }
 }
 
 fn step(about: TraceSubject, says: impl Into<String>) -> TraceStep {

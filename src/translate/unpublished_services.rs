@@ -50,9 +50,17 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
         None => "no declared cluster publishes services without this label; the service is not published",
     };
     let hidden = value.and_then(first_invisible).map_or_else(String::new, |unseen| format!("; it contains {unseen}"));
-    let message = format!("{message}{hidden}");
-    let subject = Subject::Service(service.name.clone());
-    Finding::new(case_of(clusters, value), subject, message).with_field(label_key("service_cluster"), value.unwrap_or_default())
+    about_label(service, case_of(clusters, value), format!("{message}{hidden}"))
+}
+
+/// A finding about the label `service_cluster` of a service, which may not have it.
+fn about_label(service: &Service, case: impl Into<FindingCase>, message: String) -> Finding {
+    let finding = Finding::new(case, Subject::Service(service.name.clone()), message);
+    let field = label_key("service_cluster");
+    match service_cluster_of(&service.labels) {
+        Some(value) => finding.with_field(field, value),
+        None => Finding { field: Some(field), ..finding },
+    }
 }
 
 /// How the service gets to an existing cluster. The cluster for services without the label is often addressed by its name,
@@ -64,7 +72,7 @@ fn case_of(clusters: &[Cluster], value: Option<&str>) -> FindingCase {
         return Case::Similar { value: meant }.into();
     }
     let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
-    let values = known.join(", ");
+    let values = or(&known);
     let is_its_name = value.zip(unlabelled).is_some_and(|(value, name)| nearest(value, std::iter::once(name)).is_some());
     let case = match unlabelled {
         Some(cluster) if is_its_name => Case::NameOfCluster { cluster },
@@ -78,19 +86,26 @@ fn case_of(clusters: &[Cluster], value: Option<&str>) -> FindingCase {
 
 fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {
     let message = format!(
-        "This service belongs to cluster {cluster}, whose document is invalid, and this operator has not seen a valid version of it: \
-         nothing is published or changed for the cluster, and running proxies keep their configuration."
+        "this service belongs to cluster {cluster}, whose document is invalid, and this operator has not seen a valid version of it: \
+         nothing is published or changed for the cluster, and running proxies keep their configuration"
     );
-    not_in_force(service, message, cases::ClusterNotInForce::Invalid { cluster: cluster.as_str() })
+    about_label(service, cases::ClusterNotInForce::Invalid { cluster: cluster.as_str() }, message)
 }
 
 fn may_wait(service: &Service) -> Finding {
-    let message = "No readable document publishes services with this label value, and some documents could not be read: the service is not \
-                   published.";
-    not_in_force(service, message.to_owned(), cases::ClusterNotInForce::Unreadable)
+    let services = match service_cluster_of(&service.labels) {
+        Some(_) => "with this label value",
+        None => "without this label",
+    };
+    let message =
+        format!("no readable document publishes services {services}, and some documents cannot be read; the service is not published");
+    about_label(service, cases::ClusterNotInForce::Unreadable, message)
 }
 
-fn not_in_force(service: &Service, message: String, case: cases::ClusterNotInForce<'_>) -> Finding {
-    let value = service_cluster_of(&service.labels).unwrap_or_default();
-    Finding::new(case, Subject::Service(service.name.clone()), message).with_field(label_key("service_cluster"), value)
+/// "a", "a or b", "a, b or c".
+fn or(values: &[&str]) -> String {
+    match values {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => values.concat(),
+    }
 }

@@ -49,8 +49,39 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 pub struct SourceFile {
     /// Its name in findings: its path, or another name that its author knows.
     pub name: String,
-    /// Its text, or an explanation why there is none.
-    pub content: Result<String, String>,
+    /// Its text, or why there is none.
+    pub content: Result<String, UnreadableFile>,
+}
+
+/// Why a file has no text, with an explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnreadableFile {
+    /// There is no such file or folder.
+    Missing(String),
+    /// It is a folder without documents.
+    EmptyFolder(String),
+    /// It is not UTF-8 text.
+    NotText(String),
+    /// Any other reason.
+    Other(String),
+}
+
+impl UnreadableFile {
+    fn case(&self) -> cases::UnreadableDocument<'static> {
+        match self {
+            Self::Missing(_) => cases::UnreadableDocument::Missing,
+            Self::EmptyFolder(_) => cases::UnreadableDocument::EmptyFolder,
+            Self::NotText(_) => cases::UnreadableDocument::NotText,
+            Self::Other(_) => cases::UnreadableDocument::Unreadable,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::EmptyFolder(why) => why.clone(),
+            Self::Missing(why) | Self::NotText(why) | Self::Other(why) => format!("the file cannot be read: {why}"),
+        }
+    }
 }
 
 impl SourceFile {
@@ -60,8 +91,8 @@ impl SourceFile {
     }
 
     /// A file that could not be read.
-    pub fn unreadable(name: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { name: name.into(), content: Err(why.into()) }
+    pub fn unreadable(name: impl Into<String>, why: UnreadableFile) -> Self {
+        Self { name: name.into(), content: Err(why) }
     }
 }
 
@@ -139,7 +170,7 @@ fn read_file(file: &SourceFile, kinds: &[&DocumentKind]) -> Result<Vec<YamlDocum
     let text = match &file.content {
         Ok(text) if text.len() <= FILE_BYTES_MAX => text,
         Ok(_) => return Err(unreadable(cases::UnreadableDocument::TooLarge, "the file is larger than 1 MiB")),
-        Err(why) => return Err(unreadable(cases::UnreadableDocument::NotText, &format!("the file cannot be read: {why}"))),
+        Err(why) => return Err(unreadable(why.case(), &why.message())),
     };
     let documents = yaml::read(text);
     if documents.is_empty() {

@@ -11,7 +11,7 @@ use super::super::yaml::{YamlData, YamlNode, escaped};
 use super::document_error::{Mistakes, path_of};
 use crate::report::FindingCase;
 use crate::report::cases::{InvalidValue, UnknownField, UnreadableDocument};
-use crate::types::{ClusterName, EngineKind, NetworkName, ServiceName, UnknownEngine};
+use crate::types::{ClusterName, EngineKind, NetworkName, ServiceName};
 
 /// The field with the engine.
 const ENGINE: &str = "/spec/engine";
@@ -113,7 +113,7 @@ fn note(error: &ValidationError<'_>, root: &Value, mistakes: &mut Mistakes) {
         _ if found.is_null() => invalid(InvalidValue::NoValue, "the field has no value".to_owned()),
         Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
             match found.as_str().filter(|_| pointer == ENGINE).map(str::parse::<EngineKind>) {
-                Some(Err(unknown)) => note_unknown_engine(pointer, &unknown, mistakes),
+                Some(Err(_)) => note_unknown_engine(pointer, mistakes),
                 _ => note_options(pointer, found.as_str(), &options_of(schema), mistakes),
             }
         }
@@ -137,12 +137,10 @@ fn note_options(pointer: &str, found: Option<&str>, options: &[String], mistakes
     mistakes.add(case, pointer, "unknown value");
 }
 
-/// An engine that this version does not support. The error's second half names those that it supports; here the remedy does.
-fn note_unknown_engine(pointer: &str, unknown: &UnknownEngine, mistakes: &mut Mistakes) {
-    let text = unknown.to_string();
-    let message = text.rsplit_once("; ").map_or(text.as_str(), |(message, _)| message);
+/// An engine that this version does not support. The finding has its name as the value, and the remedy names the supported ones.
+fn note_unknown_engine(pointer: &str, mistakes: &mut Mistakes) {
     let engines = EngineKind::ALL.map(EngineKind::as_str).join(", ");
-    mistakes.add(InvalidValue::Engine { engines: &engines }, pointer, message);
+    mistakes.add(InvalidValue::Engine { engines: &engines }, pointer, "unknown engine");
 }
 
 /// "a", "a or b", "a, b, or c".

@@ -101,8 +101,27 @@ fn a_document_without_a_readable_name_makes_the_declaration_incomplete() {
         assert!(declaration.incomplete, "{text:.200}");
         assert!(declared(&declaration).contains(&"+a".to_owned()), "{text:.200}");
     }
-    assert!(read_documents(&[SourceFile::new("a", good.clone()), SourceFile::unreadable("b", "gone")]).incomplete);
+    assert!(
+        read_documents(&[SourceFile::new("a", good.clone()), SourceFile::unreadable("b", UnreadableFile::Missing("gone".to_owned()))])
+            .incomplete
+    );
     assert!(!read(&[&good]).incomplete);
+}
+
+#[test]
+fn the_remedy_for_a_file_without_text_depends_on_the_reason() {
+    let found = |why: UnreadableFile| read_documents(&[SourceFile::unreadable("a", why)]).findings.remove(0);
+    let why = || "why".to_owned();
+    let missing = found(UnreadableFile::Missing(why()));
+    assert_eq!(
+        (missing.message.as_str(), missing.remedy.as_str()),
+        ("the file cannot be read: why", "Correct the path, or create the file.")
+    );
+    let empty = found(UnreadableFile::EmptyFolder(why()));
+    assert_eq!(empty.message, "why");
+    assert!(empty.remedy.starts_with("Add a *.yaml or *.yml file"), "{}", empty.remedy);
+    assert_eq!(found(UnreadableFile::NotText(why())).remedy, "Save the file as UTF-8 text.");
+    assert!(found(UnreadableFile::Other(why())).remedy.contains("permissions"));
 }
 
 #[test]

@@ -2,17 +2,17 @@
 
 remedies! {
     SecretNotFound<'a> {
-        /// There is no such secret.
+        /// No secret or config in the Swarm has an access label.
         Absent => "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`.";
-        /// It may have another access label than the service.
+        /// The service has an access label.
         OtherAccess { access } =>
             "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`; a secret with another access \
              label needs the label swarmgate.use-by=access:{access}.";
-        /// It may have an access label.
+        /// The service has no access label (or one that is not a plain path), but others in the Swarm have one.
         AnyAccess =>
             "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`; a secret with another access \
              label needs the label swarmgate.use-by, which lists its users (docs/labels.md).";
-        /// A similar one exists that the service may use.
+        /// The service may use a secret with a similar name (REMEDY: the one above for this service).
         Similar { name, remedy } => "Did you mean {name}? Otherwise {remedy}";
     }
     RefNotPermitted<'a> {

@@ -4,8 +4,14 @@ remedies! {
     UnreadableDocument<'a> {
         /// The file is larger than 1 MiB.
         TooLarge => "Split the file, or name the intended one.";
-        /// The file cannot be read.
-        NotText => "Make the file readable, as UTF-8 text.";
+        /// There is no such file or folder.
+        Missing => "Correct the path, or create the file.";
+        /// The folder contains no document.
+        EmptyFolder => "Add a *.yaml or *.yml file to the folder, or name another folder.";
+        /// The encoding is wrong.
+        NotText => "Save the file as UTF-8 text.";
+        /// The file cannot be read for another reason.
+        Unreadable => "Remove the cause that the error message names, for example missing permissions.";
         /// The file contains no document.
         Empty { kind } = Warning => "Add a {kind} document to the file, or remove the file.";
         /// The YAML has a syntax error.
@@ -52,7 +58,7 @@ remedies! {
         ServiceName => "Change the serviceName of one of them.";
         /// A port of the routing mesh.
         MeshPort => "Change the published port of one of them, or set publish.mode: host.";
-        /// A document with errors, whose last good version makes the same claim.
+        /// A document with errors, whose last good version makes the same claim (REMEDY: the one above for this claim).
         InForce { remedy } => "Correct the documents with errors first. {remedy}";
         /// A port of nodes.
         HostPort = Warning => "Constrain them to different nodes, or change the port of one of them.";

@@ -48,26 +48,25 @@ remedies! {
         First { host, service } =>
             "Publish another host. If this service should own the host, have an administrator add `- {{host: {host}, services: \
              [{service}]}}` to spec.hosts.allow of the cluster (if you create this closed list, also add `- \"*\"`, so that nothing else \
-             changes): a service that is named there takes precedence. If both should have it, set spec.hosts.sharing: allowed, which \
-             also admits the services that entries name.";
+             changes): a service that is named there takes precedence. If both should have it, also set spec.hosts.sharing: allowed.";
         /// A pattern in `spec.hosts.allow` names the other service.
         Pattern { host, service } =>
             "Publish another host. If this service should own the host, have an administrator add `- {{host: {host}, services: \
              [{service}]}}` to spec.hosts.allow of the cluster: an entry for exactly this host takes precedence over one with a `*`. If \
-             both should have it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
+             both should have it, also set spec.hosts.sharing: allowed.";
         /// An entry for exactly this host names the other service.
         Named { other } =>
             "Publish another host. If this service should own the host, have an administrator name this service instead of {other} in \
-             spec.hosts.allow. If both should have it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
+             spec.hosts.allow. If both should have it, have both named there and spec.hosts.sharing set to allowed.";
         /// An entry for exactly this host names both.
         BothNamed { other } =>
             "Publish another host. If this service should own the host, have an administrator remove {other} from the entry that names \
-             both. If both should have it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
+             both. If both should have it, set spec.hosts.sharing: allowed.";
         /// An entry names this service only as an additional one.
         Guest { other } =>
             "Publish another host. If this service should own the host, remove it from the labels of {other}, or have an administrator \
              remove the entry that names this service and add it again once this finding no longer mentions an entry. If both should have \
-             it, set spec.hosts.sharing: allowed, which also admits the services that entries name.";
+             it, set spec.hosts.sharing: allowed.";
         /// `spec.hosts.sharing` is `allowed`.
         NotNamed { host, service } =>
             "Publish another host, or have an administrator add `- {{host: {host}, services: [{service}]}}` to spec.hosts.allow of the \
@@ -79,11 +78,11 @@ remedies! {
     HostContested {
         /// The others do not get the host.
         Refused =>
-            "No action is needed now. If this service is removed, another stack gets them: to keep them permanently, have an \
+            "No action is needed now. If this service is removed, another stack gets the host: to keep it permanently, have an \
              administrator name this service, and none of the others, in spec.hosts.allow.";
         /// `spec.hosts.allow` names this service.
         Named =>
-            "No action is needed: spec.hosts.allow names this service, so it gets them back even if it is removed for a while.";
+            "No action is needed: spec.hosts.allow names this service, so it gets the host back even if it is removed for a while.";
         /// The others share the host.
         Shared = Warning =>
             "No action is needed if this is intended; otherwise have an administrator set spec.hosts.sharing: sameStack, or remove the \
@@ -93,5 +92,5 @@ remedies! {
             "No action is needed now; to keep it this way, have an administrator name only this service in spec.hosts.defaultBackend.";
     }
     HostRegisterFull =>
-        "Remove hosts from the labels of services that do not get them (HostTaken), or name the owning services in spec.hosts.allow.";
+        "Remove hosts from the labels of services that do not get those hosts (HostTaken), or name the owning services in spec.hosts.allow.";
 }

@@ -67,7 +67,8 @@ remedies! {
     UnknownAccessLabel =>
         "If the service is open to everyone, remove the label. Otherwise enforce access in the application, or in a proxy in front of it.";
     LabelOnContainer =>
-        "Set them under deploy.labels in the stack file (`docker service create --label`, not --container-label).";
+        "Set the labels on the service: in a stack file under deploy.labels, on the command line with `docker service create --label` \
+         instead of --container-label.";
     OtherProxyLabels<'a> {
         /// They name hosts and a port at most.
         Publication { hosts, port } =>
@@ -99,21 +100,21 @@ remedies! {
     }
     UnknownServiceCluster<'a> {
         /// A similar value exists.
-        Similar { value } => "Did you mean {value}? Otherwise declare a ServiceCluster for it.";
+        Similar { value } => "Did you mean {value}? Otherwise declare a ServiceCluster for this service.";
         /// The value is the name of the cluster for services without the label.
         NameOfCluster { cluster } => "Remove the label: the cluster {cluster} publishes services without it.";
         /// Clusters have other values.
-        OtherValues { values } => "Use one of {values}, or declare a ServiceCluster for it.";
+        OtherValues { values } => "Set it to {values}, or declare a ServiceCluster for this service.";
         /// A cluster publishes services without the label.
         WithoutLabel { cluster } =>
-            "Remove the label (the cluster {cluster} publishes services without it), or declare a ServiceCluster for it.";
+            "Remove the label (the cluster {cluster} publishes services without it), or declare a ServiceCluster for this service.";
         /// Clusters have other values, and another one publishes services without the label.
         OtherValuesOrWithout { values, cluster } =>
-            "Use one of {values}, remove the label (the cluster {cluster} publishes services without it), or declare a ServiceCluster for \
-             it.";
+            "Set it to {values}, remove the label (the cluster {cluster} publishes services without it), or declare a ServiceCluster for \
+             this service.";
         /// There is no other cluster.
-        NoCluster => "Declare a ServiceCluster for it.";
-        /// Another operator runs in the Swarm.
+        NoCluster => "Declare a ServiceCluster for this service.";
+        /// Another operator runs in the Swarm (REMEDY: the one above for the same label).
         OtherOperator { operator, remedy } = Info => "No action is needed if operator {operator} publishes it. Otherwise: {remedy}";
     }
     ClusterNotInForce<'a> {

@@ -75,8 +75,8 @@ remedies! {
              problem, but nothing is served until the new proxies run.";
         /// The operator cannot count the nodes.
         UncountedNodes { service } =>
-            "First use constraints that compare only node.id, node.hostname, node.role, node.platform or node.labels; nodes cannot be \
-             counted by the current ones. Remove the service at a quiet time (docker service rm {service}): the operator immediately \
+            "First use constraints that compare only node.id, node.hostname, node.role, node.platform or node.labels: the \
+             operator cannot count the nodes that match the current constraints. Then remove the service at a quiet time (docker service rm {service}): the operator immediately \
              creates it again without this problem, but nothing is served until the new proxies run.";
     }
     ProxyNodesUnknown =>
@@ -86,7 +86,7 @@ remedies! {
         /// An application in a stack.
         InStack => "Set deploy.update_config.order to start-first, or run two replicas.";
         /// An application outside of stacks.
-        WithoutStack { service } => "Run `docker service update --update-order start-first {service}`, or two replicas.";
+        WithoutStack { service } => "Run `docker service update --update-order start-first {service}`, or run two replicas.";
         /// An application with a port of its node.
         PortOfNode => "Run two replicas on two nodes: only one task can use a port of a node, so the successor cannot start first.";
         /// The only proxy.

@@ -191,20 +191,20 @@ fn a_service_that_names_an_undeclared_cluster_gets_a_finding_with_the_remedy() {
         unclaimed(clusters, &[], false, &world).remove(0).remedy
     };
     let removal = "Remove the label: the cluster default publishes services without it.";
-    let either =
-        "Use one of prod, dev, remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it.";
+    let either = "Set it to prod or dev, remove the label (the cluster default publishes services without it), or declare a ServiceCluster for this service.";
     let all = [default.clone(), prod.clone(), dev.clone()];
     let alone = [default];
     assert_eq!(remedy(&alone, "default"), removal);
     assert_eq!(
         remedy(&alone, "elsewhere"),
-        "Remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it."
+        "Remove the label (the cluster default publishes services without it), or declare a ServiceCluster for this service."
     );
     assert_eq!(remedy(&all, "Default"), removal);
-    assert_eq!(remedy(&all, "prdo"), "Did you mean prod? Otherwise declare a ServiceCluster for it.");
+    assert_eq!(remedy(&all, "prdo"), "Did you mean prod? Otherwise declare a ServiceCluster for this service.");
     assert_eq!(remedy(&all, "elsewhere"), either);
-    assert_eq!(remedy(&[prod, dev], ""), "Use one of prod, dev, or declare a ServiceCluster for it.");
-    assert_eq!(remedy(&[], "default"), "Declare a ServiceCluster for it.");
+    assert_eq!(remedy(&[dev.clone()], ""), "Set it to dev, or declare a ServiceCluster for this service.");
+    assert_eq!(remedy(&[prod, dev], ""), "Set it to prod or dev, or declare a ServiceCluster for this service.");
+    assert_eq!(remedy(&[], "default"), "Declare a ServiceCluster for this service.");
 }
 
 #[test]
@@ -225,6 +225,10 @@ fn a_cluster_without_a_valid_document_is_not_reported_as_undeclared() {
             unclaimed(&[], &[InactiveCluster { name: &name, label }], incomplete, &world).iter().map(|found| found.code).collect();
         assert_eq!(codes, expected, "{label:?} {incomplete}");
     };
+    let (fields, values): (Vec<_>, Vec<_>) =
+        unclaimed(&[], &[], false, &world).into_iter().map(|found| (found.field.is_some(), found.value)).unzip();
+    assert_eq!(fields, [true, true]);
+    assert_eq!(values, [Some("dev".to_owned()), None], "a label that is not set has no value");
     // In the order of the codes.
     check(Some("dev"), false, [Unknown, Waits]);
     check(Some(""), false, [Unknown, Waits]);
