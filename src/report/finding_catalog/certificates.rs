@@ -8,7 +8,7 @@ remedies! {
         OtherAccess { access } =>
             "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`; a secret with another access \
              label needs the label swarmgate.use-by=access:{access}.";
-        /// The service has no access label (or one that is not a plain path), but others in the Swarm have one.
+        /// Access labels are in use, but the service has none, or one that is not a plain path.
         AnyAccess =>
             "Create it with `docker secret create`, or use its full name as shown by `docker secret ls`; a secret with another access \
              label needs the label swarmgate.use-by, which lists its users (docs/labels.md).";
