@@ -18,7 +18,7 @@ IMAGES := target/images
 STRIPPED := target/images/programs
 NGINX = $$(scripts/nginx-path)
 
-.PHONY: help setup tools images demo demo-down test lint bench
+.PHONY: help setup setup-demo tools lab images demo demo-down test lint bench
 
 help:
 	@echo 'make setup      install what the tests need (Debian packages, a recent nginx); quick if already installed'

@@ -102,7 +102,7 @@ fn pure_rooms_use_no_io() {
         check_can_fail(purity, "plan/order.rs", bad);
     }
     check_can_fail(purity, "fleet/mod.rs", "let n: u8 = rand::random();");
-    check_allows(purity, "act/mod.rs", "async fn f() {}");
+    check_allows(purity, "execute/mod.rs", "async fn f() {}");
     check_allows(purity, "translate/mod.rs", "/// Unlike tokio::time this takes the time as an argument.\nfn f() {}");
 }
 

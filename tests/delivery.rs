@@ -5,8 +5,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set up its stage has failed")]
 
-#[path = "support/any_certificate.rs"]
-mod any_certificate;
+#[path = "support/accept_any_certificate.rs"]
+mod accept_any_certificate;
 #[path = "delivery/attackers.rs"]
 mod attackers;
 #[path = "delivery/control_plane_silence.rs"]

@@ -8,10 +8,10 @@ mod golden_cases;
 #[path = "golden/compact_swarm.rs"]
 mod golden_compact;
 
+#[path = "support/accept_any_certificate.rs"]
+mod accept_any_certificate;
 #[path = "nginx/administrator_options.rs"]
 mod administrator_options;
-#[path = "support/any_certificate.rs"]
-mod any_certificate;
 #[path = "nginx/backend_protocols.rs"]
 mod backend_protocols;
 #[path = "nginx/certificates.rs"]

@@ -3,7 +3,6 @@
 //!
 //! Everything uses TLS 1.3, and both sides present certificates of the operator's authority for their role and cluster; only
 //! the first request for a certificate comes without one and carries `Authorization: Bearer TOKEN` instead.
-//! Imports `protocol`, `http_server`, `pki`, `route`, `types`, `retry`.
 
 mod bootstrap_file;
 mod client;

@@ -47,7 +47,7 @@ pub struct Args {
 enum Output {
     /// For people
     Text,
-    /// For programs (`swarmgate schema explanation`)
+    /// For programs (`swarmgate schema explanation`, or `service-explanation`)
     Json,
 }
 

@@ -1,7 +1,7 @@
-//! The control loop: observe → translate → publish → shape → plan → execute → report, and again. Each service cluster is
+//! The control loop: observe → translate → render → shape → plan → execute → report, and again. Each service cluster is
 //! reconciled separately, so trouble with one delays no other. `reconcile_pass::pass` is one pass, readable from top to bottom;
-//! everything else here decides *when* a pass runs and keeps what must be remembered between passes. Imports all rooms
-//! except `docker`, `simulator`, `proxy` and `extension`; decides nothing about routes or fleets itself.
+//! everything else here decides *when* a pass runs and keeps what must be remembered between passes. It decides nothing about
+//! routes or fleets itself.
 
 pub(crate) mod certificate_authority;
 pub mod context;

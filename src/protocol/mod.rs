@@ -16,7 +16,6 @@
 //! age (`swarmgate-confirmed-ms-ago`, `freshness`).
 //!
 //! Pure: no sockets, no files, no clock. `channel` transports the messages.
-//! Imports `pki`, `report`, `route`, `types`, `retry`.
 
 pub(crate) mod admitted_tasks;
 pub(crate) mod agent_settings;

@@ -1,7 +1,7 @@
 //! Queries to Docker's name server. The number of open queries is bounded, and so is the time for each. Docker answers within
 //! milliseconds for what it knows; for anything else it asks other name servers, which may not answer. So that known names never
 //! wait for unknown ones, each query first waits a short time; one without an answer by then waits longer, in a separate queue; and
-//! a name for which Docker did not answer is not queried at all for some seconds (`unanswered_names.rs`).
+//! a name for which Docker did not answer is not queried at all for some seconds (`unresolved_names.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

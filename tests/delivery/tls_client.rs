@@ -12,7 +12,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 
-use crate::any_certificate::client_config;
+use crate::accept_any_certificate::client_config;
 use crate::traffic::{LoadOutcome, SteadyLoad, exchange};
 
 /// A certificate with its key.

@@ -16,7 +16,7 @@ use swarmgate::types::pem;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::any_certificate::client_config;
+use super::accept_any_certificate::client_config;
 use super::engine::nginx;
 use super::ports::free_port;
 

@@ -1,16 +1,16 @@
 //! Measurements on a real Swarm, the same for Swarmgate and for a rival. It must never judge: it prints figures, and
 //! docs/measurements.md explains what they mean.
 
-mod changes;
 mod follow;
 mod idle;
 mod ingress;
+mod lost_requests;
 mod websockets;
 
-pub use changes::changes;
 pub use follow::follow;
 pub use idle::idle;
 pub use ingress::Ingress;
+pub use lost_requests::changes;
 pub use websockets::websockets;
 
 use std::time::Duration;
