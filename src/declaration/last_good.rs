@@ -266,9 +266,9 @@ mod tests {
         let without_kind = |text: &str| text.replace("kind: ServiceCluster\n", "");
         for (broken, has_other_claims) in [
             (document("a", "apache", 1), false),
-            (a.replace("ServiceCluster", "ServiceClutser"), false),
-            (without_kind(&a), false),
             // What the broken document claims now is something else, or unknown.
+            (a.replace("ServiceCluster", "ServiceClutser"), true),
+            (without_kind(&a), true),
             (with_label("a", "c", 1).replace("nginx", "apache"), true),
             (without_kind(&with_label("a", "c", 1)), true),
             (without_kind(&document("a", "apache", 1)), true),
@@ -281,6 +281,9 @@ mod tests {
             let refused = refusals(&both);
             assert!(!refused.is_empty() && refused.contains(&A_HAS_THE_LABEL) == has_other_claims, "{broken}: {refused:?}");
             assert_eq!(in_force(&after(&both, &files)), ["a=a"], "the next reading is no different");
+            let repaired = after(&both, &[document("a", "nginx", 3), newcomer.clone()]);
+            assert_eq!(in_force(&repaired), ["a=a"], "the newcomer is still refused");
+            assert_ne!(cluster(&repaired, "a").in_force, cluster(&good, "a").in_force, "and does not prevent the repair");
             assert_eq!(in_force(&after(&both, &[with_label("a", "c", 1), newcomer.clone()])), ["a=c", "b=a"], "a valid document lets go");
             assert_eq!(in_force(&after(&both, &files[1..])), ["b=a"], "a removed document lets go");
         }
@@ -301,16 +304,20 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_a_known_kind_keeps_newcomers_out_at_the_start_too() {
+    fn a_document_without_a_known_kind_keeps_out_no_valid_document() {
         let a = document("a", "nginx", 1);
-        for broken in [document("a", "apache", 1), a.replace("ServiceCluster", "ServiceClutser"), a.replace("kind: ServiceCluster\n", "")] {
-            let start = after(&Declared::default(), &[broken.clone(), with_label("b", "a", 2)]);
-            assert_eq!((in_force(&start), refusals(&start).len()), (vec![], 2), "{broken}");
+        for stray in [with_label("old", "a", 1).replace("ServiceCluster", "ServiceClusterOld"), a.replace("kind: ServiceCluster\n", "")] {
+            let files = [stray, with_label("c", "a", 1)];
+            let start = after(&Declared::default(), &files);
+            assert_eq!((in_force(&start), refusals(&start)), (vec!["c=a".to_owned()], vec![]), "{}", files[0]);
+            assert_eq!(in_force(&after(&start, &files)), ["c=a"]);
         }
-        // Another program's document claims nothing.
-        let foreign = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n".to_owned();
-        let unlabelled = a.replace("  serviceCluster: a\n", "");
-        assert_eq!(in_force(&after(&Declared::default(), &[foreign, unlabelled])), ["a="]);
+    }
+
+    #[test]
+    fn without_a_version_in_force_neither_of_two_documents_wins() {
+        let start = after(&Declared::default(), &[document("a", "apache", 1), with_label("b", "a", 2)]);
+        assert_eq!((in_force(&start), refusals(&start).len()), (vec![], 2));
     }
 
     #[test]

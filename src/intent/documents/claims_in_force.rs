@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::conflicts::{ExclusiveClaim, KindClaims};
+use super::conflicts::ExclusiveClaim;
 use super::{Declaration, Document, ObjectKey};
 use crate::report::cases::DuplicateDeclaration;
 
@@ -23,9 +23,14 @@ impl ClaimsInForce {
         Self(all)
     }
 
+    /// Whether the version of this object in force makes the claim.
+    pub(super) fn holds(&self, key: &ObjectKey, claim: &ExclusiveClaim) -> bool {
+        self.0.get(key).is_some_and(|claims| claims.contains(claim))
+    }
+
     /// Records what a valid document claims.
-    pub(super) fn record(&mut self, key: ObjectKey, claims: &[KindClaims]) {
-        let enforced = claims.iter().flat_map(|own| &own.list).map(|(claim, _)| claim).filter(|claim| claim.is_enforced());
+    pub(super) fn record(&mut self, key: ObjectKey, claims: &[(ExclusiveClaim, String)]) {
+        let enforced = claims.iter().map(|(claim, _)| claim).filter(|claim| claim.is_enforced());
         self.0.insert(key, enforced.cloned().collect());
     }
 }
@@ -60,7 +65,7 @@ type Conflict = (String, ExclusiveClaim, ObjectKey);
 fn refuse(document: &mut Document, kept: &BTreeMap<ExclusiveClaim, ObjectKey>) -> Option<()> {
     let own = document.key()?;
     let mut conflicts = BTreeMap::<Conflict, Vec<u64>>::new();
-    for (claim, pointer) in document.claims.iter().flat_map(|claims| &claims.list) {
+    for (claim, pointer) in &document.claims {
         if let Some(holder) = kept.get(claim).filter(|holder| **holder != own) {
             let (claim, port) = claim.split();
             conflicts.entry((pointer.clone(), claim, holder.clone())).or_default().extend(port);

@@ -1,10 +1,10 @@
 //! What two documents may not both claim: a name, a label value, a service name, a port of the routing mesh. Neither wins:
 //! the order in which files are read must not decide which one is served, and a running operator keeps the last good
-//! version of both.
+//! version of both. Only a document whose version in force already has the claim keeps it, so that it can still be changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Document, ObjectKey, SourceFile};
+use super::{ClaimsInForce, Document, SourceFile};
 use crate::report::cases::DuplicateDeclaration;
 use crate::report::{FindingCase, Severity};
 
@@ -83,16 +83,6 @@ impl ExclusiveClaim {
     }
 }
 
-/// What a document claims as a document of one kind.
-pub(super) struct KindClaims {
-    /// The kind's name.
-    pub kind: &'static str,
-    /// What its name claims.
-    pub name: ClaimType,
-    /// What else it claims, each with the field that claims it.
-    pub list: Vec<(ExclusiveClaim, String)>,
-}
-
 /// The document that claims something, and the field that does.
 struct ClaimLocation {
     document: usize,
@@ -102,10 +92,10 @@ struct ClaimLocation {
 /// All claims, each with the documents that make it.
 type ClaimTable = BTreeMap<ExclusiveClaim, Vec<ClaimLocation>>;
 
-/// Compares all documents with one another.
-pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
+/// Compares all documents with one another. The one whose version in force already makes a claim keeps it.
+pub(super) fn check(files: &[SourceFile], documents: &mut [Document], in_force: &ClaimsInForce) {
     let claims = collected(documents);
-    for (note, ports) in notes(&claims, files, documents) {
+    for (note, ports) in notes(&claims, files, documents, in_force) {
         let message = message(&note.claim, &ports, &note.others);
         documents[note.document].mistakes.add(note.claim.what.case, &note.pointer, message);
     }
@@ -113,28 +103,22 @@ pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
 }
 
 fn collected(documents: &[Document]) -> ClaimTable {
-    let named: BTreeSet<ObjectKey> = documents.iter().filter_map(Document::key).collect();
     let mut claims = ClaimTable::new();
-    for (at, document) in documents.iter().enumerate() {
-        // One without a known kind is broken anyway, and must not break the document whose name it repeats.
-        let repeats = |kind| document.key().is_none() && document.name().is_some_and(|name| named.contains(&(kind, name)));
-        document.claims.iter().filter(|own| !repeats(own.kind)).for_each(|own| collect(&mut claims, at, document, own));
+    // What a document claims depends on its kind. One without a known kind is broken anyway, and must not break others.
+    for (at, document) in documents.iter().enumerate().filter(|(_, document)| document.kind_is_known) {
+        let stated = document.value.pointer("/metadata/name").and_then(serde_json::Value::as_str);
+        let name = ExclusiveClaim::new(document.kind.name_claim, stated.unwrap_or_default());
+        let name_taken = claims.contains_key(&name);
+        let named = stated.map(|_| (name, "/metadata/name".to_owned()));
+        for (claim, pointer) in named.into_iter().chain(document.claims.iter().cloned()) {
+            // For two documents with one name that finding is enough; conflicts that follow from the name are omitted.
+            if name_taken && claim.what == SWARM_SERVICE && document.value.pointer(&pointer).is_none() {
+                continue;
+            }
+            claims.entry(claim).or_default().push(ClaimLocation { document: at, pointer });
+        }
     }
     claims
-}
-
-fn collect(claims: &mut ClaimTable, at: usize, document: &Document, own: &KindClaims) {
-    let stated = document.value.pointer("/metadata/name").and_then(serde_json::Value::as_str);
-    let name = ExclusiveClaim::new(own.name, stated.unwrap_or_default());
-    let name_taken = claims.contains_key(&name);
-    let named = stated.map(|_| (name, "/metadata/name".to_owned()));
-    for (claim, pointer) in named.into_iter().chain(own.list.iter().cloned()) {
-        // For two documents with one name that finding is enough; conflicts that follow from the name are omitted.
-        if name_taken && claim.what == SWARM_SERVICE && document.value.pointer(&pointer).is_none() {
-            continue;
-        }
-        claims.entry(claim).or_default().push(ClaimLocation { document: at, pointer });
-    }
 }
 
 /// The other claims to what a field claims, whatever the port.
@@ -147,14 +131,15 @@ struct Note {
 }
 
 /// Duplicate claims, for each claimant; several ports of one field are one mistake.
-fn notes(claims: &ClaimTable, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
+fn notes(claims: &ClaimTable, files: &[SourceFile], documents: &[Document], in_force: &ClaimsInForce) -> BTreeMap<Note, Vec<u64>> {
     let mut notes: BTreeMap<Note, Vec<u64>> = BTreeMap::new();
     for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
+        let holder = holder(claim, claimants, documents, in_force);
         let positions: Vec<String> = claimants.iter().map(|claimant| position(claimant, files, documents)).collect();
         for (at, claimant) in claimants.iter().enumerate() {
             // A port that two fields of one document claim is reported elsewhere.
             let same_document = claimants.iter().all(|other| other.document == claimant.document);
-            if same_document && claim.what != SWARM_SERVICE {
+            if (same_document && claim.what != SWARM_SERVICE) || holder == Some(claimant.document) {
                 continue;
             }
             let others = Others::of(&positions, at);
@@ -164,6 +149,14 @@ fn notes(claims: &ClaimTable, files: &[SourceFile], documents: &[Document]) -> B
         }
     }
     notes
+}
+
+/// The only document without a mistake of its own whose version in force makes the claim already. A newcomer must not prevent its
+/// changes. Two documents of one name are both refused, so that neither is the holder.
+fn holder(claim: &ExclusiveClaim, claimants: &[ClaimLocation], documents: &[Document], in_force: &ClaimsInForce) -> Option<usize> {
+    let holds = |document: &Document| document.key().is_some_and(|key| in_force.holds(&key, claim)) && !document.mistakes.has_errors();
+    let holders: BTreeSet<usize> = claimants.iter().map(|claimant| claimant.document).filter(|at| holds(&documents[*at])).collect();
+    holders.first().copied().filter(|_| holders.len() == 1)
 }
 
 /// How many are named: with many documents of one kind each finding would have thousands of characters.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::claims_in_force::ClaimsInForce;
-use self::conflicts::KindClaims;
+use self::conflicts::ExclusiveClaim;
 pub use self::declared_object::{DeclaredObject, DeclaredObjects, ObjectKey};
 use self::document_error::Mistakes;
 use self::fields::Fields;
@@ -145,7 +145,7 @@ pub(crate) fn read_kinds(kinds: &[&'static DocumentKind], files: &[SourceFile], 
             Err(mistakes) => documents.push(Document::unreadable(at, *mistakes)),
         }
     }
-    conflicts::check(files, &mut documents);
+    conflicts::check(files, &mut documents, in_force);
     documents.iter_mut().for_each(Document::convert);
     claims_in_force::refuse_claimants(in_force, &mut documents);
     declaration.documents = documents.len();
@@ -199,8 +199,8 @@ struct Document {
     value: Value,
     /// Whether the YAML was read completely.
     whole: bool,
-    /// What no other document may have: as a document of its kind, or of every kind that its fields fit.
-    claims: Vec<KindClaims>,
+    /// What no other document may have, each with the field that claims it. Without a known kind it claims nothing.
+    claims: Vec<(ExclusiveClaim, String)>,
     /// What it declares, unless it has mistakes.
     object: Option<Arc<dyn DeclaredObject>>,
     mistakes: Mistakes,
@@ -220,8 +220,8 @@ impl Document {
         mistakes.value = value.clone();
         let unknown = stated.filter(|_| known.is_none());
         let (kind_is_known, foreign) = (known.is_some(), unknown.is_some());
-        let mut document = Self { file, kind, kind_is_known, foreign, value, whole, claims: Vec::new(), object: None, mistakes };
-        document.claims = document.claims_of_kinds(kinds);
+        let claims = if kind_is_known { (kind.claims)(&value) } else { Vec::new() };
+        let mut document = Self { file, kind, kind_is_known, foreign, value, whole, claims, object: None, mistakes };
         // After a syntax error most fields are missing, which is not reported as a separate mistake.
         if part.complete {
             document.check(unknown.as_deref(), kinds);
@@ -232,18 +232,6 @@ impl Document {
     fn unreadable(file: usize, mistakes: Mistakes) -> Self {
         let (value, claims) = (Value::Null, Vec::new());
         Self { file, kind: FALLBACK, kind_is_known: false, foreign: false, value, whole: true, claims, object: None, mistakes }
-    }
-
-    /// What it claims. Without a known kind, it claims what it would claim as a valid document of a kind, because its author
-    /// probably meant that kind; other programs' documents fit none.
-    fn claims_of_kinds(&self, kinds: &[&'static DocumentKind]) -> Vec<KindClaims> {
-        let claims =
-            |kind: &'static DocumentKind, value: &Value| KindClaims { kind: kind.name, name: kind.name_claim, list: (kind.claims)(value) };
-        if self.kind_is_known {
-            return vec![claims(self.kind, &self.value)];
-        }
-        let Some(tree) = self.mistakes.tree() else { return Vec::new() };
-        kinds.iter().filter_map(|kind| Some(claims(kind, &kind.as_valid(tree)?))).collect()
     }
 
     /// Checks the document by itself.

@@ -44,11 +44,6 @@ impl Schema {
         plain_as(tree, &self.root)
     }
 
-    /// Whether the document fits the schema.
-    pub fn fits(&self, value: &Value) -> bool {
-        self.validator.as_ref().is_ok_and(|validator| validator.is_valid(value))
-    }
-
     /// Checks the document against the schema.
     pub fn check(&self, value: &Value, mistakes: &mut Mistakes) {
         match &self.validator {

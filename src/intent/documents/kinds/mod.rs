@@ -11,7 +11,6 @@ use super::conflicts::{ClaimType, ExclusiveClaim};
 use super::declared_object::DeclaredObject;
 use super::fields::DocumentCheck;
 use super::schema_validation::Schema;
-use crate::intent::yaml::YamlNode;
 use crate::types::ClusterName;
 
 pub use service_cluster::ClusterDocument;
@@ -56,14 +55,6 @@ impl DocumentKind {
     /// The JSON Schema of its documents.
     pub fn json_schema(&self) -> &'static Value {
         (self.schema)().root()
-    }
-
-    /// The fields of a document that would fit the schema if it stated this kind.
-    pub(super) fn as_valid(&self, tree: &YamlNode) -> Option<Value> {
-        let schema = (self.schema)();
-        let mut value = schema.plain(tree);
-        value.as_object_mut()?.insert("kind".to_owned(), self.name.into());
-        schema.fits(&value).then_some(value)
     }
 }
 
