@@ -4,14 +4,14 @@ remedies! {
     LimitExceeded<'a> {
         /// Too many hosts.
         Routes { limit } =>
-            "Publish fewer hosts, or a wildcard instead of many, or have an administrator raise {limit} or add another cluster.";
+            "Publish fewer hosts, or a wildcard instead of many, or have an administrator raise {limit}.";
         /// Too many locations.
         Locations { limit } =>
-            "Publish fewer hosts, redirects or websocket endpoints, or have an administrator raise {limit} or add another cluster.";
+            "Publish fewer hosts, redirects or websocket endpoints, or have an administrator raise {limit}.";
         /// Too much text.
         Bytes { limit } =>
             "Publish fewer hosts, or use the virtual IP of services with many replicas (com.docker.lb.backend_mode=vip), or have an \
-             administrator raise {limit} or add another cluster.";
+             administrator raise {limit}.";
         /// The services of a team ask for too many hosts that they do not get.
         ClaimsOfTeam { limit } =>
             "Remove hosts that services do not get (HostTaken, HostNotAllowed, LimitExceeded) from the labels of this team's services, or \

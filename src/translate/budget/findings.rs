@@ -36,7 +36,8 @@ fn case_of(dimension: Dimension, limit: &str) -> cases::LimitExceeded<'_> {
     }
 }
 
-/// Which limit the service exceeds and by how much, in which dimension, and the fields with the limits that would have to be higher.
+/// Which limit the service exceeds and by how much, in which dimension, and the fields with the limits that would have to be higher,
+/// as the remedy names them.
 fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, Dimension, String) {
     let (limits, name) = (&cluster.limits, &cluster.name);
     let requests = |dimension: Dimension| {
@@ -71,7 +72,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &BudgetLoss) -> (String, Dimens
                 requests(dimension),
                 too_many(loss, dimension, limit)
             );
-            (why, dimension, loss.beyond.to_string())
+            (why, dimension, format!("{} or add another cluster", loss.beyond))
         }
     }
 }
