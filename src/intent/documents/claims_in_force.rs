@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::conflicts::ExclusiveClaim;
+use super::exclusive_claim::ExclusiveClaim;
 use super::{Declaration, Document, ObjectKey};
 use crate::report::cases::DuplicateDeclaration;
 

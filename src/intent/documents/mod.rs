@@ -14,6 +14,7 @@ mod conflicts;
 mod conversion;
 mod declared_object;
 mod document_error;
+mod exclusive_claim;
 mod field_dependencies;
 mod fields;
 mod hosts;
@@ -29,9 +30,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::claims_in_force::ClaimsInForce;
-use self::conflicts::ExclusiveClaim;
 pub use self::declared_object::{DeclaredObject, DeclaredObjects, ObjectKey};
 use self::document_error::Mistakes;
+use self::exclusive_claim::ExclusiveClaim;
 use self::fields::Fields;
 #[cfg(test)]
 pub(crate) use self::kinds::tests::{BOTH as KINDS_WITH_ONE_MORE, Site, site};

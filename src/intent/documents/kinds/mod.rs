@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::conflicts::{ClaimType, ExclusiveClaim};
 use super::declared_object::DeclaredObject;
+use super::exclusive_claim::{ClaimType, ExclusiveClaim};
 use super::fields::DocumentCheck;
 use super::schema_validation::Schema;
 use crate::types::ClusterName;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{DocumentKind, ParsedDocument};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{KIND, ServiceCluster};
-use crate::intent::documents::conflicts::{ClaimType, ExclusiveClaim, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
+use crate::intent::documents::exclusive_claim::{ClaimType, ExclusiveClaim, HOST_PORT, MESH_PORT, PUBLISH, SWARM_SERVICE};
 use crate::intent::documents::schema_validation::Schema;
 use crate::intent::documents::{Declaration, DeclaredObject, conversion, field_dependencies};
 use crate::intent::json_schema::cluster_schema;
