@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::intent::documents::exclusive_claim::MESH_PORT;
 use crate::intent::documents::document_error::Mistakes;
+use crate::intent::documents::exclusive_claim::MESH_PORT;
 use crate::intent::documents::fields::Fields;
 use crate::intent::documents::{ClaimsInForce, ClusterDocument, Declaration, SourceFile, read_kinds};
 use crate::report::FindingCode;
