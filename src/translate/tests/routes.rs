@@ -202,7 +202,7 @@ fn a_service_that_names_an_undeclared_cluster_gets_a_finding_with_the_remedy() {
     assert_eq!(remedy(&all, "Default"), removal);
     assert_eq!(remedy(&all, "prdo"), "Did you mean prod? Otherwise declare a ServiceCluster for this service.");
     assert_eq!(remedy(&all, "elsewhere"), either);
-    assert_eq!(remedy(&[dev.clone()], ""), "Set it to dev, or declare a ServiceCluster for this service.");
+    assert_eq!(remedy(std::slice::from_ref(&dev), ""), "Set it to dev, or declare a ServiceCluster for this service.");
     assert_eq!(remedy(&[prod, dev], ""), "Set it to prod or dev, or declare a ServiceCluster for this service.");
     assert_eq!(remedy(&[], "default"), "Declare a ServiceCluster for this service.");
 }

@@ -30,16 +30,16 @@ const ROUNDS: u32 = 12;
 #[derive(Default)]
 pub(super) struct AppliedRules {
     written: BTreeMap<Namespace, Rules>,
-    addresses: BTreeMap<Namespace, Vec<Address>>,
+    addresses: BTreeMap<Namespace, Vec<AssignedAddress>>,
     plan: BalancingPlan,
     rounds: u32,
 }
 
 /// An IPv4 address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Address {
+struct AssignedAddress {
     interface: String,
-    address: Ipv4Addr,
+    ip: Ipv4Addr,
     /// How many bits belong to the network.
     prefix: u32,
 }
@@ -90,7 +90,7 @@ impl AppliedRules {
         gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, gateway))))
     }
 
-    fn write(&mut self, namespace: &Path, rules: impl FnOnce(&[Address]) -> Option<Rules>) -> Result<()> {
+    fn write(&mut self, namespace: &Path, rules: impl FnOnce(&[AssignedAddress]) -> Option<Rules>) -> Result<()> {
         let (namespace, addresses) = self.addresses(namespace)?;
         let Some(rules) = rules(&addresses) else { return Ok(()) };
         if self.written.get(&namespace) == Some(&rules) {
@@ -104,7 +104,7 @@ impl AppliedRules {
     }
 
     /// Addresses of a namespace that the engine has not finished setting up are not cached.
-    fn addresses(&mut self, path: &Path) -> Result<(Namespace, Vec<Address>)> {
+    fn addresses(&mut self, path: &Path) -> Result<(Namespace, Vec<AssignedAddress>)> {
         let namespace = (path.to_path_buf(), fs::metadata(path)?.ino());
         if let Some(known) = self.addresses.get(&namespace) {
             return Ok((namespace, known.clone()));
@@ -117,7 +117,7 @@ impl AppliedRules {
     }
 }
 
-fn of_network(vips: &[Vip], addresses: &[Address]) -> Option<Rules> {
+fn of_network(vips: &[Vip], addresses: &[AssignedAddress]) -> Option<Rules> {
     let own = address_of(addresses, "eth0")?;
     Some(Rules {
         aliases: vips.iter().filter_map(|vip| vip.address.parse().ok()).collect(),
@@ -127,7 +127,7 @@ fn of_network(vips: &[Vip], addresses: &[Address]) -> Option<Rules> {
     })
 }
 
-fn of_mesh(ports: &[MeshPort], addresses: &[Address]) -> Option<Rules> {
+fn of_mesh(ports: &[MeshPort], addresses: &[AssignedAddress]) -> Option<Rules> {
     let own = address_of(addresses, "eth0")?;
     let redirects = ports
         .iter()
@@ -163,27 +163,32 @@ fn spread(matching: &str, tasks: &[String], port: &str) -> Vec<String> {
     tasks.iter().enumerate().map(rule).collect()
 }
 
-fn addresses_in(namespace: &Path) -> Result<Vec<Address>> {
+fn addresses_in(namespace: &Path) -> Result<Vec<AssignedAddress>> {
     enter::inside(namespace, || Ok(getifaddrs().context("list the addresses")?.filter_map(of_interface).collect()))
         .with_context(|| format!("in {}", namespace.display()))
 }
 
 /// Other entries are links and IPv6 addresses.
-fn of_interface(entry: InterfaceAddress) -> Option<Address> {
-    let address = entry.address?.as_sockaddr_in()?.ip();
+fn of_interface(entry: InterfaceAddress) -> Option<AssignedAddress> {
+    let ip = entry.address?.as_sockaddr_in()?.ip();
     let prefix = entry.netmask?.as_sockaddr_in()?.ip().to_bits().count_ones();
-    Some(Address { interface: entry.interface_name, address, prefix })
+    Some(AssignedAddress { interface: entry.interface_name, ip, prefix })
 }
 
 /// The address that the engine gave to `interface`; addresses that we added have a prefix length of 32.
-fn address_of(addresses: &[Address], interface: &str) -> Option<Ipv4Addr> {
-    addresses.iter().find(|one| one.interface == interface && one.prefix != 32).map(|one| one.address)
+fn address_of(addresses: &[AssignedAddress], interface: &str) -> Option<Ipv4Addr> {
+    addresses.iter().find(|one| one.interface == interface && one.prefix != 32).map(|one| one.ip)
 }
 
-fn write_aliases(namespace: &Path, addresses: &[Address], wanted: &[Ipv4Addr]) -> Result<()> {
-    let present: Vec<_> = addresses.iter().filter(|one| one.interface == "eth0" && one.prefix == 32).map(|one| one.address).collect();
+fn write_aliases(namespace: &Path, addresses: &[AssignedAddress], wanted: &[Ipv4Addr]) -> Result<()> {
+    let present: Vec<_> = addresses.iter().filter(|one| one.interface == "eth0" && one.prefix == 32).map(|one| one.ip).collect();
     let lines = |verb: &str, these: &[Ipv4Addr], but: &[Ipv4Addr]| -> String {
-        these.iter().filter(|address| !but.contains(address)).map(|address| format!("addr {verb} {address}/32 dev eth0\n")).collect()
+        these
+            .iter()
+            .filter(|address| !but.contains(address))
+            .map(|address| format!("addr {verb} {address}/32 dev eth0\n"))
+            .collect::<Vec<_>>()
+            .concat()
     };
     let changes = lines("add", wanted, &present) + &lines("del", &present, wanted);
     if changes.is_empty() {
@@ -197,7 +202,7 @@ const JUMPS: [(&str, &str, &str); 4] =
     [("nat", "PREROUTING", TO_TASKS), ("nat", "OUTPUT", TO_TASKS), ("nat", "POSTROUTING", FROM_HERE), ("filter", "FORWARD", LET_PASS)];
 
 fn write_rules(namespace: &Path, rules: &Rules, is_new: bool) -> Result<()> {
-    let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<String>();
+    let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<Vec<_>>().concat();
     let (redirects, masks, passes) = (lines(TO_TASKS, &rules.redirects), lines(FROM_HERE, &rules.masks), lines(LET_PASS, &rules.passes));
     let [to_nat, to_filter] = if is_new { missing_jumps(namespace)? } else { Default::default() };
     let tables = format!(
@@ -217,7 +222,7 @@ fn missing_jumps(namespace: &Path) -> Result<[String; 2]> {
     let present = finish(&mut in_network(namespace, "iptables-save"))?;
     Ok(["nat", "filter"].map(|table| {
         let jumps = JUMPS.iter().filter(|(of, ..)| *of == table).map(|(_, hook, chain)| format!("{hook} -j {chain}\n"));
-        jumps.filter(|jump| !present.contains(&format!("-A {jump}"))).map(|jump| format!("-I {jump}")).collect()
+        jumps.filter(|jump| !present.contains(&format!("-A {jump}"))).map(|jump| format!("-I {jump}")).collect::<Vec<_>>().concat()
     }))
 }
 
