@@ -26,8 +26,9 @@ const REQUIRED: &str = "SWARMGATE_TESTS";
 /// Set to a number to run every selected case that many times, to catch one that fails intermittently.
 const REPEAT: &str = "SWARMGATE_E2E_REPEAT";
 
-/// How many labs run side by side unless `--test-threads` says otherwise: most of the time, each waits for its Swarm.
-const LABS: usize = 3;
+/// How many labs run side by side unless `--test-threads` says otherwise. One lab takes up to 1.5 cores while it runs quick cases; on
+/// two cores, three labs leave so little that streams lose requests.
+const LABS: usize = 2;
 
 /// After this many failed cases, the rest fail without running: they share a cause that lies elsewhere, and each would run into
 /// its time limit.
