@@ -15,6 +15,7 @@ use std::process::Command;
 use golden_cases::GoldenCase;
 use swarmgate::explain::{Request, RequestSource, Sources, configuration, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
+use swarmgate::intent::inactive_clusters::InactiveClusters;
 use swarmgate::report::{Finding, FindingCode, StatusReport};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
@@ -40,7 +41,8 @@ fn answers(case: &GoldenCase) -> String {
     let snapshot = case.snapshot();
     let status: Option<StatusReport> =
         fs::read_to_string(case.folder.join("status.json")).ok().map(|text| serde_json::from_str(&text).expect("a status report"));
-    let sources = Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: status.as_ref() };
+    let sources =
+        Sources { clusters: &clusters, inactive: &InactiveClusters::default(), snapshot: &snapshot, held: &[], status: status.as_ref() };
     let questions = fs::read_to_string(case.folder.join("questions.txt")).expect("a case has questions");
     let commands = questions.lines().filter(|line| !line.is_empty());
     commands.map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line))).collect::<Vec<_>>().concat()
@@ -147,7 +149,13 @@ fn a_running_operator_renders_the_configuration_its_proxies_receive() {
     let (clusters, snapshot) = (case.clusters().0, case.snapshot());
     let status: StatusReport = serde_json::from_str(&fs::read_to_string(case.folder.join("status.json")).unwrap()).unwrap();
     let files = |status| {
-        let files = configuration(&Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status }, None, None).unwrap().files;
+        let files = configuration(
+            &Sources { clusters: &clusters, inactive: &InactiveClusters::default(), snapshot: &snapshot, held: &[], status },
+            None,
+            None,
+        )
+        .unwrap()
+        .files;
         let by_tls = |host: &str| files.iter().any(|(name, text)| name.starts_with("host-") && text.contains(host));
         (by_tls("bad.example.org"), by_tls("good.example.org"), files["nginx.conf"].contains("upstream up-refused.example.org"))
     };
@@ -157,9 +165,12 @@ fn a_running_operator_renders_the_configuration_its_proxies_receive() {
 
 /// Runs the program on a case's files; returns its exit code and output.
 fn run(case: &GoldenCase, args: &[&str]) -> (i32, String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = case.folder.join("spec.yaml");
-    let spec = if own.exists() { own } else { root.join(DEFAULT_SPEC) };
+    let spec = if own.exists() { own } else { Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_SPEC) };
+    run_with(case, &spec, args)
+}
+
+fn run_with(case: &GoldenCase, spec: &Path, args: &[&str]) -> (i32, String) {
     let compact = golden_compact::yaml(&fs::read_to_string(case.folder.join("swarm.yaml")).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let snapshot = folder.path().join("snapshot.json");
@@ -188,6 +199,22 @@ fn the_command_explains_files_and_its_exit_code_shows_the_outcome() {
     check("routes", &["explain", "--service", "shpo"], 1, "did you mean shop?");
     check("routes", &["explain", "--output", "json", "http://shop.example.org/"], 0, "\"reached\": true");
     check("clusters", &["explain", "http://app.example.org/", "--cluster", "pord"], 1, "did you mean prod?");
+}
+
+#[test]
+fn a_service_of_a_broken_document_is_not_explained_as_one_without_a_cluster() {
+    let case = cases().into_iter().find(|found| found.name == "clusters").unwrap();
+    let valid = fs::read_to_string(case.folder.join("spec.yaml")).unwrap();
+    let broken = valid.replace("published: 8082", "published: many");
+    assert_ne!(broken, valid);
+    let spec = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    fs::write(spec.path(), broken).unwrap();
+    let (code, text) = run_with(&case, spec.path(), &["explain", "--service", "dev_app"]);
+    assert_eq!(code, 1, "{text}");
+    for expected in ["none: the document of dev is invalid", "ClusterNotInForce"] {
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(!text.contains("UnknownServiceCluster"), "{text}");
 }
 
 #[test]

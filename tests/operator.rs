@@ -300,7 +300,7 @@ fn an_initially_invalid_document_is_reported_with_its_waiting_services() {
             application(&scene.swarm);
             let about = |status: &StatusReport| {
                 let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));
-                about_web.map(|finding| finding.code).collect::<Vec<_>>()
+                about_web.map(|finding| finding.code.clone()).collect::<Vec<_>>()
             };
             let status = scene
                 .until("the cluster and a finding about the service", |status| {

@@ -290,7 +290,7 @@ fn finding(finding: &Finding) -> FindingRow {
     };
     FindingRow {
         severity: Styled::new(class, format!("{:?}", finding.severity)),
-        code: finding.code.as_str(),
+        code: finding.code.to_string(),
         subject: finding.subject.to_string(),
         field,
         message: finding.message.clone(),

@@ -123,7 +123,7 @@ pub enum OperatorClientError {
         body: String,
     },
     /// Another server answered, or an operator of another version.
-    #[error("this version of swarmgate does not understand the answer of {url}")]
+    #[error("this version of swarmgate does not understand the answer of {url}; use the operator's version, or -o json where there is one")]
     Strange {
         /// The URL.
         url: String,

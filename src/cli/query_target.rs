@@ -10,10 +10,9 @@ use super::operator_client::{OperatorClient, OperatorClientError, ServerArgs};
 use super::{client_command, operator_client};
 use crate::api::routes::{QueryFailure, QueryResponse};
 use crate::controller::snapshot_cache::observe;
-use crate::declaration::spec_files;
+use crate::declaration::{Declared, spec_files};
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
-use crate::intent::documents::read_documents;
 use crate::swarm::{RawSnapshot, Snapshot, Swarm as _};
 
 /// The source of the answer.
@@ -68,18 +67,22 @@ impl QueryArgs {
             let body = OperatorClient::new(&self.server)?.query(path, &query).await?;
             return Ok(operator_client::parse(&self.server.server, &body)?);
         }
-        let (clusters, snapshot) = (self.clusters()?, self.snapshot().await?);
-        Ok(make(&Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: None })?.json)
+        let declared = self.declared();
+        let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
+        if clusters.is_empty() {
+            return Err(QueryError::Unreadable("the spec declares no valid cluster".to_owned()));
+        }
+        let (inactive, snapshot) = (declared.inactive(), self.snapshot().await?);
+        Ok(make(&Sources { clusters: &clusters, inactive: &inactive, snapshot: &snapshot, held: &[], status: None })?.json)
     }
 
-    /// The valid documents; mistakes in others are printed and otherwise ignored.
-    fn clusters(&self) -> Result<Vec<Cluster>, QueryError> {
-        let declaration = read_documents(&spec_files::read(&self.spec));
-        for finding in &declaration.findings {
+    /// The declaration of the files, as for an operator that has just started. Mistakes in it are printed.
+    fn declared(&self) -> Declared {
+        let declared = Declared::default().after(&spec_files::read(&self.spec));
+        for finding in &declared.findings {
             client_command::print_note(&finding.to_string());
         }
-        let clusters: Vec<Cluster> = declaration.valid().cloned().collect();
-        if clusters.is_empty() { Err(QueryError::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }
+        declared
     }
 
     async fn snapshot(&self) -> Result<Snapshot, QueryError> {

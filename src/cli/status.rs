@@ -1,16 +1,18 @@
 //! `swarmgate status`: queries a running operator and prints its answer.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::Deserialize;
 
 use super::operator_client::{self, OperatorClient, OperatorClientError, ServerArgs};
 use super::tables;
-use crate::report::{Phase, StatusReport};
+use crate::report::StatusReport;
 
-/// Arguments of `swarmgate status`. The exit code is 0 if every cluster is Ready, otherwise 1.
+/// Arguments of `swarmgate status`. The exit code is 0 if the Swarm has been read and every cluster is Ready, otherwise 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -72,13 +74,39 @@ async fn query(args: &Args, client: &OperatorClient) -> Result<(String, bool), O
         return Ok((format!("{snapshot:#}"), true));
     }
     let body = client.get("/status").await?;
-    let status: StatusReport = operator_client::parse(&args.server.server, &body)?;
-    let ready = status.operator.snapshot_error.is_none() && status.clusters.values().all(|cluster| cluster.phase == Phase::Ready);
+    let readiness: Readiness = operator_client::parse(&args.server.server, &body)?;
     let text = match args.output {
         Output::Json => body,
-        Output::Table => tables::status(&status),
+        Output::Table => tables::status(&operator_client::parse::<StatusReport>(&args.server.server, &body)?),
     };
-    Ok((text, ready))
+    Ok((text, readiness.is_ready()))
+}
+
+/// The part of a status report that determines the exit code. The rest may hold values that only a newer operator knows.
+#[derive(Deserialize)]
+struct Readiness {
+    operator: OperatorReadiness,
+    clusters: BTreeMap<String, ClusterReadiness>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OperatorReadiness {
+    last_snapshot_at: Option<String>,
+    snapshot_error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ClusterReadiness {
+    phase: String,
+}
+
+impl Readiness {
+    fn is_ready(&self) -> bool {
+        let operator = &self.operator;
+        let is_read = operator.last_snapshot_at.is_some() && operator.snapshot_error.is_none();
+        is_read && self.clusters.values().all(|cluster| cluster.phase == "Ready")
+    }
 }
 
 fn print(text: &str, watch: bool) {
@@ -86,4 +114,28 @@ fn print(text: &str, watch: bool) {
     let clear = if watch && out.is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
     // A closed pipe (`status | head`) is not an error.
     let _ = writeln!(out, "{clear}{}", text.trim_end());
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test with unusable input has failed")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::Phase;
+
+    #[test]
+    fn ready_means_that_the_swarm_has_been_read_and_every_cluster_is_ready() {
+        let is_ready = |read: Option<&str>, error: Option<&str>, phases: &[&str]| {
+            let clusters: BTreeMap<_, _> = phases.iter().map(|phase| (*phase, json!({"phase": phase, "news": 1}))).collect();
+            let status = json!({"operator": {"lastSnapshotAt": read, "snapshotError": error, "news": 1}, "clusters": clusters});
+            serde_json::from_value::<Readiness>(status).unwrap().is_ready()
+        };
+        let read = Some("2026-01-01T00:00:00Z");
+        let ready = format!("{:?}", Phase::Ready);
+        assert!(is_ready(read, None, &[&ready]) && is_ready(read, None, &[]));
+        assert!(!is_ready(None, None, &[]), "before the first snapshot");
+        assert!(!is_ready(read, Some("no manager"), &[&ready]));
+        assert!(!is_ready(read, None, &[&ready, "Degraded"]) && !is_ready(read, None, &["PhaseOfANewerVersion"]));
+    }
 }

@@ -138,7 +138,7 @@ fn findings(title: &str, findings: &[Finding]) -> String {
         };
         vec![
             format!("{:?}", finding.severity).to_lowercase(),
-            finding.code.as_str(),
+            finding.code.to_string(),
             position,
             format!("{}\n-> {}", finding.message, finding.remedy),
         ]

@@ -11,7 +11,7 @@ use crate::plan::leftover_clusters;
 use crate::protocol::container_contract::LABEL_OWNER;
 use crate::report::{Finding, FindingCode, cases};
 use crate::swarm::{Service, Snapshot};
-use crate::translate::{InactiveCluster, node_addresses, unclaimed};
+use crate::translate::{node_addresses, unclaimed};
 use crate::types::{ClusterName, TaskState, excerpt};
 
 /// Longer operator names are truncated.
@@ -43,8 +43,7 @@ pub fn overview(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Ins
         all.filter(|service| is_routed(service) || is_ours(instance, service)).map(|service| (service.id.clone(), service)).collect();
     let starting = snapshot.tasks.values().any(|task| task.state != TaskState::Running && concerned.contains_key(&task.service));
     let rolling = concerned.values().any(|service| is_rolling(service));
-    let not_in_force = declared.not_in_force().map(|(name, label)| InactiveCluster { name, label }).collect::<Vec<_>>();
-    let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
+    let strays = unclaimed(&clusters, &declared.inactive(), snapshot);
     InstanceOverview {
         leftover,
         findings: [beside_others(instance, strays, snapshot), node_addresses(snapshot)].concat(),

@@ -157,9 +157,10 @@ impl StatusStore {
         let (status, held) = (self.status(), self.snapshot_cache.held());
         let made = self.work(move || {
             let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
+            let inactive = declared.inactive();
             // Proxies receive the labels that are used, so answers are based on those.
             let (counts, held) = (held.applied_to(&observed.snapshot), held.held_back(&observed.snapshot));
-            think(&Sources { clusters: &clusters, snapshot: &counts, held: &held, status: Some(&status) })
+            think(&Sources { clusters: &clusters, inactive: &inactive, snapshot: &counts, held: &held, status: Some(&status) })
         });
         made.await.map_err(QueryFailure::Unavailable)?
     }

@@ -10,6 +10,7 @@ use crate::intent::documents::{
     ClaimsInForce, ClusterDocument as Read, Declaration, DeclaredObject, DeclaredObjects, DocumentKind, SourceFile, document_kinds,
     read_kinds,
 };
+use crate::intent::inactive_clusters::{InactiveCluster, InactiveClusters};
 use crate::report::Finding;
 use crate::types::ClusterName;
 
@@ -106,10 +107,11 @@ impl Declared {
         self.objects_not_in_force.iter().filter_map(|((_, name), object)| Some((name, object.of_type()?)))
     }
 
-    /// The clusters of which this operator has seen no good version, each with the label value of its services, if known.
-    pub fn not_in_force(&self) -> impl Iterator<Item = (&ClusterName, Option<&str>)> {
+    /// The clusters of which this operator has seen no good version.
+    pub fn inactive(&self) -> InactiveClusters {
         let without = self.clusters.iter().filter(|(_, declared)| declared.in_force.is_none());
-        without.map(|(name, declared)| (name, declared.label.as_deref()))
+        let named = without.map(|(name, declared)| InactiveCluster { name: name.clone(), label: declared.label.clone() }).collect();
+        InactiveClusters { named, incomplete: self.incomplete }
     }
 
     /// The clusters with a good version.
@@ -272,7 +274,6 @@ mod tests {
             (with_label("a", "c", 1).replace("nginx", "apache"), true),
             (without_kind(&with_label("a", "c", 1)), true),
             (without_kind(&document("a", "apache", 1)), true),
-            ("apiVersion: [".to_owned(), true),
         ] {
             let files = [broken.clone(), newcomer.clone()];
             let both = after(&good, &files);
@@ -280,6 +281,7 @@ mod tests {
             assert_eq!(cluster(&both, "a").in_force, cluster(&good, "a").in_force, "{broken}");
             let refused = refusals(&both);
             assert!(!refused.is_empty() && refused.contains(&A_HAS_THE_LABEL) == has_other_claims, "{broken}: {refused:?}");
+            assert!(both.findings.iter().all(|finding| !finding.remedy.contains("cannot be read")), "{broken}");
             assert_eq!(in_force(&after(&both, &files)), ["a=a"], "the next reading is no different");
             let repaired = after(&both, &[document("a", "nginx", 3), newcomer.clone()]);
             assert_eq!(in_force(&repaired), ["a=a"], "the newcomer is still refused");
@@ -301,6 +303,40 @@ mod tests {
         assert_eq!(in_force(&kept), ["a=a", "b=b"]);
         assert_eq!(refusals(&kept), [A_HAS_THE_LABEL.to_owned(), A_HAS_THE_LABEL.replace(" a ", " b ").replace("value a", "value b")]);
         assert!(kept.findings.iter().all(|finding| !finding.remedy.is_empty()));
+    }
+
+    #[test]
+    fn a_version_that_only_an_unreadable_file_may_declare_says_so() {
+        let good = after(&Declared::default(), &[document("a", "nginx", 1)]);
+        let both = after(&good, &["apiVersion: [".to_owned(), with_label("b", "a", 2)]);
+        assert_eq!(in_force(&both), ["a=a"]);
+        let about: Vec<_> = both.findings.iter().filter(|finding| finding.code == FindingCode::DuplicateDeclaration).collect();
+        let message = "the version of ServiceCluster a that is in force also publishes services with the label value a, and a document that \
+                       cannot be read may still declare it, so this document is not used";
+        let remedy = "Correct the documents that cannot be read first: while there are any, ServiceCluster a stays in use. ";
+        assert_eq!(about.len(), 1);
+        assert!(about[0].message == message && about[0].remedy.starts_with(remedy), "{}", about[0]);
+    }
+
+    /// Every cluster wants the label value of the one before it, and the first one's document is broken.
+    #[test]
+    fn refusals_along_a_chain_are_the_same_in_any_order() {
+        let name = |number: usize| format!("c{number:03}");
+        let length = 200;
+        let start: Vec<_> = (0..length).map(|number| document(&name(number), "nginx", 1)).collect();
+        let good = after(&Declared::default(), &start);
+        let wanted = |number: usize| with_label(&name(number), &name(number - 1), 1);
+        let first = document(&name(0), "apache", 1);
+        let mut moved: Vec<_> = std::iter::once(first).chain((1..length).map(wanted)).collect();
+        let kept = after(&good, &moved);
+        assert_eq!(in_force(&kept), in_force(&good));
+        assert_eq!(refusals(&kept).iter().filter(|message| message.contains("label value")).count(), length - 1);
+        moved.reverse();
+        let reversed = after(&good, &moved);
+        assert_eq!(reversed.clusters, kept.clusters);
+        let mut messages = refusals(&reversed);
+        messages.reverse();
+        assert_eq!(messages, refusals(&kept));
     }
 
     #[test]

@@ -24,10 +24,10 @@ pub fn findings_about(sources: &Sources<'_>, cluster: &Cluster, translation: &Tr
     findings
 }
 
-/// The findings about a service that no cluster publishes. The operator reports more: it knows about invalid documents.
+/// The findings about a service that no cluster publishes. The operator reports more: it knows about clusters of other operators.
 pub fn findings_without_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
     let reported = sources.status.map(|status| status.findings.clone());
-    let mut findings = reported.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
+    let mut findings = reported.unwrap_or_else(|| unclaimed(sources.clusters, sources.inactive, sources.snapshot));
     findings.retain(|finding| finding.subject == Subject::Service(service.to_owned()));
     findings
 }
@@ -53,7 +53,7 @@ pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: 
 pub fn remedy_for_labels(findings: &[Finding]) -> Option<String> {
     let is_about_a_label =
         |finding: &&Finding| finding.severity == Severity::Error && finding.field.as_ref().is_some_and(|field| field.starts_with(PREFIX));
-    findings.iter().filter(is_about_a_label).find_map(|finding| match (&finding.subject, finding.code) {
+    findings.iter().filter(is_about_a_label).find_map(|finding| match (&finding.subject, &finding.code) {
         // Correct labels; an administrator can also allow the host.
         (Subject::Service(service), FindingCode::HostNotAllowed) => Some(format!("See the finding HostNotAllowed of {service} above.")),
         (Subject::Service(service), _) => Some(format!("Correct the labels of {service}; see its finding above.")),

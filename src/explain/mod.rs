@@ -38,6 +38,7 @@ pub use route_match::{HandshakeRefusal, RoutingDecision, decide};
 pub use service::explain_service;
 
 use crate::intent::cluster::Cluster;
+use crate::intent::inactive_clusters::InactiveClusters;
 use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport};
 use crate::swarm::Snapshot;
 use crate::types::ClusterName;
@@ -47,6 +48,8 @@ use crate::types::ClusterName;
 pub struct Sources<'a> {
     /// The declared clusters.
     pub clusters: &'a [Cluster],
+    /// The declared clusters without a valid document.
+    pub inactive: &'a InactiveClusters,
     /// A complete snapshot of the Swarm, with the labels in use.
     pub snapshot: &'a Snapshot,
     /// The services whose current labels differ from those in use.

@@ -125,11 +125,16 @@ fn cluster_text(sources: &Sources<'_>, service: &Service, cluster: Option<&Clust
     match (cluster, requested) {
         (Some(cluster), Some(requested)) => format!("{} (service_cluster {requested})", cluster.name),
         (Some(cluster), None) => format!("{} (no service_cluster)", cluster.name),
-        (None, Some(requested)) => {
-            format!("none: no cluster publishes service_cluster {requested}; declared clusters: {}", declared(sources))
-        }
-        (None, None) => format!("none: no cluster publishes services without service_cluster; declared clusters: {}", declared(sources)),
+        (None, requested) => no_cluster_text(sources, service, requested),
     }
+}
+
+fn no_cluster_text(sources: &Sources<'_>, service: &Service, requested: Option<String>) -> String {
+    if let Some(inactive) = sources.inactive.for_label(service_cluster_of(&service.labels).unwrap_or_default()) {
+        return format!("none: the document of {inactive} is invalid, and no valid version of it has been seen");
+    }
+    let services = requested.map_or_else(|| "services without service_cluster".to_owned(), |value| format!("service_cluster {value}"));
+    format!("none: no cluster publishes {services}; declared clusters: {}", declared(sources))
 }
 
 fn declared(sources: &Sources<'_>) -> String {

@@ -10,6 +10,7 @@ pub mod documents;
 mod formats;
 pub(crate) mod hosts;
 pub(crate) mod hosts_spec;
+pub mod inactive_clusters;
 pub(crate) mod json_schema;
 pub mod labels;
 pub(crate) mod networks;

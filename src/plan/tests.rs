@@ -45,5 +45,5 @@ fn at(spec: &Value, path: &str) -> Value {
 
 /// The codes of a plan's findings.
 fn codes(plan: &Plan) -> Vec<String> {
-    plan.findings.iter().map(|finding| finding.code.as_str()).collect()
+    plan.findings.iter().map(|finding| finding.code.to_string()).collect()
 }

@@ -80,7 +80,7 @@ impl Finding {
 /// One line for logs, or with `{:#}` three lines for people: `error InvalidLabelValue service app (com.docker.lb.port = http): what. -> Remedy.`
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?} {}", format!("{:?}", self.severity).to_lowercase(), self.code, self.subject)?;
+        write!(f, "{} {} {}", format!("{:?}", self.severity).to_lowercase(), self.code, self.subject)?;
         match (&self.field, &self.value) {
             (Some(field), Some(value)) => write!(f, " ({field} = {value})")?,
             (Some(field), None) => write!(f, " ({field})")?,

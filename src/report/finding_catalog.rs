@@ -20,6 +20,8 @@ mod values;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::types::word_enum;
+
 /// What a finding can be made from: for each code its only case, or several that differ in their remedies. A case has exactly
 /// the data that its remedy needs.
 pub mod cases {
@@ -56,8 +58,8 @@ impl FindingCase {
     }
 
     /// Its code.
-    pub fn code(&self) -> FindingCode {
-        self.code
+    pub fn code(&self) -> &FindingCode {
+        &self.code
     }
 
     /// Its remedy, complete.
@@ -91,28 +93,32 @@ pub struct CatalogEntry {
 /// `CODE = SEVERITY or SEVERITY;`, documented by its meaning.
 macro_rules! catalog {
     ($($(#[doc = $meaning:literal])+ $code:ident = $usual:ident $(or $other:ident)*;)+) => {
-        /// The stable code of a kind of finding, in the form that status, logs and metrics show (`InvalidLabelValue`).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        pub enum FindingCode {
-            $($(#[doc = $meaning])+ $code,)+
+        word_enum! {
+            /// The stable code of a kind of finding, in the form that status, logs and metrics show (`InvalidLabelValue`).
+            /// docs/findings.md lists all of them. Later versions may add more.
+            FindingCode {
+                $($(#[doc = $meaning])+ $code = stringify!($code),)+
+            }
         }
 
         impl FindingCode {
             /// Every code, in the order of the catalogue.
             pub const ALL: &'static [Self] = &[$(Self::$code),+];
 
-            /// The properties that all findings of this code share.
-            pub fn entry(self) -> CatalogEntry {
+            /// The properties that all findings of this code share; nothing for a code of another version.
+            pub fn entry(&self) -> Option<CatalogEntry> {
                 let (meaning, remedies) = match self {
                     $(Self::$code => (concat!($($meaning),+).trim_ascii(), cases::$code::remedies()),)+
+                    Self::Other(_) => return None,
                 };
-                CatalogEntry { meaning, severities: self.severities(), remedies }
+                Some(CatalogEntry { meaning, severities: self.severities(), remedies })
             }
 
-            /// The possible severities of its findings: the first is the default.
-            pub fn severities(self) -> &'static [Severity] {
+            /// The possible severities of its findings: the first is the default. None are known for a code of another version.
+            pub fn severities(&self) -> &'static [Severity] {
                 match self {
                     $(Self::$code => &[Severity::$usual $(, Severity::$other)*],)+
+                    Self::Other(_) => &[],
                 }
             }
         }
@@ -271,13 +277,8 @@ catalog! {
 }
 
 impl FindingCode {
-    /// The code as status, logs and metrics show it.
-    pub fn as_str(self) -> String {
-        format!("{self:?}")
-    }
-
     /// The severity of its findings by default.
-    pub fn severity(self) -> Severity {
+    pub fn severity(&self) -> Severity {
         self.severities().first().copied().unwrap_or(Severity::Error)
     }
 }

@@ -141,7 +141,7 @@ fn series_of(status: &StatusReport) -> Vec<(Series, f64)> {
     let mut add = |name: &'static str, labels: Vec<(&'static str, String)>| *counts.entry((name, labels)).or_default() += 1.0;
     for finding in status.findings.iter().chain(status.clusters.values().flat_map(|cluster| &cluster.findings)) {
         let severity = format!("{:?}", finding.severity).to_lowercase();
-        add(FINDINGS, vec![("code", finding.code.as_str()), ("severity", severity)]);
+        add(FINDINGS, vec![("code", finding.code.to_string()), ("severity", severity)]);
     }
     for (name, cluster) in &status.clusters {
         for route in &cluster.routes {
@@ -236,7 +236,7 @@ mod tests {
         let status = StatusReport { api_version, generated_at, operator, clusters: std::collections::BTreeMap::new(), findings };
         let series = series_of(&status);
         let count = |code: FindingCode| {
-            let labels = vec![("code", code.as_str()), ("severity", "warning".to_owned())];
+            let labels = vec![("code", code.to_string()), ("severity", "warning".to_owned())];
             series.iter().find(|((name, given), _)| *name == FINDINGS && *given == labels).map(|(_, value)| *value)
         };
         assert_eq!((count(FindingCode::AmbiguousNetwork), count(FindingCode::UnknownLabel)), (Some(2.0), Some(1.0)));

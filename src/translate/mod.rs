@@ -44,7 +44,7 @@ pub use refused_tls::{RefusedTls, note_refused_tls, refused_tls};
 pub use route_reports::{backend_of, is_closed};
 pub use service_team::Team;
 pub use tls_references::TlsReferences;
-pub use unpublished_services::{InactiveCluster, unclaimed};
+pub use unpublished_services::unclaimed;
 
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, RouteReport};

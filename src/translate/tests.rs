@@ -113,7 +113,7 @@ fn network_ids(translation: &Translation) -> Vec<&str> {
 }
 
 fn codes(translation: &Translation) -> Vec<FindingCode> {
-    translation.findings.iter().map(|finding| finding.code).collect()
+    translation.findings.iter().map(|finding| finding.code.clone()).collect()
 }
 
 fn default_services(translation: &Translation) -> Vec<&str> {
@@ -123,7 +123,7 @@ fn default_services(translation: &Translation) -> Vec<&str> {
 fn count_of(findings: &[Finding]) -> BTreeMap<FindingCode, usize> {
     let mut counts = BTreeMap::new();
     for finding in findings {
-        *counts.entry(finding.code).or_default() += 1;
+        *counts.entry(finding.code.clone()).or_default() += 1;
     }
     counts
 }

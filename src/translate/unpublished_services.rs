@@ -3,31 +3,22 @@
 use super::misplaced_labels::misplaced_label_findings;
 use super::published_service::{is_application, is_claimed_by, label_key};
 use crate::intent::cluster::Cluster;
+use crate::intent::inactive_clusters::InactiveClusters;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::intent::suggest::nearest;
 use crate::report::{Finding, FindingCase, Subject, cases};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ClusterName, first_invisible};
 
-/// A declared cluster without any valid version of its document so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InactiveCluster<'a> {
-    /// Its name.
-    pub name: &'a ClusterName,
-    /// The label value of the services it is for, empty for services without the label; `None` if it cannot be read.
-    pub label: Option<&'a str>,
-}
-
-/// A finding for each of these services, sorted. `incomplete`: there may be documents whose names could not be read.
-pub fn unclaimed(clusters: &[Cluster], not_in_force: &[InactiveCluster<'_>], incomplete: bool, snapshot: &Snapshot) -> Vec<Finding> {
+/// A finding for each of these services, sorted.
+pub fn unclaimed(clusters: &[Cluster], inactive: &InactiveClusters, snapshot: &Snapshot) -> Vec<Finding> {
     let claimed = |service: &&Service| clusters.iter().any(|cluster| is_claimed_by(cluster, service));
     let strays = snapshot.services.values().filter(|service| is_application(service) && !claimed(service));
-    let unread = incomplete || not_in_force.iter().any(|cluster| cluster.label.is_none());
     let judged = |service: &Service| {
         let label = service_cluster_of(&service.labels).unwrap_or_default();
-        match not_in_force.iter().find(|cluster| cluster.label == Some(label)) {
-            Some(cluster) => waits_for(cluster.name, service),
-            None if unread => may_wait(service),
+        match inactive.for_label(label) {
+            Some(cluster) => waits_for(cluster, service),
+            None if inactive.may_be_for_any() => may_wait(service),
             None => unknown(clusters, service),
         }
     };

@@ -3,7 +3,7 @@
 
 /// Defines an enumeration of words: `as_str`, `Display`, conversions from and to text, serde and schema as a plain string.
 macro_rules! word_enum {
-    ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+ }) => {
+    ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:expr,)+ }) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(from = "String", into = "String")]
@@ -32,10 +32,10 @@ macro_rules! word_enum {
 
         impl From<&str> for $name {
             fn from(word: &str) -> Self {
-                match word {
-                    $($word => Self::$variant,)+
-                    other => Self::Other(other.to_owned()),
-                }
+                $(if word == $word {
+                    return Self::$variant;
+                })+
+                Self::Other(word.to_owned())
             }
         }
 

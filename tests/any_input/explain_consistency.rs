@@ -2,12 +2,14 @@
 
 use swarmgate::explain::{LabelEffect, Sources, explain_service};
 use swarmgate::intent::cluster::Cluster;
+use swarmgate::intent::inactive_clusters::InactiveClusters;
 use swarmgate::report::{Finding, FindingCode, Severity};
 use swarmgate::swarm::Snapshot;
 
 /// Checks every label of every service.
 pub fn check(cluster: &Cluster, snapshot: &Snapshot) {
-    let sources = Sources { clusters: std::slice::from_ref(cluster), snapshot, held: &[], status: None };
+    let sources =
+        Sources { clusters: std::slice::from_ref(cluster), inactive: &InactiveClusters::default(), snapshot, held: &[], status: None };
     for service in snapshot.services.values() {
         let explanation = explain_service(&sources, &service.name).expect("the service is there");
         assert_eq!(explanation, explain_service(&sources, &service.name).expect("the service is there"));
@@ -24,7 +26,7 @@ fn agrees(label: &LabelEffect, finding: &Finding) -> bool {
     let nothing =
         ["no effect: ", "the label is ignored: ", "empty: the label is ignored"].iter().any(|text| label.effect.starts_with(text));
     let name = label.key.trim_start_matches("com.docker.lb.");
-    match (finding.code, name) {
+    match (&finding.code, name) {
         (FindingCode::UnknownLabel, _) => has(&["not a Swarmgate label"]),
         (FindingCode::LabelWithoutEffect | FindingCode::RedirectLoop | FindingCode::ConflictingSetting, "redirects") => {
             nothing || has(&["; not used: "])

@@ -72,7 +72,7 @@ fn memory_kib(nginx: &std::path::Path, config: &std::path::Path) -> u64 {
 fn codes(translation: &Translation) -> BTreeMap<FindingCode, usize> {
     let mut codes = BTreeMap::new();
     for finding in translation.findings.iter().filter(|finding| finding.code != FindingCode::UpdateGap) {
-        *codes.entry(finding.code).or_default() += 1;
+        *codes.entry(finding.code.clone()).or_default() += 1;
     }
     codes
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
+use swarmgate::intent::inactive_clusters::InactiveClusters;
 use swarmgate::report::{Finding, Severity, Subject};
 use swarmgate::route::{Affinity, Backend, RouteTable};
 use swarmgate::swarm::{Service, Snapshot};
@@ -31,7 +32,7 @@ pub fn compare(swarm: &Value) -> CorpusResult {
     let mut outcome = CorpusResult { served: 0, reported: 0, complaints: Vec::new() };
     for cluster in &clusters {
         let translation = translate(cluster, &snapshot);
-        let findings = [translation.findings, unclaimed(&clusters, &[], false, &snapshot)].concat();
+        let findings = [translation.findings, unclaimed(&clusters, &InactiveClusters::default(), &snapshot)].concat();
         let ours = snapshot.services.values().filter(|service| value(service, "service_cluster") == cluster.service_cluster.as_deref());
         let wants: Vec<Wanted<'_>> = ours.filter_map(Wanted::of).collect();
         for wanted in &wants {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use swarmgate::intent::cluster::Cluster;
+use swarmgate::intent::inactive_clusters::InactiveClusters;
 use swarmgate::plan::Plan;
 use swarmgate::render::{ConfigPurpose, render};
 use swarmgate::report::{Finding, Subject};
@@ -60,7 +61,7 @@ pub fn outputs(case: &GoldenCase) -> BTreeMap<String, String> {
         outputs.insert(name("plan.txt"), if whole || changes { plan } else { shown(&plan, &usual, "  #") });
     }
     write_findings(&mut findings_text, "documents", &findings);
-    write_findings(&mut findings_text, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
+    write_findings(&mut findings_text, "no cluster", &unclaimed(&clusters, &InactiveClusters::default(), &snapshot));
     write_findings(&mut findings_text, "nodes", &node_addresses(&snapshot));
     outputs.insert("findings.txt".to_owned(), findings_text);
     outputs

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use swarmgate::explain::{Request, Sources, TraceOutcome, explain};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
+use swarmgate::intent::inactive_clusters::InactiveClusters;
 use swarmgate::render::ConfigPurpose;
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
@@ -112,7 +113,12 @@ impl AgreementFixture {
     /// The answer of `explain`.
     fn explain(&self, request: &Request) -> (TraceOutcome, String) {
         let clusters = std::slice::from_ref(&self.cluster);
-        let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, request, None).unwrap();
+        let explanation = explain(
+            &Sources { clusters, inactive: &InactiveClusters::default(), snapshot: &self.snapshot, held: &[], status: None },
+            request,
+            None,
+        )
+        .unwrap();
         (explanation.clusters[0].outcome.clone(), explanation.to_string())
     }
 

@@ -13,6 +13,7 @@ use swarmgate::declaration::DeclaredCluster;
 use swarmgate::explain::{Request, Sources, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
+use swarmgate::intent::inactive_clusters::InactiveClusters;
 use swarmgate::plan::Plan;
 use swarmgate::protocol::boot_snapshot;
 use swarmgate::protocol::messages::{Delivery, Desired, ExtensionReport};
@@ -203,7 +204,7 @@ fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> 
     let findings = &status.clusters["dev"].findings;
     assert!(findings.len() > 20, "the mistake must be reported: {findings:?}");
     let clusters = [cluster.clone()];
-    let sources = Sources { clusters: &clusters, snapshot, held: &[], status: Some(&status) };
+    let sources = Sources { clusters: &clusters, inactive: &InactiveClusters::default(), snapshot, held: &[], status: Some(&status) };
     let mut explained = String::new();
     for service in snapshot.services.values() {
         let url = Request::parse(&format!("https://{}.example.org/", service.name)).unwrap();

@@ -133,8 +133,8 @@ fn a_flapping_service_keeps_its_stable_labels_and_affects_no_other_service() {
     assert_eq!(published.last().unwrap(), &["a.test", "b.test"], "the earlier labels");
     let findings = world.findings();
     assert_eq!(
-        findings.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
-        [(&Subject::Service("a".to_owned()), FindingCode::LabelsFlapping)]
+        findings.iter().map(|finding| (&finding.subject, &finding.code)).collect::<Vec<_>>(),
+        [(&Subject::Service("a".to_owned()), &FindingCode::LabelsFlapping)]
     );
     // The other service's change is used in the very next pass, whatever the first one does.
     world.label("a", "hosts", Some("a3.test"));

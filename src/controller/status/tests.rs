@@ -192,11 +192,14 @@ fn the_status_waits_for_the_newest_routes_to_be_accepted() {
     };
     let no = status(1, refused(false));
     check(&no, &(ConditionReason::EngineRefused, Some(true), RouteState::Pending, 1));
-    assert_eq!(no.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [FindingCode::EngineRefused, FindingCode::UpdateGap]);
+    assert_eq!(
+        no.findings.iter().map(|finding| finding.code.clone()).collect::<Vec<_>>(),
+        [FindingCode::EngineRefused, FindingCode::UpdateGap]
+    );
     let late = status(1, refused(true));
     check(&late, &(ConditionReason::EngineUnavailable, Some(true), RouteState::Pending, 1));
     assert_eq!(
-        late.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
+        late.findings.iter().map(|finding| finding.code.clone()).collect::<Vec<_>>(),
         [FindingCode::EngineUnavailable, FindingCode::UpdateGap]
     );
     check(&status(1, |_| Some(report(&Digest::of_bytes(b"before")))), &(ConditionReason::Progressing, Some(true), RouteState::Pending, 1));

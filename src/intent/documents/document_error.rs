@@ -97,7 +97,7 @@ impl Mistakes {
 
 impl Mistake {
     /// By line and field; of one field, the errors first.
-    fn place_in_list(&self) -> (usize, &str, Severity, FindingCode, &str, &str) {
+    fn place_in_list(&self) -> (usize, &str, Severity, &FindingCode, &str, &str) {
         (self.line, &self.pointer, self.case.severity(), self.case.code(), &self.message, self.case.remedy())
     }
 

@@ -29,7 +29,7 @@ fn declared(declaration: &Declaration) -> Vec<String> {
 /// Code and field of each error.
 fn errors(declaration: &Declaration) -> Vec<(FindingCode, String)> {
     let errors = declaration.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    errors.map(|finding| (finding.code, finding.field.clone().unwrap_or_default())).collect()
+    errors.map(|finding| (finding.code.clone(), finding.field.clone().unwrap_or_default())).collect()
 }
 
 #[test]

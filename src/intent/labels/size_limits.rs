@@ -101,7 +101,7 @@ mod tests {
         let messages: Vec<_> = read.findings.iter().map(|finding| finding.message.as_str()).collect();
         assert_eq!(messages.is_empty(), texts.is_empty(), "{label}: {messages:?}");
         for finding in &read.findings {
-            assert_eq!((finding.severity, finding.code), (Severity::Error, FindingCode::InvalidLabelValue));
+            assert_eq!((finding.severity, &finding.code), (Severity::Error, &FindingCode::InvalidLabelValue));
             assert_eq!(finding.field.as_deref(), Some(format!("com.docker.lb.{label}").as_str()));
         }
         for text in texts {

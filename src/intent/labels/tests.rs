@@ -31,7 +31,7 @@ fn published(labels: &[(&str, &str)]) -> (ServiceLabels, Vec<FindingCode>) {
 
 fn codes(labels: &[(&str, &str)]) -> (LabelReading, Vec<(FindingCode, String)>) {
     let ReadLabels { reading, findings } = read(labels);
-    (reading, findings.into_iter().map(|finding| (finding.code, finding.field.unwrap_or_default())).collect())
+    (reading, findings.into_iter().map(|finding| (finding.code.clone(), finding.field.unwrap_or_default())).collect())
 }
 
 fn hosts_of(value: &str) -> Vec<String> {
@@ -50,7 +50,7 @@ fn an_invalid_host_does_not_affect_the_valid_ones() {
         read(&[("hosts", "good.example,http://bad.example, b{d}.example;,other.example"), ("port", "80")]);
     let LabelReading::Published(labels) = reading else { panic!("not published") };
     assert_eq!(labels.hosts.len(), 2);
-    let values: Vec<_> = findings.iter().map(|finding| (finding.code, finding.value.as_deref().unwrap_or_default())).collect();
+    let values: Vec<_> = findings.iter().map(|finding| (finding.code.clone(), finding.value.as_deref().unwrap_or_default())).collect();
     assert_eq!(values, [(FindingCode::InvalidLabelValue, "b{d}.example;"), (FindingCode::InvalidLabelValue, "http://bad.example")]);
     assert!(findings.iter().any(|finding| finding.remedy.contains("without scheme")));
 }
@@ -237,7 +237,7 @@ fn misspelt_labels_are_reported_with_the_probably_intended_label() {
         let ReadLabels { reading, findings } = read(&[(key, "x")]);
         assert_eq!(reading, LabelReading::NotPublished, "{key}");
         assert_eq!(findings.len(), 1, "{key}");
-        assert_eq!((findings[0].code, findings[0].severity), (FindingCode::UnknownLabel, Severity::Warning), "{key}");
+        assert_eq!((&findings[0].code, findings[0].severity), (&FindingCode::UnknownLabel, Severity::Warning), "{key}");
         assert!(findings[0].remedy.contains(suggestion), "{key}: {}", findings[0].remedy);
     }
     assert_eq!(read(&[("com.docker.network", "front")]).findings[0].severity, Severity::Info);

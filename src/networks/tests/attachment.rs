@@ -18,7 +18,7 @@ fn unused_networks_are_detached_immediately_and_used_ones_later() {
     world.wanted = vec!["a"];
     let decision = world.after(30).run_pass();
     assert_eq!(names(&decision), ["a", "b"]);
-    assert_eq!((decision.findings[0].code, waiting(&decision)), (FindingCode::NetworkLingers, String::new()));
+    assert_eq!((&decision.findings[0].code, waiting(&decision)), (&FindingCode::NetworkLingers, String::new()));
     assert_eq!(world.at(10 * INTERVAL - 1), ["a", "b"]);
     let mut alone = world.clone();
     alone.used = vec!["a"];

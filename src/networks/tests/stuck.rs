@@ -98,7 +98,7 @@ fn a_network_named_by_the_administrator_stays_attached_for_nodes_that_can_set_it
     }
     let findings = world.run_pass().findings;
     assert_eq!(
-        findings.iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(),
+        findings.iter().map(|finding| (finding.code.clone(), finding.severity)).collect::<Vec<_>>(),
         [(FindingCode::NetworkFailing, Severity::Error)]
     );
     assert!(findings[0].message.contains("net-b (rejected: could not find network net-b: not found)"), "{}", findings[0]);

@@ -60,6 +60,8 @@ remedies! {
         MeshPort => "Change the published port of one of them, or set publish.mode: host.";
         /// A document with errors, whose last good version makes the same claim (REMEDY: the one above for this claim).
         InForce { remedy } => "Correct the documents with errors first. {remedy}";
+        /// A cluster that no readable document declares still uses it.
+        InForceUnread { kind, name, remedy } => "Correct the documents that cannot be read first: while there are any, {kind} {name} stays in use. {remedy}";
         /// A port of nodes.
         HostPort = Warning => "Constrain them to different nodes, or change the port of one of them.";
         /// A port of nodes that is also a port of the routing mesh.

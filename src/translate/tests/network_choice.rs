@@ -80,7 +80,7 @@ fn a_closed_list_is_attached_from_the_start_except_unsuitable_networks() {
     );
     let translation = translate(&closed(&["good", "bad", "lan", "public", "tiny"]), &world);
     assert_eq!(network_ids(&translation), ["id-good", "id-public"]);
-    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.value.clone().unwrap())).collect();
+    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.code.clone(), finding.value.clone().unwrap())).collect();
     let unsuitable = |name: &str| (FindingCode::UnsuitableNetwork, name.to_owned());
     assert_eq!(
         findings,

@@ -33,7 +33,7 @@ fn world(later: &[&str]) -> Snapshot {
 fn summary(translation: &Translation) -> Vec<(Severity, FindingCode, String)> {
     let ours = [FindingCode::HostTaken, FindingCode::HostContested];
     let findings = translation.findings.iter().filter(|finding| ours.contains(&finding.code));
-    findings.map(|finding| (finding.severity, finding.code, finding.subject.to_string())).collect()
+    findings.map(|finding| (finding.severity, finding.code.clone(), finding.subject.to_string())).collect()
 }
 
 /// The proxies get the same with and without the intruder; the intruder and the owner get findings.
@@ -145,7 +145,7 @@ fn check_sharing(cluster: &Cluster, services: &[&str], expected: &[(Severity, Fi
     let translation = translate(cluster, &world(&[JOINING]));
     let backend = &translation.table.hosts[&host("shop.example.org")].paths[&ContextPath::root()].backend;
     assert_eq!(backend.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), services);
-    let expected: Vec<_> = expected.iter().map(|(severity, code, name)| (*severity, *code, format!("service {name}"))).collect();
+    let expected: Vec<_> = expected.iter().map(|(severity, code, name)| (*severity, code.clone(), format!("service {name}"))).collect();
     assert_eq!(summary(&translation), expected);
     assert!(translation.table.hosts.contains_key(&host("promo.example.org")), "its own host stays");
 }

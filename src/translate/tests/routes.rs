@@ -1,6 +1,7 @@
 //! Keys, pools, order, endpoints.
 
 use super::*;
+use crate::intent::inactive_clusters::{InactiveCluster, InactiveClusters};
 
 #[test]
 fn only_running_tasks_with_an_address_become_endpoints() {
@@ -171,8 +172,9 @@ fn a_service_is_published_by_the_cluster_it_names_and_by_no_other() {
     let dev = Cluster { name: ClusterName::parse("dev").unwrap(), service_cluster: Some("dev".to_owned()), ..cluster() };
     assert_eq!(endpoints(&translate(&cluster(), &world)), ["h/: 10.1.1.2:80"]);
     assert_eq!(endpoints(&translate(&dev, &world)), ["h/: 10.1.2.2:81"]);
-    let strays =
-        |clusters: &[Cluster]| unclaimed(clusters, &[], false, &world).into_iter().map(|finding| finding.subject).collect::<Vec<_>>();
+    let strays = |clusters: &[Cluster]| {
+        unclaimed(clusters, &InactiveClusters::default(), &world).into_iter().map(|finding| finding.subject).collect::<Vec<_>>()
+    };
     let service = |name: &str| crate::report::Subject::Service(name.to_owned());
     assert_eq!(strays(&[cluster(), dev.clone()]), [service("lost")]);
     assert_eq!(strays(&[dev]), [service("lost"), service("none")]);
@@ -188,7 +190,7 @@ fn a_service_that_names_an_undeclared_cluster_gets_a_finding_with_the_remedy() {
     let (default, prod, dev) = (labelled("default", None), labelled("main", Some("prod")), labelled("dev", Some("dev")));
     let remedy = |clusters: &[Cluster], value: &str| {
         let world = snapshot(&format!("services: [{{name: app, labels: {{hosts: h, port: 80, service_cluster: '{value}'}}, tasks: 1}}]"));
-        unclaimed(clusters, &[], false, &world).remove(0).remedy
+        unclaimed(clusters, &InactiveClusters::default(), &world).remove(0).remedy
     };
     let removal = "Remove the label: the cluster default publishes services without it.";
     let either = "Set it to prod or dev, remove the label (the cluster default publishes services without it), or declare a ServiceCluster for this service.";
@@ -220,13 +222,13 @@ fn a_cluster_without_a_valid_document_is_not_reported_as_undeclared() {
         ",
     );
     let check = |label: Option<&str>, incomplete: bool, expected: [FindingCode; 2]| {
-        let name = ClusterName::parse("x").unwrap();
-        let codes: Vec<_> =
-            unclaimed(&[], &[InactiveCluster { name: &name, label }], incomplete, &world).iter().map(|found| found.code).collect();
+        let cluster = InactiveCluster { name: ClusterName::parse("x").unwrap(), label: label.map(str::to_owned) };
+        let inactive = InactiveClusters { named: vec![cluster], incomplete };
+        let codes: Vec<_> = unclaimed(&[], &inactive, &world).into_iter().map(|found| found.code).collect();
         assert_eq!(codes, expected, "{label:?} {incomplete}");
     };
     let (fields, values): (Vec<_>, Vec<_>) =
-        unclaimed(&[], &[], false, &world).into_iter().map(|found| (found.field.is_some(), found.value)).unzip();
+        unclaimed(&[], &InactiveClusters::default(), &world).into_iter().map(|found| (found.field.is_some(), found.value)).unzip();
     assert_eq!(fields, [true, true]);
     assert_eq!(values, [Some("dev".to_owned()), None], "a label that is not set has no value");
     // In the order of the codes.

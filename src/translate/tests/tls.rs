@@ -143,7 +143,7 @@ fn in_a_loop_of_two_services_the_older_redirect_is_kept() {
     let translation = swarm(&[older, ("b", "hosts: b.test, port: 80, redirects: \"http://b.test,http://a.test\"")]);
     assert_eq!(translation.table.hosts[&host("a.test")].redirects, swarm(&[older]).table.hosts[&host("a.test")].redirects);
     assert!(translation.table.hosts[&host("b.test")].redirects.is_empty());
-    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.subject.to_string())).collect();
+    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.code.clone(), finding.subject.to_string())).collect();
     assert!(findings.contains(&(FindingCode::RedirectLoop, "service b".to_owned())), "{findings:?}");
 }
 

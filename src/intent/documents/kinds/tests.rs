@@ -96,7 +96,7 @@ fn read(kinds: &[&'static DocumentKind], texts: &[String]) -> (Vec<Option<u64>>,
     let read = read_without_versions(kinds, &files);
     assert_eq!(read, read_without_versions(kinds, &files), "the same again");
     assert_eq!(read.documents, texts.len());
-    let findings = read.findings.iter().map(|one| (one.code, one.field.clone().unwrap_or_default(), one.message.clone()));
+    let findings = read.findings.iter().map(|one| (one.code.clone(), one.field.clone().unwrap_or_default(), one.message.clone()));
     let valid = read.all().map(ClusterDocument::is_valid).collect();
     (read.all().map(|site: &Site| site.port).collect(), valid, findings.collect())
 }
