@@ -131,8 +131,8 @@ fn sections() -> BTreeMap<&'static str, &'static str> {
 
 #[test]
 fn codes_and_sections_match_one_to_one() {
-    let mut codes: Vec<_> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
-    codes.sort();
+    let mut codes: Vec<_> = FindingCode::ALL.iter().map(FindingCode::as_str).collect();
+    codes.sort_unstable();
     assert_eq!(sections().into_keys().collect::<Vec<_>>(), codes);
 }
 

@@ -5,7 +5,28 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
+
 use crate::types::visible_lines;
+
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Text,
+    /// For programs; `swarmgate schema` prints the schemas
+    Json,
+}
+
+impl OutputFormat {
+    /// Prints a result in this format.
+    pub fn print(self, text: &str) {
+        match self {
+            Self::Text => print(text),
+            Self::Json => print_as_it_is(text),
+        }
+    }
+}
 
 /// The exit code for invalid arguments.
 pub const WRONG_USAGE: u8 = 2;

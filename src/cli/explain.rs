@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{ArgGroup, ValueEnum};
+use clap::ArgGroup;
 
+use super::client_command::OutputFormat;
 use super::query_target::{QueryArgs, QueryError};
 use super::{client_command, operator_client};
 use crate::api::routes::ExplainQuery;
@@ -39,16 +40,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) target: QueryArgs,
     /// The output format
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For programs (`swarmgate schema explanation`, or `service-explanation`)
-    Json,
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
 }
 
 /// Runs it.
@@ -89,24 +82,15 @@ async fn make(args: &Args) -> Result<(String, bool), QueryError> {
     // Parsed and serialized again, so that text and exit code are those of this version, whichever version answered.
     if args.service.is_some() {
         let answer: ServiceExplanation = operator_client::understood(&args.target.server.server, &json)?;
-        return Ok((args.output.written(&answer, &json), answer.served));
+        return Ok((written(args.output, &answer, &json), answer.served));
     }
     let answer: Explanation = operator_client::understood(&args.target.server.server, &json)?;
-    Ok((args.output.written(&answer, &json), answer.reached))
+    Ok((written(args.output, &answer, &json), answer.reached))
 }
 
-impl Output {
-    fn print(self, text: &str) {
-        match self {
-            Self::Text => client_command::print(text),
-            Self::Json => client_command::print_as_it_is(text),
-        }
-    }
-
-    fn written(self, answer: &impl ToString, json: &serde_json::Value) -> String {
-        match self {
-            Self::Text => answer.to_string(),
-            Self::Json => format!("{json:#}"),
-        }
+fn written(format: OutputFormat, answer: &impl ToString, json: &serde_json::Value) -> String {
+    match format {
+        OutputFormat::Text => answer.to_string(),
+        OutputFormat::Json => format!("{json:#}"),
     }
 }

@@ -44,7 +44,7 @@ enum Command {
     Extension(extension::Args),
     /// Run the agent of a proxy container (started by the operator)
     Proxy(proxy::Args),
-    /// Check ServiceCluster documents and print every error
+    /// Check documents and print every error
     Validate(validate::Args),
     /// Print the JSON Schema of a kind of document, or of a message
     Schema(schema::Args),

@@ -27,7 +27,7 @@ use crate::types::{Digest, Port, ServiceId, visible_lines};
 /// Arguments of `swarmgate operator`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A file with ServiceCluster documents, or a folder with *.yaml and *.yml files. The operator reads it again when it changes
+    /// A file with documents, or a folder with *.yaml and *.yml files. The operator reads it again when it changes
     #[arg(long, env = "SWARMGATE_SPEC", value_delimiter = ',', required = true)]
     spec: Vec<PathBuf>,
     /// Exit with an error at startup if any document is invalid, so that Swarm rolls back an update with a broken spec. Files

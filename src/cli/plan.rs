@@ -4,9 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-
-use super::client_command;
+use super::client_command::{self, OutputFormat};
 use super::operator::SwarmArgs;
 use super::operator_client::{OperatorClient, ServerArgs};
 use crate::api::routes::QueryResponse;
@@ -23,16 +21,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) swarm: SwarmArgs,
     /// The output format
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
 }
 
 /// Runs it.
@@ -40,10 +30,7 @@ pub fn run(args: Args) -> ExitCode {
     client_command::block_on(async move {
         match make(&args).await {
             Ok(text) => {
-                match args.output {
-                    Output::Text => client_command::print(&text),
-                    Output::Json => client_command::print_as_it_is(&text),
-                }
+                args.output.print(&text);
                 ExitCode::SUCCESS
             }
             Err(error) => {
@@ -57,8 +44,8 @@ pub fn run(args: Args) -> ExitCode {
 async fn make(args: &Args) -> Result<String, String> {
     if args.spec.is_empty() {
         let path = match args.output {
-            Output::Text => "/plan",
-            Output::Json => "/plan?output=json",
+            OutputFormat::Text => "/plan",
+            OutputFormat::Json => "/plan?output=json",
         };
         let client = OperatorClient::new(&args.server).map_err(|error| client_command::with_causes(&error))?;
         return client.get(path).await.map_err(|error| client_command::with_causes(&error));
@@ -68,9 +55,9 @@ async fn make(args: &Args) -> Result<String, String> {
     Ok(written(args.output, &answer))
 }
 
-fn written(output: Output, answer: &QueryResponse) -> String {
+fn written(output: OutputFormat, answer: &QueryResponse) -> String {
     match output {
-        Output::Text => answer.text.clone(),
-        Output::Json => serde_json::to_string_pretty(&answer.json).unwrap_or_else(|error| error.to_string()),
+        OutputFormat::Text => answer.text.clone(),
+        OutputFormat::Json => serde_json::to_string_pretty(&answer.json).unwrap_or_else(|error| error.to_string()),
     }
 }

@@ -18,8 +18,8 @@ pub struct Args {
     #[command(flatten)]
     server: ServerArgs,
     /// The output format
-    #[arg(long, short, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(long, short, value_enum, default_value_t = StatusFormat::Table)]
+    output: StatusFormat,
     /// Repeat the query every two seconds until interrupted
     #[arg(long, short)]
     watch: bool,
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum StatusFormat {
     /// For people
     Table,
     /// The operator's answer, unchanged
@@ -76,8 +76,8 @@ async fn query(args: &Args, client: &OperatorClient) -> Result<(String, bool), O
     let body = client.get("/status").await?;
     let readiness: Readiness = operator_client::parse(&args.server.server, &body)?;
     let text = match args.output {
-        Output::Json => body,
-        Output::Table => tables::status(&operator_client::parse::<StatusReport>(&args.server.server, &body)?),
+        StatusFormat::Json => body,
+        StatusFormat::Table => tables::status(&operator_client::parse::<StatusReport>(&args.server.server, &body)?),
     };
     Ok((text, readiness.is_ready()))
 }

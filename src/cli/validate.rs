@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use super::client_command::OutputFormat;
 use serde_json::json;
 
 use crate::declaration::spec_files;
@@ -21,17 +21,8 @@ pub struct Args {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// The output format
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-/// How findings are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// One line per finding
-    Text,
-    /// One JSON object
-    Json,
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
 }
 
 /// Runs it. The exit code is 0 if every document is valid, and 1 if one is invalid or a path has no files.
@@ -43,8 +34,8 @@ pub fn run(args: Args) -> ExitCode {
     files.retain(|file| seen.insert(file.name.clone()));
     let declaration = read_documents(&files);
     let text = match output {
-        Output::Text => visible_lines(&describe(&declaration)),
-        Output::Json => describe_as_json(&declaration),
+        OutputFormat::Text => visible_lines(&describe(&declaration)),
+        OutputFormat::Json => describe_as_json(&declaration),
     };
     let _ = std::io::stdout().write_all(text.as_bytes());
     if declaration.is_valid() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

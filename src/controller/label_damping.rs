@@ -36,7 +36,7 @@ const FORGIVEN_AFTER: SignedDuration = SignedDuration::from_secs(900);
 const WHOLE: i64 = 60_000;
 
 /// Our labels of one service; empty if it does not exist or has none.
-type Labels = Arc<BTreeMap<String, String>>;
+type SharedLabels = Arc<BTreeMap<String, String>>;
 
 /// The history of the services' label changes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,10 +50,10 @@ struct LabelHistory {
     there: bool,
     /// Its id while it exists: a recreated service has another.
     id: Option<ServiceId>,
-    newest: Labels,
+    newest: SharedLabels,
     /// Since when it has the newest labels.
     since: Timestamp,
-    settled: Labels,
+    settled: SharedLabels,
     /// How many changes it may still make, in units of [`WHOLE`], as of the last change.
     allowance: i64,
     counted_at: Timestamp,
@@ -71,7 +71,7 @@ struct LabelHold {
     since: Timestamp,
     calm: SignedDuration,
     /// The labels used meanwhile.
-    labels: Labels,
+    labels: SharedLabels,
     /// Whether it asks for publication and none of it is in effect; once set, this stays.
     nothing_counts: bool,
     /// The limits that it exceeded.
@@ -194,7 +194,7 @@ impl LabelHistory {
             if requests_publication {
                 hold.close_by(&self.newest);
             } else {
-                hold.labels = Labels::default();
+                hold.labels = SharedLabels::default();
             }
             hold.nothing_counts |= requests_publication && !is_usable(&hold.labels);
         }
@@ -249,7 +249,7 @@ impl LabelHistory {
 
 impl LabelHold {
     /// Access that was closed stays closed until the service is calm, and the labels that closed it stay in effect.
-    fn close_by(&mut self, newest: &Labels) {
+    fn close_by(&mut self, newest: &SharedLabels) {
         if !self.labels.is_empty() && access_control_labels(&self.labels).next().is_none() {
             let added: Vec<_> = access_control_labels(newest).map(|(key, value)| (key.clone(), value.clone())).collect();
             if !added.is_empty() {
@@ -264,22 +264,22 @@ fn ours(service: &Service) -> impl Iterator<Item = (&String, &String)> {
     service.labels.range::<str, _>(from).take_while(|(key, _)| key.starts_with(PREFIX))
 }
 
-fn labels_of(service: Option<&Service>) -> Labels {
+fn labels_of(service: Option<&Service>) -> SharedLabels {
     Arc::new(service.into_iter().flat_map(ours).map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
-fn has_labels(service: &Service, labels: &Labels) -> bool {
+fn has_labels(service: &Service, labels: &SharedLabels) -> bool {
     ours(service).eq(labels.iter())
 }
 
 /// Whether labels ask for anything to be published.
-fn publishes(labels: &Labels) -> bool {
+fn publishes(labels: &SharedLabels) -> bool {
     let requests_publication = |name: &str| labels.get(&label_key(name)).is_some_and(|value| !value.trim().is_empty());
     requests_publication("hosts") || requests_publication("default_backend")
 }
 
 /// Whether labels result in anything being published.
-fn is_usable(labels: &Labels) -> bool {
+fn is_usable(labels: &SharedLabels) -> bool {
     matches!(read_labels("", labels).reading, LabelReading::Published(_))
 }
 

@@ -39,9 +39,10 @@ pub use service::explain_service;
 
 use crate::intent::cluster::Cluster;
 use crate::intent::inactive_clusters::InactiveClusters;
-use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport};
+use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport, TlsReport};
+use crate::route::TlsBinding;
 use crate::swarm::Snapshot;
-use crate::types::ClusterName;
+use crate::types::{ClusterName, HostKey};
 
 /// The input of an explanation.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +71,20 @@ impl Sources<'_> {
         let reported = self.status_of(cluster).and_then(|status| status.routes.iter().find(|reported| name(reported) == name(known)));
         let reported = reported.unwrap_or(known);
         let newer = if reported.state == RouteState::Served { known } else { reported };
-        RouteReport { services: known.services.clone(), state: newer.state, reason: newer.reason.clone(), ..reported.clone() }
+        // The labels may name another certificate by now.
+        let names_same =
+            |tls: &&TlsReport| known.tls.as_ref().is_some_and(|known| (&known.certificate, &known.key) == (&tls.certificate, &tls.key));
+        let tls = reported.tls.as_ref().filter(names_same).or(known.tls.as_ref()).cloned();
+        RouteReport { services: known.services.clone(), state: newer.state, reason: newer.reason.clone(), tls, ..reported.clone() }
+    }
+
+    /// What the running operator knows about this certificate of a host. Different objects can have the same name, so the host
+    /// matters, too; and the operator may still know another certificate of the host.
+    fn tls_report(&self, cluster: &ClusterName, host: &HostKey, binding: &TlsBinding) -> Option<&TlsReport> {
+        let of_host = self.status_of(cluster)?.routes.iter().filter(|route| route.host == *host);
+        let is_it =
+            |tls: &&TlsReport| tls.certificate == binding.certificate.name.as_str() && tls.key == binding.key_object().name.as_str();
+        of_host.filter_map(|route| route.tls.as_ref()).find(is_it)
     }
 }
 
@@ -117,4 +131,18 @@ fn printable(text: &str) -> String {
 /// A whole line without control characters.
 fn printable_line(text: &str) -> String {
     crate::types::visible(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NotFound;
+
+    #[test]
+    fn an_unknown_name_lists_a_few_existing_ones_and_counts_the_others() {
+        let message = |known: &[&str]| NotFound::new("cluster", "zzz", known.iter().copied()).to_string();
+        assert_eq!(message(&[]), "there is no cluster zzz; no cluster exists");
+        assert_eq!(message(&["a", "b"]), "there is no cluster zzz; existing names: a, b");
+        assert_eq!(message(&["a", "b", "c", "d", "e", "f", "g"]), "there is no cluster zzz; existing names: a, b, c, d, e and 2 more");
+        assert_eq!(message(&["zzy"]), "there is no cluster zzz; did you mean zzy?");
+    }
 }

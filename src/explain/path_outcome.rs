@@ -31,7 +31,9 @@ fn redirected(trace: &mut TraceState<'_>, pattern: &HostPattern, redirect: &Redi
     let by = trace.services_with("redirects", pattern).join(", ");
     let source = format!("{}://{pattern}{}", redirect.scheme.as_str(), if redirect.path.is_root() { "" } else { redirect.path.as_str() });
     trace.steps.push(step(TraceSubject::Redirect, format!("{source} redirects to {} (com.docker.lb.redirects of {by})", redirect.target)));
-    TraceOutcome::redirect(trace.behavior().status_codes().redirect, format!("{}{}", redirect.target, trace.request.target))
+    let location = format!("{}{}", redirect.target, trace.request.target);
+    let refused = trace.refused_at(&redirect.target, &location);
+    TraceOutcome::Redirect { status: trace.behavior().status_codes().redirect, location, refused }
 }
 
 /// The same address by HTTPS. It contains the port only for clients that name one themselves.

@@ -83,9 +83,9 @@ impl TraceState<'_> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
         client_identity::trace_client(&self.cluster.settings, self.request, &self.effective, &mut self.steps);
         // The rest of the walk is worth knowing even if there is no proxy.
-        let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
+        let proxies = listener::proxies(self.sources, self.cluster, &mut self.steps);
         let answer = self.answer(findings);
-        nobody.and(answer)
+        proxies.and(answer)
     }
 
     /// How the cluster's engine handles requests.
@@ -140,9 +140,7 @@ impl TraceState<'_> {
 
     /// Describes a certificate; the operator knows more than its name. The error: it cannot be used.
     fn certificate(&mut self, host: &HostKey, binding: &TlsBinding) -> Result<(), TraceOutcome> {
-        let status = self.sources.status_of(&self.cluster.name);
-        let reports = status.into_iter().flat_map(|status| &status.routes);
-        let report = reports.filter(|route| route.host == *host).find_map(|route| route.tls.clone());
+        let report = self.sources.tls_report(&self.cluster.name, host, binding).cloned();
         let state = report.as_ref().map_or(TlsState::Unknown, |report| report.state.clone());
         let time = |at: Option<jiff::Timestamp>, message: &str| at.map_or_else(String::new, |at| format!(", {message} {at:.0}"));
         let until = report.as_ref().map_or_else(String::new, |tls| match tls.not_before {

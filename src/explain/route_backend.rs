@@ -119,11 +119,10 @@ fn retries(backend: &Backend, engine: &dyn Behavior, settings: &EngineSettings) 
     }
     let RetryRule { tries_max, time_ms, when } = engine.retry_rule(settings);
     let within = humantime::format_duration(EngineSettings::millis(time_ms));
-    let stated = backend.services.iter().filter_map(|service| service.max_fails.map(|fails| (service, fails)));
-    let stated: Vec<String> =
-        stated.map(|(service, fails)| format!("; {} leaves an endpoint out after {fails} failures", service.name)).collect();
-    let stated = stated.concat();
-    format!("up to {tries_max} endpoints within {within}: {when}{stated}")
+    let own = backend.services.iter().filter_map(|service| service.max_fails.map(|fails| (service, fails)));
+    let exceptions: Vec<String> =
+        own.map(|(service, fails)| format!("; {} leaves an endpoint out after {fails} failures", service.name)).collect();
+    format!("up to {tries_max} endpoints within {within}: {when}{}", exceptions.concat())
 }
 
 /// Describes a whole route for `--service`.

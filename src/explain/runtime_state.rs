@@ -46,7 +46,8 @@ pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTab
 pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteTable) -> Materials {
     let mut materials = Materials::assumed(table);
     let Some(status) = sources.status_of(&cluster.name) else { return materials };
-    for (_, binding) in table.bindings().filter(|(host, _)| !is_good(status, host)) {
+    let is_good = |host: &HostKey, binding| sources.tls_report(&cluster.name, host, binding).is_none_or(|tls| tls.state.is_usable());
+    for (_, binding) in table.bindings().filter(|(host, binding)| !is_good(host, binding)) {
         materials.leave_out(binding);
     }
     let unverifiable = status.routes.iter().filter(|route| route.state == RouteState::Unverifiable);
@@ -54,12 +55,6 @@ pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteT
         materials.leave_out_verification(verification);
     }
     materials
-}
-
-/// Different objects can have the same name, so the state is looked up by host, not by name.
-fn is_good(status: &ClusterStatus, host: &HostKey) -> bool {
-    let reported = status.routes.iter().filter(|route| route.host == *host).find_map(|route| route.tls.as_ref());
-    reported.is_none_or(|tls| tls.state.is_usable())
 }
 
 fn part(route: &RouteReport) -> QuarantineUnit {

@@ -82,7 +82,7 @@ pub(super) fn judge(
                 return Ok(());
             }
             if by_name.all() {
-                return Err(nobody(pool, status));
+                return Err(not_found_by_name(pool, status));
             }
             steps.push(step(TraceSubject::Proxies, format!("for requests through {}, {answer}", by_name.text())));
         }
@@ -111,7 +111,7 @@ fn describe_service(service: &BackendService, by_name: ProxyResolution) -> Strin
 /// Why the owner of an address is unknown.
 const NOT_BY_NAME: &str = "the service does not fix its ports on nodes, so another service may own such a port by now";
 
-fn nobody(pool: &Backend, status: Option<u16>) -> TraceOutcome {
+fn not_found_by_name(pool: &Backend, status: Option<u16>) -> TraceOutcome {
     let names: Vec<&str> = pool.services.iter().map(|service| service.name.as_str()).collect();
     let names = names.join(" and ");
     let reason = format!(

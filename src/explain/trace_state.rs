@@ -5,18 +5,22 @@ use std::collections::BTreeSet;
 use super::client_identity::EffectiveRequest;
 use super::explanation::{RefusedTarget, TraceOutcome, TraceStep};
 use super::request::Request;
+use super::route_match::{HandshakeRefusal, RoutingDecision, decide};
 use super::{Sources, findings, route_backend, stale_endpoints};
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
-
 use crate::route::{Backend, TlsBinding};
 use crate::translate::{RefusedTls, Translation, refused_tls};
-use crate::types::HostPattern;
-use crate::types::RouteKey;
+use crate::types::{HostKey, HostPattern, Port, RouteKey, Scheme, SiteUrl};
 
 /// What to do about a certificate that cannot be used.
 pub(super) const NEW_CERTIFICATE: &str = "Create a new secret with a valid certificate, and set com.docker.lb.ssl_cert to its name.";
+
+/// What to do about a secret that does not exist.
+const CREATE_SECRET: &str = "Create it with `docker secret create`, or use its full name.";
+/// The port of URLs without one.
+const HTTPS_PORT: u16 = 443;
 
 /// One walk and what it has met so far.
 pub(super) struct TraceState<'a> {
@@ -119,10 +123,43 @@ impl TraceState<'_> {
         Some(RefusedTarget { reason: refused.to_string(), remedy })
     }
 
+    /// Why nothing answers at the target of a redirect, if it is a host of this cluster and TLS is refused for it.
+    pub fn refused_at(&self, target: &SiteUrl, location: &str) -> Option<RefusedTarget> {
+        let table = &self.translation.table;
+        let published = table.https_published.map(Port::get);
+        let leads_here = target.scheme == Scheme::Https && published == Some(target.port.map_or(HTTPS_PORT, Port::get));
+        let request = Request::parse(location).ok().filter(|_| leads_here && !self.cluster.has_front())?;
+        let (host, refused) = match decide(table, self.materials, &request, Scheme::Https) {
+            RoutingDecision::Refused(HandshakeRefusal::PlainOnly(host)) => (host, RefusedTls::NoCertificate),
+            RoutingDecision::Refused(HandshakeRefusal::BadMaterial(host, binding)) => (host, RefusedTls::NoObject(binding)),
+            RoutingDecision::Match(host, at, _) => {
+                let binding = at.tls.as_ref()?;
+                let state = self.sources.tls_report(&self.cluster.name, &HostKey::from(&host), binding)?.state.clone();
+                if state.is_usable() {
+                    return None;
+                }
+                (host, RefusedTls::Unusable(binding, state))
+            }
+            _ => return None,
+        };
+        let remedy = match &refused {
+            RefusedTls::NoCertificate => {
+                format!("Add com.docker.lb.ssl_cert (or ssl_passthrough) to a service of {host}, or remove the redirect.")
+            }
+            RefusedTls::NoObject(binding) => {
+                let missing: Vec<_> = binding.missing().collect();
+                let behind = self.services_with("hosts", &host).into_iter().collect();
+                findings::remedy_for_material(self.translation, &behind, &missing).unwrap_or_else(|| CREATE_SECRET.to_owned())
+            }
+            RefusedTls::Unusable(..) => NEW_CERTIFICATE.to_owned(),
+        };
+        Some(RefusedTarget { reason: refused.to_string(), remedy })
+    }
+
     /// The remedy for a certificate with objects that do not exist, or that are not granted.
     pub fn remedy_for_binding(&self, binding: &TlsBinding) -> String {
         let missing: Vec<_> = binding.missing().collect();
-        self.remedy_for_material(&missing, "Create it with `docker secret create`, or use its full name.")
+        self.remedy_for_material(&missing, CREATE_SECRET)
     }
 
     /// The remedy for missing material: an object that exists but is not granted need not be replaced.

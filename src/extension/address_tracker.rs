@@ -14,7 +14,7 @@ use crate::types::Digest;
 const OFFERS_MAX: usize = 64;
 
 /// Each address with its service; it does not matter which of the service's tasks has it.
-type Addresses = BTreeSet<(SocketAddr, String)>;
+type EndpointAddresses = BTreeSet<(SocketAddr, String)>;
 
 /// The addresses of the newest table and of the last offers. Clones share their content.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub(super) struct AddressTracker {
 
 #[derive(Debug, Default)]
 struct TrackerState {
-    newest: Arc<Addresses>,
+    newest: Arc<EndpointAddresses>,
     /// When the newest observation that showed these began.
     seen: Option<Moment>,
     offers: BTreeMap<Digest, Offered>,
@@ -33,7 +33,7 @@ struct TrackerState {
 
 #[derive(Debug)]
 struct Offered {
-    addresses: Arc<Addresses>,
+    addresses: Arc<EndpointAddresses>,
     /// Higher than for all offers that were made or asked about earlier.
     used: u64,
 }
@@ -94,7 +94,7 @@ impl AddressTracker {
 }
 
 impl TrackerState {
-    fn remember(&mut self, offer: &Digest, addresses: Arc<Addresses>) {
+    fn remember(&mut self, offer: &Digest, addresses: Arc<EndpointAddresses>) {
         self.uses += 1;
         self.offers.insert(offer.clone(), Offered { addresses, used: self.uses });
         if self.offers.len() > OFFERS_MAX {
@@ -104,7 +104,7 @@ impl TrackerState {
     }
 }
 
-fn addresses(table: &RouteTable) -> Addresses {
+fn addresses(table: &RouteTable) -> EndpointAddresses {
     let services = table.backends().flat_map(|backend| &backend.services);
     let endpoints = services.flat_map(|service| service.endpoints.iter().map(move |endpoint| (service, endpoint)));
     let each: BTreeSet<(SocketAddr, &str)> =

@@ -80,9 +80,9 @@ fn replaced_together(service: &str, can_be_counted: bool) -> Finding {
     } else {
         cases::ProxiesReplacedTogether::UncountedNodes { service }
     };
-    let message = "The service uses Swarm's own global mode. While its proxies are being replaced, any change to a node, such as a \
+    let message = "the service uses Swarm's own global mode; while its proxies are being replaced, any change to a node, such as a \
                    network that another service's task brings there, makes Swarm replace that node's proxy immediately, so all proxies can \
-                   be down at once.";
+                   be down at once";
     Finding::new(case, Subject::Service(service.to_owned()), message)
 }
 
@@ -90,8 +90,6 @@ fn undecided(name: &str, kept: u64) -> Finding {
     Finding::new(
         cases::ProxyNodesUnknown,
         Subject::Service(name.to_owned()),
-        format!(
-            "The operator cannot tell which nodes meet the proxies' constraints, so their number stays {kept}: new nodes get no proxy."
-        ),
+        format!("the operator cannot tell which nodes meet the proxies' constraints, so their number stays {kept}: new nodes get no proxy"),
     )
 }

@@ -163,8 +163,8 @@ impl<'a> PlanBuilder<'a> {
     /// document itself states that label.
     pub(super) fn belongs_to_others(&self, service: &Service, shape: &ServiceShape) -> bool {
         let label = service.labels.get(LABEL_ACCESS);
-        let stated = |label: &String| shape.states_label(LABEL_ACCESS, label);
-        !self.created_here(service, shape.role) && label.is_some_and(|label| !stated(label))
+        let declares = |label: &String| shape.states_label(LABEL_ACCESS, label);
+        !self.created_here(service, shape.role) && label.is_some_and(|label| !declares(label))
     }
 
     /// Whether a service belongs to this instance and cluster. Other labels may have been changed by anyone and are

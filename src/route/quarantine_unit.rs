@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn a_muted_route_keeps_its_name_but_has_no_backend() {
         let all = table().quarantine_units();
-        let muted = table().with_unavailable(&all);
-        assert_eq!(muted.quarantine_units().len(), 4, "the line is gone");
-        assert!(muted.backends().all(|backend| backend.services.is_empty()));
+        let reduced = table().with_unavailable(&all);
+        assert_eq!(reduced.quarantine_units().len(), 4, "the line is gone");
+        assert!(reduced.backends().all(|backend| backend.services.is_empty()));
     }
 
     #[test]

@@ -14,13 +14,13 @@ impl Backend {
     /// each endpoint equally; if all services have one, the shares are relative to their sum.
     pub fn endpoint_weights(&self) -> Vec<u64> {
         let present = |service: &&BackendService| !service.endpoints.is_empty();
-        let stated: u64 = self.services.iter().filter(present).filter_map(|service| service.weight).map(u64::from).sum();
+        let explicit: u64 = self.services.iter().filter(present).filter_map(|service| service.weight).map(u64::from).sum();
         let free = self.services.iter().filter(present).filter(|service| service.weight.is_none());
         let free_endpoints: u64 = free.map(count).sum();
         if self.services.iter().filter(present).all(|service| service.weight.is_none()) {
             return self.services.iter().map(|service| u64::from(!service.endpoints.is_empty())).collect();
         }
-        let rest = 100_u64.saturating_sub(stated);
+        let rest = 100_u64.saturating_sub(explicit);
         // A share per endpoint as (numerator, denominator).
         let per_endpoint = |service: &BackendService| match service.weight {
             _ if service.endpoints.is_empty() => (0, 1),

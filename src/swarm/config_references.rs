@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::parse::field::{created_at, id, items, labels, text};
-use super::{Service, Snapshot};
+use super::{Labels, Service, Snapshot};
 use crate::types::ObjectName;
 
 /// The label that may name a config with a CA.
@@ -31,8 +31,6 @@ const MOUNTED_CONFIGS_MAX: usize = 256;
 pub const OWN_CONFIG_PREFIX: &str = "swarmgate-";
 /// The label on every object that an operator owns.
 pub const OWNER_LABEL: &str = "swarmgate.owner";
-
-type Labels = BTreeMap<String, String>;
 
 /// A service that may name a config.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,7 +17,9 @@ pub use config_references::{
     NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX, NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, looks_like_our_config, mounted_configs,
 };
 pub use ignored_fields::{services_with_our_label, strip_service, strip_task};
-pub use model::{Config, GATEWAY_BRIDGE, Mount, Network, Node, PublishedPort, Secret, Service, Subnet, Task, UpdateStatus, VirtualIp};
+pub use model::{
+    Config, GATEWAY_BRIDGE, Labels, Mount, Network, Node, PublishedPort, Secret, Service, Subnet, Task, UpdateStatus, VirtualIp,
+};
 pub use network_lookup::NetworksByName;
 pub use node_address::NODE_ADDRESS_LABEL;
 pub use parse::is_stopping;

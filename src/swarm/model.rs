@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+/// The labels of an object.
+pub type Labels = BTreeMap<String, String>;
+
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -22,7 +25,7 @@ pub struct Service {
     /// When it was created.
     pub created_at: Timestamp,
     /// Service labels (`Spec.Labels`).
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// The whole spec, API-shaped.
     pub spec: Value,
     /// The spec before the last update, if Swarm stores one.
@@ -160,7 +163,7 @@ pub struct Node {
     /// Whether it is a manager.
     pub manager: bool,
     /// Node labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// The address that Swarm reports (prefer [`Node::reached_at`]): the host part of the manager's address, else `Status.Addr`
     /// unless unspecified or loopback.
     pub address: Option<IpAddr>,
@@ -189,7 +192,7 @@ pub struct Network {
     /// Its address ranges. Empty until Swarm allocates them, and forever if Swarm has none to allocate.
     pub subnets: Vec<Subnet>,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Addresses in use in addition to those that the snapshot shows: a shared snapshot omits the objects that use them.
     pub held_by_others: HeldByOthers,
 }
@@ -230,7 +233,7 @@ pub struct Config {
     /// Its name.
     pub name: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -243,7 +246,7 @@ pub struct Secret {
     /// Its name.
     pub name: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// When it was created.
     pub created_at: Timestamp,
 }

@@ -153,8 +153,8 @@ impl<'a> AddressNeeds<'a> {
 fn fitting_nodes<'a>(proxy: &Proxy, service: Option<&Service>, snapshot: &'a Snapshot) -> BTreeSet<&'a NodeId> {
     let written = service.and_then(|service| service.spec.pointer("/TaskTemplate/Placement/Constraints")?.as_array());
     let written = written.map(|list| list.iter().filter_map(|constraint| constraint.as_str()).collect::<Vec<_>>());
-    let stated = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
-    let constraints = stated.or(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION]);
+    let declared = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
+    let constraints = declared.or(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION]);
     let able = || snapshot.nodes.values().filter(|node| node.is_in_use()).map(|node| &node.id);
     one_on_each(&constraints, service, snapshot).unwrap_or_else(|| able().collect())
 }

@@ -112,8 +112,8 @@ fn full(context: &TranslationContext<'_>, network: &Network, needs: &AddressNeed
     if context.proxies.declare(&network.id) {
         return None;
     }
-    let nobody = address_capacity::NetworkUsage::default();
-    let usage = context.usage.get(&network.id).unwrap_or(&nobody);
+    let unused = address_capacity::NetworkUsage::default();
+    let usage = context.usage.get(&network.id).unwrap_or(&unused);
     address_capacity::shortage(network, usage, needs, context.snapshot).map(NetworkFault::Full)
 }
 

@@ -108,8 +108,8 @@ pub struct NodePorts<'a> {
 impl<'a> NodePorts<'a> {
     /// Those of a service.
     pub fn new(context: &'a TranslationContext<'a>, published: &'a PublishedService<'a>) -> Self {
-        let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
-        let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
+        let fixed = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
+        let mut own: BTreeSet<u16> = fixed.map(|port| port.published).collect();
         // Most services specify none, and there can be thousands of other services.
         if !own.is_empty() {
             let others = context.snapshot.services.values().filter(|service| service.id != published.service.id);

@@ -15,7 +15,7 @@ use crate::intent::reference_grants::{MaterialRule, MaterialRules};
 use crate::intent::suggest::nearest;
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::route::MaterialKind;
-use crate::swarm::{Service, Snapshot};
+use crate::swarm::{Labels, Service, Snapshot};
 use crate::types::{ServiceGlob, ServiceName};
 
 /// The label of a secret or config that lists who may use it.
@@ -28,7 +28,6 @@ const NEAR_BYTES: usize = 3;
 /// The most objects that are searched for a similar name.
 const CANDIDATES_MAX: usize = 1_000;
 
-type Labels = BTreeMap<String, String>;
 /// An access label, or a stack, or neither.
 type Group<'a> = (Option<&'a str>, Option<&'a str>);
 
@@ -59,23 +58,23 @@ pub fn text<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
 #[derive(Debug, Clone, Copy)]
 pub struct ReferencingService<'a> {
     name: &'a str,
-    belonging: OwnerLabels<'a>,
+    owner: OwnerLabels<'a>,
 }
 
 impl<'a> ReferencingService<'a> {
     /// From a service.
     pub fn new(service: &'a Service) -> Self {
-        Self { name: &service.name, belonging: OwnerLabels::of(&service.labels) }
+        Self { name: &service.name, owner: OwnerLabels::of(&service.labels) }
     }
 
     /// Its access label.
     pub fn access(&self) -> Option<&'a str> {
-        self.belonging.access
+        self.owner.access
     }
 
     /// Its stack.
     pub fn stack(&self) -> Option<&'a str> {
-        self.belonging.stack
+        self.owner.stack
     }
 
     /// The name in the service's stack file of an object of its stack with this full name.
@@ -122,7 +121,7 @@ pub struct SwarmObject<'a> {
     pub unreadable: Vec<&'a str>,
     /// A label that is probably a typo of [`LABEL_USE_BY`], if that is absent; it grants nothing.
     pub misspelt: Option<&'a str>,
-    belonging: OwnerLabels<'a>,
+    owner: OwnerLabels<'a>,
     ours: bool,
     use_by: BTreeSet<UseBy<'a>>,
     created_at: Timestamp,
@@ -142,7 +141,7 @@ impl<'a> SwarmObject<'a> {
         let is_absent = !labels.contains_key(LABEL_USE_BY);
         let is_typo = |key: &&str| nearest(key, std::iter::once(LABEL_USE_BY)).is_some();
         let misspelt = labels.keys().map(String::as_str).find(is_typo).filter(|_| is_absent);
-        Self { kind, name, id, unreadable, misspelt, belonging: OwnerLabels::of(labels), ours, use_by, created_at }
+        Self { kind, name, id, unreadable, misspelt, owner: OwnerLabels::of(labels), ours, use_by, created_at }
     }
 
     /// Whether it has valid entries that list its users.
@@ -160,7 +159,7 @@ impl<'a> SwarmObject<'a> {
 
     /// Whether access control separates the two.
     fn is_apart(&self, user: &ReferencingService<'_>) -> bool {
-        self.belonging.access != user.access()
+        self.owner.access != user.access()
     }
 }
 
@@ -194,7 +193,7 @@ pub enum GrantDenied<'a> {
 
 /// Whether a service may use an object.
 pub fn grant<'a>(rules: &MaterialRules, user: &ReferencingService<'a>, object: &SwarmObject<'a>) -> Result<GrantReason, GrantDenied<'a>> {
-    let (apart, its) = (object.is_apart(user), object.belonging);
+    let (apart, its) = (object.is_apart(user), object.owner);
     if object.ours {
         Err(GrantDenied::Ours)
     } else if !apart && its.stack.is_some() && its.stack == user.stack() {
@@ -254,8 +253,8 @@ impl<'a> SwarmObjects<'a> {
         let configs = snapshot.configs.values().map(|c| SwarmObject::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
         let mut objects = Self { by_name: BTreeMap::new(), by_group: BTreeMap::new(), opened: BTreeSet::new(), are_kept_apart: false };
         for object in secrets.chain(configs) {
-            objects.are_kept_apart |= object.belonging.access.is_some();
-            objects.by_group.entry(object.belonging.group()).or_default().insert(object.name);
+            objects.are_kept_apart |= object.owner.access.is_some();
+            objects.by_group.entry(object.owner.group()).or_default().insert(object.name);
             if object.lists_users() {
                 objects.opened.insert(object.name);
             }
@@ -270,7 +269,7 @@ impl<'a> SwarmObjects<'a> {
         let granted = |candidate: &str| self.granted(rules, user, candidate, kinds);
         let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
         let is_near = |(spelt, _): &(&str, &str)| spelt.len().abs_diff(name.len()) <= NEAR_BYTES;
-        let own = self.by_group.get(&user.belonging.group()).into_iter().flatten();
+        let own = self.by_group.get(&user.owner.group()).into_iter().flatten();
         let opened = self.opened.iter().chain(rules.open_anything().then(|| self.by_name.keys()).into_iter().flatten());
         // The service's own objects are more likely, and there can be very many others.
         let candidates: Vec<&'a str> = own.chain(opened).copied().take(CANDIDATES_MAX).collect();

@@ -59,8 +59,8 @@ fn about_label(service: &Service, case: impl Into<FindingCase>, message: String)
 fn case_of(clusters: &[Cluster], value: Option<&str>) -> FindingCase {
     use cases::UnknownServiceCluster as Case;
     let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
-    if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {
-        return Case::Similar { value: meant }.into();
+    if let Some(similar) = value.and_then(|value| nearest(value, known.iter().copied())) {
+        return Case::Similar { value: similar }.into();
     }
     let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
     let values = or(&known);

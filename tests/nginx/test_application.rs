@@ -74,6 +74,6 @@ pub async fn start_upgrading() -> SocketAddr {
 }
 
 /// An address without a listener.
-pub fn nobody() -> SocketAddr {
+pub fn closed_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }

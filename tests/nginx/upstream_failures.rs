@@ -28,7 +28,7 @@ async fn a_route_without_endpoints_answers_503_and_only_for_its_paths() {
 #[tokio::test]
 async fn a_missing_endpoint_fails_no_request_of_any_method() {
     let engine = serving(async |table| {
-        let pool = [test_application::nobody(), test_application::start("alive").await, test_application::nobody()];
+        let pool = [test_application::closed_port(), test_application::start("alive").await, test_application::closed_port()];
         route(table, "h", "/", Path::Kept, &pool);
     });
     let Some(engine) = engine.await else { return };
@@ -42,7 +42,7 @@ async fn a_missing_endpoint_fails_no_request_of_any_method() {
 
 #[tokio::test]
 async fn a_fully_failed_pool_recovers_immediately() {
-    let (first, second) = (test_application::nobody(), test_application::nobody());
+    let (first, second) = (test_application::closed_port(), test_application::closed_port());
     let engine = serving(async |table| route(table, "h", "/", Path::Kept, &[first, second]));
     let Some(engine) = engine.await else { return };
     for _ in 0..20 {

@@ -348,6 +348,14 @@ impl Lab {
         (1..=self.nodes).map(|k| swarm::describe(self, k)).collect()
     }
 
+    /// Where packets for the published ports of node `k` go: its listeners, its redirects, and the addresses of its containers.
+    pub fn published_ports(&self, k: usize) -> Result<String> {
+        let containers = "{{range .Containers}}{{.Name}} {{.IPv4Address}}\n{{end}}";
+        let addresses = self.docker(k, &["network", "inspect", "docker_gwbridge", "--format", containers])?;
+        let containers = self.docker(k, &["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Ports}}"])?;
+        Ok([network::redirects(&self.name, k)?, addresses, containers].join("\n"))
+    }
+
     /// Waits until every node is ready.
     pub fn await_ready(&self) -> Result<()> {
         swarm::await_ready(self)

@@ -139,6 +139,14 @@ pub(crate) fn drop_nothing(lab: &str, node: usize) -> Result<()> {
     Ok(())
 }
 
+/// The rules of a node that redirect packets, in the order in which they apply, and its listeners.
+pub(crate) fn redirects(lab: &str, node: usize) -> Result<String> {
+    let namespace = of_node(lab, node);
+    let rules = finish(in_network(&namespace, "iptables").args(["-w", "-t", "nat", "-S"]))?;
+    let listeners = finish(in_network(&namespace, "ss").args(["-Hltn"]))?;
+    Ok(rules + &listeners)
+}
+
 /// Occupies the number of a VXLAN on a node, so that no overlay with that number can be set up there.
 pub(crate) fn occupy_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
     run_line(&format!("ip -n {lab}-n{node} link add taken{number} type vxlan id {number} dstport 4789")).map(drop)

@@ -29,6 +29,9 @@ pub fn report(testbed: &Testbed) -> String {
     }
     section("swarmgate status", testbed.status().and_then(|status| Ok(serde_json::to_string_pretty(&status)?)));
     section("nodes", testbed.docker(&["node", "ls"]));
+    for k in (1..=testbed.lab.nodes()).filter(|k| testbed.lab.is_on(*k)) {
+        section(&format!("published ports of node{k}"), testbed.lab.published_ports(k));
+    }
     section("services", testbed.docker(&["service", "ls"]));
     for name in services(testbed) {
         section(&format!("tasks of {name}"), testbed.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));

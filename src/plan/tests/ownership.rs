@@ -41,13 +41,13 @@ fn fields_that_the_document_leaves_out_keep_their_manual_values() {
 
 /// States a field, converges, removes it from the document, and checks that the field returns to its default once.
 fn check_given_back(path: &str, state: impl FnOnce(&mut Cluster), default: &Value) {
-    let stated = with(state);
-    let mut world = PlanScenario::converged(&stated);
-    assert_ne!(at(&world.service(PROXY).spec, path), *default, "{path} does not differ when stated");
+    let declared = with(state);
+    let mut world = PlanScenario::converged(&declared);
+    assert_ne!(at(&world.service(PROXY).spec, path), *default, "{path} does not differ when declared");
     assert_eq!(world.converge(&cluster()), 1, "{path}");
     assert_eq!(at(&world.service(PROXY).spec, path), *default, "{path}");
     // The reset happens once: from now on the field may be set by hand.
-    let hand = at(&PlanScenario::converged(&stated).service(PROXY).spec, path);
+    let hand = at(&PlanScenario::converged(&declared).service(PROXY).spec, path);
     world.by_hand(PROXY, |spec| crate::plan::json_path::set(spec, &path.split('.').collect::<Vec<_>>(), hand));
     assert!(world.plan(&cluster()).is_converged(), "{path}: {}", world.plan(&cluster()));
 }
@@ -74,12 +74,12 @@ fn a_field_that_leaves_the_document_is_reset_once() {
 
 #[test]
 fn keys_that_leave_the_document_are_removed_and_foreign_keys_stay() {
-    let stated = with(|c| {
+    let declared = with(|c| {
         c.proxy.workload.env = Some(map(&[("A", "1"), ("B", "2")]));
         c.proxy.workload.labels = Some(map(&[("team", "edge")]));
         c.proxy.workload.container_labels = Some(map(&[("log", "json")]));
     });
-    let mut world = PlanScenario::converged(&stated);
+    let mut world = PlanScenario::converged(&declared);
     world.by_hand(PROXY, |spec| {
         spec["Labels"]["mine"] = json!("x");
         spec["TaskTemplate"]["ContainerSpec"]["Env"].as_array_mut().unwrap().push(json!("MINE=1"));
@@ -108,14 +108,15 @@ fn a_changed_document_is_not_drift() {
 
 #[test]
 fn a_drift_finding_names_field_and_value_but_hides_environment_values() {
-    let stated = with(|c| c.proxy.workload.env = Some(map(&[("PASSWORD", "right")])));
-    let mut world = PlanScenario::converged(&stated);
+    let declared = with(|c| c.proxy.workload.env = Some(map(&[("PASSWORD", "right")])));
+    let mut world = PlanScenario::converged(&declared);
     world.by_hand(PROXY, |spec| {
         spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!("evil:1");
         let env = spec["TaskTemplate"]["ContainerSpec"]["Env"].as_array_mut().unwrap();
         env.iter_mut().filter(|entry| entry.as_str().unwrap().starts_with("PASSWORD")).for_each(|entry| *entry = json!("PASSWORD=wrong"));
     });
-    let drift: Vec<_> = world.plan(&stated).findings.into_iter().map(|finding| (finding.field.unwrap(), finding.value.unwrap())).collect();
+    let drift: Vec<_> =
+        world.plan(&declared).findings.into_iter().map(|finding| (finding.field.unwrap(), finding.value.unwrap())).collect();
     assert!(drift.contains(&("image".to_owned(), "evil:1".to_owned())), "{drift:?}");
     assert!(drift.contains(&("env.PASSWORD".to_owned(), "(not shown)".to_owned())), "{drift:?}");
 }
@@ -171,8 +172,8 @@ fn switching_from_live_to_a_stock_image_leaves_nothing_of_the_agent() {
 
 #[test]
 fn an_unreadable_managed_label_resets_nothing() {
-    let stated = with(|c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])));
-    let mut world = PlanScenario::converged(&stated);
+    let declared = with(|c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])));
+    let mut world = PlanScenario::converged(&declared);
     world.by_hand(PROXY, |spec| spec["Labels"][crate::protocol::container_contract::LABEL_MANAGED] = json!("}{"));
     world.converge(&cluster());
     assert_eq!(at(&world.service(PROXY).spec, "TaskTemplate.Placement.Constraints"), json!(["node.role==worker"]));

@@ -128,9 +128,9 @@ fn a_service_with_a_foreign_access_label_is_not_taken_over() {
     let plan = world.plan(&cluster());
     assert!(codes(&plan).contains(&"NameTaken".to_owned()), "{plan}");
     assert!(plan.steps.iter().all(|step| step.name() != EXTENSION), "{plan}");
-    let mut stated = cluster();
-    stated.extension.labels = Some([("com.docker.ucp.access.label".to_owned(), "/Shared/evil".to_owned())].into());
-    assert!(codes(&world.plan(&stated)).contains(&"ServiceTakenOver".to_owned()), "the document states the owner");
+    let mut declared = cluster();
+    declared.extension.labels = Some([("com.docker.ucp.access.label".to_owned(), "/Shared/evil".to_owned())].into());
+    assert!(codes(&world.plan(&declared)).contains(&"ServiceTakenOver".to_owned()), "the document states the owner");
 }
 
 /// The label has a meaning on secrets only: writing it on a service breaks nothing.

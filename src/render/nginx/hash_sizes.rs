@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(names(1, 187).servers.bucket_size(), 256);
         assert_eq!(names(1, 253).servers.bucket_size(), 320);
         assert_eq!(sizes_of(&names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
-        assert_eq!(names(10_000_000, 253).servers.bucket_size(), 1600);
+        assert_eq!(NameCount { count: 10_000_000, longest: 253 }.bucket_size(), 1600);
     }
 
     #[test]

@@ -5,12 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::intent::reference_grants::{MaterialRule, MaterialRules};
 use crate::route::{MaterialKind, MaterialRef, Verification};
-use crate::swarm::{Config, NAMED_CONFIGS_OF_A_TEAM_MAX, Secret, Service};
+use crate::swarm::{Config, Labels, NAMED_CONFIGS_OF_A_TEAM_MAX, Secret, Service};
 use crate::types::{ConfigId, ObjectGlob, SecretId, ServiceGlob};
 
 const STACK: &str = "com.docker.stack.namespace";
-
-type Labels = BTreeMap<String, String>;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
