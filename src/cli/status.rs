@@ -117,7 +117,6 @@ fn print(text: &str, watch: bool) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test with unusable input has failed")]
 mod tests {
     use serde_json::json;
 

@@ -120,6 +120,10 @@ fn default_services(translation: &Translation) -> Vec<&str> {
     translation.table.default_backend.iter().flat_map(|default| &default.backend.services).map(|service| service.name.as_str()).collect()
 }
 
+fn findings_of<'a>(translation: &'a Translation, code: &FindingCode) -> Vec<&'a Finding> {
+    translation.findings.iter().filter(|finding| finding.code == *code).collect()
+}
+
 fn count_of(findings: &[Finding]) -> BTreeMap<FindingCode, usize> {
     let mut counts = BTreeMap::new();
     for finding in findings {

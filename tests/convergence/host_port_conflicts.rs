@@ -49,8 +49,8 @@ fn networks(story: &Scenario) -> usize {
     story.truth().services.values().find(|service| service.name == PROXY).unwrap().networks.len()
 }
 
-fn is_found(story: &Scenario, code: FindingCode) -> bool {
-    story.findings().iter().any(|finding| finding.code == code && finding.severity == Severity::Error)
+fn is_found(story: &Scenario, code: &FindingCode) -> bool {
+    story.findings().iter().any(|finding| finding.code == *code && finding.severity == Severity::Error)
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_network_change_waits_until_no_other_service_can_take_the_port_of_a_proxy() 
     publish_other_service(&story);
     deploy(&story, "app2");
     story.go_on(40);
-    assert!(is_found(&story, FindingCode::HostPortContested));
+    assert!(is_found(&story, &FindingCode::HostPortContested));
     assert_eq!((ids(&running(&story, PROXY)), running(&story, OTHER_SERVICE).len()), (ids(&before), 0));
 
     story.swarm().user_removes_service(OTHER_SERVICE).unwrap();
@@ -80,7 +80,7 @@ fn a_proxy_that_exits_affects_at_most_one_node_and_blames_no_network() {
     deploy(&story, "app2");
     story.go_on(60);
     assert!(running(&story, PROXY).len() + 1 >= before.len());
-    assert!(is_found(&story, FindingCode::HostPortContested) && !is_found(&story, FindingCode::NetworkQuarantined));
+    assert!(is_found(&story, &FindingCode::HostPortContested) && !is_found(&story, &FindingCode::NetworkQuarantined));
     assert!(ids(&running(&story, PROXY)).intersection(&ids(&before)).count() + 1 >= before.len(), "another task was replaced");
 
     story.swarm().user_removes_service(OTHER_SERVICE).unwrap();

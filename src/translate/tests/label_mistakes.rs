@@ -14,8 +14,8 @@ fn findings(compact: &str) -> Vec<Finding> {
     translate(&cluster(), &snapshot).findings
 }
 
-fn only(compact: &str, code: FindingCode) -> Finding {
-    let found: Vec<_> = findings(compact).into_iter().filter(|finding| finding.code == code).collect();
+fn only(compact: &str, code: &FindingCode) -> Finding {
+    let found: Vec<_> = findings(compact).into_iter().filter(|finding| finding.code == *code).collect();
     assert_eq!(found.len(), 1, "{compact}: {found:#?}");
     found.into_iter().next().unwrap()
 }
@@ -24,12 +24,12 @@ fn only(compact: &str, code: FindingCode) -> Finding {
 fn labels_on_the_container_are_reported_with_their_correct_place() {
     let finding = only(
         "{name: app, containerLabels: {com.docker.lb.hosts: h, com.docker.lb.port: '80'}, networks: [net], tasks: 1}",
-        FindingCode::LabelOnContainer,
+        &FindingCode::LabelOnContainer,
     );
     assert_eq!(finding.severity, Severity::Error);
     assert!(finding.message.contains("com.docker.lb.hosts, com.docker.lb.port") && finding.remedy.contains("deploy.labels"), "{finding}");
     let partly = "{name: app, labels: {hosts: h, port: 80}, containerLabels: {com.docker.lb.ssl_only: 'true', com.docker.lb.port: '80'}, networks: [net], tasks: 1}";
-    let finding = only(partly, FindingCode::LabelOnContainer);
+    let finding = only(partly, &FindingCode::LabelOnContainer);
     assert!(finding.severity == Severity::Warning && !finding.message.contains("lb.port"), "{finding}");
     let both =
         "{name: app, labels: {hosts: h, port: 80}, containerLabels: {com.docker.lb.port: '80', maintainer: me}, networks: [net], tasks: 1}";
@@ -57,7 +57,7 @@ fn labels_of_other_proxies_are_reported_with_the_equivalent_labels() {
         ("traefik.http.routers.x.rule: 'Host(`$(reboot)`)'", "hosts=HOST", "port=PORT"),
     ];
     for (labels, host, port) in cases {
-        let finding = only(&format!("{{name: app, labels: {{{labels}}}, networks: [net], tasks: 1}}"), FindingCode::OtherProxyLabels);
+        let finding = only(&format!("{{name: app, labels: {{{labels}}}, networks: [net], tasks: 1}}"), &FindingCode::OtherProxyLabels);
         assert!(
             finding.severity == Severity::Info && finding.remedy.contains(host) && finding.remedy.contains(port),
             "{labels}: {finding}"
@@ -81,7 +81,7 @@ fn a_partial_secret_name_is_recognised_but_never_that_of_another_stack() {
     let with = |name: &str, stack: &str| {
         only(
             &format!("{{name: app, {stack}labels: {{hosts: h, port: 80, ssl_cert: {name}}}, networks: [net], tasks: 1}}"),
-            FindingCode::SecretNotFound,
+            &FindingCode::SecretNotFound,
         )
         .remedy
     };
@@ -97,7 +97,7 @@ fn a_partial_network_name_is_recognised() {
     let with = |name: &str| {
         only(
             &format!("{{name: app, labels: {{hosts: h, port: 80, network: {name}}}, networks: [shop_web], tasks: 1}}"),
-            FindingCode::NetworkNotFound,
+            &FindingCode::NetworkNotFound,
         )
         .remedy
     };
@@ -113,13 +113,13 @@ fn an_invisible_character_is_reported_with_its_position() {
     {
         let finding = only(
             &format!("{{name: app, labels: {{hosts: \"a{hidden}b.example.org\", port: 80}}, networks: [net], tasks: 1}}"),
-            FindingCode::InvalidLabelValue,
+            &FindingCode::InvalidLabelValue,
         );
         assert!(finding.message.contains(&format!("an invisible character at position 2: {name}")), "{finding}");
         assert!(finding.value.as_deref().is_some_and(|value| value.starts_with("a\\u{")), "{finding}");
         let key = format!("{{name: app, labels: {{\"com.docker{hidden}.lb.hosts\": h, port: 80}}, networks: [net], tasks: 1}}");
         if name != "U+00A0" {
-            let finding = only(&key, FindingCode::UnknownLabel);
+            let finding = only(&key, &FindingCode::UnknownLabel);
             assert!(finding.message.contains(name) && finding.remedy.contains("com.docker.lb.hosts"), "{finding}");
         }
     }

@@ -31,16 +31,12 @@ fn hosts_of(translation: &Translation, names: &[&str]) -> Vec<usize> {
     names.iter().map(of).collect()
 }
 
-fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
-    translation.findings.iter().filter(|finding| finding.code == code).collect()
-}
-
 #[test]
 fn a_service_above_its_own_limit_keeps_its_first_hosts() {
     let cluster = limited(Footprint { routes: 3, ..UNLIMITED }, UNLIMITED);
     let translation = translate(&cluster, &swarm(&[app("a", 5), app("b", 3)]));
     assert_eq!(hosts_of(&translation, &["a", "b"]), [3, 3]);
-    let [finding] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [finding] = findings_of(&translation, &FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&finding.subject, finding.severity), (&Subject::Service("a".to_owned()), Severity::Error));
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.hosts"));
     for text in ["requests 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
@@ -58,7 +54,7 @@ fn above_the_limit_of_the_cluster_only_the_youngest_services_lose_hosts() {
         assert_eq!(hosts_of(&translation, &["a", "b", "c", "d", "e"][..count]), expected);
     }
     let translation = translate(&cluster, &swarm(&services[..4]));
-    let messages: Vec<String> = findings_of(&translation, FindingCode::LimitExceeded).iter().map(ToString::to_string).collect();
+    let messages: Vec<String> = findings_of(&translation, &FindingCode::LimitExceeded).iter().map(ToString::to_string).collect();
     assert_eq!(messages.len(), 2, "{messages:#?}");
     assert!(messages[0].contains("service c") && messages[0].contains("older services use 8 of the 10"), "{messages:#?}");
     assert!(
@@ -66,7 +62,7 @@ fn above_the_limit_of_the_cluster_only_the_youngest_services_lose_hosts() {
         "{messages:#?}"
     );
     assert!(messages[1].contains("service d") && messages[1].contains("none of its hosts are published"), "{messages:#?}");
-    let [near] = findings_of(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
+    let [near] = findings_of(&translation, &FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
     assert!(near.message.contains("100% of the 10 routes") && near.message.contains("2 services lose routes"), "{near}");
 }
 
@@ -75,7 +71,7 @@ fn singular_and_plural_are_correct() {
     let message = |service: u64, of_cluster: u64, services: &[String]| {
         let cluster = limited(Footprint { routes: service, ..UNLIMITED }, Footprint { routes: of_cluster, ..UNLIMITED });
         let translation = translate(&cluster, &swarm(services));
-        findings_of(&translation, FindingCode::LimitExceeded).last().unwrap().message.clone()
+        findings_of(&translation, &FindingCode::LimitExceeded).last().unwrap().message.clone()
     };
     let request_text = |amount: &str| format!("the service requests {amount} in the proxy configuration");
     let (one, three) = (request_text("1 route"), request_text("3 routes"));
@@ -109,7 +105,7 @@ fn singular_and_plural_are_correct() {
     }
     let near = translate(&limited(UNLIMITED, Footprint { routes: 1, ..UNLIMITED }), &swarm(&[app("a", 2)]));
     assert!(
-        findings_of(&near, FindingCode::LimitNear)[0]
+        findings_of(&near, &FindingCode::LimitNear)[0]
             .message
             .contains("100% of the 1 route that spec.limits.cluster allows; one service loses routes")
     );
@@ -127,7 +123,7 @@ fn a_nearly_full_cluster_is_reported_to_the_administrator() {
     for (routes, expected) in [(11, None), (10, Some("80% of the 10 routes")), (8, Some("100% of the 8 routes"))] {
         let cluster = limited(UNLIMITED, Footprint { routes, ..UNLIMITED });
         let translation = translate(&cluster, &swarm(&[app("a", 8)]));
-        let near = findings_of(&translation, FindingCode::LimitNear);
+        let near = findings_of(&translation, &FindingCode::LimitNear);
         assert_eq!(near.len(), usize::from(expected.is_some()), "{routes}");
         assert!(near.iter().all(|finding| finding.severity == Severity::Warning && finding.message.contains(expected.unwrap_or_default())));
     }
@@ -187,7 +183,7 @@ fn the_default_backend_is_charged_as_well() {
     assert_eq!(default_services(&with(2)), ["b"]);
     assert_eq!(default_services(&with(1)), [] as [&str; 0]);
     let translation = with(1);
-    let [finding] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [finding] = findings_of(&translation, &FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert!(finding.message.contains("the default backend"), "{finding}");
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.default_backend"));
 }
@@ -242,7 +238,7 @@ fn five_thousand_ordinary_services_fit_easily() {
     let services: String = (0..5000).map(service).collect();
     let translation = translate(&cluster(), &snapshot(&format!("    networks: [net]\n    secrets: [cert]\n    services:\n{services}")));
     assert_eq!(translation.table.hosts.len(), 5000);
-    assert!(findings_of(&translation, FindingCode::LimitNear).is_empty(), "{:?}", findings_of(&translation, FindingCode::LimitNear));
+    assert!(findings_of(&translation, &FindingCode::LimitNear).is_empty(), "{:?}", findings_of(&translation, &FindingCode::LimitNear));
 }
 
 /// No other service gets what is lost: with the default backend, a wildcard, a wildcard that is passed through, or none of
@@ -298,7 +294,7 @@ fn closed_hosts_are_bounded_and_cheap() {
     assert_eq!((with.routes, with.locations), (without.routes, without.locations + 1));
     assert!(with.bytes - without.bytes < 10_000 * 20, "{} bytes", with.bytes - without.bytes);
     assert!(open.table.closed.is_empty());
-    let findings = findings_of(&translation, FindingCode::LimitExceeded);
+    let findings = findings_of(&translation, &FindingCode::LimitExceeded);
     let open: Vec<_> = findings.iter().filter(|finding| finding.message.contains("or the default backend may answer for")).collect();
     assert_eq!((findings.len(), open.len()), (16, 6), "{:#?}", open.first());
 }

@@ -46,10 +46,6 @@ fn published(cluster: &Cluster, requested: &[(&str, usize)]) -> Vec<usize> {
     (0..requested.len()).map(|at| hosts_of(&translation, &name(at))).collect()
 }
 
-fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
-    translation.findings.iter().filter(|finding| finding.code == code).collect()
-}
-
 /// As observed: ten services without a task and with a thousand hosts each left no room for newcomers.
 #[test]
 fn a_team_that_requests_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
@@ -62,7 +58,7 @@ fn a_team_that_requests_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
         [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 500, 0, 0]
     );
     assert_eq!((has("x"), has("y")), (1_000, 1_000));
-    let [first, second, third] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [first, second, third] = findings_of(&translation, &FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&first.subject, first.severity), (&Subject::Service("greedy7".to_owned()), Severity::Error));
     let expected = "the service requests 1000 routes in the proxy configuration; older services of its team (the stack greedy) use 7000 of the 7500 that one team \
                     may use (of 10000 in the cluster default), so the limit is exceeded by 500; only its first 500 hosts are published, and these answer 503: greedy7-500.test";
@@ -78,7 +74,7 @@ fn a_team_that_requests_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
             .unwrap()
             .ends_with(" requests more than older services leave of spec.limits.team.routes"))
     );
-    let [of_cluster, of_team] = findings_of(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
+    let [of_cluster, of_team] = findings_of(&translation, &FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
     assert!(
         of_cluster.message.contains("95% of the 10000 routes that spec.limits.cluster allows; above the limit, the youngest"),
         "{of_cluster}"
@@ -131,7 +127,7 @@ fn the_exceeded_limit_is_named_with_its_remedy() {
     let loss = |team: u64, of_cluster: u64, requested: &[(&str, usize)]| {
         let services: Vec<_> = requested.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(of_cluster)), &swarm(&services));
-        let lost = findings_of(&translation, FindingCode::LimitExceeded);
+        let lost = findings_of(&translation, &FindingCode::LimitExceeded);
         assert_eq!(lost.len(), 1, "{lost:#?}");
         let reason = translation.routes.iter().find_map(|route| route.reason.clone().filter(|_| route.state == RouteState::OverLimit));
         (lost[0].to_string(), reason.unwrap())
@@ -169,7 +165,7 @@ fn the_default_backend_is_charged_to_its_team() {
     let has_default = |team: u64| translate(&limited(routes(team), UNLIMITED), &swarm(&services)).table.default_backend.is_some();
     assert_eq!((has_default(2), has_default(3)), (false, true));
     let translation = translate(&limited(routes(2), UNLIMITED), &swarm(&services));
-    let [lost] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [lost] = findings_of(&translation, &FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     let expected = "the service requests 1 route in the proxy configuration; older services of its team (the stack one) use 2 of the 2 that one team may use (of \
                     18446744073709551615 in the cluster default), so the limit is exceeded by 1; it is not published, and this answers 503: the default backend";
     assert_eq!((lost.message.as_str(), lost.field.as_deref()), (expected, Some("com.docker.lb.default_backend")));
@@ -181,7 +177,7 @@ fn each_team_that_uses_most_of_its_share_is_reported_once() {
     let near = |team: u64, requested: &[(&str, usize)]| {
         let services: Vec<_> = requested.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(1_000)), &swarm(&services));
-        let findings = findings_of(&translation, FindingCode::LimitNear);
+        let findings = findings_of(&translation, &FindingCode::LimitNear);
         assert!(findings.iter().all(|one| one.severity == Severity::Warning && one.field.as_deref() == Some("spec.limits.team.routes")));
         assert!(findings.iter().all(|one| one.subject == Subject::Cluster("default".to_owned())));
         let used =
@@ -204,7 +200,7 @@ fn lost_hosts_of_a_team_do_not_displace_closed_hosts_of_others() {
     let translation = translate(&limited(routes(6), routes(15)), &swarm(&services));
     let closed = |name: &str| translation.table.closed.iter().filter(|host| host.as_str().starts_with(name)).count();
     assert_eq!((closed("a-"), closed("b-"), closed("c-")), (6, 0, 3));
-    let [first, second, third] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [first, second, third] = findings_of(&translation, &FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert!(first.message.contains("may answer for 28 of them"), "{first}");
     assert!(second.message.contains("may answer for 40 of them"), "{second}");
     assert!(!third.message.contains("or the default backend may answer for"), "{third}");
