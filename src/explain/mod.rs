@@ -82,10 +82,13 @@ impl Sources<'_> {
     /// matters, too; and the operator may still know another certificate of the host.
     fn tls_report(&self, cluster: &ClusterName, host: &HostKey, binding: &TlsBinding) -> Option<&TlsReport> {
         let of_host = self.status_of(cluster)?.routes.iter().filter(|route| route.host == *host);
-        let is_it =
-            |tls: &&TlsReport| tls.certificate == binding.certificate.name.as_str() && tls.key == binding.key_object().name.as_str();
-        of_host.filter_map(|route| route.tls.as_ref()).find(is_it)
+        of_host.filter_map(|route| route.tls.as_ref()).find(|tls| is_about(tls, binding))
     }
+}
+
+/// Whether a report is about this certificate of its host.
+fn is_about(tls: &TlsReport, binding: &TlsBinding) -> bool {
+    tls.certificate == binding.certificate.name.as_str() && tls.key == binding.key_object().name.as_str()
 }
 
 /// There is no object of that name, or none at all.

@@ -1,13 +1,13 @@
 //! Knowledge of a running operator that the Swarm does not show: routes that are left out because the engine refuses them,
 //! and invalid certificates. Without an operator none of it is known, and nothing is assumed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Sources;
+use super::{Sources, is_about};
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{ClusterStatus, Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
-use crate::route::{QuarantineUnit, RouteTable};
+use crate::route::{QuarantineUnit, RouteTable, TlsBinding};
 use crate::translate::backend_of;
 use crate::types::HostKey;
 
@@ -46,8 +46,10 @@ pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTab
 pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteTable) -> Materials {
     let mut materials = Materials::assumed(table);
     let Some(status) = sources.status_of(&cluster.name) else { return materials };
-    let is_good = |host: &HostKey, binding| sources.tls_report(&cluster.name, host, binding).is_none_or(|tls| tls.state.is_usable());
-    for (_, binding) in table.bindings().filter(|(host, binding)| !is_good(host, binding)) {
+    let reports: BTreeMap<_, _> = status.routes.iter().filter_map(|route| Some((&route.host, route.tls.as_ref()?))).collect();
+    let is_bad =
+        |host: &HostKey, binding: &TlsBinding| reports.get(host).is_some_and(|tls| is_about(tls, binding) && !tls.state.is_usable());
+    for (_, binding) in table.bindings().filter(|(host, binding)| is_bad(host, binding)) {
         materials.leave_out(binding);
     }
     let unverifiable = status.routes.iter().filter(|route| route.state == RouteState::Unverifiable);

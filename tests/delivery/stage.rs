@@ -51,6 +51,7 @@ pub async fn eventually<T>(what: &str, probe: impl Fn() -> Option<T>) -> T {
 /// what the test returns, or `None` after skipping it because there is no engine.
 pub fn on_stage<T>(test: impl AsyncFnOnce(&mut Stage) -> T) -> Option<T> {
     let nginx = nginx()?;
+    log_on_failure();
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let mut stage = Stage::new(nginx).await;
@@ -58,6 +59,12 @@ pub fn on_stage<T>(test: impl AsyncFnOnce(&mut Stage) -> T) -> Option<T> {
         stage.tasks.end().await;
         Some(result)
     })
+}
+
+/// What extensions and proxies log belongs to the output of the test that runs them, which is shown if the test fails.
+fn log_on_failure() {
+    // All tests of this program share one subscriber.
+    let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).with_test_writer().try_init();
 }
 
 /// The operator hub of a cluster, and whatever a test starts beside it.
