@@ -13,6 +13,8 @@ mod attackers;
 mod control_plane_silence;
 #[path = "delivery/flapping_labels.rs"]
 mod flapping_labels;
+#[path = "delivery/listening.rs"]
+mod listening;
 #[path = "delivery/message_size.rs"]
 mod message_size;
 #[path = "support/name_server.rs"]

@@ -14,6 +14,8 @@ use swarmgate::types::{ClusterName, Digest};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::listening::until_free;
+
 /// The time between two of the operator's snapshots of the Swarm.
 const OBSERVE_EVERY: Duration = Duration::from_millis(500);
 
@@ -55,6 +57,7 @@ impl OperatorEnd {
     pub async fn start(address: SocketAddr, authority: &Arc<Authority>) -> Self {
         let hub = Hub::new();
         let stop = CancellationToken::new();
+        until_free(address).await;
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let credentials = Credentials::new(authority.root().clone());
         credentials.replace(authority.own(Timestamp::now()).unwrap());

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Stage;
+use crate::listening::until_free;
 use crate::operator_hub::cluster;
 use crate::tasks::{Extension, RunningProxy};
 
@@ -67,7 +68,11 @@ impl Stage {
             layout: self.layout(),
             material_dir: self.path("extension-mounts"),
         };
-        let task = tokio::spawn(extension::run(options, stop.clone()));
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            until_free(options.listen).await;
+            Box::pin(extension::run(options, stopped)).await
+        });
         self.tasks.add_extension(Extension::new(stop, task))
     }
 
@@ -110,6 +115,7 @@ impl Stage {
         };
         let (signals, receiver) = mpsc::channel(4);
         let task = tokio::spawn(async move {
+            until_free(options.health).await;
             let ended = Box::pin(proxy::run(options, receiver)).await;
             if let Err(error) = &ended {
                 eprintln!("the agent has ended: {error:?}");

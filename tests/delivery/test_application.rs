@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::listening::until_free;
+
 /// A running application, which ends with the test's runtime.
 pub struct TestApplication {
     /// What it answers.
@@ -28,6 +30,7 @@ impl TestApplication {
 
     /// Like [`Self::start`], at a given address.
     pub async fn start_at(name: &'static str, address: SocketAddr) -> Self {
+        until_free(address).await;
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, slow_requests) = watch::channel(0);
