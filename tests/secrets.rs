@@ -11,6 +11,8 @@ mod damaged_objects;
 #[path = "golden/compact_swarm.rs"]
 #[allow(dead_code, reason = "shared with the tests that read cases from files")]
 mod golden_compact;
+#[path = "delivery/listening.rs"]
+mod listening;
 #[path = "support/nginx_binary.rs"]
 mod nginx_binary;
 #[path = "delivery/operator_hub.rs"]
