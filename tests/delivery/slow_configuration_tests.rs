@@ -8,7 +8,7 @@ use swarmgate::route::RouteTable;
 use swarmgate::types::{Digest, HostPattern};
 use tokio::time::Instant;
 
-use crate::silence_fixture::{FIRST, HOST, LIMIT, SECOND, SilenceFixture, check_answers};
+use crate::silence_fixture::{FIRST, HOST, LIMIT, SECOND, SLACK, SilenceFixture, check_answers};
 use crate::stage::{Stage, on_stage};
 use crate::test_application::TestApplication;
 use crate::traffic::SteadyLoad;
@@ -56,6 +56,8 @@ async fn check_that_slow_is_not_silent(stage: &mut Stage, extension_is_slow: boo
     }
     scene.stage.publish(scene.table(LIMIT));
     scene.stage.until_answer(HOST, "own").await;
+    // The engine serves a moment before the agent reports that it does.
+    scene.until_source("live", SLACK).await;
     let desired = scene.stage.publish(scene.slow_table(&[FIRST]));
     scene.check_slowness(&desired).await;
     assert_eq!(scene.stage.report().unwrap().proxies[0].fallbacks, 0);
