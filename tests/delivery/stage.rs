@@ -63,7 +63,7 @@ pub fn on_stage<T>(test: impl AsyncFnOnce(&mut Stage) -> T) -> Option<T> {
 
 /// What extensions and proxies log belongs to the output of the test that runs them, which is shown if the test fails.
 fn log_on_failure() {
-    // All tests of this program share one subscriber.
+    // All tests of this program share one subscriber, and one that searches the logs for keys has set its own before.
     let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).with_test_writer().try_init();
 }
 
