@@ -1,7 +1,9 @@
 //! Writes nginx syntax structurally: directives of quoted words, and blocks. A [`Word`] can only be made from our own static
 //! text and from checked values, so no user input can end a directive or open a block.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::hash_sizes::HashedNames;
@@ -11,9 +13,10 @@ use crate::types::{
     TlsCiphers,
 };
 
-/// One argument of a directive, before quoting.
+/// One argument of a directive, before quoting. Most are our own static text, which is borrowed: a table with thousands of
+/// routes has hundreds of thousands of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word(String);
+pub struct Word(Cow<'static, str>);
 
 impl Word {
     /// Any text in quotes.
@@ -23,42 +26,47 @@ impl Word {
 
     /// Several parts as one argument.
     pub fn join<const N: usize>(parts: [Self; N]) -> Self {
-        Self(parts.into_iter().map(|part| part.0).collect())
+        Self::from_text(parts.into_iter().map(|part| part.0).collect())
     }
 
     /// Any text as an identifier: letters, digits, `.`, `-`, `_` and `*` are kept, `/` becomes `~`, everything else `!hh`.
     /// Different texts give different identifiers, because neither `~` nor `!` is kept.
     pub fn identifier(text: &str) -> Self {
-        Self(text.bytes().map(identifier_byte).collect())
+        let mut identifier = String::with_capacity(text.len());
+        text.bytes().for_each(|byte| push_identifier_byte(&mut identifier, byte));
+        Self::from_text(identifier)
     }
 
     /// An identifier as above for names that the engine compares without regard to case (pools): texts that differ only in
     /// case get identifiers that differ in more.
     pub fn caseless_identifier(text: &str) -> Self {
-        let byte = |byte: u8| if byte.is_ascii_uppercase() { format!("!{byte:02x}") } else { identifier_byte(byte) };
-        Self(text.bytes().map(byte).collect())
+        let mut identifier = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            if byte.is_ascii_uppercase() { push_escaped_byte(&mut identifier, byte) } else { push_identifier_byte(&mut identifier, byte) }
+        }
+        Self::from_text(identifier)
     }
 
     /// A path, or a part of one, that contains only what a [`ContextPath`] may contain.
     pub fn path(text: &str) -> Self {
-        Self(text.chars().filter(|c| c.is_ascii_alphanumeric() || "/-._~!&+,=:@".contains(*c)).collect())
+        Self::from_text(text.chars().filter(|c| c.is_ascii_alphanumeric() || "/-._~!&+,=:@".contains(*c)).collect())
     }
 
     /// A pattern for everything below a path; `$1` is the part after the slash. A path can contain a line break (`%0A`),
     /// which a dot matches only with a flag.
     pub fn below_pattern(path: &ContextPath) -> Self {
-        Self(format!("(?s)^{}/(.*)$", escaped(path.as_str())))
+        Self::from_text(format!("(?s)^{}/(.*)$", escaped(path.as_str())))
     }
 
     /// The variable with the key that selects an endpoint for clients with this cookie. A cookie's name may contain
     /// characters that a variable's may not, and be longer than the engine expects.
     pub fn cookie_variable(name: &CookieName) -> Self {
-        Self(format!("$sticky_{}", Digest::of_bytes(name.as_str().as_bytes()).short()))
+        Self::from_text(format!("$sticky_{}", Digest::of_bytes(name.as_str().as_bytes()).short()))
     }
 
     /// A pattern for the cookie in a `Cookie` header; `$sticky_value` is its value.
     pub fn cookie_pattern(name: &CookieName) -> Self {
-        Self(format!("~(?:^|;[ ]*){}=(?<sticky_value>[^;]+)", escaped(name.as_str())))
+        Self::from_text(format!("~(?:^|;[ ]*){}=(?<sticky_value>[^;]+)", escaped(name.as_str())))
     }
 
     /// The word, before quoting.
@@ -69,13 +77,13 @@ impl Word {
     /// A wildcard host as a pattern in which the wildcard matches exactly one label.
     pub fn one_label_wildcard(host: &HostPattern) -> Self {
         let suffix = host.as_str().trim_start_matches("*.").replace('.', "[.]");
-        Self(format!("~^[^.]+[.]{suffix}$"))
+        Self::from_text(format!("~^[^.]+[.]{suffix}$"))
     }
 
     /// A time of at most a year: engines support no more, and none is needed.
     pub fn millis(ms: u64) -> Self {
         let ms = ms.min(365 * 24 * 3_600_000);
-        Self(if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
+        Self::from_text(if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
     }
 
     /// A time for directives that only support whole seconds: rounded up.
@@ -88,13 +96,13 @@ impl Word {
         let bytes = size.0.min(i64::MAX.unsigned_abs());
         let units = [(1 << 20, "m"), (1 << 10, "k")];
         let fitting = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
-        Self(fitting.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit)))
+        Self::from_text(fitting.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit)))
     }
 
     /// The same text with one variable replaced by another: `$name` and `${name}`, never part of a longer name.
     pub fn with_variable(&self, name: &'static str, other: &'static str) -> Self {
         let mut text = String::with_capacity(self.0.len());
-        let mut rest = self.0.as_str();
+        let mut rest = self.as_str();
         while let Some(at) = rest.find('$') {
             text.push_str(&rest[..at]);
             rest = &rest[at..];
@@ -104,16 +112,20 @@ impl Word {
             text.push_str(&written);
             rest = left;
         }
-        Self(text + rest)
+        Self::from_text(text + rest)
     }
 
-    fn quoted(&self) -> String {
+    fn quoted(&self) -> Cow<'_, str> {
         let address = self.0.starts_with('[');
         let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-:/$=".contains(&b) || (address && b"[]".contains(&b));
         if !self.0.is_empty() && self.0.bytes().all(bare) {
-            return self.0.clone();
+            return Cow::Borrowed(&self.0);
         }
-        Self::quote(&self.0)
+        Cow::Owned(Self::quote(&self.0))
+    }
+
+    fn from_text(text: String) -> Self {
+        Self(Cow::Owned(text))
     }
 }
 
@@ -122,18 +134,23 @@ fn escaped(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_/~".contains(c) { c.to_string() } else { format!("[{c}]") }).collect()
 }
 
-fn identifier_byte(byte: u8) -> String {
+fn push_identifier_byte(identifier: &mut String, byte: u8) {
     match byte {
-        b'/' => "~".to_owned(),
-        b'.' | b'-' | b'_' | b'*' => char::from(byte).to_string(),
-        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        _ => format!("!{byte:02x}"),
+        b'/' => identifier.push('~'),
+        b'.' | b'-' | b'_' | b'*' => identifier.push(char::from(byte)),
+        _ if byte.is_ascii_alphanumeric() => identifier.push(char::from(byte)),
+        _ => push_escaped_byte(identifier, byte),
     }
+}
+
+fn push_escaped_byte(identifier: &mut String, byte: u8) {
+    // Writing to a string cannot fail.
+    let _ = write!(identifier, "!{byte:02x}");
 }
 
 impl From<&'static str> for Word {
     fn from(text: &'static str) -> Self {
-        Self(text.to_owned())
+        Self(Cow::Borrowed(text))
     }
 }
 
@@ -142,7 +159,7 @@ macro_rules! word_from {
     ($($type:ty),+) => {$(
         impl From<$type> for Word {
             fn from(value: $type) -> Self {
-                Self(value.to_string())
+                Self::from_text(value.to_string())
             }
         }
     )+};
@@ -168,7 +185,7 @@ word_from!(
 /// The only text whose variables are expanded; quotes and backslashes in it are escaped as usual.
 impl From<&LogFormat> for Word {
     fn from(format: &LogFormat) -> Self {
-        Self(format.to_string())
+        Self::from_text(format.to_string())
     }
 }
 
@@ -317,7 +334,9 @@ impl Writer {
     }
 
     fn indent(&mut self) {
-        self.text.extend(std::iter::repeat_n("    ", self.depth));
+        for _ in 0..self.depth {
+            self.text.push_str("    ");
+        }
     }
 }
 
