@@ -25,6 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The text recorded for a request whose connection was refused.
 const REFUSED: &str = "connect: connection refused";
 
+/// How long a kept connection may be idle before its next request. After a reload the proxy keeps idle connections for only
+/// `settings.keepaliveMinTimeout` (1.5 s), and may close them at any moment after that. On a slow machine so many requests are
+/// under way that each connection's next turn comes later.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+
 type HttpSender = SendRequest<Empty<Bytes>>;
 
 /// A stream that runs until it is stopped or dropped.
@@ -75,7 +80,8 @@ struct LoadTarget {
     request: String,
     host: String,
     keep: bool,
-    idle: Mutex<VecDeque<HttpSender>>,
+    /// The kept connections without a request, with the time of their last response.
+    idle: Mutex<VecDeque<(Instant, HttpSender)>>,
 }
 
 /// When a request should have begun, how long it took, and what went wrong if anything did.
@@ -152,7 +158,7 @@ impl LoadTarget {
             return Some(format!("in the body: {reason}"));
         }
         if self.keep {
-            self.idle().push_back(connection);
+            self.idle().push_back((Instant::now(), connection));
         }
         (status != 200).then(|| format!("status {}", status.as_u16()))
     }
@@ -166,18 +172,18 @@ impl LoadTarget {
         Ok(sender)
     }
 
-    /// A kept connection that is not known to be closed.
+    /// A kept connection that is not known to be closed and has not been idle for too long.
     fn take_idle(&self) -> Option<HttpSender> {
         let mut idle = self.idle();
-        while let Some(connection) = idle.pop_front() {
-            if connection.is_ready() {
+        while let Some((since, connection)) = idle.pop_front() {
+            if connection.is_ready() && since.elapsed() < IDLE_MAX {
                 return Some(connection);
             }
         }
         None
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<HttpSender>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<(Instant, HttpSender)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -205,7 +211,40 @@ fn summary(outcomes: Vec<RequestSample>) -> LoadReport {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// Answers requests on every connection, and returns the address and the number of connections so far.
+    async fn server() -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut request = [0; 1024];
+                    while socket.read(&mut request).await.is_ok_and(|length| length > 0) {
+                        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                    }
+                });
+            }
+        });
+        (address, connections)
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_is_used_again_unless_the_proxy_may_close_it() {
+        let (address, connections) = server().await;
+        let target = LoadTarget { address, request: "/".to_owned(), host: "h.test".to_owned(), keep: true, idle: Mutex::default() };
+        assert_eq!((target.one().await, connections.load(Ordering::Relaxed)), (None, 1));
+        assert_eq!((target.one().await, connections.load(Ordering::Relaxed)), (None, 1), "the connection is used again");
+        target.idle()[0].0 -= IDLE_MAX;
+        assert_eq!((target.one().await, connections.load(Ordering::Relaxed)), (None, 2), "it was idle for too long");
+    }
 
     #[test]
     fn failures_are_counted_by_kind_and_times_are_ranked() {
