@@ -6,7 +6,6 @@ mod failure_report;
 mod http_client;
 mod keepalive_clients;
 mod lab_runner;
-mod processor_load;
 mod runner;
 mod schedule;
 mod steady_load;

@@ -14,7 +14,6 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use nix::unistd::Uid;
 
 use super::lab_runner::{LabRunner, chain};
-use super::processor_load::ProcessorLoad;
 use super::schedule::{Demand, Schedule};
 use super::timing_report::{self, Clock, Times};
 use super::watchdog::Watchdog;
@@ -176,9 +175,7 @@ impl Run {
     fn new(cases: usize, labs: usize) -> Self {
         let stages = (0..labs).map(|number| Mutex::new(LabRunner::new(number))).collect();
         let (failed, times) = (AtomicUsize::new(0), Mutex::default());
-        let load = ProcessorLoad::default();
-        let schedule = Schedule::new(cases, labs, move || load.has_spare());
-        Self { began: Instant::now(), schedule, stages, failed, times }
+        Self { began: Instant::now(), schedule: Schedule::new(cases, labs), stages, failed, times }
     }
 
     fn stage(&self, lab: usize) -> MutexGuard<'_, LabRunner> {

@@ -1,12 +1,8 @@
 //! Decides which case runs next on which lab, and what may run alongside. It must never let two cases disturb each other that
 //! declare they do not tolerate it, nor leave a case waiting while nothing stands in its way.
-//!
-//! While the machine has no processor time left, a steady stream runs alone: it comes before cases that have not begun, and none
-//! begins beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// What a case demands of the machine while it runs (its testbed exists all the time).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +16,13 @@ pub enum Demand {
 }
 
 impl Demand {
-    fn bears(self, other: Self, has_spare: bool) -> bool {
-        match (self, other) {
-            (Self::Traffic, Self::Light) | (Self::Light, Self::Traffic) => has_spare,
-            (Self::Light | Self::Raise, Self::Light | Self::Raise) => true,
-            _ => false,
-        }
+    fn bears(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Traffic, Self::Light) | (Self::Light, Self::Traffic) | (Self::Light | Self::Raise, Self::Light | Self::Raise)
+        )
     }
 }
-
-/// How often waiting cases look at the load of the machine.
-const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A second lab with the same setting is built only if at least this many of its cases are left: building it takes as long as a
 /// few cases.
@@ -55,17 +47,8 @@ struct LabSlot {
     case: Option<Demand>,
 }
 
-impl LabSlot {
-    /// Whether a stream there can begin as soon as the others let it.
-    fn waits_to_stream(&self) -> bool {
-        self.busy && self.demand.is_none() && self.case == Some(Demand::Traffic)
-    }
-}
-
 #[derive(Debug)]
 struct ScheduleState {
-    /// Whether the machine has processor time left.
-    has_spare: bool,
     /// How many cases have not yet reported that they wait. None runs until all have, so that the order is always the same.
     missing: usize,
     waiting: BTreeMap<usize, Waiting>,
@@ -78,15 +61,14 @@ struct ScheduleState {
 pub(super) struct Schedule {
     state: Mutex<ScheduleState>,
     changed: Condvar,
-    has_spare: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Schedule {
-    /// Creates a schedule for this many cases on this many labs. `has_spare`: whether the machine has processor time left.
-    pub fn new(cases: usize, labs: usize, has_spare: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        let labs = vec![LabSlot::default(); labs];
-        let state = ScheduleState { has_spare: true, missing: cases, waiting: BTreeMap::new(), labs, granted: BTreeMap::new() };
-        Self { state: Mutex::new(state), changed: Condvar::new(), has_spare: Box::new(has_spare) }
+    /// Creates a schedule for this many cases on this many labs.
+    pub fn new(cases: usize, labs: usize) -> Self {
+        let state =
+            ScheduleState { missing: cases, waiting: BTreeMap::new(), labs: vec![LabSlot::default(); labs], granted: BTreeMap::new() };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, ScheduleState> {
@@ -96,12 +78,11 @@ impl Schedule {
     fn wait_until<T>(&self, mut poll: impl FnMut(&mut ScheduleState) -> Option<T>) -> T {
         let mut state = self.state();
         loop {
-            state.has_spare = (self.has_spare)();
             if let Some(answer) = poll(&mut state) {
                 self.changed.notify_all();
                 return answer;
             }
-            state = self.changed.wait_timeout(state, LOAD_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -134,8 +115,7 @@ impl Schedule {
             if state.grant() {
                 self.changed.notify_all();
             }
-            let may_begin = state.is_borne(demand) && (demand == Demand::Traffic || !state.gives_way_to_a_stream());
-            may_begin.then(|| state.labs[lab].demand = Some(demand))
+            state.is_borne(demand).then(|| state.labs[lab].demand = Some(demand))
         });
     }
 
@@ -151,7 +131,7 @@ impl ScheduleState {
     fn grant(&mut self) -> bool {
         let before = self.granted.len();
         for lab in self.those_that_need_a_testbed_first() {
-            if self.missing > 0 || self.labs[lab].busy || self.leaves_a_stream_alone() {
+            if self.missing > 0 || self.labs[lab].busy {
                 continue;
             }
             let Some(case) = self.choose(lab) else { continue };
@@ -172,17 +152,7 @@ impl ScheduleState {
     }
 
     fn is_borne(&self, demand: Demand) -> bool {
-        self.labs.iter().filter_map(|lab| lab.demand).all(|other| demand.bears(other, self.has_spare))
-    }
-
-    /// Whether a case that is no stream waits until the stream that is ready has run.
-    fn gives_way_to_a_stream(&self) -> bool {
-        !self.has_spare && self.labs.iter().any(LabSlot::waits_to_stream)
-    }
-
-    /// Whether not even a testbed is prepared for a case, because a stream runs.
-    fn leaves_a_stream_alone(&self) -> bool {
-        !self.has_spare && self.labs.iter().any(|lab| lab.demand == Some(Demand::Traffic))
+        self.labs.iter().filter_map(|lab| lab.demand).all(|other| demand.bears(other))
     }
 
     /// The next case in the testbed that is up there, preferably one that need not wait for a stream; otherwise the first case of
@@ -213,13 +183,11 @@ impl ScheduleState {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     fn state(labs: usize, waiting: &[(&'static str, Demand)]) -> ScheduleState {
         let waiting = waiting.iter().map(|(setting, demand)| Waiting { setting, demand: *demand }).enumerate().collect();
-        ScheduleState { has_spare: true, missing: 0, waiting, labs: vec![LabSlot::default(); labs], granted: BTreeMap::new() }
+        ScheduleState { missing: 0, waiting, labs: vec![LabSlot::default(); labs], granted: BTreeMap::new() }
     }
 
     fn grant(state: &mut ScheduleState) -> BTreeMap<usize, usize> {
@@ -272,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_lab_that_needs_a_testbed_gets_it_before_a_stream_that_waits_begins() {
-        let schedule = Schedule::new(0, 2, || true);
+        let schedule = Schedule::new(0, 2);
         {
             let mut state = schedule.state();
             state.waiting.insert(7, Waiting { setting: "new", demand: Demand::Light });
@@ -290,30 +258,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_on_a_busy_machine_runs_alone_and_before_cases_that_have_not_begun() {
-        let mut state = state(2, &[("a", Demand::Light)]);
-        let ready = |demand| LabSlot { setting: "a", busy: true, demand: None, case: Some(demand) };
-        (state.has_spare, state.labs) = (false, vec![ready(Demand::Traffic), ready(Demand::Light)]);
-        assert!(state.gives_way_to_a_stream() && state.is_borne(Demand::Traffic), "the stream is first");
-        state.labs[0].demand = Some(Demand::Traffic);
-        assert!(!state.is_borne(Demand::Light), "and the other case waits until it ends");
-        state.labs[1] = LabSlot { setting: "a", ..LabSlot::default() };
-        assert_eq!(grant(&mut state), BTreeMap::new(), "nothing is prepared beside it");
-        state.has_spare = true;
-        assert_eq!(grant(&mut state), BTreeMap::from([(0, 1)]));
-        assert!(state.is_borne(Demand::Light), "with processor time left, both run");
-    }
-
-    #[test]
-    fn every_case_gets_its_turn_once_on_an_idle_and_on_a_busy_machine() {
-        every_case_gets_its_turn_once(|| true);
-        every_case_gets_its_turn_once(|| false);
-        let calls = AtomicUsize::new(0);
-        every_case_gets_its_turn_once(move || calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(3));
-    }
-
-    fn every_case_gets_its_turn_once(has_spare: impl Fn() -> bool + Send + Sync + 'static) {
-        let schedule = Schedule::new(40, 3, has_spare);
+    fn every_case_gets_its_turn_once() {
+        let schedule = Schedule::new(40, 3);
         let turns = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for case in 0..40 {
