@@ -334,9 +334,7 @@ impl Writer {
     }
 
     fn indent(&mut self) {
-        for _ in 0..self.depth {
-            self.text.push_str("    ");
-        }
+        self.text.extend(std::iter::repeat_n("    ", self.depth));
     }
 }
 
