@@ -12,6 +12,28 @@ use crate::wait::eventually;
 const MOUNT: &str = "/sys/fs/cgroup";
 const PARENT: &str = "swarmgate-lab";
 
+/// The share of the processors that the containers of all labs get together when other work takes all of them, in times of what
+/// one session gets. On a node of its own, an engine competes with its own containers only; here the engines of all nodes,
+/// compilers and tests do too, each a session, and the containers would get the share of one session among them.
+const SHARE: u32 = 16;
+
+/// Gives the containers of all labs their share, from now until this lab ends.
+pub(crate) fn prefer_containers(lab: &str) -> Result<()> {
+    // In version 1, every group of the controller `cpu` has its file; in version 2, every group but the root.
+    for root in roots().into_iter().filter(|root| is_version_2() || root.join("cpu.shares").exists()) {
+        // Another lab that ends removes the parent if nothing is in it.
+        let group = root.join(PARENT).join(lab);
+        fs::create_dir_all(&group).with_context(|| format!("make control group {}", group.display()))?;
+        for (file, one_session) in [("cpu.shares", 1024), ("cpu.weight", 100)] {
+            let file = root.join(PARENT).join(file);
+            if file.exists() {
+                fs::write(&file, (one_session * SHARE).to_string()).with_context(|| format!("write {}", file.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The group below which the engine of `node` puts its containers, in the form that `--cgroup-parent` expects.
 pub(crate) fn for_containers(lab: &str, node: usize) -> String {
     format!("/{PARENT}/{lab}/n{node}/ct")

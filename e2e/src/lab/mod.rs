@@ -131,6 +131,7 @@ impl Lab {
         let lab = Self { name: options.name, nodes, managers, subnet, daemon_args, filter };
         fs::create_dir_all(lab.directory()).with_context(|| format!("make {}", lab.directory().display()))?;
         fs::write(lab.directory().join(RECORD), serde_json::to_string_pretty(&lab)?).context("write down what the lab is")?;
+        cgroup::prefer_containers(&lab.name)?;
         network::make_parent(&lab.name, subnet)?;
         names::start(&network::parent(&lab.name), &helper, &subnet.gateway())?;
         lab.on_all_nodes(|node| {

@@ -204,6 +204,7 @@ impl Steady {
         let reports = self.loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
         let outcome = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
         let outcome = outcome.collect::<Vec<_>>().join("\n");
+        eprintln!("e2e: {}", outcome.replace('\n', " | "));
         ensure!(reports.iter().all(|report| report.failed == 0), "requests were lost\n{outcome}");
         ensure!(reports.iter().all(|report| report.requests >= 50), "too few requests to judge\n{outcome}");
         Ok(())
