@@ -15,7 +15,7 @@ const PARENT: &str = "swarmgate-lab";
 /// The share of the processors that the containers of all labs get together when other work takes all of them, in times of what
 /// one session gets. On a node of its own, an engine competes with its own containers only; here the engines of all nodes,
 /// compilers and tests do too, each a session, and the containers would get the share of one session among them.
-const SHARE: u32 = 16;
+const SHARE: u32 = 4;
 
 /// Gives the containers of all labs their share, from now until this lab ends.
 pub(crate) fn prefer_containers(lab: &str) -> Result<()> {

@@ -61,7 +61,7 @@ fn unconstrained(testbed: &Testbed) -> Result<()> {
 }
 
 fn no_new_tasks(testbed: &Testbed) -> Result<()> {
-    const NETWORKS: &str = "networkInterval: 5s, networkTimeout: 30s";
+    const NETWORKS: &str = "networkInterval: 5s, networkTimeout: 45s";
     let new = format!("    update: {{monitor: 2s, delay: 1s, {NETWORKS}}}\n    labels: {{team: edge}}\n");
     let spec = spec_with(&format!("    update: {{monitor: 1s, {NETWORKS}}}\n"), &new, SPEC)?;
     let spec = spec_with("{upstreamAddressHeader: true}", "{upstreamAddressHeader: true, clientMaxBodySize: 7m}", &spec)?;
