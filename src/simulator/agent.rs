@@ -183,15 +183,17 @@ impl SimState {
     }
 
     /// The engine binds each port of a container once, for the last publication that names it, and chooses port numbers that
-    /// are free on the node.
+    /// are free on the node, for IPv4 and IPv6 separately. On a new engine the two are equal; here they differ from the start.
     fn bind_host_ports(&mut self, id: &str) {
-        let first = self.rng.random_range(32_768..60_000);
+        let [first, first_ipv6] = std::array::from_fn(|_| self.rng.random_range(32_768..60_000));
         let Some(mut task) = self.tasks.remove(id) else { return };
         let wanted = std::mem::take(&mut task.host_ports);
         let is_last = |at: usize| !wanted[at + 1..].iter().any(|later| (&later.0, later.1) == (&wanted[at].0, wanted[at].1));
         task.host_ports = (0..wanted.len()).filter(|at| is_last(*at)).map(|at| wanted[at].clone()).collect();
         let taken: Vec<u64> = self.tasks.values().filter(|t| t.node == task.node).flat_map(|t| &t.host_ports).map(|p| p.2).collect();
         let free = (first..).filter(|number| !taken.contains(number));
+        task.host_ports_ipv6.clone_from(&task.host_ports);
+        task.host_ports_ipv6.iter_mut().filter(|p| p.2 == 0).zip(first_ipv6..).for_each(|(port, number)| port.2 = number);
         task.host_ports.iter_mut().filter(|p| p.2 == 0).zip(free).for_each(|(port, number)| port.2 = number);
         self.tasks.insert(id.to_owned(), task);
     }
@@ -229,6 +231,7 @@ impl SimState {
             (task.state, task.since, task.due, task.start_at) = (state, self.now, None, None);
             (task.version, task.error, task.message) = (self.bump(), error.to_owned(), state.word());
             task.host_ports.clear();
+            task.host_ports_ipv6.clear();
             self.tasks.insert(id.to_owned(), task);
         }
         self.wake_pending();

@@ -142,8 +142,8 @@ fn status(task: &SimTask) -> Value {
     }
     if task.state == TaskState::Running && !task.host_ports.is_empty() {
         let port = |(protocol, target, published): &(String, u64, u64)| json!({"Protocol": protocol, "TargetPort": target, "PublishedPort": published, "PublishMode": "host"});
-        // Once for IPv4 and once for IPv6, as the engine reports them.
-        shown["PortStatus"] = json!({"Ports": task.host_ports.iter().chain(&task.host_ports).map(port).collect::<Vec<_>>()});
+        // First for IPv4, then for IPv6, as the engine reports them.
+        shown["PortStatus"] = json!({"Ports": task.host_ports.iter().chain(&task.host_ports_ipv6).map(port).collect::<Vec<_>>()});
     }
     shown
 }

@@ -172,6 +172,8 @@ pub struct SimTask {
     pub addresses: Vec<(String, Ipv4Addr, u8)>,
     /// Ports on its node: protocol, target, published.
     pub host_ports: Vec<(String, u64, u64)>,
+    /// The same for IPv6: numbers that the engine chooses differ.
+    pub host_ports_ipv6: Vec<(String, u64, u64)>,
     pub created: Millis,
     pub since: Millis,
     /// When its state next changes by itself.

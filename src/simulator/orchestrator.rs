@@ -173,6 +173,7 @@ impl SimState {
             spec: from.template.clone(),
             labels: Arc::new(from.spec.get("Labels").cloned().unwrap_or_else(|| json!({}))),
             host_ports: spec::host_ports(&endpoint),
+            host_ports_ipv6: Vec::new(),
             endpoint,
             spec_version: from.spec_version,
             addresses: Vec::new(),

@@ -128,7 +128,9 @@ pub struct Task {
     pub state_since: Option<Timestamp>,
     /// Addresses by network, without Swarm's routing-mesh network.
     pub addresses: Vec<(NetworkId, IpNet)>,
-    /// Ports bound on its node (`Status.PortStatus`), with IPv4/IPv6 duplicates merged.
+    /// Ports bound on its node (`Status.PortStatus`), with IPv4/IPv6 duplicates merged. If the engine chose the number, it chose
+    /// one for each family, and these differ once a container of the node had a port of only one family; the one for IPv4 comes
+    /// first (seen on 20.10.24).
     pub host_ports: Vec<PublishedPort>,
     /// Whether it uses its node's own network (`--network host`), so that its ports are the node's ports.
     pub on_host_network: bool,

@@ -121,18 +121,23 @@ impl<'a> NodePorts<'a> {
     }
 
     /// The address at which a task is reached, or why it cannot be. A task that publishes the port several times is still
-    /// one endpoint: at a fixed port, otherwise at the lowest.
+    /// one endpoint: at a fixed port, otherwise at the one for the family of the node's address. The other may be a port of
+    /// another service in this family.
     pub fn endpoint(&self, task: &Task) -> Result<Endpoint, String> {
         let target = self.published.labels.port;
         if task.on_host_network {
             return self.on_host_network(task, target);
         }
         let bound = task.host_ports.iter().filter(|port| fits(port, target)).filter_map(|port| Port::new(port.published).ok());
-        let best = bound.min_by_key(|port| (!self.own.contains(&port.get()), port.get()));
-        let port = best.ok_or_else(|| format!("the task has not published port {target} on its node"))?;
+        let bound: Vec<Port> = bound.collect();
+        let (Some(ipv4), Some(ipv6)) = (bound.first(), bound.last()) else {
+            return Err(format!("the task has not published port {target} on its node"));
+        };
         let node = task.node.as_ref().and_then(|id| self.context.snapshot.nodes.get(id)).ok_or("the task's node is not known")?;
         let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
-        Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: self.own.contains(&port.get()) })
+        let fixed = bound.iter().find(|port| self.own.contains(&port.get()));
+        let port = *fixed.unwrap_or(if address.is_ipv6() { ipv6 } else { ipv4 });
+        Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: fixed.is_some() })
     }
 
     /// No service publishes such a port, so nothing guarantees that the service keeps it: it never lasts.

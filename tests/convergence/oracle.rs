@@ -44,7 +44,8 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
 fn is_at(task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
     let on_network = endpoint.port.get() == 8080 && task.addresses.iter().any(|(_, address)| address.addr() == endpoint.address);
     let node = task.node.as_ref().and_then(|id| seen.nodes.get(id)).and_then(|node| node.address);
-    let bound = task.host_ports.iter().any(|port| (port.target, port.published) == (8080, endpoint.port.get()));
+    // The first one is that for IPv4.
+    let bound = task.host_ports.iter().find(|port| port.target == 8080).is_some_and(|port| port.published == endpoint.port.get());
     on_network || (node == Some(endpoint.address) && bound)
 }
 

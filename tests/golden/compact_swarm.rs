@@ -183,19 +183,21 @@ impl CompactService<'_> {
     }
 
     /// The ports that a task bound on its node: as stated, otherwise from 32768 upwards. Each appears twice, because the engine
-    /// reports IPv4 and IPv6.
+    /// reports IPv4 and IPv6, with the same number unless another one is stated for IPv6.
     fn bound(&self, at: usize, task: &Value) -> Vec<Value> {
         let chosen = 32_768 + 100 * self.at as u64 + at as u64;
-        let stated = list(task, "hostPorts").iter().filter_map(Value::as_u64);
-        let numbers: Vec<_> = stated.chain(chosen..).take(self.ports().len()).collect();
+        let numbers =
+            |stated: &[Value]| -> Vec<u64> { stated.iter().filter_map(Value::as_u64).chain(chosen..).take(self.ports().len()).collect() };
+        let ipv4 = list(task, "hostPorts");
+        let ipv6 = if task["hostPortsIpv6"].is_null() { ipv4 } else { list(task, "hostPortsIpv6") };
         let bind = |(mut port, number): (Value, u64)| {
             if port["PublishedPort"] == 0 {
                 port["PublishedPort"] = number.into();
             }
             port
         };
-        let once = self.ports().into_iter().zip(numbers).map(bind);
-        once.flat_map(|port| [port.clone(), port]).collect()
+        let once = self.ports().into_iter().zip(numbers(ipv4).into_iter().zip(numbers(ipv6)));
+        once.flat_map(|(port, (ipv4, ipv6))| [(port.clone(), ipv4), (port, ipv6)].map(bind)).collect()
     }
 
     fn virtual_ips(&self) -> Value {

@@ -118,7 +118,7 @@ pub async fn placement_and_ports_together_are_not_applied(bench: &TestSwarm) {
     assert_eq!(running(&bench.snapshot().await, &id)[0].host_ports, []);
     bench.edit(&id, |s| s["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
     bench.until_replaced(&id, &old).await;
-    assert_eq!(running(&bench.snapshot().await, &id)[0].host_ports.len(), 1);
+    assert!(!running(&bench.snapshot().await, &id)[0].host_ports.is_empty());
 }
 
 pub async fn an_update_reports_a_state_only_when_tasks_are_replaced(bench: &TestSwarm) {

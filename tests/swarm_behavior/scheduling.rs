@@ -42,8 +42,9 @@ pub async fn host_ports_are_reported_by_running_tasks(bench: &TestSwarm) {
     let (id, _) = bench.running(&on_one_node(bench, &seen, "a", 0), 1).await;
     let seen = bench.snapshot().await;
     let ports = &running(&seen, &id)[0].host_ports;
-    assert_eq!(ports.len(), 1);
-    assert!(ports[0].host_mode && ports[0].target == 80 && ports[0].published >= 30_000, "{ports:?}");
+    // Two if the engine chose another number for IPv6.
+    assert!((1..=2).contains(&ports.len()), "{ports:?}");
+    assert!(ports.iter().all(|port| port.host_mode && port.target == 80 && port.published >= 30_000), "{ports:?}");
 }
 
 pub async fn tasks_on_one_node_have_separate_ports(bench: &TestSwarm) {
@@ -52,7 +53,7 @@ pub async fn tasks_on_one_node_have_separate_ports(bench: &TestSwarm) {
     spec["Mode"]["Replicated"]["Replicas"] = json!(2);
     let (id, _) = bench.running(&spec, 2).await;
     let seen = bench.snapshot().await;
-    let ports: Vec<_> = running(&seen, &id).iter().flat_map(|t| &t.host_ports).map(|p| p.published).collect();
+    let ports: Vec<_> = running(&seen, &id).iter().filter_map(|t| t.host_ports.first()).map(|p| p.published).collect();
     assert!(ports.len() == 2 && ports[0] != ports[1], "{ports:?}");
     // Only the tasks show which ports Swarm chose.
     assert!(seen.services[&id].ports.iter().all(|p| p.host_mode && p.target == 80 && p.published == 0), "{:?}", seen.services[&id].ports);

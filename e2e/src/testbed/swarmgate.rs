@@ -11,7 +11,7 @@ use super::http_client::HttpCall;
 use crate::wait::eventually;
 
 /// How long a rollout over all nodes may take on a busy machine.
-const CONVERGED: Duration = Duration::from_secs(120);
+const CONVERGED: Duration = Duration::from_secs(240);
 /// The operator's `ROLLBACK_HANGS_AFTER`, plus the time before and after it.
 const ROLLED_BACK: Duration = Duration::from_secs(240);
 /// The label on every object of Swarmgate.

@@ -26,6 +26,8 @@ const ELSEWHERE: &str = "node.labels.nodetype!=loadbalancer";
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, HOSTS, check);
     vec![
+        // The numbers differ from then on, also for the cases after it.
+        case("host_mode::a_port_with_another_number_for_ipv6_is_reached_by_ipv4", families),
         case("host_mode::two_load_balancers_reach_applications_at_node_addresses_and_high_ports", load_balancers),
         case("host_mode::tasks_on_one_node_and_fixed_ports_are_separate_endpoints", ports).with_traffic(),
         case("host_mode::the_label_bridge_bypasses_the_overlay", hybrid),
@@ -99,6 +101,18 @@ fn await_upstreams(address: &str, host: &str, expected: &BTreeSet<String>) -> Re
         ensure!(found == *expected, "it is answered from {found:?}");
         Ok(())
     })
+}
+
+fn families(testbed: &Testbed) -> Result<()> {
+    // The engine counts the port numbers of each family; this takes one of IPv4.
+    testbed.lab.docker(2, &["run", "--detach", "--name", "only-ipv4", "--publish", "0.0.0.0::8080", "demo-app:v1"])?;
+    testbed.lab.docker(2, &["rm", "--force", "only-ipv4"])?;
+    app("families").on_node(2).create(testbed)?;
+    let tasks = testbed.await_running("families", 1)?;
+    let ports = tasks[0]["Status"]["PortStatus"]["Ports"].as_array().context("the task has no ports")?;
+    let numbers: BTreeSet<_> = ports.iter().filter_map(|port| port["PublishedPort"].as_u64()).collect();
+    ensure!(numbers.len() == 2, "the engine has chosen {numbers:?}");
+    BALANCERS.iter().try_for_each(|k| testbed.await_answer(&testbed.at(*k, DEFAULT), "families.test", "/", "families").map(drop))
 }
 
 fn load_balancers(testbed: &Testbed) -> Result<()> {

@@ -6,7 +6,8 @@ use super::field::{items, some_text, text, value_at};
 use crate::swarm::{PublishedPort, VirtualIp};
 use crate::types::NetworkId;
 
-/// The published ports of a list of `PortConfig` or `PortStatus`, without duplicates (Swarm reports IPv4 and IPv6 separately).
+/// The published ports of a list of `PortConfig` or `PortStatus`, in its order, without duplicates (Swarm reports IPv4 and IPv6
+/// separately).
 pub fn ports(list: &[Value]) -> Vec<PublishedPort> {
     let mut ports: Vec<PublishedPort> = Vec::with_capacity(list.len());
     for port in list.iter().filter_map(port) {

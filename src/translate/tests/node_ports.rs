@@ -94,6 +94,26 @@ fn a_port_that_another_service_publishes_too_does_not_last() {
 }
 
 #[test]
+fn the_port_for_the_family_of_the_nodes_address_is_used() {
+    let with = |address: &str, ipv4: u16, ipv6: u16| {
+        translated(&format!(
+            "
+            nodes: [{{name: n1, address: \"{address}\"}}]
+            services:
+              - name: app
+                labels: {{hosts: h, port: 80}}
+                hostPorts: [80]
+                tasks: [{{hostPorts: [{ipv4}], hostPortsIpv6: [{ipv6}]}}]
+            "
+        ))
+    };
+    check(&with("192.0.2.1", 32_769, 32_768), "192.0.2.1:32769", &[]);
+    check(&with("192.0.2.1", 32_768, 32_769), "192.0.2.1:32768", &[]);
+    check(&with("2001:db8::1", 32_769, 32_768), "2001:db8::1:32768", &[]);
+    check(&with("2001:db8::1", 32_768, 32_769), "2001:db8::1:32769", &[]);
+}
+
+#[test]
 fn a_task_that_moves_changes_only_its_address() {
     let on = |node: &str| {
         translated(&format!(
