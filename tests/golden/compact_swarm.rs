@@ -9,8 +9,8 @@
 //!   - name: shop_app            # created one minute after the previous service, unless `created: MINUTE` is given
 //!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
 //!     networks: [shop_web]      # ids are `id-NAME`; the service's virtual IP on the Nth network is 10.N.S.1
-//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ..., hostPorts: [30001]}, or
-//!                               # {desired: shutdown} for one that should stop
+//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ..., hostPorts: [30001],
+//!                               # hostPortsIpv6: [30002]}, or {desired: shutdown} for one that should stop
 //!     replicas: 2               # default: the number of tasks; `global: true`; `dnsrr: true`; `vips: false`
 //!     hostPorts: [8080]         # target ports published in host mode; or {target: 8080, published: 80, protocol: udp}
 //!     updateOrder: start-first
