@@ -276,7 +276,7 @@ pub struct UpdatePolicy {
     pub network_interval: Option<String>,
     /// How long a proxy may take to start with a new network. After that the network is removed from the proxies and retried later
     /// (`docs/findings.md`, `NetworkQuarantined`). Where the old task stops before the new one starts, the time that it may take
-    /// to stop is added. Default: `1m`.
+    /// to stop is added. Less than `40s` also removes healthy networks: an engine sometimes takes 30 s to join one. Default: `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<formats::GoDuration>")]
     pub network_timeout: Option<String>,

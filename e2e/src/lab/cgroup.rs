@@ -12,9 +12,9 @@ use crate::wait::eventually;
 const MOUNT: &str = "/sys/fs/cgroup";
 const PARENT: &str = "swarmgate-lab";
 
-/// The share of the processors that the containers of all labs get together when other work takes all of them, in times of what
-/// one session gets. On a node of its own, an engine competes with its own containers only; here the engines of all nodes,
-/// compilers and tests do too, each a session, and the containers would get the share of one session among them.
+/// How much more processor time the containers of all labs get together than one session, when other work takes all of it. On a
+/// node of its own, an engine competes with its own containers only; here the engines of all nodes, compilers, and tests do too,
+/// each as a session, and all containers together would count as one. Not more, because engines that starve join networks late.
 const SHARE: u32 = 4;
 
 /// Gives the containers of all labs their share, from now until this lab ends.
